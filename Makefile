@@ -1,0 +1,162 @@
+# sqlite-lsm: `make` builds ./lsm.so; `make help` lists the rest.
+# Everything built lies under build/<variant>/; only lsm.so stands at the top level.
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PYTHON ?= /usr/bin/python3
+JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
+export PYTHON JOBS
+# make V=1 shows the commands.
+Q := $(if $(V),,@)
+
+comma := ,
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
+        -Wwrite-strings -Wcast-qual -Wcast-align -Wformat=2 -Wimplicit-fallthrough -Wswitch-enum -Wnull-dereference -Werror
+# cmocka's macros convert between integer types on purpose.
+TEST_WARN := $(filter-out -Wpedantic -Wconversion -Wsign-conversion -Wcast-qual -Wnull-dereference,$(WARN))
+BASE_FLAGS := -std=c11 -D_GNU_SOURCE -g -fPIC -fvisibility=hidden -pthread
+LIBS := -llz4 -lzstd -lpthread
+SO_FLAGS := -shared -Wl,-z,nodelete
+
+CORE_SRC := $(sort $(shell find lsm_core -name '*.c'))
+EXT_SRC := $(sort $(wildcard ext/*.c))
+TEST_SRC := $(sort $(shell find unit_tests -name '*_test.c'))
+SUPPORT_SRC := $(sort $(wildcard unit_tests/support/*.c))
+
+.DEFAULT_GOAL := all
+.PHONY: all setup demo check unit sql kill big bench asan tsan tidy format clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+# ---- variants ----------------------------------------------------------------------------------------------------
+# release: what users load; asserts off.   debug: unit tests; asserts on.   asan, tsan: the same under a sanitizer.
+# $(call variant,name,flags,link flags of the shared object)
+define variant
+CORE_OBJ_$(1) := $$(CORE_SRC:%.c=build/$(1)/%.o)
+EXT_OBJ_$(1) := $$(EXT_SRC:%.c=build/$(1)/%.o)
+LINKED_OBJ_$(1) := $$(EXT_SRC:%.c=build/$(1)/linked/%.o)
+SUPPORT_OBJ_$(1) := $$(SUPPORT_SRC:%.c=build/$(1)/%.o)
+UNIT_$(1) := $$(TEST_SRC:unit_tests/%.c=build/$(1)/unit/%)
+
+build/$(1)/unit_tests/%.o: unit_tests/%.c
+	@mkdir -p $$(@D)
+	@echo "  $$@"
+	$$(Q)$$(CC) $$(BASE_FLAGS) $$(TEST_WARN) $(2) -DSQLITE_CORE -MMD -MP -c $$< -o $$@
+
+build/$(1)/linked/%.o: %.c
+	@mkdir -p $$(@D)
+	@echo "  $$@"
+	$$(Q)$$(CC) $$(BASE_FLAGS) $$(WARN) $(2) -DSQLITE_CORE -MMD -MP -c $$< -o $$@
+
+build/$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	@echo "  $$@"
+	$$(Q)$$(CC) $$(BASE_FLAGS) $$(WARN) $(2) -MMD -MP -c $$< -o $$@
+
+build/$(1)/lsm.so: $$(CORE_OBJ_$(1)) $$(EXT_OBJ_$(1))
+	@echo "  $$@"
+	$$(Q)$$(CC) $(2) $$(SO_FLAGS) $(3) -o $$@ $$^ $$(LIBS)
+
+build/$(1)/unit/%: build/$(1)/unit_tests/%.o $$(SUPPORT_OBJ_$(1)) $$(CORE_OBJ_$(1)) $$(LINKED_OBJ_$(1))
+	@mkdir -p $$(@D)
+	@echo "  $$@"
+	$$(Q)$$(CC) $(2) -o $$@ $$^ -lcmocka -lsqlite3 -lm $$(LIBS)
+
+-include $$(CORE_OBJ_$(1):.o=.d) $$(EXT_OBJ_$(1):.o=.d) $$(LINKED_OBJ_$(1):.o=.d) $$(SUPPORT_OBJ_$(1):.o=.d) \
+         $$(TEST_SRC:%.c=build/$(1)/%.d)
+endef
+
+$(eval $(call variant,release,-O2 -DNDEBUG,-Wl$(comma)-z$(comma)defs))
+$(eval $(call variant,debug,-O1,))
+$(eval $(call variant,asan,-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=all,))
+$(eval $(call variant,tsan,-O1 -fno-omit-frame-pointer -fsanitize=thread,))
+
+lsm.so: build/release/lsm.so
+	@echo "  $@"
+	@cp -f $< $@.new
+	@mv -f $@.new $@
+
+build/bench/%: build/release/bench/%.o $(CORE_OBJ_release)
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) -o $@ $^ -lsqlite3 -lm $(LIBS)
+-include $(wildcard build/release/bench/*.d)
+
+# ---- what people type --------------------------------------------------------------------------------------------
+# Set-up runs first and the rest in a second make, because the compiler itself may be what is missing.
+
+all:
+	@tools/setup build --report
+	@$(MAKE) --no-print-directory lsm.so
+
+setup:
+	@tools/setup check
+
+demo:
+	@tools/setup demo
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so
+	@tools/demo
+
+check:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench $(UNIT_debug)
+	@tools/check
+
+unit:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) $(UNIT_debug)
+	@$(PYTHON) unit_tests/run build/debug/unit
+
+sql:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so
+	@$(PYTHON) sql_tests/run $(CASES)
+
+kill:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so
+	@$(PYTHON) sql_tests/kill/kill_test.py --kills 200
+
+big:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench
+	@sql_tests/big
+
+bench:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench
+	@build/bench/engine_bench
+	@build/bench/sql_bench --extension ./lsm
+
+asan:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) build/asan/lsm.so $(UNIT_asan)
+	@tools/sanitize asan
+
+tsan:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) build/tsan/lsm.so $(UNIT_tsan)
+	@tools/sanitize tsan
+
+tidy:
+	@$(PYTHON) tools/tidy --sizes
+
+format:
+	clang-format -i $(CORE_SRC) $(EXT_SRC) $(TEST_SRC) $(SUPPORT_SRC) $(shell find lsm_core ext unit_tests bench -name '*.h') bench/*.c
+
+clean:
+	rm -rf build lsm.so lsm.so.new
+
+help:
+	@echo 'make          build ./lsm.so (says which packages are missing)'
+	@echo 'make demo     a real job in the sqlite3 shell, with a crash in the middle (installs what is missing on Debian)'
+	@echo 'make check    all tests; the last line is "N passed, N failed" (installs what is missing on Debian)'
+	@echo 'make unit     unit tests only          make sql      SQL tests only (CASES=word narrows them)'
+	@echo 'make kill     kill -9 at 200 random moments at OFF, NORMAL and FULL'
+	@echo 'make big      2,000,000 rows against an ordinary table: equal, and how much faster'
+	@echo 'make bench    engine and SQL benchmarks (minutes)'
+	@echo 'make asan     unit and SQL tests under AddressSanitizer and UBSan;  make tsan: under ThreadSanitizer'
+	@echo 'make tidy     layer rules, and the size of files and functions'
+	@echo 'make format   clang-format;  make clean;  make setup: install what the tests need'

@@ -1,0 +1,158 @@
+#include "connection.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct vt_connection *list; /* guarded by list_mutex */
+
+struct vt_connection *vt_connection_ref(sqlite3 *db) {
+    pthread_mutex_lock(&list_mutex);
+    struct vt_connection *connection = list;
+    while (connection != NULL && connection->db != db) connection = connection->next;
+    if (connection == NULL) {
+        connection = sqlite3_malloc64(sizeof *connection);
+        if (connection != NULL) {
+            memset(connection, 0, sizeof *connection);
+            connection->db = db;
+            connection->next = list;
+            list = connection;
+        }
+    }
+    if (connection != NULL) connection->refs++;
+    pthread_mutex_unlock(&list_mutex);
+    return connection;
+}
+
+static void close_store(struct vt_space *space) {
+    vt_registry_release(space->shared);
+    vt_place_release(&space->place);
+    space->shared = NULL;
+    space->store = NULL;
+    space->serial++;
+    space->bound = 0;
+}
+
+static void space_free(struct vt_space *space) {
+    if (space->store != NULL) {
+        vt_txn_rollback(space);
+        vt_view_forget(space);
+        close_store(space);
+    }
+    if (space->memory != NULL) lsm_env_mem_free(space->memory);
+    sqlite3_free(space->txn.marks);
+    sqlite3_free(space->txn.created);
+    sqlite3_free(space->schema);
+    sqlite3_free(space);
+}
+
+void vt_connection_unref(void *arg) {
+    struct vt_connection *connection = arg;
+    pthread_mutex_lock(&list_mutex);
+    bool last = --connection->refs == 0;
+    if (last) {
+        struct vt_connection **link = &list;
+        while (*link != connection) link = &(*link)->next;
+        *link = connection->next;
+    }
+    pthread_mutex_unlock(&list_mutex);
+    if (!last) return;
+    while (connection->spaces != NULL) {
+        struct vt_space *space = connection->spaces;
+        connection->spaces = space->next;
+        space_free(space);
+    }
+    sqlite3_free(connection);
+}
+
+bool vt_space_is_busy(const struct vt_space *space) { return space->txn.state != VT_TXN_IDLE || space->views.open > 0; }
+
+/* SQLite does not say when a database is detached; but then its schema has another file, or none. */
+static void close_detached(struct vt_connection *connection) {
+    for (struct vt_space *space = connection->spaces; space != NULL; space = space->next) {
+        if (space->store == NULL || space->tables > 0 || space->place.memory || vt_space_is_busy(space)) continue;
+        const char *file = sqlite3_db_filename(connection->db, space->schema);
+        if (file == NULL || strcmp(file, space->place.file) != 0) close_store(space);
+    }
+}
+
+struct vt_space *vt_space_find(struct vt_connection *connection, const char *schema) {
+    close_detached(connection);
+    struct vt_space *space = connection->spaces;
+    while (space != NULL && sqlite3_stricmp(space->schema, schema) != 0) space = space->next;
+    if (space != NULL) return space;
+    space = sqlite3_malloc64(sizeof *space);
+    if (space == NULL) return NULL;
+    memset(space, 0, sizeof *space);
+    space->connection = connection;
+    space->schema = sqlite3_mprintf("%s", schema);
+    if (space->schema == NULL) {
+        sqlite3_free(space);
+        return NULL;
+    }
+    space->next = connection->spaces;
+    connection->spaces = space;
+    return space;
+}
+
+/* ---- the store ------------------------------------------------------------------------------------------------ */
+
+static int fail_missing(const struct vt_place *place, const char *dir, char **message) {
+    if (place->memory) {
+        return vt_fail(message, SQLITE_CANTOPEN,
+                       "the rows of this LSM table are not here: they were kept in memory, by another connection, for a database without a file");
+    }
+    return vt_fail(message, SQLITE_CANTOPEN,
+                   "the store of this database's LSM tables is missing: there is no %s. The database file was probably copied, moved or "
+                   "restored without its \"-lsm\" directory: put that directory beside it under the file's name, or DROP the tables",
+                   dir);
+}
+
+static int open_at(struct vt_space *space, struct vt_place *place, const char *dir, const uint8_t *store_id, enum vt_open_mode mode, char **message) {
+    if (place->memory && space->memory == NULL) {
+        space->memory = lsm_env_mem_new();
+        if (space->memory == NULL) return SQLITE_NOMEM;
+    }
+    struct lsm_options options;
+    lsm_options_init(&options);
+    if (place->memory) options.env = space->memory;
+    options.dir = dir;
+    options.store_id = store_id;
+    options.create = mode == VT_OPEN_CREATE;
+    options.file_mode = place->mode;
+    options.owner_uid = place->uid;
+    options.owner_gid = place->gid;
+    options.process_name = program_invocation_short_name;
+    if (sqlite3_threadsafe() == 0) options.threads = 0;
+    struct lsm_error err = {0};
+    int status = vt_registry_acquire(&options, place->memory, &space->shared, &err);
+    if (status == LSM_NOTFOUND) return fail_missing(place, dir, message);
+    if (status == LSM_MISMATCH) return vt_fail(message, SQLITE_CANTOPEN, "%s", err.text);
+    return vt_fail_engine(message, status, &err);
+}
+
+int vt_space_open(struct vt_space *space, const uint8_t *store_id, enum vt_open_mode mode, char **message) {
+    if (space->store != NULL && memcmp(space->store_id, store_id, LSM_STORE_ID_BYTES) == 0) return SQLITE_OK;
+    if (space->store != NULL && vt_space_is_busy(space)) {
+        return vt_fail(message, SQLITE_CORRUPT_VTAB, "the LSM tables of schema %s name different stores", space->schema);
+    }
+    struct vt_place place;
+    int rc = vt_place_find(space->connection->db, space->schema, &place, message);
+    if (rc != SQLITE_OK) return rc;
+    if (space->store != NULL) close_store(space);
+    char *dir = vt_place_dir(&place, store_id);
+    if (dir == NULL) rc = SQLITE_NOMEM;
+    if (rc == SQLITE_OK && mode == VT_OPEN_CREATE) rc = vt_place_prepare(&place, message);
+    if (rc == SQLITE_OK) rc = open_at(space, &place, dir, store_id, mode, message);
+    if (rc == SQLITE_OK) {
+        space->store = vt_shared_store(space->shared);
+        space->place = place;
+        memcpy(space->store_id, store_id, LSM_STORE_ID_BYTES);
+        space->serial++;
+        place.file = NULL;
+    }
+    sqlite3_free(dir);
+    vt_place_release(&place);
+    return rc;
+}

@@ -1,0 +1,36 @@
+#include "garbage.h"
+
+#include <string.h>
+
+#include "connection.h"
+#include "shadow.h"
+
+static bool is_named(const struct vt_space *space, struct lsm_tree_info tree, const struct vt_shadow_list *list) {
+    for (int i = 0; i < list->count; i++) {
+        /* A shadow row of a foreign store, too, protects the tree if it names it: being wrong on this side only costs space. */
+        if (list->shadows[i].tree.tree == tree.tree && list->shadows[i].tree.nonce == tree.nonce) return true;
+    }
+    return vt_txn_made_tree(space, tree);
+}
+
+int vt_garbage_collect(struct vt_space *space, char **message) {
+    sqlite3 *db = space->connection->db;
+    if (!vt_shared_garbage_due(space->shared) || sqlite3_get_autocommit(db) == 0) return SQLITE_OK;
+    struct lsm_tree_info *trees = NULL;
+    size_t tree_count = 0;
+    struct lsm_error err = {0};
+    int status = lsm_store_trees(space->store, &trees, &tree_count, &err);
+    if (status != LSM_OK) return vt_fail_engine(message, status, &err);
+    struct vt_shadow_list list = {0};
+    int rc = SQLITE_OK;
+    /* If it cannot be told: another time. */
+    if (tree_count > 0 && (vt_shadow_list(db, space->schema, &list, NULL) != SQLITE_OK || list.damaged)) goto out;
+    for (size_t i = 0; i < tree_count && rc == SQLITE_OK; i++) {
+        if (!is_named(space, trees[i], &list)) rc = vt_txn_tree_drop(space, trees[i].tree, message);
+    }
+    if (rc == SQLITE_OK) space->txn.collected = true;
+out:
+    sqlite3_free(list.shadows);
+    lsm_free(trees);
+    return rc;
+}

@@ -1,0 +1,178 @@
+#include "hook.h"
+
+#include <string.h>
+
+struct hook {
+    sqlite3_vtab base;
+    struct vt_connection *connection;
+};
+
+static struct vt_space *hook_space(sqlite3_vtab *vtab) {
+    struct vt_space *space = ((struct hook *)vtab)->connection->spaces;
+    while (space != NULL && !vt_hook_serves(space)) space = space->next;
+    return space;
+}
+
+bool vt_hook_serves(const struct vt_space *space) { return sqlite3_stricmp(space->schema, "main") == 0; }
+
+int vt_hook_join(struct vt_space *space, char **message) {
+    struct vt_connection *connection = space->connection;
+    if (connection->hook_joined) return SQLITE_OK;
+    connection->hook_allowed = true;
+    char *text = NULL;
+    int rc = sqlite3_exec(connection->db, "DELETE FROM \"" VT_HOOK_NAME "\" WHERE 0", NULL, NULL, &text);
+    connection->hook_allowed = false;
+    /* A real table of that name would have been written instead of ours. */
+    if (rc == SQLITE_OK && !connection->hook_joined) rc = SQLITE_ERROR;
+    if (rc != SQLITE_OK && message != NULL) (void)vt_fail(message, rc, "%s", text != NULL ? text : sqlite3_errstr(rc));
+    sqlite3_free(text);
+    return rc;
+}
+
+static int hook_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message) {
+    (void)argc;
+    (void)argv;
+    struct vt_connection *connection = aux;
+    if (!connection->hook_allowed) return vt_fail(message, SQLITE_ERROR, VT_HOOK_NAME " is internal to the lsm extension");
+    int rc = sqlite3_declare_vtab(db, "CREATE TABLE x(nothing)");
+    if (rc != SQLITE_OK) return rc;
+    struct hook *hook = sqlite3_malloc64(sizeof *hook);
+    if (hook == NULL) return SQLITE_NOMEM;
+    memset(hook, 0, sizeof *hook);
+    hook->connection = connection;
+    *vtab = &hook->base;
+    return SQLITE_OK;
+}
+
+static int hook_disconnect(sqlite3_vtab *vtab) {
+    sqlite3_free(vtab);
+    return SQLITE_OK;
+}
+
+static int hook_begin(sqlite3_vtab *vtab) {
+    struct vt_connection *connection = ((struct hook *)vtab)->connection;
+    struct vt_space *space = hook_space(vtab);
+    if (!connection->hook_allowed || space == NULL) return vt_fail(&vtab->zErrMsg, SQLITE_READONLY, VT_HOOK_NAME " is internal to the lsm extension");
+    int rc = vt_txn_begin(space, &vtab->zErrMsg);
+    if (rc != SQLITE_OK) return rc;
+    connection->hook_joined = true;
+    space->txn.joined++;
+    return SQLITE_OK;
+}
+
+static int hook_sync(sqlite3_vtab *vtab) {
+    struct vt_space *space = hook_space(vtab);
+    return space == NULL ? SQLITE_OK : vt_txn_prepare(space, &vtab->zErrMsg);
+}
+
+static int hook_commit(sqlite3_vtab *vtab) {
+    struct vt_space *space = hook_space(vtab);
+    if (space != NULL) vt_txn_commit(space);
+    return SQLITE_OK;
+}
+
+static int hook_rollback(sqlite3_vtab *vtab) {
+    struct vt_space *space = hook_space(vtab);
+    if (space != NULL) vt_txn_rollback(space);
+    return SQLITE_OK;
+}
+
+static int hook_savepoint(sqlite3_vtab *vtab, int number) {
+    struct vt_space *space = hook_space(vtab);
+    return space == NULL ? SQLITE_OK : vt_txn_savepoint(space, number, &vtab->zErrMsg);
+}
+
+static int hook_release(sqlite3_vtab *vtab, int number) {
+    struct vt_space *space = hook_space(vtab);
+    if (space != NULL) vt_txn_release(space, number);
+    return SQLITE_OK;
+}
+
+static int hook_rollback_to(sqlite3_vtab *vtab, int number) {
+    struct vt_space *space = hook_space(vtab);
+    return space == NULL ? SQLITE_OK : vt_txn_rollback_to(space, number, &vtab->zErrMsg);
+}
+
+/* The rest of a table that has no rows. */
+
+static int hook_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
+    (void)vtab;
+    (void)info;
+    return SQLITE_OK;
+}
+
+static int hook_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **cursor) {
+    (void)vtab;
+    *cursor = sqlite3_malloc64(sizeof **cursor);
+    if (*cursor == NULL) return SQLITE_NOMEM;
+    memset(*cursor, 0, sizeof **cursor);
+    return SQLITE_OK;
+}
+
+static int hook_close(sqlite3_vtab_cursor *cursor) {
+    sqlite3_free(cursor);
+    return SQLITE_OK;
+}
+
+static int hook_filter(sqlite3_vtab_cursor *cursor, int plan, const char *text, int argc, sqlite3_value **argv) {
+    (void)cursor;
+    (void)plan;
+    (void)text;
+    (void)argc;
+    (void)argv;
+    return SQLITE_OK;
+}
+
+static int hook_next(sqlite3_vtab_cursor *cursor) {
+    (void)cursor;
+    return SQLITE_OK;
+}
+
+static int hook_eof(sqlite3_vtab_cursor *cursor) {
+    (void)cursor;
+    return 1;
+}
+
+static int hook_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int column) {
+    (void)cursor;
+    (void)context;
+    (void)column;
+    return SQLITE_OK;
+}
+
+static int hook_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid) {
+    (void)cursor;
+    *rowid = 0;
+    return SQLITE_OK;
+}
+
+static int hook_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *rowid) {
+    (void)argc;
+    (void)argv;
+    (void)rowid;
+    return vt_fail(&vtab->zErrMsg, SQLITE_READONLY, VT_HOOK_NAME " is internal to the lsm extension");
+}
+
+const sqlite3_module vt_hook_module = {
+    .iVersion = 2,
+    .xCreate = NULL, /* eponymous only */
+    .xConnect = hook_connect,
+    .xDisconnect = hook_disconnect,
+    .xDestroy = hook_disconnect,
+    .xBestIndex = hook_best_index,
+    .xOpen = hook_open,
+    .xClose = hook_close,
+    .xFilter = hook_filter,
+    .xNext = hook_next,
+    .xEof = hook_eof,
+    .xColumn = hook_column,
+    .xRowid = hook_rowid,
+    .xUpdate = hook_update,
+    .xBegin = hook_begin,
+    .xSync = hook_sync,
+    .xCommit = hook_commit,
+    .xRollback = hook_rollback,
+    .xSavepoint = hook_savepoint,
+    .xRelease = hook_release,
+    .xRollbackTo = hook_rollback_to,
+};

@@ -1,0 +1,106 @@
+#include "place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* SQLite's own VFS for shared databases in memory: it reports a file name although there is no file. */
+static const char memory_vfs[] = "memdb";
+
+static bool vfs_has_files(sqlite3 *db, const char *schema) {
+    sqlite3_vfs *vfs = NULL;
+    if (sqlite3_file_control(db, schema, SQLITE_FCNTL_VFS_POINTER, (void *)&vfs) != SQLITE_OK || vfs == NULL) return true;
+    return vfs->zName == NULL || strcmp(vfs->zName, memory_vfs) != 0;
+}
+
+int vt_place_find(sqlite3 *db, const char *schema, struct vt_place *place, char **message) {
+    memset(place, 0, sizeof *place);
+    place->uid = place->gid = -1;
+    place->mode = 0600;
+    const char *name = sqlite3_stricmp(schema, "temp") == 0 ? NULL : sqlite3_db_filename(db, schema);
+    place->memory = name == NULL || name[0] == '\0' || !vfs_has_files(db, schema);
+    place->file = sqlite3_mprintf("%s", place->memory ? "" : name);
+    if (place->file == NULL) return SQLITE_NOMEM;
+    if (place->memory) return SQLITE_OK;
+
+    struct stat info;
+    if (stat(place->file, &info) != 0) {
+        int rc = vt_fail(message, SQLITE_CANTOPEN, "the database file %s is not there (%s): its LSM tables are kept beside it", place->file, strerror(errno));
+        vt_place_release(place);
+        return rc;
+    }
+    place->mode = (unsigned)info.st_mode & 0777U;
+    if (geteuid() == 0) { /* like SQLite's -wal: only root can give files away, and should */
+        place->uid = (int64_t)info.st_uid;
+        place->gid = (int64_t)info.st_gid;
+    }
+    return SQLITE_OK;
+}
+
+void vt_place_release(struct vt_place *place) {
+    sqlite3_free(place->file);
+    place->file = NULL;
+}
+
+char *vt_place_dir(const struct vt_place *place, const uint8_t *store_id) {
+    char hex[VT_STORE_HEX_BYTES + 1];
+    vt_hex_write(store_id, LSM_STORE_ID_BYTES, hex);
+    return place->memory ? sqlite3_mprintf("/%s", hex) : sqlite3_mprintf("%s-lsm/%s", place->file, hex);
+}
+
+static int sync_parent(const char *path, char **message) {
+    const char *slash = strrchr(path, '/');
+    char *parent = slash == NULL ? sqlite3_mprintf(".") : sqlite3_mprintf("%.*s", slash == path ? 1 : (int)(slash - path), path);
+    if (parent == NULL) return SQLITE_NOMEM;
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* EINVAL: file systems that cannot sync a directory have nothing to sync. */
+    bool synced = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+    int rc = synced ? SQLITE_OK : vt_fail(message, SQLITE_IOERR_DIR_FSYNC, "cannot sync the directory %s: %s", parent, strerror(errno));
+    if (fd >= 0) close(fd);
+    sqlite3_free(parent);
+    return rc;
+}
+
+int vt_place_prepare(const struct vt_place *place, char **message) {
+    if (place->memory) return SQLITE_OK;
+    char *dir = sqlite3_mprintf("%s-lsm", place->file);
+    if (dir == NULL) return SQLITE_NOMEM;
+    int rc = SQLITE_OK;
+    mode_t mode = (mode_t)(place->mode | ((place->mode & 0444U) >> 2));
+    if (mkdir(dir, mode) == 0) {
+        /* Against the umask and for root; where it fails the directory still works for who made it. */
+        if (chmod(dir, mode) != 0 || (place->uid >= 0 && chown(dir, (uid_t)place->uid, (gid_t)place->gid) != 0)) errno = 0;
+        rc = sync_parent(dir, message);
+    } else if (errno != EEXIST) {
+        rc = vt_fail(message, SQLITE_CANTOPEN, "cannot create the directory %s for the LSM tables: %s", dir, strerror(errno));
+    }
+    sqlite3_free(dir);
+    return rc;
+}
+
+void vt_hex_write(const uint8_t *bytes, size_t size, char *out) {
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < size; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    out[2 * size] = '\0';
+}
+
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return -1;
+}
+
+bool vt_hex_read(const char *text, size_t text_size, uint8_t *bytes, size_t size) {
+    if (text_size != 2 * size) return false;
+    for (size_t i = 0; i < size; i++) {
+        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+        if (high < 0 || low < 0) return false;
+        bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}

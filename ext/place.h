@@ -1,0 +1,35 @@
+/* place.h: where the store of a schema lives.
+ *
+ * Beside the schema's database file, in `<file>-lsm/<store id>/`, with the file's mode and owner; in memory if there is no file. The database file
+ * itself is only stat()ed: opening and closing it here would drop SQLite's locks on it.
+ */
+#ifndef VT_PLACE_H
+#define VT_PLACE_H
+
+#include "error.h"
+
+#define VT_STORE_HEX_BYTES (2 * LSM_STORE_ID_BYTES)
+
+struct vt_place {
+    bool memory;
+    char *file;        /* absolute name of the database file, "" in memory; owned */
+    unsigned mode;     /* of new files */
+    int64_t uid, gid;  /* -1: leave */
+};
+
+/* SQLITE_OK, SQLITE_NOMEM, or SQLITE_CANTOPEN if the database has a file name but no file. */
+int vt_place_find(sqlite3 *db, const char *schema, struct vt_place *place, char **message) LSM_MUST_CHECK;
+void vt_place_release(struct vt_place *place);
+
+/* The directory of a store; sqlite3_free(). NULL if out of memory. */
+char *vt_place_dir(const struct vt_place *place, const uint8_t *store_id);
+
+/* Make `<file>-lsm`, durably, if it is not there. */
+int vt_place_prepare(const struct vt_place *place, char **message) LSM_MUST_CHECK;
+
+/* 32 lower-case hex digits and a NUL. */
+void vt_hex_write(const uint8_t *bytes, size_t size, char *out);
+/* False unless text is exactly 2 * size lower-case hex digits. */
+bool vt_hex_read(const char *text, size_t text_size, uint8_t *bytes, size_t size);
+
+#endif

@@ -1,0 +1,73 @@
+/* plan.h: what xBestIndex decides and xFilter carries out.
+ *
+ * A plan is a walk over the table's key in one direction: the first equal_count key columns equal to given values, the next one between two bounds, the
+ * rest free. It travels from xBestIndex to xFilter in idxNum; idxStr says the same in words, for EXPLAIN QUERY PLAN.
+ *
+ * A number compared with a TEXT or untyped key column is a special case: SQLite may have to turn stored texts into numbers ('05' = 5), which no key range
+ * can express. Then xFilter widens the range and SQLite checks each row.
+ */
+#ifndef VT_PLAN_H
+#define VT_PLAN_H
+
+#include "key_codec.h"
+
+#define VT_PLAN_EQUAL_MAX 60
+
+/* A constraint as xBestIndex sees it. */
+struct vt_term {
+    int column;        /* -1: rowid */
+    int op;            /* SQLITE_INDEX_CONSTRAINT_* */
+    bool usable;
+    bool collates;     /* compares under one of the built-in collations, `collation` */
+    enum vt_collation collation;
+    int rhs_type;      /* type of the right-hand side if it is known already, else 0 */
+};
+
+struct vt_order_term {
+    int column;
+    bool desc;
+};
+
+struct vt_plan {
+    int equal_count;
+    int lower, upper;    /* SQLITE_INDEX_CONSTRAINT_GT, _GE, _LT, _LE; 0: none */
+    bool desc;           /* walk downwards */
+    bool ordered;        /* rows come in the order asked for */
+    bool single;         /* at most one row, or the order holds only if the equal columns have one value each: no widening allowed */
+    bool unique;         /* at most one row */
+    /* Known to xBestIndex only. */
+    int terms[VT_PLAN_EQUAL_MAX + 2]; /* which constraint is argument i of xFilter */
+    bool omit[VT_PLAN_EQUAL_MAX + 2]; /* SQLite need not check it again */
+};
+
+/* Columns of the key: the schema's, or the rowid. */
+const struct vt_key_column *vt_plan_key(const struct vt_schema *schema, int *count);
+
+/* The best use of these constraints. */
+void vt_plan_choose(const struct vt_schema *schema, const struct vt_term *terms, int term_count, const struct vt_order_term *orders, int order_count,
+                    struct vt_plan *plan);
+static inline int vt_plan_arg_count(const struct vt_plan *plan) { return plan->equal_count + (plan->lower != 0) + (plan->upper != 0); }
+
+/* idxNum and back. Reading is false for numbers no plan has. */
+int vt_plan_write(const struct vt_plan *plan);
+bool vt_plan_read(const struct vt_schema *schema, int number, struct vt_plan *plan);
+/* idxStr: `key (device=? AND ts>?) desc`; sqlite3_free(). NULL if out of memory. */
+char *vt_plan_text(const struct vt_schema *schema, const struct vt_plan *plan);
+
+struct vt_range {
+    struct vt_bytes low, high;
+    bool has_low, has_high;
+};
+
+/* Key ranges, ascending, not overlapping. */
+struct vt_ranges {
+    int count;
+    bool point; /* one key: range[0].low */
+    struct vt_range range[2];
+};
+void vt_ranges_release(struct vt_ranges *ranges);
+
+/* What the plan reads, given the values. ranges is reused. SQLITE_ERROR with a message where a range would have to be widened and must not. */
+int vt_plan_ranges(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **values, struct vt_ranges *ranges, char **message) LSM_MUST_CHECK;
+
+#endif

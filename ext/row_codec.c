@@ -1,0 +1,279 @@
+#include "row_codec.h"
+
+/* Types in the header, after SQLite's record format, which reserves 10 and 11 for internal use. */
+enum {
+    SERIAL_NULL = 0,
+    SERIAL_INT1 = 1, /* 1, 2, 3, 4, 6, 8 bytes, big-endian two's complement */
+    SERIAL_INT8 = 6,
+    SERIAL_REAL = 7,
+    SERIAL_ZERO = 8,
+    SERIAL_ONE = 9,
+    SERIAL_KEY = 10, /* the value is in the key */
+    SERIAL_RESERVED = 11,
+    SERIAL_BLOB = 12 /* 12 + 2 * size; text: one more */
+};
+
+#define VARINT_BYTES_MAX 10
+#define NO_SIZE          UINT64_MAX
+
+static const uint8_t int_sizes[] = {0, 1, 2, 3, 4, 6, 8};
+
+/* ---- varints: LEB128, shortest form --------------------------------------------------------------------------- */
+
+static size_t store_varint(uint8_t *p, uint64_t v) {
+    size_t n = 0;
+    while (v >= 0x80) {
+        p[n++] = (uint8_t)(v | 0x80);
+        v >>= 7;
+    }
+    p[n++] = (uint8_t)v;
+    return n;
+}
+
+static size_t varint_size(uint64_t v) {
+    size_t n = 1;
+    while (v >= 0x80) {
+        v >>= 7;
+        n++;
+    }
+    return n;
+}
+
+/* Reads from p[*at .. end); false if it does not end there or is not in its shortest form. */
+static bool load_varint(const uint8_t *p, size_t *at, size_t end, uint64_t *out) {
+    uint64_t v = 0;
+    for (unsigned shift = 0; *at < end && shift < 7 * VARINT_BYTES_MAX; shift += 7) {
+        uint8_t byte = p[(*at)++];
+        if (shift == 63 && byte > 1) return false;
+        v |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte >= 0x80) continue;
+        *out = v;
+        return byte != 0 || shift == 0;
+    }
+    return false;
+}
+
+/* ---- encoding ------------------------------------------------------------------------------------------------- */
+
+static uint64_t serial_of_int(int64_t v) {
+    if (v == 0) return SERIAL_ZERO;
+    if (v == 1) return SERIAL_ONE;
+    uint64_t magnitude = v < 0 ? ~(uint64_t)v : (uint64_t)v;
+    for (uint64_t serial = SERIAL_INT1; serial < SERIAL_INT8; serial++) {
+        if (magnitude >> (8 * int_sizes[serial] - 1) == 0) return serial;
+    }
+    return SERIAL_INT8;
+}
+
+#define REAL_AS_INT_MAX 140737488355327.0 /* what 6 bytes hold; more would be no shorter than the real itself */
+
+/* In a REAL column a whole number is stored as an integer, as SQLite does; the reader, who knows the column, turns it back. */
+static bool is_shorter_as_int(const struct vt_column *column, double r) {
+    return column->affinity == VT_AFFINITY_REAL && r >= -REAL_AS_INT_MAX && r <= REAL_AS_INT_MAX && (double)(int64_t)r == r;
+}
+
+static bool is_in_key(const struct vt_schema *schema, int i, const struct vt_value *value) {
+    const struct vt_column *column = &schema->columns[i];
+    if (column->key_index < 0 || schema->kind != VT_KIND_CLUSTERED) return false;
+    /* Equal numbers have equal keys, but in a REAL column there is nothing to confuse: all of them are reals. */
+    if (column->affinity == VT_AFFINITY_REAL && value->type == SQLITE_FLOAT) return true;
+    return vt_key_keeps(value, &schema->key[column->key_index], column->key_index == schema->key_count - 1);
+}
+
+static uint64_t serial_of(const struct vt_schema *schema, int i, const struct vt_value *value) {
+    if (i == schema->rowid_column) return SERIAL_NULL;
+    if (is_in_key(schema, i, value)) return SERIAL_KEY;
+    switch (value->type) {
+    case SQLITE_INTEGER: return serial_of_int(value->i);
+    case SQLITE_FLOAT: return is_shorter_as_int(&schema->columns[i], value->r) ? serial_of_int((int64_t)value->r) : SERIAL_REAL;
+    case SQLITE_TEXT: return SERIAL_BLOB + 1 + 2 * (uint64_t)value->size;
+    case SQLITE_BLOB: return SERIAL_BLOB + 2 * (uint64_t)value->size;
+    default: return SERIAL_NULL;
+    }
+}
+
+/* The header: its own size, then one type per column. Also adds up the bytes that follow it. */
+static int put_header(const struct vt_schema *schema, const struct vt_value *values, struct vt_bytes *out, size_t *types_at, uint64_t *body_bytes) {
+    size_t start = out->size;
+    int rc = vt_bytes_put(out, 0); /* the size, if it fits one byte */
+    for (int i = 0; i < schema->column_count && rc == SQLITE_OK; i++) {
+        uint64_t serial = serial_of(schema, i, &values[i]);
+        rc = vt_bytes_reserve(out, VARINT_BYTES_MAX);
+        if (rc == SQLITE_OK) out->size += store_varint(out->data + out->size, serial);
+        if (serial >= SERIAL_BLOB) *body_bytes += values[i].size;
+    }
+    if (rc != SQLITE_OK) return rc;
+    size_t types = out->size - start - 1, prefix = 1;
+    while (varint_size(prefix + types) > prefix) prefix++;
+    rc = vt_bytes_reserve(out, prefix);
+    if (rc != SQLITE_OK) return rc;
+    if (prefix > 1) memmove(out->data + start + prefix, out->data + start + 1, types);
+    store_varint(out->data + start, prefix + types);
+    out->size = start + prefix + types;
+    *types_at = start + prefix;
+    return SQLITE_OK;
+}
+
+static void store_be(uint8_t *p, uint64_t v, size_t size) {
+    for (size_t i = 0; i < size; i++) p[i] = (uint8_t)(v >> (8 * (size - 1 - i)));
+}
+
+static int put_body(struct vt_bytes *out, uint64_t serial, const struct vt_value *value) {
+    if (serial >= SERIAL_BLOB) return vt_bytes_append(out, value->bytes, value->size);
+    if (serial == SERIAL_NULL || serial > SERIAL_REAL) return SQLITE_OK;
+    int rc = vt_bytes_reserve(out, 8);
+    if (rc != SQLITE_OK) return rc;
+    size_t size = serial == SERIAL_REAL ? 8 : int_sizes[serial];
+    uint64_t bits;
+    if (serial == SERIAL_REAL) {
+        memcpy(&bits, &value->r, sizeof bits);
+    } else {
+        bits = (uint64_t)(value->type == SQLITE_FLOAT ? (int64_t)value->r : value->i);
+    }
+    store_be(out->data + out->size, bits, size);
+    out->size += size;
+    return SQLITE_OK;
+}
+
+int vt_row_encode(const struct vt_schema *schema, const struct vt_value *values, struct vt_bytes *out) {
+    size_t start = out->size, at = start;
+    uint64_t body_bytes = 0;
+    int rc = put_header(schema, values, out, &at, &body_bytes);
+    if (rc == SQLITE_OK && body_bytes + (out->size - start) + 8 * (uint64_t)schema->column_count > LSM_VALUE_BYTES_MAX) rc = SQLITE_TOOBIG;
+    if (rc == SQLITE_OK) rc = vt_bytes_reserve(out, (size_t)body_bytes);
+    size_t end = out->size;
+    for (int i = 0; i < schema->column_count && rc == SQLITE_OK; i++) {
+        uint64_t serial = SERIAL_NULL;
+        (void)load_varint(out->data, &at, end, &serial); /* written just now */
+        rc = put_body(out, serial, &values[i]);
+    }
+    if (rc != SQLITE_OK) out->size = start;
+    return rc;
+}
+
+/* ---- decoding ------------------------------------------------------------------------------------------------- */
+
+/* Put the walk before column 0. A header size of 0 is no record: kept for a later format. */
+static void rewind_reader(struct vt_row_reader *reader) {
+    uint64_t header = 0;
+    reader->next_column = 0;
+    reader->header_at = 0;
+    bool ok = load_varint(reader->record.data, &reader->header_at, reader->record.size, &header);
+    reader->corrupt = !ok || header < reader->header_at || header > reader->record.size;
+    reader->header_end = reader->body_at = reader->corrupt ? 0 : (size_t)header;
+}
+
+void vt_row_reader_init(struct vt_row_reader *reader, const struct vt_schema *schema, struct lsm_slice key, struct lsm_slice record) {
+    reader->schema = schema;
+    reader->key = key;
+    reader->record = record;
+    rewind_reader(reader);
+}
+
+static uint64_t serial_size(uint64_t serial) {
+    if (serial >= SERIAL_BLOB) return (serial - SERIAL_BLOB) / 2;
+    if (serial <= SERIAL_INT8) return int_sizes[serial];
+    if (serial == SERIAL_REAL) return 8;
+    return serial == SERIAL_RESERVED ? NO_SIZE : 0;
+}
+
+/* Step over one column: its type, and where its bytes are. False: damaged. */
+static bool step(struct vt_row_reader *reader, uint64_t *serial, struct lsm_slice *bytes) {
+    if (!load_varint(reader->record.data, &reader->header_at, reader->header_end, serial)) return false;
+    uint64_t size = serial_size(*serial);
+    if (size > reader->record.size - reader->body_at) return false;
+    *bytes = (struct lsm_slice){.data = reader->record.data + reader->body_at, .size = (size_t)size};
+    reader->body_at += (size_t)size;
+    reader->next_column++;
+    return true;
+}
+
+static uint64_t load_be_signed(struct lsm_slice bytes) {
+    uint64_t v = bytes.data[0] >= 0x80 ? UINT64_MAX : 0;
+    for (size_t i = 0; i < bytes.size; i++) v = v << 8 | bytes.data[i];
+    return v;
+}
+
+static int value_of_serial(const struct vt_row_reader *reader, int i, uint64_t serial, struct lsm_slice bytes, struct vt_value *out) {
+    const struct vt_schema *schema = reader->schema;
+    if (serial >= SERIAL_BLOB) {
+        *out = vt_value_bytes(serial & 1 ? SQLITE_TEXT : SQLITE_BLOB, bytes.data, bytes.size);
+    } else if (serial == SERIAL_KEY) {
+        int index = schema->columns[i].key_index;
+        if (index < 0 || schema->kind != VT_KIND_CLUSTERED) return SQLITE_CORRUPT_VTAB;
+        return vt_key_read(schema->key, schema->key_count, reader->key, index, out);
+    } else if (serial == SERIAL_NULL) {
+        *out = vt_value_null();
+    } else if (serial >= SERIAL_ZERO) {
+        *out = vt_value_int(serial == SERIAL_ONE);
+    } else {
+        uint64_t bits = load_be_signed(bytes);
+        int64_t v;
+        double r;
+        memcpy(&v, &bits, sizeof v);
+        memcpy(&r, &bits, sizeof r);
+        *out = serial != SERIAL_REAL ? vt_value_int(v) : r != r ? vt_value_null() : vt_value_real(r);
+    }
+    return SQLITE_OK;
+}
+
+static int get_stored(struct vt_row_reader *reader, int i, struct vt_value *out) {
+    if (i < reader->next_column) rewind_reader(reader);
+    uint64_t serial = SERIAL_NULL;
+    struct lsm_slice bytes = {0};
+    while (reader->next_column <= i && !reader->corrupt) {
+        if (reader->header_at == reader->header_end) { /* the column is younger than the row */
+            *out = reader->schema->columns[i].default_value;
+            return SQLITE_OK;
+        }
+        if (!step(reader, &serial, &bytes)) reader->corrupt = true;
+    }
+    if (reader->corrupt) return SQLITE_CORRUPT_VTAB;
+    int rc = value_of_serial(reader, i, serial, bytes, out);
+    if (rc == SQLITE_OK && out->type == SQLITE_INTEGER && reader->schema->columns[i].affinity == VT_AFFINITY_REAL) {
+        *out = vt_value_real((double)out->i);
+    }
+    return rc;
+}
+
+int vt_row_get(struct vt_row_reader *reader, int i, struct vt_value *out) {
+    const struct vt_schema *schema = reader->schema;
+    *out = vt_value_null();
+    if (i < 0 || i > schema->column_count) return SQLITE_MISUSE;
+    if (i == schema->column_count) {
+        if (schema->kind == VT_KIND_CLUSTERED) *out = vt_value_bytes(SQLITE_BLOB, reader->key.data, reader->key.size);
+        return SQLITE_OK;
+    }
+    if (i == schema->rowid_column) {
+        int64_t rowid;
+        if (!vt_key_get_int64(reader->key, &rowid)) return SQLITE_CORRUPT_VTAB;
+        *out = vt_value_int(rowid);
+        return SQLITE_OK;
+    }
+    return get_stored(reader, i, out);
+}
+
+int vt_row_result(struct vt_row_reader *reader, int i, sqlite3_context *context, sqlite3_destructor_type destructor) {
+    struct vt_value value;
+    int rc = vt_row_get(reader, i, &value);
+    if (rc == SQLITE_OK) vt_value_result(context, &value, destructor);
+    return rc;
+}
+
+/* ---- checking ------------------------------------------------------------------------------------------------- */
+
+static int check_key(const struct vt_schema *schema, struct lsm_slice key) {
+    int64_t rowid;
+    if (schema->kind == VT_KIND_ROWID) return vt_key_get_int64(key, &rowid) ? SQLITE_OK : SQLITE_CORRUPT_VTAB;
+    return vt_key_check(schema->key, schema->key_count, key);
+}
+
+int vt_row_check(const struct vt_schema *schema, struct lsm_slice key, struct lsm_slice record) {
+    struct vt_row_reader reader;
+    struct vt_value value;
+    int rc = check_key(schema, key);
+    vt_row_reader_init(&reader, schema, key, record);
+    for (int i = 0; i < schema->column_count && rc == SQLITE_OK; i++) rc = get_stored(&reader, i, &value);
+    if (rc != SQLITE_OK) return rc;
+    return reader.header_at == reader.header_end && reader.body_at == record.size ? SQLITE_OK : SQLITE_CORRUPT_VTAB;
+}

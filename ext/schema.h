@@ -1,0 +1,56 @@
+/* schema.h: the definition of one LSM table, as data.
+ *
+ * Made by ddl.h from the arguments of CREATE VIRTUAL TABLE; afterwards nobody changes it.
+ */
+#ifndef VT_SCHEMA_H
+#define VT_SCHEMA_H
+
+#include "value.h"
+
+struct vt_column {
+    char *name; /* unquoted */
+    char *type; /* as declared, quotes included, "" if none */
+    enum vt_affinity affinity;
+    enum vt_collation collation;
+    bool not_null;                 /* declared NOT NULL, or in the key of a clustered table; false for the rowid column */
+    int not_null_conflict;         /* ON CONFLICT clause of NOT NULL: SQLITE_ROLLBACK, _IGNORE, _FAIL, _ABORT, _REPLACE; 0: none given */
+    bool has_default;              /* only ever with not_null */
+    struct vt_value default_value; /* affinity applied; owns its bytes; SQLITE_NULL without has_default */
+    int key_index;                 /* place in vt_schema.key of its first mention there, -1 if it is in no key */
+};
+
+struct vt_key_column {
+    int column;
+    enum vt_collation collation; /* may differ from the column's */
+    bool desc;
+};
+
+enum vt_kind {
+    VT_KIND_ROWID = 0, /* key: the rowid, as vt_key_put_int64() writes it */
+    VT_KIND_CLUSTERED  /* key: vt_key_encode_row(); as WITHOUT ROWID, no part of it is NULL */
+};
+
+struct vt_schema {
+    enum vt_kind kind;
+    int column_count; /* declared ones; the hidden key column of a clustered table has this number */
+    struct vt_column *columns;
+    int rowid_column;          /* rowid table: the INTEGER PRIMARY KEY, which is the rowid; -1 if there is none */
+    int key_count;             /* clustered: >= 1; rowid: 0 */
+    struct vt_key_column *key; /* clustered */
+    int key_conflict;          /* ON CONFLICT clause of PRIMARY KEY, as not_null_conflict */
+    char *hidden_name;         /* clustered: name of the hidden key column: "_pk", or the like if a column is called so */
+};
+
+/* Zeroed, with rowid_column -1. NULL if out of memory. */
+struct vt_schema *vt_schema_new(void);
+void vt_schema_free(struct vt_schema *schema);
+
+/* The declared column of this name (ASCII case ignored, as SQLite does), or -1. */
+int vt_schema_find(const struct vt_schema *schema, const char *name);
+
+/* The text for sqlite3_declare_vtab(), to be freed with sqlite3_free(); NULL if out of memory. Types, COLLATE and NOT NULL as
+ * declared, so that PRAGMA table_info tells them; PRIMARY KEY on the rowid column; a clustered table ends with
+ * `"_pk" BLOB HIDDEN PRIMARY KEY) WITHOUT ROWID`. */
+char *vt_schema_declare(const struct vt_schema *schema);
+
+#endif

@@ -1,0 +1,155 @@
+#include "shadow.h"
+
+#include <string.h>
+
+#include "place.h"
+
+#define NONCE_BYTES 8
+
+/* Formats with SQLite's own quoting (%w) and runs. */
+static int run(sqlite3 *db, char **message, char *sql) {
+    if (sql == NULL) return SQLITE_NOMEM;
+    char *text = NULL;
+    int rc = sqlite3_exec(db, sql, NULL, NULL, &text);
+    sqlite3_free(sql);
+    if (rc != SQLITE_OK && rc != SQLITE_NOMEM) (void)vt_fail(message, rc, "%s", text != NULL ? text : sqlite3_errstr(rc));
+    sqlite3_free(text);
+    return rc;
+}
+
+static void nonce_bytes(uint64_t nonce, uint8_t *out) {
+    for (int i = 0; i < NONCE_BYTES; i++) out[i] = (uint8_t)(nonce >> (56 - 8 * i));
+}
+
+int vt_shadow_create(sqlite3 *db, const char *schema, const char *table, const struct vt_shadow *shadow, char **message) {
+    char id[VT_STORE_HEX_BYTES + 1], nonce[2 * NONCE_BYTES + 1];
+    uint8_t bytes[NONCE_BYTES];
+    vt_hex_write(shadow->store_id, LSM_STORE_ID_BYTES, id);
+    nonce_bytes(shadow->tree.nonce, bytes);
+    vt_hex_write(bytes, NONCE_BYTES, nonce);
+    return run(db, message, sqlite3_mprintf(
+        "CREATE TABLE \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+        "INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" VALUES('format',%d),('store',%Q),('tree',%u),('nonce',%Q),('token',NULL)",
+        schema, table, schema, table, VT_SHADOW_FORMAT, id, shadow->tree.tree, nonce));
+}
+
+int vt_shadow_drop(sqlite3 *db, const char *schema, const char *table, char **message) {
+    return run(db, message, sqlite3_mprintf("DROP TABLE IF EXISTS \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"", schema, table));
+}
+
+int vt_shadow_rename(sqlite3 *db, const char *schema, const char *table, const char *new_table, char **message) {
+    return run(db, message, sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" RENAME TO \"%w_" VT_SHADOW_SUFFIX "\"", schema, table, new_table));
+}
+
+/* ---- reading -------------------------------------------------------------------------------------------------- */
+
+enum { SEEN_FORMAT = 1, SEEN_STORE = 2, SEEN_TREE = 4, SEEN_NONCE = 8, SEEN_ALL = 15 };
+
+/* One row into *shadow; the bit of what it held, 0 if it is of no interest or not what it should be. */
+static int take_row(sqlite3_stmt *statement, struct vt_shadow *shadow, int64_t *format) {
+    const char *key = (const char *)sqlite3_column_text(statement, 0);
+    if (key == NULL) return 0;
+    int type = sqlite3_column_type(statement, 1);
+    if (strcmp(key, "format") == 0 && type == SQLITE_INTEGER) {
+        *format = sqlite3_column_int64(statement, 1);
+        return SEEN_FORMAT;
+    }
+    if (strcmp(key, "tree") == 0 && type == SQLITE_INTEGER) {
+        int64_t tree = sqlite3_column_int64(statement, 1);
+        if (tree < 1 || tree > UINT32_MAX) return 0;
+        shadow->tree.tree = (uint32_t)tree;
+        return SEEN_TREE;
+    }
+    if (type != SQLITE_TEXT) return 0;
+    const char *text = (const char *)sqlite3_column_text(statement, 1);
+    size_t size = (size_t)sqlite3_column_bytes(statement, 1);
+    if (text == NULL) return 0;
+    if (strcmp(key, "store") == 0) return vt_hex_read(text, size, shadow->store_id, LSM_STORE_ID_BYTES) ? SEEN_STORE : 0;
+    if (strcmp(key, "nonce") == 0) {
+        uint8_t bytes[NONCE_BYTES];
+        if (!vt_hex_read(text, size, bytes, NONCE_BYTES)) return 0;
+        shadow->tree.nonce = 0;
+        for (int i = 0; i < NONCE_BYTES; i++) shadow->tree.nonce = shadow->tree.nonce << 8 | bytes[i];
+        return SEEN_NONCE;
+    }
+    return 0;
+}
+
+/* Reads the table called `shadow_table`. SQLITE_NOTFOUND: it has none of our rows. */
+static int read_named(sqlite3 *db, const char *schema, const char *shadow_table, struct vt_shadow *shadow, char **message) {
+    char *sql = sqlite3_mprintf("SELECT key, value FROM \"%w\".\"%w\"", schema, shadow_table);
+    if (sql == NULL) return SQLITE_NOMEM;
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_NO_VTAB, &statement, NULL);
+    sqlite3_free(sql);
+    if (rc == SQLITE_ERROR) {
+        return vt_fail(message, SQLITE_CORRUPT_VTAB, "cannot read the shadow table %s.%s: %s", schema, shadow_table, sqlite3_errmsg(db));
+    }
+    if (rc != SQLITE_OK) return vt_fail_sqlite(message, rc, db);
+    int seen = 0;
+    int64_t format = 0;
+    memset(shadow, 0, sizeof *shadow);
+    while ((rc = sqlite3_step(statement)) == SQLITE_ROW) seen |= take_row(statement, shadow, &format);
+    if (rc != SQLITE_DONE) {
+        rc = vt_fail_sqlite(message, rc, db);
+        sqlite3_finalize(statement);
+        return rc;
+    }
+    sqlite3_finalize(statement);
+    if ((seen & SEEN_FORMAT) != 0 && format > VT_SHADOW_FORMAT) {
+        return vt_fail(message, SQLITE_CANTOPEN, "this LSM table was made by a newer release of the extension (format %lld; this one, %s, knows %d)",
+                       (long long)format, LSM_VERSION, VT_SHADOW_FORMAT);
+    }
+    if (seen == 0) return vt_fail(message, SQLITE_NOTFOUND, "the shadow table %s.%s is empty", schema, shadow_table);
+    if (seen != SEEN_ALL || format != VT_SHADOW_FORMAT) {
+        return vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s.%s is damaged: it does not say which store and tree hold the rows", schema,
+                       shadow_table);
+    }
+    return SQLITE_OK;
+}
+
+int vt_shadow_read(sqlite3 *db, const char *schema, const char *table, struct vt_shadow *shadow, char **message) {
+    char *name = sqlite3_mprintf("%s_" VT_SHADOW_SUFFIX, table);
+    if (name == NULL) return SQLITE_NOMEM;
+    int rc = read_named(db, schema, name, shadow, message);
+    sqlite3_free(name);
+    return rc == SQLITE_NOTFOUND ? SQLITE_CORRUPT_VTAB : rc;
+}
+
+/* Tables that could be shadow tables: the name ends right and the columns are there. */
+static const char list_sql[] =
+    "SELECT name FROM \"%w\".sqlite_schema AS m WHERE type = 'table' AND rootpage > 0 AND name LIKE '%%!_" VT_SHADOW_SUFFIX "' ESCAPE '!'"
+    " AND (SELECT count(*) FROM pragma_table_info(m.name, %Q) WHERE name IN ('key', 'value')) = 2";
+
+static int list_add(sqlite3 *db, const char *schema, sqlite3_stmt *statement, struct vt_shadow_list *list) {
+    if (list->count == list->capacity) {
+        int capacity = list->capacity == 0 ? 16 : 2 * list->capacity;
+        struct vt_shadow *grown = sqlite3_realloc64(list->shadows, (size_t)capacity * sizeof *grown);
+        if (grown == NULL) return SQLITE_NOMEM;
+        list->shadows = grown;
+        list->capacity = capacity;
+    }
+    const char *name = (const char *)sqlite3_column_text(statement, 0);
+    if (name == NULL) return SQLITE_NOMEM;
+    int rc = read_named(db, schema, name, &list->shadows[list->count], NULL);
+    if (rc == SQLITE_OK) list->count++;
+    if (rc == SQLITE_CORRUPT_VTAB || rc == SQLITE_CANTOPEN) list->damaged = true;
+    return rc == SQLITE_CORRUPT_VTAB || rc == SQLITE_CANTOPEN || rc == SQLITE_NOTFOUND ? SQLITE_OK : rc;
+}
+
+int vt_shadow_list(sqlite3 *db, const char *schema, struct vt_shadow_list *list, char **message) {
+    memset(list, 0, sizeof *list);
+    char *sql = sqlite3_mprintf(list_sql, schema, schema);
+    if (sql == NULL) return SQLITE_NOMEM;
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    sqlite3_free(sql);
+    while (rc == SQLITE_OK) {
+        rc = sqlite3_step(statement);
+        if (rc == SQLITE_ROW) rc = list_add(db, schema, statement, list);
+    }
+    if (rc == SQLITE_DONE) rc = SQLITE_OK;
+    if (rc != SQLITE_OK) rc = vt_fail_sqlite(message, rc, db);
+    sqlite3_finalize(statement);
+    return rc;
+}

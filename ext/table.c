@@ -1,0 +1,347 @@
+#include "table.h"
+
+#include <assert.h>
+#include <string.h>
+#include <time.h>
+
+#include "ddl.h"
+#include "hook.h"
+
+/* ---- making and freeing the object ---------------------------------------------------------------------------- */
+
+static void table_free(struct vt_table *table) {
+    if (table == NULL) return;
+    vt_schema_free(table->schema);
+    sqlite3_free(table->name);
+    sqlite3_free(table->values);
+    vt_bytes_release(&table->key);
+    vt_bytes_release(&table->old_key);
+    vt_bytes_release(&table->record);
+    sqlite3_free(table);
+}
+
+/* A conflict clause other than ABORT and REPLACE would need SQLite to tell us of the statement's own, or us to tell SQLite. */
+static int check_conflict_clause(int conflict, const char *where, char **message) {
+    if (conflict != SQLITE_ROLLBACK && conflict != SQLITE_FAIL && conflict != SQLITE_IGNORE) return SQLITE_OK;
+    const char *name = conflict == SQLITE_ROLLBACK ? "ROLLBACK" : conflict == SQLITE_FAIL ? "FAIL" : "IGNORE";
+    return vt_fail(message, SQLITE_ERROR, "ON CONFLICT %s of %s: SQLite carries this out for its own tables only; write INSERT OR %s in the statement", name,
+                   where, name);
+}
+
+static int check_conflict_clauses(const struct vt_schema *schema, char **message) {
+    int rc = check_conflict_clause(schema->key_conflict, "PRIMARY KEY", message);
+    for (int i = 0; i < schema->column_count && rc == SQLITE_OK; i++) {
+        rc = check_conflict_clause(schema->columns[i].not_null_conflict, schema->columns[i].name, message);
+    }
+    return rc;
+}
+
+static int declare(sqlite3 *db, const struct vt_schema *schema, char **message) {
+    char *sql = vt_schema_declare(schema);
+    if (sql == NULL) return SQLITE_NOMEM;
+    int rc = sqlite3_declare_vtab(db, sql);
+    sqlite3_free(sql);
+    if (rc != SQLITE_OK) return vt_fail_sqlite(message, rc, db);
+    /* Checks come before changes (write.c), so SQLite may carry out OR IGNORE and the like. The schema chooses no path and no resource. */
+    rc = sqlite3_vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
+    if (rc == SQLITE_OK) rc = sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
+    return rc;
+}
+
+static int table_new(sqlite3 *db, struct vt_connection *connection, int argc, const char *const *argv, struct vt_table **out, char **message) {
+    *out = NULL;
+    struct vt_table *table = sqlite3_malloc64(sizeof *table);
+    if (table == NULL) return SQLITE_NOMEM;
+    memset(table, 0, sizeof *table);
+    int rc = vt_ddl_parse(db, argc, argv, sqlite3_limit(db, SQLITE_LIMIT_COLUMN, -1), &table->schema, message);
+    if (rc == SQLITE_OK) rc = check_conflict_clauses(table->schema, message);
+    if (rc == SQLITE_OK) rc = declare(db, table->schema, message);
+    if (rc == SQLITE_OK) {
+        table->name = sqlite3_mprintf("%s", argv[2]);
+        table->space = vt_space_find(connection, argv[1]);
+        if (table->name == NULL || table->space == NULL) rc = SQLITE_NOMEM;
+    }
+    if (rc != SQLITE_OK) {
+        table_free(table);
+        return rc;
+    }
+    table->space->tables++;
+    *out = table;
+    return SQLITE_OK;
+}
+
+static void table_gone(struct vt_table *table) {
+    struct vt_space *space = table->space;
+    space->tables--;
+    if (table->bound && table->serial == space->serial) space->bound--;
+    /* SQLite holds on to a table until it has told it how the transaction ended. Only where CREATE failed half way, or after DROP, it does
+     * not; and then nobody else may be left to be told. */
+    if (space->txn.state != VT_TXN_IDLE && table->joined_epoch == space->txn.epoch && --space->txn.joined == 0) vt_txn_rollback(space);
+    table_free(table);
+}
+
+int vt_table_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message) {
+    struct vt_table *table;
+    int rc = table_new(db, aux, argc, argv, &table, message);
+    if (rc == SQLITE_OK) *vtab = &table->base;
+    return rc;
+}
+
+int vt_table_disconnect(sqlite3_vtab *vtab) {
+    table_gone((struct vt_table *)vtab);
+    return SQLITE_OK;
+}
+
+int vt_table_shadow_name(const char *suffix) { return sqlite3_stricmp(suffix, VT_SHADOW_SUFFIX) == 0; }
+
+/* ---- binding -------------------------------------------------------------------------------------------------- */
+
+static int check_tree(struct vt_table *table, char **message) {
+    struct vt_space *space = table->space;
+    struct lsm_tree_info tree = table->shadow.tree;
+    if (space->txn.state != VT_TXN_IDLE && vt_txn_made_tree(space, tree)) return SQLITE_OK;
+    int status = lsm_store_tree_check(space->store, tree);
+    if (status == LSM_NOTFOUND) {
+        return vt_fail(message, SQLITE_CORRUPT_VTAB,
+                       "the store %s does not have the rows of table %s: it is older than the database, or was put together with another copy of it. "
+                       "Restore database and store from the same backup, or DROP the table",
+                       lsm_store_dir(space->store), table->name);
+    }
+    if (status == LSM_MISMATCH) {
+        return vt_fail(message, SQLITE_CORRUPT_VTAB,
+                       "the store %s has another table's rows in the place of table %s: it belongs to another copy of this database. Restore database and "
+                       "store from the same backup, or DROP the table",
+                       lsm_store_dir(space->store), table->name);
+    }
+    return vt_fail_engine(message, status, NULL);
+}
+
+int vt_table_bind(struct vt_table *table, char **message) {
+    struct vt_space *space = table->space;
+    if (table->bound && table->serial == space->serial) return SQLITE_OK;
+    table->bound = false;
+    if (!table->shadow_known) {
+        int rc = vt_shadow_read(space->connection->db, space->schema, table->name, &table->shadow, message);
+        if (rc != SQLITE_OK) return rc;
+        table->shadow_known = true;
+    }
+    int rc = vt_space_open(space, table->shadow.store_id, VT_OPEN_EXISTING, message);
+    if (rc == SQLITE_OK) rc = check_tree(table, message);
+    if (rc != SQLITE_OK) return rc;
+    table->bound = true;
+    table->serial = space->serial;
+    table->estimated_at_ms = 0;
+    space->bound++;
+    return SQLITE_OK;
+}
+
+/* ---- CREATE --------------------------------------------------------------------------------------------------- */
+
+/* Open the store the schema's tables share, or make the first. */
+static int open_shared_store(struct vt_space *space, char **message) {
+    if (space->store != NULL && space->bound > 0) return SQLITE_OK;
+    struct vt_shadow_list list;
+    int rc = vt_shadow_list(space->connection->db, space->schema, &list, message);
+    uint8_t store_id[LSM_STORE_ID_BYTES];
+    enum vt_open_mode mode = VT_OPEN_EXISTING;
+    if (rc == SQLITE_OK && list.count > 0) {
+        memcpy(store_id, list.shadows[0].store_id, LSM_STORE_ID_BYTES);
+    } else if (rc == SQLITE_OK && space->store != NULL) {
+        /* A CREATE that was rolled back, or the last table dropped: the store stays in use. */
+        memcpy(store_id, space->store_id, LSM_STORE_ID_BYTES);
+        vt_shared_garbage_set(space->shared, true);
+    } else if (rc == SQLITE_OK) {
+        sqlite3_randomness(LSM_STORE_ID_BYTES, store_id);
+        mode = VT_OPEN_CREATE;
+    }
+    sqlite3_free(list.shadows);
+    return rc == SQLITE_OK ? vt_space_open(space, store_id, mode, message) : rc;
+}
+
+/* The tree and the rows that name it. */
+static int make_tree(struct vt_table *table, char **message) {
+    struct vt_space *space = table->space;
+    memcpy(table->shadow.store_id, space->store_id, LSM_STORE_ID_BYTES);
+    int rc = vt_txn_tree_create(space, &table->shadow.tree, message);
+    if (rc == SQLITE_OK) rc = vt_shadow_create(space->connection->db, space->schema, table->name, &table->shadow, message);
+    return rc;
+}
+
+/* Can go without the hook: somebody keeps us from it (an authorizer, a real table of that name), not the state of things. */
+static bool hook_is_out_of_reach(int rc) { return (rc & 0xff) == SQLITE_AUTH || rc == SQLITE_ERROR; }
+
+static int create_in_txn(struct vt_table *table, char **message) {
+    struct vt_space *space = table->space;
+    if (vt_hook_serves(space)) {
+        int rc = vt_hook_join(space, message);
+        if (rc != SQLITE_OK && !hook_is_out_of_reach(rc)) return rc;
+    }
+    int rc = vt_txn_begin(space, message);
+    if (rc != SQLITE_OK) return rc;
+    struct vt_mark mark = vt_txn_mark(space);
+    rc = make_tree(table, message);
+    if (rc == SQLITE_OK) {
+        table->joined_epoch = space->txn.epoch;
+        space->txn.joined++;
+        return SQLITE_OK;
+    }
+    if (space->txn.joined == 0) {
+        vt_txn_rollback(space);
+    } else if (vt_txn_undo(space, &mark, NULL) != SQLITE_OK) {
+        rc = SQLITE_IOERR; /* makes SQLite roll back the whole transaction */
+    }
+    return rc;
+}
+
+int vt_table_create(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message) {
+    struct vt_table *table;
+    int rc = table_new(db, aux, argc, argv, &table, message);
+    if (rc != SQLITE_OK) return rc;
+    rc = open_shared_store(table->space, message);
+    if (rc == SQLITE_OK) rc = create_in_txn(table, message);
+    if (rc != SQLITE_OK) {
+        table_gone(table);
+        return rc;
+    }
+    table->shadow_known = true;
+    table->bound = true;
+    table->serial = table->space->serial;
+    table->space->bound++;
+    *vtab = &table->base;
+    return SQLITE_OK;
+}
+
+/* ---- DROP ----------------------------------------------------------------------------------------------------- */
+
+/* The data is out of reach for good, as far as one can tell: the table can still be dropped. */
+static bool is_hopeless(int rc) { return rc == SQLITE_CANTOPEN || (rc & 0xff) == SQLITE_CORRUPT || rc == SQLITE_ERROR; }
+
+/* Nobody but this table will be told of the end of the transaction, and it will not either. */
+static int leave_txn(struct vt_table *table, char **message) {
+    struct vt_space *space = table->space;
+    if (space->txn.state == VT_TXN_IDLE || table->joined_epoch != space->txn.epoch || space->txn.joined > 1) return SQLITE_OK;
+    if (!lsm_txn_is_dirty(space->txn.engine)) return SQLITE_OK; /* ended by table_gone() */
+    return vt_fail(message, SQLITE_LOCKED, "table %s has rows written in this transaction: COMMIT before DROP TABLE", table->name);
+}
+
+static int drop_data(struct vt_table *table, bool in_txn, char **message) {
+    struct vt_space *space = table->space;
+    int others = space->txn.joined - (table->joined_epoch == space->txn.epoch ? 1 : 0);
+    if (in_txn && others > 0) return vt_txn_tree_drop(space, vt_table_tree(table), message);
+    vt_shared_garbage_set(space->shared, true); /* found by the next write transaction after this one */
+    return SQLITE_OK;
+}
+
+static int drop_all(struct vt_table *table, char **message) {
+    struct vt_space *space = table->space;
+    int rc = SQLITE_OK;
+    if (vt_hook_serves(space)) rc = vt_hook_join(space, message);
+    if (rc == SQLITE_OK || hook_is_out_of_reach(rc)) rc = leave_txn(table, message);
+    if (rc != SQLITE_OK) return rc;
+    bool in_txn = space->txn.state != VT_TXN_IDLE;
+    struct vt_mark mark = {0};
+    if (in_txn) mark = vt_txn_mark(space);
+    rc = drop_data(table, in_txn, message);
+    if (rc == SQLITE_OK) rc = vt_shadow_drop(space->connection->db, space->schema, table->name, message);
+    /* The statement fails but not the transaction, which must not go on to drop the tree. SQLITE_IOERR makes SQLite roll back all of it. */
+    if (rc != SQLITE_OK && in_txn && vt_txn_undo(space, &mark, NULL) != SQLITE_OK) rc = SQLITE_IOERR;
+    return rc;
+}
+
+int vt_table_destroy(sqlite3_vtab *vtab) {
+    struct vt_table *table = (struct vt_table *)vtab;
+    int rc = vt_table_bind(table, &vtab->zErrMsg);
+    if (rc == SQLITE_OK) {
+        rc = drop_all(table, &vtab->zErrMsg);
+    } else if (is_hopeless(rc)) {
+        rc = vt_shadow_drop(table->space->connection->db, table->space->schema, table->name, &vtab->zErrMsg);
+    }
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_free(vtab->zErrMsg);
+    vtab->zErrMsg = NULL;
+    table_gone(table);
+    return SQLITE_OK;
+}
+
+int vt_table_rename(sqlite3_vtab *vtab, const char *new_name) {
+    struct vt_table *table = (struct vt_table *)vtab;
+    char *name = sqlite3_mprintf("%s", new_name);
+    if (name == NULL) return SQLITE_NOMEM;
+    int rc = vt_shadow_rename(table->space->connection->db, table->space->schema, table->name, new_name, &vtab->zErrMsg);
+    if (rc != SQLITE_OK) {
+        sqlite3_free(name);
+        return rc;
+    }
+    sqlite3_free(table->name);
+    table->name = name;
+    return SQLITE_OK;
+}
+
+/* ---- transactions --------------------------------------------------------------------------------------------- */
+
+int vt_table_begin(sqlite3_vtab *vtab) {
+    struct vt_table *table = (struct vt_table *)vtab;
+    int rc = vt_table_bind(table, &vtab->zErrMsg);
+    if (rc == SQLITE_OK) rc = vt_txn_begin(table->space, &vtab->zErrMsg);
+    if (rc != SQLITE_OK) return rc;
+    table->joined_epoch = table->space->txn.epoch;
+    table->space->txn.joined++;
+    return SQLITE_OK;
+}
+
+int vt_table_sync(sqlite3_vtab *vtab) { return vt_txn_prepare(((struct vt_table *)vtab)->space, &vtab->zErrMsg); }
+
+int vt_table_commit(sqlite3_vtab *vtab) {
+    vt_txn_commit(((struct vt_table *)vtab)->space);
+    return SQLITE_OK;
+}
+
+int vt_table_rollback(sqlite3_vtab *vtab) {
+    vt_txn_rollback(((struct vt_table *)vtab)->space);
+    return SQLITE_OK;
+}
+
+int vt_table_savepoint(sqlite3_vtab *vtab, int number) { return vt_txn_savepoint(((struct vt_table *)vtab)->space, number, &vtab->zErrMsg); }
+
+int vt_table_release(sqlite3_vtab *vtab, int number) {
+    vt_txn_release(((struct vt_table *)vtab)->space, number);
+    return SQLITE_OK;
+}
+
+int vt_table_rollback_to(sqlite3_vtab *vtab, int number) { return vt_txn_rollback_to(((struct vt_table *)vtab)->space, number, &vtab->zErrMsg); }
+
+/* ---- planning ------------------------------------------------------------------------------------------------- */
+
+/* Plans survive a table's growth, so figures this old are as good as new ones. */
+#define ESTIMATE_FRESH_MS 1000
+#define ESTIMATE_GUESS_ROWS 1000000.0
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0) return 1;
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + 1;
+}
+
+static bool estimate_now(struct vt_table *table) {
+    struct vt_view *view = NULL;
+    if (vt_table_bind(table, NULL) != SQLITE_OK || vt_view_acquire(table->space, &view, NULL) != SQLITE_OK) return false;
+    struct lsm_estimate estimate = {0};
+    lsm_view_estimate(view->engine, vt_table_tree(table), NULL, NULL, &estimate);
+    vt_view_unref(table->space, view);
+    table->rows_estimated = estimate.rows;
+    table->sources_estimated = estimate.sources;
+    return true;
+}
+
+void vt_table_estimate(struct vt_table *table, double *rows, int *sources) {
+    int64_t now = now_ms();
+    if (table->estimated_at_ms == 0 || now - table->estimated_at_ms > ESTIMATE_FRESH_MS) {
+        if (!estimate_now(table)) {
+            table->rows_estimated = ESTIMATE_GUESS_ROWS;
+            table->sources_estimated = 1;
+        }
+        table->estimated_at_ms = now;
+    }
+    *rows = table->rows_estimated < 1 ? 1 : table->rows_estimated;
+    *sources = table->sources_estimated < 1 ? 1 : table->sources_estimated;
+}

@@ -1,0 +1,63 @@
+/* table.h: one virtual table of one connection: its definition and the tree that holds its rows.
+ *
+ * SQLite makes and drops these objects at will (every schema change, every ROLLBACK of one), so nothing that must last is kept here: transactions,
+ * views and the store are the space's. Connecting touches neither the store nor the shadow table; both come with the first use ("binding").
+ */
+#ifndef VT_TABLE_H
+#define VT_TABLE_H
+
+#include "connection.h"
+#include "schema.h"
+#include "shadow.h"
+
+struct vt_table {
+    sqlite3_vtab base; /* first: SQLite's pointer is ours */
+    struct vt_space *space;
+    char *name;
+    struct vt_schema *schema;
+    /* Binding. */
+    bool shadow_known;
+    struct vt_shadow shadow;
+    bool bound;                 /* the store is open and has the tree; holds while `serial` is the space's */
+    uint32_t serial;
+    /* The transaction. */
+    uint64_t joined_epoch;      /* of the transaction SQLite will tell us the end of; 0: none */
+    /* The greatest rowid, for the next insert. Holds in one transaction, until part of it is undone. */
+    uint64_t rowid_epoch, rowid_rollbacks;
+    int64_t rowid_max;
+    bool rowid_any;             /* there are rows */
+    /* Of the write at hand; kept for their memory. */
+    struct vt_value *values;
+    struct vt_bytes key, old_key, record;
+    /* Planning. */
+    double rows_estimated;
+    int sources_estimated;
+    int64_t estimated_at_ms;    /* 0: never */
+};
+
+/* The methods of the module that concern the table as such; see SQLite's documentation. */
+int vt_table_create(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message);
+int vt_table_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message);
+int vt_table_disconnect(sqlite3_vtab *vtab);
+int vt_table_destroy(sqlite3_vtab *vtab);
+int vt_table_begin(sqlite3_vtab *vtab);
+int vt_table_sync(sqlite3_vtab *vtab);
+int vt_table_commit(sqlite3_vtab *vtab);
+int vt_table_rollback(sqlite3_vtab *vtab);
+int vt_table_rename(sqlite3_vtab *vtab, const char *new_name);
+int vt_table_savepoint(sqlite3_vtab *vtab, int number);
+int vt_table_release(sqlite3_vtab *vtab, int number);
+int vt_table_rollback_to(sqlite3_vtab *vtab, int number);
+int vt_table_shadow_name(const char *suffix);
+
+/* Have the store open and the tree found in it. SQLITE_CANTOPEN, SQLITE_CORRUPT_VTAB: the store is missing or not this
+ * database's, with a message that says so. */
+int vt_table_bind(struct vt_table *table, char **message) LSM_MUST_CHECK;
+
+static inline uint32_t vt_table_tree(const struct vt_table *table) { return table->shadow.tree.tree; }
+
+/* Rows in the table and places a lookup has to consider, roughly and not always fresh; never fails (the store may be out of reach:
+ * then a guess). */
+void vt_table_estimate(struct vt_table *table, double *rows, int *sources);
+
+#endif

@@ -1,0 +1,237 @@
+#include "txn.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "connection.h"
+#include "cursor.h"
+#include "garbage.h"
+
+/* SQLite lets go of its own write lock before it calls xCommit, so a predecessor may be just about to publish. That takes
+ * microseconds, and longer only if its thread is not given the processor: so this is waited for whatever the busy timeout. */
+#define PREDECESSOR_WAIT_MS 2000
+
+void vt_txn_check(const struct vt_space *space) {
+    const struct vt_txn *txn = &space->txn;
+    assert((txn->state == VT_TXN_IDLE) == (txn->engine == NULL));
+    assert(txn->state != VT_TXN_IDLE || (txn->mark_count == 0 && txn->created_count == 0 && txn->joined == 0 && space->views.txn == NULL));
+    assert(txn->engine == NULL || space->store != NULL);
+    assert(txn->state != VT_TXN_PREPARED || txn->epoch > 0);
+    for (int i = 1; i < txn->mark_count; i++) assert(txn->marks[i - 1].number < txn->marks[i].number);
+    (void)txn; /* NDEBUG */
+}
+
+int vt_pragma_int(sqlite3 *db, const char *schema, const char *pragma, int otherwise) {
+    char *sql = schema == NULL ? sqlite3_mprintf("PRAGMA %s", pragma) : sqlite3_mprintf("PRAGMA \"%w\".%s", schema, pragma);
+    if (sql == NULL) return otherwise;
+    sqlite3_stmt *statement = NULL;
+    int value = otherwise;
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) value = sqlite3_column_int(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_free(sql);
+    return value;
+}
+
+/* ---- begin, prepare, end -------------------------------------------------------------------------------------- */
+
+int vt_txn_begin(struct vt_space *space, char **message) {
+    vt_txn_check(space);
+    struct vt_txn *txn = &space->txn;
+    if (txn->state != VT_TXN_IDLE) return SQLITE_OK;
+    assert(space->store != NULL);
+    uint64_t position = vt_view_position(space);
+    struct lsm_error err = {0};
+    int status = lsm_txn_begin(space->store, position, 0, &txn->engine, &err);
+    if (status == LSM_BUSY) {
+        int timeout_ms = vt_pragma_int(space->connection->db, NULL, "busy_timeout", 0);
+        if (timeout_ms < PREDECESSOR_WAIT_MS) timeout_ms = PREDECESSOR_WAIT_MS;
+        status = lsm_txn_begin(space->store, position, timeout_ms, &txn->engine, &err);
+    }
+    if (status != LSM_OK) {
+        txn->engine = NULL;
+        return vt_fail_engine(message, status, &err);
+    }
+    txn->state = VT_TXN_OPEN;
+    txn->epoch++;
+    txn->rollbacks = 0;
+    txn->collected = false;
+    int rc = vt_garbage_collect(space, message);
+    if (rc != SQLITE_OK) vt_txn_rollback(space);
+    return rc;
+}
+
+/* PRAGMA synchronous is read each time: it may change between any two transactions and SQLite tells nobody. */
+static enum lsm_sync sync_level(struct vt_space *space) {
+    if (space->place.memory) return LSM_SYNC_OFF;
+    switch (vt_pragma_int(space->connection->db, space->schema, "synchronous", 2)) {
+    case 0: return LSM_SYNC_OFF;
+    case 1: return LSM_SYNC_NORMAL;
+    default: return LSM_SYNC_FULL;
+    }
+}
+
+int vt_txn_prepare(struct vt_space *space, char **message) {
+    vt_txn_check(space);
+    struct vt_txn *txn = &space->txn;
+    if (txn->state != VT_TXN_OPEN) return SQLITE_OK;
+    if (lsm_txn_is_dirty(txn->engine)) {
+        struct lsm_error err = {0};
+        int status = lsm_txn_prepare(txn->engine, sync_level(space), &err);
+        if (status != LSM_OK) return vt_fail_engine(message, status, &err);
+    }
+    txn->state = VT_TXN_PREPARED;
+    return SQLITE_OK;
+}
+
+/* The engine transaction is gone. */
+static void end(struct vt_space *space) {
+    struct vt_txn *txn = &space->txn;
+    txn->state = VT_TXN_IDLE;
+    txn->engine = NULL;
+    txn->mark_count = 0;
+    txn->created_count = 0;
+    txn->joined = 0;
+    txn->collected = false;
+    space->connection->hook_joined = false;
+    vt_txn_check(space);
+}
+
+void vt_txn_commit(struct vt_space *space) {
+    vt_txn_check(space);
+    struct vt_txn *txn = &space->txn;
+    if (txn->state == VT_TXN_IDLE) return;
+    /* SQLite always calls xSync first; if a host did not, this is the last moment. */
+    if (txn->state == VT_TXN_OPEN && vt_txn_prepare(space, NULL) != SQLITE_OK) {
+        vt_txn_rollback(space);
+        return;
+    }
+    for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) vt_cursor_detach(cursor);
+    vt_view_forget(space);
+    bool collected = txn->collected;
+    lsm_txn_commit(txn->engine);
+    if (collected) vt_shared_garbage_set(space->shared, false);
+    end(space);
+}
+
+void vt_txn_rollback(struct vt_space *space) {
+    vt_txn_check(space);
+    struct vt_txn *txn = &space->txn;
+    if (txn->state == VT_TXN_IDLE) return;
+    for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) vt_cursor_break(cursor, 0);
+    vt_view_forget_txn(space, 0);
+    /* If the abort of a prepared transaction cannot be written, the store refuses writes from here on and says why. */
+    (void)lsm_txn_rollback(txn->engine, NULL);
+    end(space);
+}
+
+/* ---- savepoints ----------------------------------------------------------------------------------------------- */
+
+struct vt_mark vt_txn_mark(struct vt_space *space) {
+    struct vt_txn *txn = &space->txn;
+    return (struct vt_mark){.number = -1, .mark = lsm_txn_mark(txn->engine), .tick = ++txn->tick, .writes = txn->writes};
+}
+
+int vt_txn_undo(struct vt_space *space, const struct vt_mark *mark, char **message) {
+    struct vt_txn *txn = &space->txn;
+    if (txn->writes == mark->writes) return SQLITE_OK;
+    for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) vt_cursor_break(cursor, mark->tick);
+    vt_view_forget_txn(space, mark->tick);
+    struct lsm_error err = {0};
+    int status = lsm_txn_rollback_to(txn->engine, mark->mark, &err);
+    txn->state = VT_TXN_OPEN;
+    if (status != LSM_OK) return vt_fail_engine(message, status, &err);
+    txn->writes++;
+    txn->rollbacks++;
+    return SQLITE_OK;
+}
+
+int vt_txn_savepoint(struct vt_space *space, int number, char **message) {
+    (void)message;
+    vt_txn_check(space);
+    struct vt_txn *txn = &space->txn;
+    if (txn->state == VT_TXN_IDLE) return SQLITE_OK;
+    /* Another table of the space was told before, and may have written since. */
+    if (txn->mark_count > 0 && txn->marks[txn->mark_count - 1].number >= number) return SQLITE_OK;
+    if (txn->mark_count == txn->mark_capacity) {
+        int capacity = txn->mark_capacity == 0 ? 8 : 2 * txn->mark_capacity;
+        struct vt_mark *marks = sqlite3_realloc64(txn->marks, (size_t)capacity * sizeof *marks);
+        if (marks == NULL) return SQLITE_NOMEM;
+        txn->marks = marks;
+        txn->mark_capacity = capacity;
+    }
+    struct vt_mark mark = vt_txn_mark(space);
+    mark.number = number;
+    txn->marks[txn->mark_count++] = mark;
+    return SQLITE_OK;
+}
+
+void vt_txn_release(struct vt_space *space, int number) {
+    struct vt_txn *txn = &space->txn;
+    while (txn->mark_count > 0 && txn->marks[txn->mark_count - 1].number >= number) txn->mark_count--;
+}
+
+int vt_txn_rollback_to(struct vt_space *space, int number, char **message) {
+    vt_txn_check(space);
+    struct vt_txn *txn = &space->txn;
+    if (txn->state == VT_TXN_IDLE) return SQLITE_OK;
+    int first = 0;
+    while (first < txn->mark_count && txn->marks[first].number < number) first++;
+    if (first == txn->mark_count) return SQLITE_OK;
+    struct vt_mark *mark = &txn->marks[first];
+    int rc = vt_txn_undo(space, mark, message);
+    if (rc != SQLITE_OK) return rc;
+    mark->number = number;
+    mark->writes = txn->writes;
+    txn->mark_count = first + 1;
+    return SQLITE_OK;
+}
+
+/* ---- changes -------------------------------------------------------------------------------------------------- */
+
+static int changed(struct vt_space *space, int status, const struct lsm_error *err, char **message) {
+    struct vt_txn *txn = &space->txn;
+    txn->state = VT_TXN_OPEN; /* after a failure, too: the earlier prepare may be undone already, and preparing again is always right */
+    if (status != LSM_OK) return vt_fail_engine(message, status, err);
+    txn->writes++;
+    return SQLITE_OK;
+}
+
+int vt_txn_put(struct vt_space *space, uint32_t tree, struct lsm_slice key, struct lsm_slice value, char **message) {
+    assert(space->txn.state != VT_TXN_IDLE);
+    struct lsm_error err = {0};
+    int status = lsm_txn_put(space->txn.engine, tree, key, value, &err);
+    return changed(space, status, &err, message);
+}
+
+int vt_txn_delete(struct vt_space *space, uint32_t tree, struct lsm_slice key, char **message) {
+    assert(space->txn.state != VT_TXN_IDLE);
+    struct lsm_error err = {0};
+    int status = lsm_txn_delete(space->txn.engine, tree, key, &err);
+    return changed(space, status, &err, message);
+}
+
+int vt_txn_tree_create(struct vt_space *space, struct lsm_tree_info *tree, char **message) {
+    struct vt_txn *txn = &space->txn;
+    assert(txn->state != VT_TXN_IDLE);
+    struct lsm_tree_info *created = sqlite3_realloc64(txn->created, ((size_t)txn->created_count + 1) * sizeof *created);
+    if (created == NULL) return SQLITE_NOMEM;
+    txn->created = created;
+    struct lsm_error err = {0};
+    int status = lsm_txn_tree_create(txn->engine, tree, &err);
+    if (status == LSM_OK) txn->created[txn->created_count++] = *tree;
+    return changed(space, status, &err, message);
+}
+
+int vt_txn_tree_drop(struct vt_space *space, uint32_t tree, char **message) {
+    assert(space->txn.state != VT_TXN_IDLE);
+    struct lsm_error err = {0};
+    int status = lsm_txn_tree_drop(space->txn.engine, tree, &err);
+    return changed(space, status, &err, message);
+}
+
+bool vt_txn_made_tree(const struct vt_space *space, struct lsm_tree_info tree) {
+    for (int i = 0; i < space->txn.created_count; i++) {
+        if (space->txn.created[i].tree == tree.tree && space->txn.created[i].nonce == tree.nonce) return true;
+    }
+    return false;
+}

@@ -1,0 +1,76 @@
+/* txn.h: the write transaction of one space: a checked state machine between SQLite's virtual-table calls and the engine.
+ *
+ *            begin                    prepare (xSync)
+ *     IDLE ---------> OPEN --------------------------> PREPARED
+ *      ^               ^ |       <----------------------  |
+ *      |   rollback    | |   write, rollback_to, failure  |
+ *      +---------------+-+-----------> IDLE <-------------+  commit, rollback
+ *
+ * One engine transaction serves all tables of the space; each of them gets SQLite's calls, the first one acts and the others find it
+ * done. Whatever can fail in a commit happens in prepare: SQLite ignores what xCommit returns. xSync can come twice with writes
+ * in between, or be followed by xRollback; after xCreate it comes without xBegin.
+ *
+ * Savepoints have SQLite's numbers. Numbers above n end when n is released or rolled back to; n itself survives the latter. A table that
+ * joins late is told only the innermost one: the outer ones hold nothing of this space then.
+ */
+#ifndef VT_TXN_H
+#define VT_TXN_H
+
+#include "error.h"
+
+struct vt_space;
+
+enum vt_txn_state { VT_TXN_IDLE = 0, VT_TXN_OPEN, VT_TXN_PREPARED };
+
+struct vt_mark {
+    int number;      /* SQLite's */
+    uint64_t mark;   /* the engine's */
+    uint64_t tick;   /* of vt_txn.tick, to tell older views from younger ones */
+    uint64_t writes; /* of vt_txn.writes */
+};
+
+struct vt_txn {
+    enum vt_txn_state state;
+    struct lsm_txn *engine;        /* NULL exactly when IDLE */
+    struct vt_mark *marks;         /* ascending numbers */
+    int mark_count, mark_capacity;
+    struct lsm_tree_info *created; /* trees made in this transaction: not yet among the store's */
+    int created_count;
+    int joined;                    /* tables, and the hook, that SQLite will call at the end */
+    bool collected;                /* garbage was looked for and will be gone with this commit */
+    uint64_t epoch;                /* number of this transaction in the space; never 0 while one is open */
+    uint64_t rollbacks;            /* partial ones, in this transaction */
+    uint64_t writes;               /* changes so far */
+    uint64_t tick;                 /* counts views and marks */
+};
+
+/* Asserts that the fields fit together. */
+void vt_txn_check(const struct vt_space *space);
+
+/* OPEN from IDLE; SQLITE_OK if it was not idle. The space's store must be open. SQLITE_BUSY, SQLITE_BUSY_SNAPSHOT as the engine. */
+int vt_txn_begin(struct vt_space *space, char **message) LSM_MUST_CHECK;
+int vt_txn_prepare(struct vt_space *space, char **message) LSM_MUST_CHECK;
+void vt_txn_commit(struct vt_space *space);
+void vt_txn_rollback(struct vt_space *space);
+
+int vt_txn_savepoint(struct vt_space *space, int number, char **message) LSM_MUST_CHECK;
+void vt_txn_release(struct vt_space *space, int number);
+int vt_txn_rollback_to(struct vt_space *space, int number, char **message) LSM_MUST_CHECK;
+
+/* A private mark, for a statement of ours that may fail half way. */
+struct vt_mark vt_txn_mark(struct vt_space *space);
+int vt_txn_undo(struct vt_space *space, const struct vt_mark *mark, char **message) LSM_MUST_CHECK;
+
+/* Changes, in a transaction that is open or prepared. */
+int vt_txn_put(struct vt_space *space, uint32_t tree, struct lsm_slice key, struct lsm_slice value, char **message) LSM_MUST_CHECK;
+int vt_txn_delete(struct vt_space *space, uint32_t tree, struct lsm_slice key, char **message) LSM_MUST_CHECK;
+int vt_txn_tree_create(struct vt_space *space, struct lsm_tree_info *tree, char **message) LSM_MUST_CHECK;
+int vt_txn_tree_drop(struct vt_space *space, uint32_t tree, char **message) LSM_MUST_CHECK;
+
+/* True if the transaction made this tree. */
+bool vt_txn_made_tree(const struct vt_space *space, struct lsm_tree_info tree);
+
+/* The value of a PRAGMA that gives one integer, or `otherwise` if it cannot be had (an authorizer may deny it). schema may be NULL. */
+int vt_pragma_int(sqlite3 *db, const char *schema, const char *pragma, int otherwise);
+
+#endif

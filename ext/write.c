@@ -1,0 +1,310 @@
+#include "write.h"
+
+#include <string.h>
+
+#include "row_codec.h"
+#include "table.h"
+
+/* How often SQLite looks for a free rowid at random when the greatest is taken, before it says SQLITE_FULL. */
+#define RANDOM_ROWID_TRIES 100
+
+/* One call of xUpdate. Values, key and record are in the table's scratch space. */
+struct write {
+    struct vt_table *table;
+    sqlite3_value **columns;   /* as given; column_count of them, then the hidden key */
+    int statement_conflict;    /* the statement's OR clause; SQLITE_ABORT if it has none */
+    bool update;
+    struct lsm_value old_row;  /* what columns that do not change are read from */
+    bool gone;                 /* update: the row is not there any more */
+    int64_t rowid;
+};
+
+static char **message_of(const struct write *w) { return &w->table->base.zErrMsg; }
+
+/* What to do if a constraint fails: SQLite says ABORT for "nothing was said". */
+static int conflict_of(const struct write *w, int declared) {
+    return w->statement_conflict == SQLITE_ABORT && declared != 0 ? declared : w->statement_conflict;
+}
+
+/* ---- existing rows -------------------------------------------------------------------------------------------- */
+
+/* SQLITE_OK, or SQLITE_NOTFOUND. value may be NULL. A value read lives until the transaction ends or is rolled back, or it is released. */
+static int lookup(struct vt_table *table, struct lsm_slice key, struct lsm_value *value) {
+    struct vt_view *view = NULL;
+    int rc = vt_view_acquire(table->space, &view, &table->base.zErrMsg);
+    if (rc != SQLITE_OK) return rc;
+    struct lsm_error err = {0};
+    int status = lsm_view_get(view->engine, vt_table_tree(table), key, value, &err);
+    vt_view_unref(table->space, view); /* the space holds it until something is written */
+    return status == LSM_NOTFOUND ? SQLITE_NOTFOUND : vt_fail_engine(&table->base.zErrMsg, status, &err);
+}
+
+/* The row before the update, for the columns SQLite did not read. */
+static int read_old_row(struct write *w, struct vt_row_reader *reader) {
+    struct lsm_slice key = vt_bytes_slice(&w->table->old_key);
+    int rc = lookup(w->table, key, &w->old_row);
+    if (rc == SQLITE_NOTFOUND) {
+        w->gone = true;
+        return SQLITE_OK;
+    }
+    vt_row_reader_init(reader, w->table->schema, key, w->old_row.bytes);
+    return rc;
+}
+
+/* ---- values --------------------------------------------------------------------------------------------------- */
+
+static int take_values(struct write *w) {
+    struct vt_table *table = w->table;
+    const struct vt_schema *schema = table->schema;
+    if (table->values == NULL) table->values = sqlite3_malloc64((size_t)schema->column_count * sizeof *table->values);
+    if (table->values == NULL) return SQLITE_NOMEM;
+    struct vt_row_reader old = {0};
+    int rc = SQLITE_OK;
+    for (int i = 0; i < schema->column_count && rc == SQLITE_OK && !w->gone; i++) {
+        if (!w->update || sqlite3_value_nochange(w->columns[i]) == 0) {
+            rc = vt_affinity_apply(w->columns[i], schema->columns[i].affinity, &table->values[i]);
+            continue;
+        }
+        if (old.schema == NULL) rc = read_old_row(w, &old);
+        if (rc == SQLITE_OK && !w->gone) rc = vt_row_get(&old, i, &table->values[i]);
+    }
+    return rc;
+}
+
+/* NOT NULL, and the defaults that take the place of NULL: an insert cannot tell a column left out from one given as NULL. */
+static int check_not_null(struct write *w) {
+    const struct vt_schema *schema = w->table->schema;
+    for (int i = 0; i < schema->column_count; i++) {
+        const struct vt_column *column = &schema->columns[i];
+        struct vt_value *value = &w->table->values[i];
+        if (value->type != SQLITE_NULL || !column->not_null || i == schema->rowid_column) continue;
+        if (column->has_default && (!w->update || conflict_of(w, column->not_null_conflict) == SQLITE_REPLACE)) {
+            *value = column->default_value;
+            continue;
+        }
+        return vt_fail(message_of(w), SQLITE_CONSTRAINT_NOTNULL, "NOT NULL constraint failed: %s.%s", w->table->name, column->name);
+    }
+    return SQLITE_OK;
+}
+
+/* ---- rowids --------------------------------------------------------------------------------------------------- */
+
+static bool rowid_max_is_known(const struct vt_table *table) {
+    return table->rowid_epoch == table->space->txn.epoch && table->rowid_rollbacks == table->space->txn.rollbacks;
+}
+
+static void rowid_put(struct vt_table *table, int64_t rowid) {
+    if (!rowid_max_is_known(table) || (table->rowid_any && rowid <= table->rowid_max)) return;
+    table->rowid_max = rowid;
+    table->rowid_any = true;
+}
+
+static void rowid_deleted(struct vt_table *table, struct lsm_slice key) {
+    int64_t rowid;
+    if (rowid_max_is_known(table) && (!vt_key_get_int64(key, &rowid) || rowid == table->rowid_max)) table->rowid_epoch = 0;
+}
+
+static int find_rowid_max(struct vt_table *table) {
+    struct vt_view *view = NULL;
+    struct lsm_cursor *cursor = NULL;
+    struct lsm_error err = {0};
+    int rc = vt_view_acquire(table->space, &view, &table->base.zErrMsg);
+    if (rc != SQLITE_OK) return rc;
+    int status = lsm_cursor_open(view->engine, vt_table_tree(table), NULL, NULL, &cursor, &err);
+    if (status == LSM_OK) status = lsm_cursor_last(cursor, &err);
+    if (status == LSM_OK) {
+        table->rowid_any = lsm_cursor_valid(cursor);
+        if (table->rowid_any && !vt_key_get_int64(lsm_cursor_key(cursor), &table->rowid_max)) rc = SQLITE_CORRUPT_VTAB;
+    } else {
+        rc = vt_fail_engine(&table->base.zErrMsg, status, &err);
+    }
+    lsm_cursor_close(cursor);
+    vt_view_unref(table->space, view);
+    if (rc != SQLITE_OK) return rc;
+    table->rowid_epoch = table->space->txn.epoch;
+    table->rowid_rollbacks = table->space->txn.rollbacks;
+    return SQLITE_OK;
+}
+
+static int random_rowid(struct vt_table *table, int64_t *rowid) {
+    uint8_t key[VT_KEY_INT64_BYTES_MAX];
+    for (int i = 0; i < RANDOM_ROWID_TRIES; i++) {
+        uint64_t random;
+        sqlite3_randomness((int)sizeof random, &random);
+        *rowid = (int64_t)(random >> 2) + 1; /* positive, and small enough that its successors are free */
+        struct lsm_slice slice = {.data = key, .size = vt_key_put_int64(key, *rowid)};
+        int rc = lookup(table, slice, NULL);
+        if (rc != SQLITE_OK) return rc == SQLITE_NOTFOUND ? SQLITE_OK : rc;
+    }
+    return SQLITE_FULL;
+}
+
+/* One more than the greatest, as SQLite does it without AUTOINCREMENT. */
+static int new_rowid(struct vt_table *table, int64_t *rowid) {
+    if (!rowid_max_is_known(table)) {
+        int rc = find_rowid_max(table);
+        if (rc != SQLITE_OK) return rc;
+    }
+    if (table->rowid_any && table->rowid_max == INT64_MAX) return random_rowid(table, rowid);
+    *rowid = table->rowid_any ? table->rowid_max + 1 : 1;
+    return SQLITE_OK;
+}
+
+/* The rowid to be, from the rowid given and the INTEGER PRIMARY KEY column. *automatic: nobody chose it, so it is free. */
+static int choose_rowid(struct write *w, sqlite3_value *old, sqlite3_value *given, bool *automatic) {
+    const struct vt_schema *schema = w->table->schema;
+    const struct vt_value *column = schema->rowid_column < 0 ? NULL : &w->table->values[schema->rowid_column];
+    *automatic = false;
+    bool given_counts = sqlite3_value_type(given) != SQLITE_NULL;
+    /* In an update both are always given: the one that differs from the old rowid is meant. */
+    if (w->update && column != NULL && sqlite3_value_int64(given) == sqlite3_value_int64(old)) given_counts = false;
+    if (given_counts) {
+        if (sqlite3_value_type(given) != SQLITE_INTEGER) return SQLITE_MISMATCH;
+        w->rowid = sqlite3_value_int64(given);
+        return SQLITE_OK;
+    }
+    if (column != NULL && column->type == SQLITE_INTEGER) {
+        w->rowid = column->i;
+        return SQLITE_OK;
+    }
+    if (w->update || (column != NULL && column->type != SQLITE_NULL)) return SQLITE_MISMATCH;
+    *automatic = true;
+    return new_rowid(w->table, &w->rowid);
+}
+
+/* ---- keys ----------------------------------------------------------------------------------------------------- */
+
+/* SQLite takes a WITHOUT ROWID row by its hidden key; nobody else may write that column. */
+static int check_hidden_key(struct write *w) {
+    const struct vt_table *table = w->table;
+    sqlite3_value *hidden = w->columns[table->schema->column_count];
+    if (sqlite3_value_type(hidden) == SQLITE_NULL || sqlite3_value_nochange(hidden) != 0) return SQLITE_OK;
+    struct lsm_slice given = {.data = sqlite3_value_blob(hidden), .size = (size_t)sqlite3_value_bytes(hidden)};
+    const struct vt_bytes *known[2] = {&table->key, &table->old_key};
+    for (int i = 0; i < (w->update ? 2 : 1); i++) {
+        if (known[i]->size == given.size && memcmp(known[i]->data, given.data, given.size) == 0) return SQLITE_OK;
+    }
+    return vt_fail(message_of(w), SQLITE_ERROR, "column %s is made from the primary key and cannot be written", table->schema->hidden_name);
+}
+
+static int fail_unique(struct write *w) {
+    const struct vt_schema *schema = w->table->schema;
+    const char *name = w->table->name;
+    if (schema->kind == VT_KIND_ROWID) {
+        bool named = schema->rowid_column >= 0;
+        return vt_fail(message_of(w), named ? SQLITE_CONSTRAINT_PRIMARYKEY : SQLITE_CONSTRAINT_ROWID, "UNIQUE constraint failed: %s.%s", name,
+                       named ? schema->columns[schema->rowid_column].name : "rowid");
+    }
+    sqlite3_str *columns = sqlite3_str_new(NULL);
+    for (int i = 0; i < schema->key_count; i++) {
+        sqlite3_str_appendf(columns, "%s%s.%s", i == 0 ? "" : ", ", name, schema->columns[schema->key[i].column].name);
+    }
+    char *text = sqlite3_str_finish(columns);
+    int rc = vt_fail(message_of(w), SQLITE_CONSTRAINT_PRIMARYKEY, "UNIQUE constraint failed: %s", text == NULL ? name : text);
+    sqlite3_free(text);
+    return rc;
+}
+
+/* The new key into table->key. *fresh: it is known to be free. */
+static int make_key(struct write *w, sqlite3_value *old, sqlite3_value *given, bool *fresh) {
+    struct vt_table *table = w->table;
+    vt_bytes_reset(&table->key);
+    *fresh = false;
+    if (table->schema->kind == VT_KIND_CLUSTERED) {
+        int rc = vt_key_encode_row(table->schema, table->values, &table->key);
+        return rc == SQLITE_OK ? check_hidden_key(w) : rc;
+    }
+    int rc = choose_rowid(w, old, given, fresh);
+    if (rc == SQLITE_OK) rc = vt_bytes_reserve(&table->key, VT_KEY_INT64_BYTES_MAX);
+    if (rc == SQLITE_OK) table->key.size = vt_key_put_int64(table->key.data, w->rowid);
+    return rc;
+}
+
+static int take_old_key(struct vt_table *table, sqlite3_value *old) {
+    if (table->schema->kind == VT_KIND_CLUSTERED) {
+        struct lsm_slice bytes = {.data = sqlite3_value_blob(old), .size = (size_t)sqlite3_value_bytes(old)};
+        return vt_bytes_set(&table->old_key, bytes);
+    }
+    vt_bytes_reset(&table->old_key);
+    int rc = vt_bytes_reserve(&table->old_key, VT_KEY_INT64_BYTES_MAX);
+    if (rc == SQLITE_OK) table->old_key.size = vt_key_put_int64(table->old_key.data, sqlite3_value_int64(old));
+    return rc;
+}
+
+static bool key_changes(const struct vt_table *table) {
+    return table->key.size != table->old_key.size || memcmp(table->key.data, table->old_key.data, table->key.size) != 0;
+}
+
+/* ---- the three kinds of change -------------------------------------------------------------------------------- */
+
+static int delete_key(struct vt_table *table) {
+    struct lsm_slice key = vt_bytes_slice(&table->old_key);
+    int rc = vt_txn_delete(table->space, vt_table_tree(table), key, &table->base.zErrMsg);
+    if (rc == SQLITE_OK && table->schema->kind == VT_KIND_ROWID) rowid_deleted(table, key);
+    return rc;
+}
+
+static int put_row(struct write *w) {
+    struct vt_table *table = w->table;
+    int rc = vt_txn_put(table->space, vt_table_tree(table), vt_bytes_slice(&table->key), vt_bytes_slice(&table->record), message_of(w));
+    if (rc == SQLITE_OK && table->schema->kind == VT_KIND_ROWID) rowid_put(table, w->rowid);
+    return rc;
+}
+
+/* Put the row under its new key in the place of the old one: both or neither. */
+static int move_row(struct write *w) {
+    struct vt_space *space = w->table->space;
+    struct vt_mark mark = vt_txn_mark(space);
+    int rc = delete_key(w->table);
+    if (rc != SQLITE_OK) return rc;
+    rc = put_row(w);
+    /* A half-done row must not be committed: SQLITE_IOERR makes SQLite roll back everything. */
+    if (rc != SQLITE_OK && vt_txn_undo(space, &mark, NULL) != SQLITE_OK) return SQLITE_IOERR;
+    return rc;
+}
+
+static int encode_record(struct write *w) {
+    struct vt_table *table = w->table;
+    vt_bytes_reset(&table->record);
+    int rc = vt_row_encode(table->schema, table->values, &table->record);
+    if (rc != SQLITE_OK) return rc;
+    size_t limit = (size_t)sqlite3_limit(table->space->connection->db, SQLITE_LIMIT_LENGTH, -1);
+    return table->record.size > limit || table->key.size > limit - table->record.size ? SQLITE_TOOBIG : SQLITE_OK;
+}
+
+static int write_row(struct write *w, sqlite3_value *old, sqlite3_value *given) {
+    struct vt_table *table = w->table;
+    bool fresh;
+    int rc = take_values(w);
+    if (rc != SQLITE_OK || w->gone) return rc;
+    rc = check_not_null(w);
+    if (rc == SQLITE_OK) rc = make_key(w, old, given, &fresh);
+    if (rc != SQLITE_OK) return rc;
+    bool moves = w->update && key_changes(table);
+    bool check = (!w->update || moves) && !fresh && conflict_of(w, table->schema->key_conflict) != SQLITE_REPLACE;
+    if (check) {
+        rc = lookup(table, vt_bytes_slice(&table->key), NULL);
+        if (rc == SQLITE_OK) return fail_unique(w);
+        if (rc != SQLITE_NOTFOUND) return rc;
+    }
+    rc = encode_record(w);
+    if (rc != SQLITE_OK) return rc;
+    return moves ? move_row(w) : put_row(w);
+}
+
+int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *rowid) {
+    struct vt_table *table = (struct vt_table *)vtab;
+    sqlite3 *db = table->space->connection->db;
+    int rc = vt_table_bind(table, &vtab->zErrMsg);
+    if (rc == SQLITE_OK) rc = vt_txn_begin(table->space, &vtab->zErrMsg); /* open already, but for a host that leaves out xBegin */
+    if (rc != SQLITE_OK) return rc;
+    bool update = argc > 1 && sqlite3_value_type(argv[0]) != SQLITE_NULL;
+    if (argc == 1 || update) rc = take_old_key(table, argv[0]);
+    if (rc != SQLITE_OK) return rc;
+    if (argc == 1) return delete_key(table);
+    struct write w = {.table = table, .columns = argv + 2, .statement_conflict = sqlite3_vtab_on_conflict(db), .update = update};
+    rc = write_row(&w, argv[0], argv[1]);
+    lsm_value_release(&w.old_row);
+    if (rc == SQLITE_OK && !update) *rowid = table->schema->kind == VT_KIND_ROWID ? w.rowid : sqlite3_last_insert_rowid(db);
+    return rc;
+}

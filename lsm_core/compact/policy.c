@@ -1,0 +1,94 @@
+#include "policy.h"
+
+enum {
+    BOTTOM = LSM_LEVELS - 1,
+    SMALL_AGAINST_BASE = 4,   /* level 0 smaller than a 4th of the base level: rewriting the base would cost 5 bytes for each byte */
+    LEVEL0_RUNS_LIMIT = 3     /* but with 3 times too many runs it goes down whatever it costs: reads suffer */
+};
+
+void lsm_policy_targets(const struct lsm_shape *shape, const struct lsm_policy_options *options, uint64_t targets[LSM_LEVELS], int *base) {
+    int deepest = BOTTOM;
+    /* The last level in use sets the measure. A level that was skipped on the way down stays skipped. */
+    uint64_t bytes = shape->levels[deepest].bytes;
+    for (int level = 1; level < LSM_LEVELS; level++) {
+        targets[level] = UINT64_MAX;
+        if (shape->levels[level].bytes > bytes) bytes = shape->levels[level].bytes;
+    }
+    targets[0] = UINT64_MAX;
+    /* From the bottom up, each a ratio smaller, until one is small enough to be merged with all of level 0. */
+    *base = deepest;
+    while (*base > 1 && bytes > options->base_bytes) {
+        bytes /= options->ratio;
+        (*base)--;
+        targets[*base] = bytes;
+    }
+    /* Levels above the base should be empty. A level that still holds something (the bottom shrank) is itself the base. */
+    for (int level = 1; level < *base; level++)
+        if (shape->levels[level].count != 0) {
+            *base = level;
+            break;
+        }
+}
+
+/* Level 0 into the base, or its youngest comparable runs into one. */
+static struct lsm_plan plan_level0(const struct lsm_shape *shape, const struct lsm_policy_options *options, int base) {
+    struct lsm_plan plan = {.kind = LSM_PLAN_LEVEL0, .from = 0, .to = base, .first = 0, .count = shape->level0_count};
+    plan.score = (double)shape->level0_count / (double)options->level0_runs;
+    plan.reason = "level 0 has too many runs";
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < shape->level0_count; i++) bytes += shape->level0[i].bytes;
+    bool small = bytes < shape->levels[base].bytes / SMALL_AGAINST_BASE;
+    if (!small || shape->level0_count >= LEVEL0_RUNS_LIMIT * options->level0_runs) return plan;
+    /* From the newest on, runs not much larger than all before them together: as in a binary counter, each byte is rewritten
+     * log(n) times before it goes down. */
+    uint64_t sum = shape->level0[0].bytes;
+    size_t count = 1;
+    while (count < shape->level0_count && shape->level0[count].bytes <= 2 * sum) sum += shape->level0[count++].bytes;
+    if (count < options->level0_runs / 2 || count < 2) return plan;
+    plan.to = 0;
+    plan.count = count;
+    plan.reason = "small runs of level 0";
+    return plan;
+}
+
+/* The file of a level that is cheapest to push down: least overlap for its size. */
+static size_t cheapest_file(const struct lsm_shape_level *level) {
+    size_t best = 0;
+    double best_cost = -1;
+    for (size_t i = 0; i < level->count; i++) {
+        double cost = (double)level->files[i].overlap_bytes / (double)(level->files[i].bytes + 1);
+        if (best_cost < 0 || cost < best_cost) {
+            best = i;
+            best_cost = cost;
+        }
+    }
+    return best;
+}
+
+/* A file above the bottom that is mostly tombstones: they cost reads and hold dead rows below. */
+static struct lsm_plan plan_tombstones(const struct lsm_shape *shape) {
+    for (int level = 1; level < BOTTOM; level++)
+        for (size_t i = 0; i < shape->levels[level].count; i++) {
+            const struct lsm_shape_file *file = &shape->levels[level].files[i];
+            if (file->range_tombstones == 0 && file->tombstones * 2 <= file->entries) continue;
+            return (struct lsm_plan){.kind = LSM_PLAN_FILE, .from = level, .to = level + 1, .first = i, .count = 1, .score = 1, .reason = "mostly tombstones"};
+        }
+    return (struct lsm_plan){.kind = LSM_PLAN_NONE, .reason = "nothing is due"};
+}
+
+struct lsm_plan lsm_policy_pick(const struct lsm_shape *shape, const struct lsm_policy_options *options) {
+    uint64_t targets[LSM_LEVELS];
+    int base;
+    struct lsm_plan best = {.kind = LSM_PLAN_NONE, .reason = "nothing is due"};
+    lsm_policy_targets(shape, options, targets, &base);
+    if (shape->level0_count >= options->level0_runs) best = plan_level0(shape, options, base);
+    for (int level = 1; level < BOTTOM; level++) {
+        const struct lsm_shape_level *at = &shape->levels[level];
+        if (at->count == 0 || targets[level] == UINT64_MAX) continue;
+        double score = (double)at->bytes / (double)(targets[level] + 1);
+        if (score < 1 || score <= best.score) continue;
+        best = (struct lsm_plan){.kind = LSM_PLAN_FILE, .from = level, .to = level + 1, .first = cheapest_file(at), .count = 1, .score = score,
+                                 .reason = "level over its target"};
+    }
+    return best.kind != LSM_PLAN_NONE ? best : plan_tombstones(shape);
+}

@@ -1,0 +1,40 @@
+/* policy.h: what to merge next. A pure function of the shape: no locks, no I/O, no clock.
+ *
+ *   level 0    [run] [run] [run] [run]      several runs, newest first, tolerated up to level0_runs
+ *   base         [file][file]...            first level in use; target <= base_bytes
+ *   ...            x ratio each
+ *   bottom             [file][file][file]   its size is what sets the targets above it (dynamic level sizes)
+ *
+ * In order of urgency: level 0 has too many runs (they go to the base level, or, while they are small against it, into one bigger run:
+ * only neighbours in age); a level is over its target (the file that costs least to push down goes down); a file is mostly tombstones.
+ */
+#ifndef LSM_COMPACT_POLICY_H
+#define LSM_COMPACT_POLICY_H
+
+#include "shape.h"
+
+struct lsm_policy_options {
+    size_t level0_runs;     /* merge level 0 when it has this many; default 4 */
+    uint64_t base_bytes;    /* most that the base level should hold; default 4 memtables */
+    unsigned ratio;         /* size of a level over the one above; default 10 */
+};
+
+enum lsm_plan_kind {
+    LSM_PLAN_NONE,
+    LSM_PLAN_LEVEL0,        /* runs [first, first + count) of level 0 into `to` (0: into one run of level 0) */
+    LSM_PLAN_FILE           /* file `first` of level `from` into level `to` = from + 1; a move if nothing overlaps */
+};
+
+struct lsm_plan {
+    enum lsm_plan_kind kind;
+    int from, to;
+    size_t first, count;
+    double score;           /* urgency: 1 and more is due */
+    const char *reason;     /* static text */
+};
+
+/* targets[level]: bytes the level should hold; base: the level that level 0 is merged into (1 .. LSM_LEVELS - 1). */
+void lsm_policy_targets(const struct lsm_shape *shape, const struct lsm_policy_options *options, uint64_t targets[LSM_LEVELS], int *base);
+struct lsm_plan lsm_policy_pick(const struct lsm_shape *shape, const struct lsm_policy_options *options);
+
+#endif

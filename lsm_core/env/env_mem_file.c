@@ -1,0 +1,217 @@
+#include <errno.h>
+#include <stdio.h>
+
+#include "env_mem_private.h"
+#include "os_error.h"
+
+static struct mem_env *mem_of(struct lsm_env *env) { return (struct mem_env *)(void *)env; }
+static struct mem_file *file_of(struct lsm_file *file) { return (struct mem_file *)(void *)file; }
+
+static void drop_locks(struct mem_node *node, const struct mem_file *owner) {
+    size_t left = 0;
+    for (size_t i = 0; i < node->lock_count; i++)
+        if (node->locks[i].owner != owner) node->locks[left++] = node->locks[i];
+    node->lock_count = left;
+}
+
+void lsm_mem_close(struct lsm_file *base) {
+    struct mem_env *mem = mem_of(base->env);
+    struct mem_file *file = file_of(base);
+    lsm_mutex_lock(&mem->mu);
+    if (file->epoch == mem->epoch) {
+        drop_locks(file->node, file);
+        file->node->handles--;
+        lsm_mem_node_unuse(&mem->disk, file->node);
+    }
+    mem->open_files--;
+    lsm_mutex_unlock(&mem->mu);
+    lsm_free(base->path);
+    lsm_free(file);
+}
+
+/* ---- data ----------------------------------------------------------------------------------------------------- */
+
+static int transfer_fail(struct lsm_error *err, int os_errno, bool writing, const char *verb, const struct lsm_env_op *op) {
+    char action[96];
+    (void)snprintf(action, sizeof action, "%s %llu bytes at offset %llu", verb, (unsigned long long)op->size, (unsigned long long)op->offset);
+    return lsm_os_fail(err, os_errno, writing, action, op->path);
+}
+
+/* How much of a growth by `wanted` bytes the space allows. */
+static uint64_t space_for(const struct mem_env *mem, uint64_t wanted) {
+    uint64_t used = 0;
+    if (mem->space == UINT64_MAX) return wanted;
+    for (size_t i = 0; i < mem->disk.node_count; i++) {
+        const struct mem_node *node = mem->disk.nodes[i];
+        if (node->places[MEM_NOW].dir != NULL || node->handles > 0) used += node->now.size;
+    }
+    uint64_t left = used < mem->space ? mem->space - used : 0;
+    return wanted < left ? wanted : left;
+}
+
+/* Change the content and, in a strict environment, note the change. LSM_NOMEM: neither. */
+static int change_file(struct mem_env *mem, struct mem_node *node, struct mem_change change, const void *bytes) {
+    if (mem->strict) {
+        struct mem_change *changes = lsm_mem_grow(node->changes, &node->change_capacity, node->change_count + 1, sizeof *changes);
+        if (changes == NULL) return LSM_NOMEM;
+        node->changes = changes;
+        if (bytes != NULL) change.bytes = lsm_malloc((size_t)change.size);
+        if (bytes != NULL && change.bytes == NULL) return LSM_NOMEM;
+        if (bytes != NULL) memcpy(change.bytes, bytes, (size_t)change.size);
+    }
+    int status = bytes != NULL ? lsm_mem_content_write(&node->now, change.offset, bytes, (size_t)change.size)
+                               : lsm_mem_change_apply(&change, &node->now);
+    if (status != LSM_OK) lsm_free(change.bytes);
+    else if (mem->strict) node->changes[node->change_count++] = change;
+    return status;
+}
+
+/* 0 or errno: whether the file may be changed up to offset + size. */
+static int check_writable(const struct mem_file *file, uint64_t offset, uint64_t size) {
+    if (!file->writable) return EBADF;
+    return offset > MEM_CONTENT_BYTES_MAX || size > MEM_CONTENT_BYTES_MAX - offset ? EFBIG : 0;
+}
+
+/* Write what fits and, if a fault has struck, leaves half: the caller hears of a failure then. */
+static int write_file(struct mem_env *mem, struct mem_file *file, const struct lsm_env_op *op, struct lsm_error *err) {
+    int error = check_writable(file, op->offset, op->size);
+    if (error != 0) return transfer_fail(err, error, true, "write", op);
+    uint64_t end = op->offset + op->size, growth = end > file->node->now.size ? end - file->node->now.size : 0;
+    uint64_t missing = growth - space_for(mem, growth);
+    uint64_t landing = missing < op->size ? op->size - missing : 0;
+    struct mem_change change = {.number = op->number, .kind = LSM_ENV_WRITE, .offset = op->offset, .size = landing};
+    if (landing > 0 && change_file(mem, file->node, change, op->bytes) != LSM_OK) return lsm_mem_fail_nomem(err);
+    return missing == 0 ? LSM_OK : transfer_fail(err, ENOSPC, true, "write", op);
+}
+
+int lsm_mem_write_at(struct lsm_file *base, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) {
+    struct mem_env *mem = mem_of(base->env);
+    struct mem_file *file = file_of(base);
+    struct lsm_env_op op = {.kind = LSM_ENV_WRITE, .path = base->path, .offset = offset, .size = size, .bytes = bytes};
+    lsm_mutex_lock(&mem->mu);
+    int status = lsm_mem_admit(mem, &op, file, "write file", err);
+    if (status == LSM_OK) status = write_file(mem, file, &op, err);
+    else if (mem->fault_struck && mem->fault.short_write) {
+        struct lsm_env_op half = op;
+        half.size = size / 2;
+        (void)write_file(mem, file, &half, NULL); /* the failure has been told already */
+    }
+    return lsm_mem_leave(mem, &op, status);
+}
+
+int lsm_mem_read_at(struct lsm_file *base, uint64_t offset, void *bytes, size_t size, size_t *got, struct lsm_error *err) {
+    struct mem_env *mem = mem_of(base->env);
+    struct lsm_env_op op = {.kind = LSM_ENV_READ, .path = base->path, .offset = offset, .size = size};
+    *got = 0;
+    lsm_mutex_lock(&mem->mu);
+    int status = lsm_mem_admit(mem, &op, file_of(base), "read file", err);
+    if (status == LSM_OK) *got = lsm_mem_content_read(&file_of(base)->node->now, offset, bytes, size);
+    return lsm_mem_leave(mem, &op, status);
+}
+
+/* A failed sync leaves the pages clean in the cache: what they hold is never written, whoever syncs again. */
+static void sync_failed(struct mem_env *mem, struct mem_file *file) {
+    file->poisoned = true;
+    if (!mem->fault.keep_on_sync || lsm_mem_changes_settle(file->node) != LSM_OK) lsm_mem_changes_drop(file->node, file->node->change_count);
+}
+
+int lsm_mem_sync(struct lsm_file *base, struct lsm_error *err) {
+    struct mem_env *mem = mem_of(base->env);
+    struct mem_file *file = file_of(base);
+    struct lsm_env_op op = {.kind = LSM_ENV_SYNC, .path = base->path};
+    lsm_mutex_lock(&mem->mu);
+    int status = lsm_mem_admit(mem, &op, file, "sync file", err);
+    if (status != LSM_OK && mem->fault_struck) sync_failed(mem, file);
+    else if (status == LSM_OK && file->poisoned)
+        status = lsm_os_poisoned(err, base->path);
+    else if (status == LSM_OK && lsm_mem_changes_settle(file->node) != LSM_OK) status = lsm_mem_fail_nomem(err);
+    return lsm_mem_leave(mem, &op, status);
+}
+
+/* Truncate and allocate: new_size is what the file has afterwards. */
+static int resize(struct mem_env *mem, struct mem_file *file, const struct lsm_env_op *op, uint64_t new_size, struct lsm_error *err) {
+    const char *verb = op->kind == LSM_ENV_ALLOCATE ? "reserve" : "set size, not";
+    uint64_t old_size = file->node->now.size, growth = new_size > old_size ? new_size - old_size : 0;
+    if (space_for(mem, growth) < growth) return transfer_fail(err, ENOSPC, true, verb, op);
+    if (new_size == old_size) return LSM_OK;
+    struct mem_change change = {.number = op->number, .kind = op->kind, .offset = op->offset, .size = op->size};
+    return change_file(mem, file->node, change, NULL) == LSM_OK ? LSM_OK : lsm_mem_fail_nomem(err);
+}
+
+int lsm_mem_truncate(struct lsm_file *base, uint64_t size, struct lsm_error *err) {
+    struct mem_env *mem = mem_of(base->env);
+    struct lsm_env_op op = {.kind = LSM_ENV_TRUNCATE, .path = base->path, .offset = size};
+    lsm_mutex_lock(&mem->mu);
+    int status = lsm_mem_admit(mem, &op, file_of(base), "set size of file", err);
+    int error = status == LSM_OK ? check_writable(file_of(base), size, 0) : 0;
+    if (error != 0) status = lsm_os_fail(err, error, true, "set size of file", base->path);
+    else if (status == LSM_OK) status = resize(mem, file_of(base), &op, size, err);
+    return lsm_mem_leave(mem, &op, status);
+}
+
+int lsm_mem_allocate(struct lsm_file *base, uint64_t offset, uint64_t size, struct lsm_error *err) {
+    struct mem_env *mem = mem_of(base->env);
+    struct lsm_env_op op = {.kind = LSM_ENV_ALLOCATE, .path = base->path, .offset = offset, .size = size};
+    lsm_mutex_lock(&mem->mu);
+    int status = lsm_mem_admit(mem, &op, file_of(base), "reserve space in file", err);
+    int error = status == LSM_OK ? check_writable(file_of(base), offset, size) : 0;
+    if (error != 0) status = transfer_fail(err, error, true, "reserve", &op);
+    else if (status == LSM_OK && size > 0) {
+        uint64_t old_size = file_of(base)->node->now.size, end = offset + size;
+        status = resize(mem, file_of(base), &op, end > old_size ? end : old_size, err);
+    }
+    return lsm_mem_leave(mem, &op, status);
+}
+
+int lsm_mem_size(struct lsm_file *base, uint64_t *size, struct lsm_error *err) {
+    struct mem_env *mem = mem_of(base->env);
+    struct lsm_env_op op = {.kind = LSM_ENV_READ, .path = base->path};
+    lsm_mutex_lock(&mem->mu);
+    int status = lsm_mem_admit(mem, &op, file_of(base), "get size of file", err);
+    if (status == LSM_OK) *size = file_of(base)->node->now.size;
+    return lsm_mem_leave(mem, &op, status);
+}
+
+/* ---- locks ---------------------------------------------------------------------------------------------------- */
+
+static bool lock_conflicts(const struct mem_node *node, const struct mem_file *owner, uint64_t byte, bool exclusive) {
+    for (size_t i = 0; i < node->lock_count; i++) {
+        const struct mem_lock *held = &node->locks[i];
+        if (held->byte == byte && held->owner != owner && (exclusive || held->exclusive)) return true;
+    }
+    return false;
+}
+
+/* Replaces what the owner holds on that byte. */
+static int lock_set(struct mem_node *node, const struct mem_file *owner, uint64_t byte, enum lsm_lock lock) {
+    size_t i = 0;
+    while (i < node->lock_count && (node->locks[i].owner != owner || node->locks[i].byte != byte)) i++;
+    bool held = i < node->lock_count;
+    if (lock == LSM_UNLOCK) {
+        if (held) node->locks[i] = node->locks[--node->lock_count];
+        return LSM_OK;
+    }
+    if (!held) {
+        struct mem_lock *locks = lsm_mem_grow(node->locks, &node->lock_capacity, node->lock_count + 1, sizeof *locks);
+        if (locks == NULL) return LSM_NOMEM;
+        node->locks = locks;
+        node->lock_count++;
+    }
+    node->locks[i] = (struct mem_lock){.owner = owner, .byte = byte, .exclusive = lock == LSM_LOCK_EXCLUSIVE};
+    return LSM_OK;
+}
+
+int lsm_mem_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, struct lsm_error *err) {
+    struct mem_env *mem = mem_of(base->env);
+    struct mem_file *file = file_of(base);
+    struct lsm_env_op op = {.kind = LSM_ENV_LOCK, .path = base->path, .offset = byte};
+    bool exclusive = lock == LSM_LOCK_EXCLUSIVE;
+    lsm_mutex_lock(&mem->mu);
+    int status = lsm_mem_admit(mem, &op, file, "lock file", err);
+    if (status != LSM_OK) return lsm_mem_leave(mem, &op, status);
+    if (exclusive && !file->writable) status = lsm_os_fail(err, EBADF, false, "lock file", base->path);
+    else if (lock != LSM_UNLOCK && lock_conflicts(file->node, file, byte, exclusive))
+        status = lsm_fail(err, LSM_BUSY, "%s: byte %llu is locked by somebody else", base->path, (unsigned long long)byte);
+    else if (lock_set(file->node, file, byte, lock) != LSM_OK) status = lsm_mem_fail_nomem(err);
+    return lsm_mem_leave(mem, &op, status);
+}

@@ -1,0 +1,285 @@
+/* Worker threads, the sync helper, pacing, and errors that are kept.
+ *
+ * A worker sleeps on `work`. Each kind of work is done by one at a time (a worker, or a caller of lsm_store_flush() and the like): flushing,
+ * merging and syncing are claims under mu. Whoever ends something signals `done`.
+ */
+#include "store.h"
+
+#include <stdio.h>
+
+enum {
+    SYNC_EVERY_US = 1000000,         /* at LSM_SYNC_NORMAL: what a power cut may take, about */
+    RETRY_FIRST_US = 50000,
+    RETRY_LAST_US = 5000000,
+    RETRY_PATIENCE_US = 1000000,     /* how long a writer waits for a retry before it reports the trouble */
+    CLAIM_POLL_US = 5000,            /* between two looks at an interrupt */
+    SLOW_SEALED = 2,                 /* sealed generations from which writers are slowed down */
+    STOP_SEALED = 4,                 /* ... from which they wait for a flush */
+    SLOW_RUNS = 12,                  /* runs of level 0, likewise */
+    STOP_RUNS = 36,
+    STOP_SLICE_US = 20000,           /* the longest single wait of one commit while merges are behind */
+    RATE_FLOOR = 8 << 20             /* bytes per second: no slower than this, whatever the disk did last time */
+};
+
+static bool *claim_of(struct lsm_store *store, enum lsm_work work) { return work == LSM_WORK_FLUSH ? &store->flushing : &store->merging; }
+
+int lsm_work_claim(struct lsm_store *store, enum lsm_work work, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
+    int status = LSM_OK;
+    bool *claim = claim_of(store, work);
+    lsm_mutex_lock(&store->mu);
+    while (*claim && status == LSM_OK) {
+        (void)lsm_cond_wait_us(&store->done, &store->mu, CLAIM_POLL_US);
+        lsm_mutex_unlock(&store->mu);
+        if (interrupted != NULL && interrupted(arg)) status = lsm_fail(err, LSM_INTERRUPTED, "interrupted");
+        lsm_mutex_lock(&store->mu);
+    }
+    if (status == LSM_OK) *claim = true;
+    lsm_mutex_unlock(&store->mu);
+    return status;
+}
+
+/* Keep or forget an error. Locks: needs mu. */
+static void note(struct lsm_store *store, enum lsm_work work, int status, const struct lsm_error *err) {
+    struct lsm_trouble *trouble = &store->trouble[work];
+    if (status == LSM_OK || status == LSM_NOTFOUND) {
+        *trouble = (struct lsm_trouble){0};
+        return;
+    }
+    if (status == LSM_INTERRUPTED) return;
+    trouble->status = status;
+    trouble->error = *err;
+    trouble->delay_us = trouble->delay_us == 0 ? RETRY_FIRST_US : trouble->delay_us * 2;
+    if (trouble->delay_us > RETRY_LAST_US) trouble->delay_us = RETRY_LAST_US;
+    trouble->retry_at_us = lsm_env_monotonic_us(store->env) + trouble->delay_us;
+    store->shape_changed = true;
+}
+
+void lsm_work_done(struct lsm_store *store, enum lsm_work work, int status, const struct lsm_error *err) {
+    lsm_mutex_lock(&store->mu);
+    *claim_of(store, work) = false;
+    note(store, work, status, err);
+    lsm_cond_broadcast(&store->done);
+    lsm_cond_broadcast(&store->work);
+    lsm_mutex_unlock(&store->mu);
+}
+
+void lsm_store_set_failed(struct lsm_store *store, const struct lsm_error *why) {
+    lsm_mutex_lock(&store->mu);
+    if (store->failed == LSM_OK) {
+        store->failed = why->code;
+        store->failed_error = *why;
+    }
+    lsm_mutex_unlock(&store->mu);
+}
+
+/* ---- syncing ------------------------------------------------------------------------------------------------------------ */
+
+/* Sync the logs that are no longer written, oldest first: a later commit must not be durable before them. Needs: the claim. */
+static int sync_old_logs(struct lsm_store *store, struct lsm_error *err) {
+    for (;;) {
+        lsm_mutex_lock(&store->mu);
+        struct lsm_old_log *old = store->old_logs;
+        while (old != NULL && lsm_wal_writer_synced(old->writer) == lsm_wal_writer_end(old->writer)) old = old->next;
+        lsm_mutex_unlock(&store->mu);
+        if (old == NULL) return LSM_OK;
+        lsm_count(store, LSM_COUNT_WAL_SYNCS, 1);
+        int status = lsm_wal_writer_sync(old->writer, err);
+        if (status != LSM_OK) return status;
+    }
+}
+
+int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) {
+    lsm_mutex_lock(&store->mu);
+    while (store->syncing) lsm_cond_wait(&store->done, &store->mu);
+    store->syncing = true;
+    store->normal_commits = false;
+    struct lsm_wal_writer *log = store->log;
+    lsm_mutex_unlock(&store->mu);
+    /* The claim keeps every writer seen here open, also one that is rolled away meanwhile. */
+    int status = sync_old_logs(store, err);
+    if (status == LSM_OK && log != NULL && lsm_wal_writer_synced(log) < lsm_wal_writer_end(log)) {
+        lsm_count(store, LSM_COUNT_WAL_SYNCS, 1);
+        status = lsm_wal_writer_sync(log, err);
+    }
+    lsm_mutex_lock(&store->mu);
+    store->syncing = false;
+    lsm_cond_broadcast(&store->done);
+    lsm_mutex_unlock(&store->mu);
+    return status;
+}
+
+/* The once-a-second sync. Its failure poisons the log: commits must not go on as if the past were safe. */
+static void sync_in_background(struct lsm_store *store) {
+    struct lsm_error err = {0}, why;
+    if (lsm_store_sync_logs(store, &err) == LSM_OK) return;
+    int status = lsm_fail(&why, LSM_READONLY, "the log could not be synced (%s); the store is read-only until it is closed and opened again", err.text);
+    (void)status;
+    lsm_store_set_failed(store, &why);
+}
+
+/* ---- workers -------------------------------------------------------------------------------------------------------------- */
+
+/* May this kind of work be tried now? Locks: needs mu. */
+static bool is_ready(const struct lsm_store *store, enum lsm_work work, uint64_t now) {
+    return store->trouble[work].status == LSM_OK || now >= store->trouble[work].retry_at_us;
+}
+
+/* Do one job and give the claim back. Locks: needs mu, which is let go of meanwhile. */
+static void do_work(struct lsm_store *store, enum lsm_work work, int (*job)(struct lsm_store *, struct lsm_error *)) {
+    struct lsm_error err = {0};
+    *claim_of(store, work) = true;
+    lsm_mutex_unlock(&store->mu);
+    int status = job(store, &err);
+    lsm_work_done(store, work, status, &err);
+    lsm_mutex_lock(&store->mu);
+}
+
+/* One piece of work, the most urgent that is due. False: nothing is. Locks: needs mu, which is let go of meanwhile. */
+static bool work_once(struct lsm_store *store, uint64_t now) {
+    if (store->state->gens_count > 1 && !store->flushing && is_ready(store, LSM_WORK_FLUSH, now)) {
+        do_work(store, LSM_WORK_FLUSH, lsm_store_flush_job);
+        return true;
+    }
+    if (store->merging || !is_ready(store, LSM_WORK_MERGE, now)) return false;
+    if (store->drop_wanted && !store->syncing) {
+        do_work(store, LSM_WORK_MERGE, lsm_store_drop_job);
+        return true;
+    }
+    if (!store->shape_changed) return false;
+    store->shape_changed = false;
+    do_work(store, LSM_WORK_MERGE, lsm_store_merge_job);
+    return true;
+}
+
+/* How long a worker may sleep. Locks: needs mu. */
+static uint64_t nap_us(const struct lsm_store *store, uint64_t now, uint64_t next_sync) {
+    uint64_t until = UINT64_MAX;
+    if (store->normal_commits) until = next_sync;
+    for (int work = 0; work < LSM_WORK_KINDS; work++)
+        if (store->trouble[work].status != LSM_OK && store->trouble[work].retry_at_us < until) until = store->trouble[work].retry_at_us;
+    if (until == UINT64_MAX) return UINT64_MAX;
+    return until > now ? until - now : 1000;
+}
+
+static void worker(void *arg) {
+    struct lsm_store *store = arg;
+    uint64_t next_sync = lsm_env_monotonic_us(store->env) + SYNC_EVERY_US;
+    lsm_mutex_lock(&store->mu);
+    while (!store->closing) {
+        uint64_t now = lsm_env_monotonic_us(store->env);
+        if (store->normal_commits && !store->syncing && now >= next_sync) {
+            lsm_mutex_unlock(&store->mu);
+            sync_in_background(store);
+            next_sync = lsm_env_monotonic_us(store->env) + SYNC_EVERY_US;
+            lsm_mutex_lock(&store->mu);
+            continue;
+        }
+        if (work_once(store, now)) continue;
+        uint64_t us = nap_us(store, now, next_sync);
+        if (us == UINT64_MAX) lsm_cond_wait(&store->work, &store->mu);
+        else (void)lsm_cond_wait_us(&store->work, &store->mu, us);
+    }
+    lsm_mutex_unlock(&store->mu);
+}
+
+int lsm_background_start(struct lsm_store *store, struct lsm_error *err) {
+    int wanted = store->options.threads > LSM_THREADS_MAX ? LSM_THREADS_MAX : store->options.threads;
+    for (; store->threads_count < wanted; store->threads_count++) {
+        int status = lsm_thread_start(&store->threads[store->threads_count], "lsm-worker", worker, store);
+        /* One is enough to live; none: the work is done inside the writer's calls. */
+        if (status != LSM_OK) break;
+    }
+    (void)err;
+    return LSM_OK;
+}
+
+void lsm_background_stop(struct lsm_store *store) {
+    atomic_store_explicit(&store->stop, true, memory_order_relaxed);
+    lsm_mutex_lock(&store->mu);
+    store->closing = true;
+    lsm_cond_broadcast(&store->work);
+    lsm_mutex_unlock(&store->mu);
+    while (store->threads_count > 0) lsm_thread_join(&store->threads[--store->threads_count]);
+}
+
+/* ---- pacing ------------------------------------------------------------------------------------------------------------------ */
+
+/* Without threads: flush and merge here, until nothing is due. */
+static void work_inline(struct lsm_store *store) {
+    lsm_mutex_lock(&store->mu);
+    while (work_once(store, lsm_env_monotonic_us(store->env))) {
+    }
+    lsm_mutex_unlock(&store->mu);
+}
+
+/* Microseconds that this commit should wait, by how far the workers are behind; sets the reason. Locks: needs mu. */
+static uint64_t debt_us(struct lsm_store *store, uint64_t bytes) {
+    int sealed = (int)store->state->gens_count - 1, runs = (int)store->state->version->level0_count;
+    uint64_t rate = store->flush_rate < RATE_FLOOR ? RATE_FLOOR : store->flush_rate;
+    uint64_t at_rate = bytes * 1000000 / rate;
+    uint64_t us = 0;
+    const char *reason = "";
+    if (runs >= SLOW_RUNS) {
+        us = at_rate * (uint64_t)(runs - SLOW_RUNS + 1) / 4;
+        reason = "merging is behind: many runs in level 0";
+    }
+    if (runs >= STOP_RUNS) us += 1000;
+    if (sealed >= SLOW_SEALED && at_rate * (uint64_t)(sealed - SLOW_SEALED + 1) > us) {
+        us = at_rate * (uint64_t)(sealed - SLOW_SEALED + 1);
+        reason = "flushing is behind: memtables wait for it";
+    }
+    if (us != 0) (void)snprintf(store->stall_reason, sizeof store->stall_reason, "%s", reason);
+    return us > STOP_SLICE_US ? STOP_SLICE_US : us;
+}
+
+void lsm_background_pace(struct lsm_store *store, uint64_t bytes) {
+    int sealed = atomic_load_explicit(&store->sealed, memory_order_relaxed), runs = atomic_load_explicit(&store->level0_runs, memory_order_relaxed);
+    if (store->threads_count == 0) {
+        if (sealed > 0 || runs > 0) work_inline(store);
+        return;
+    }
+    if (sealed < SLOW_SEALED && runs < SLOW_RUNS) return;
+    uint64_t started = lsm_env_monotonic_us(store->env);
+    lsm_mutex_lock(&store->mu);
+    uint64_t us = debt_us(store, bytes);
+    lsm_mutex_unlock(&store->mu);
+    if (us > 0) lsm_env_sleep_us(store->env, us);
+    lsm_mutex_lock(&store->mu);
+    /* Memory has an end: from here on a writer waits for a flush, unless flushing fails (then lsm_txn_begin() says so). */
+    while ((int)store->state->gens_count - 1 >= STOP_SEALED && store->trouble[LSM_WORK_FLUSH].status == LSM_OK && !store->closing)
+        (void)lsm_cond_wait_us(&store->done, &store->mu, STOP_SLICE_US);
+    lsm_mutex_unlock(&store->mu);
+    lsm_count(store, LSM_COUNT_STALL_US, lsm_env_monotonic_us(store->env) - started);
+}
+
+void lsm_background_retry(struct lsm_store *store) {
+    lsm_mutex_lock(&store->mu);
+    for (int work = 0; work < LSM_WORK_KINDS; work++) store->trouble[work].retry_at_us = 0;
+    if (store->threads_count != 0) {
+        lsm_cond_broadcast(&store->work);
+        (void)lsm_cond_wait_us(&store->done, &store->mu, RETRY_PATIENCE_US);
+    }
+    lsm_mutex_unlock(&store->mu);
+    if (store->threads_count == 0) work_inline(store);
+}
+
+/* ---- waiting for quiet --------------------------------------------------------------------------------------------------------- */
+
+int lsm_store_quiesce(struct lsm_store *store, struct lsm_error *err) {
+    int status = lsm_store_guard(store, err);
+    if (status != LSM_OK) return status;
+    if (store->threads_count == 0) work_inline(store);
+    lsm_mutex_lock(&store->mu);
+    for (;;) {
+        for (int work = 0; work < LSM_WORK_KINDS && status == LSM_OK; work++) {
+            status = store->trouble[work].status;
+            if (status != LSM_OK && err != NULL) *err = store->trouble[work].error;
+        }
+        bool busy = store->flushing || store->merging || store->state->gens_count > 1 || store->shape_changed || store->drop_wanted;
+        if (status != LSM_OK || !busy) break;
+        lsm_cond_broadcast(&store->work);
+        (void)lsm_cond_wait_us(&store->done, &store->mu, CLAIM_POLL_US);
+    }
+    lsm_mutex_unlock(&store->mu);
+    return status;
+}

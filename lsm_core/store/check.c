@@ -1,0 +1,195 @@
+/* Verify every byte: an "ok" means that all of it was read and found right. */
+#include "../compact/job.h"
+#include "../env/filename.h"
+#include "store.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct check {
+    struct lsm_store *store;
+    lsm_check_fn found;
+    void *found_arg;
+    lsm_interrupt_fn interrupted;
+    void *arg;
+    uint64_t problems;
+    int status;                 /* of the check itself */
+    struct lsm_error *err;
+    struct lsm_state *state;
+};
+
+static void report(struct check *check, const char *format, ...) LSM_PRINTF(2, 3);
+static void report(struct check *check, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    check->problems++;
+    if (check->found != NULL) check->found(check->found_arg, text);
+}
+
+/* Sort an outcome: a finding, a reason to stop, or nothing. */
+static bool outcome(struct check *check, int status, const struct lsm_error *err) {
+    if (status == LSM_OK) return true;
+    if (status == LSM_INTERRUPTED || status == LSM_NOMEM) {
+        check->status = status;
+        if (check->err != NULL) *check->err = *err;
+        return false;
+    }
+    report(check, "%s", err->text);
+    return true;
+}
+
+static bool check_table(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
+    struct check *check = arg;
+    struct lsm_error err = {0};
+    struct lsm_sst *sst = NULL;
+    (void)level;
+    (void)run;
+    /* A reader of its own: what is wrong with index or filter on disk must show, though an older open has them right in memory. */
+    char *path = lsm_file_path(check->store->dir, LSM_FILE_TABLE, meta->number);
+    if (path == NULL) return outcome(check, lsm_fail_nomem(&err, 0), &err);
+    int status = lsm_sst_open(check->store->env, path, check->store->store_id, meta, NULL, &sst, &err);
+    if (status == LSM_OK) status = lsm_sst_verify(sst, check->interrupted, check->arg, &err);
+    lsm_sst_close(sst);
+    lsm_free(path);
+    return outcome(check, status, &err);
+}
+
+/* The manifest on disk says what memory says. */
+struct manifest_check {
+    struct lsm_version *version;
+};
+
+static int replay_edit(void *arg, struct lsm_edit *edit, struct lsm_error *err) {
+    struct manifest_check *check = arg;
+    struct lsm_version *next = NULL;
+    int status = lsm_version_apply(check->version, edit, &next, err);
+    if (status != LSM_OK) return status;
+    if (check->version != NULL && lsm_version_unref(check->version)) lsm_version_destroy(check->version);
+    check->version = next;
+    return LSM_OK;
+}
+
+static void check_manifest(struct check *check) {
+    struct lsm_store *store = check->store;
+    struct manifest_check replay = {0};
+    struct lsm_manifest_found found = {0};
+    struct lsm_error err = {0};
+    lsm_mutex_lock(&store->set.manifest_mu);
+    int status = lsm_manifest_replay(store->env, store->dir, store->store_id, replay_edit, &replay, &found, &err);
+    struct lsm_version *current = lsm_version_set_ref_current(&store->set);
+    bool known = store->set.manifest != NULL;
+    lsm_mutex_unlock(&store->set.manifest_mu);
+    if (outcome(check, status, &err) && status == LSM_OK && known) {
+        if (found.torn) report(check, "%s: MANIFEST-%08llu ends in a torn record", store->dir, (unsigned long long)found.number);
+        if (replay.version == NULL || replay.version->files != current->files || replay.version->bytes != current->bytes)
+            report(check, "%s: the manifest on disk describes other table files than the store is using; close the store and open it again", store->dir);
+    }
+    lsm_version_set_unref(&store->set, current);
+    if (replay.version != NULL && lsm_version_unref(replay.version)) lsm_version_destroy(replay.version);
+}
+
+/* Every record up to what is published verifies, decodes and chains. Needs: the writer, so that the log stands still. */
+static void check_logs(struct check *check) {
+    struct lsm_store *store = check->store;
+    struct lsm_error err = {0};
+    uint64_t first = 0, last = 0, position = UINT64_MAX, end;
+    for (size_t i = check->state->gens_count; i-- > 0;) {
+        const struct lsm_gen *gen = check->state->gens[i];
+        if (gen->first_log != 0 && first == 0) first = gen->first_log;
+        if (gen->last_log != 0) last = gen->last_log;
+    }
+    end = store->log == NULL ? store->log_end : lsm_wal_writer_end(store->log);
+    for (uint64_t number = first; number != 0 && number <= last; number++) {
+        struct lsm_wal_reader *reader = NULL;
+        int status = lsm_wal_reader_open(store->env, store->dir, store->store_id, number, &reader, &err);
+        if (!outcome(check, status, &err) || status != LSM_OK) return;
+        if (reader == NULL || (position != UINT64_MAX && lsm_wal_reader_start(reader) != position)) {
+            report(check, "%s: log file %08llu.wal is missing its header or does not follow its predecessor", store->dir, (unsigned long long)number);
+            lsm_wal_reader_close(reader);
+            return;
+        }
+        struct lsm_wal_record record;
+        while ((status = lsm_wal_reader_next(reader, 0, &record, &err)) == LSM_OK) {
+            struct lsm_batch_reader batch = {.batch = record.payload};
+            struct lsm_op op;
+            int decoded = LSM_NOTFOUND;
+            if (record.kind == LSM_WAL_TXN)
+                while ((decoded = lsm_batch_next(&batch, &op)) == LSM_OK) {
+                }
+            if (decoded != LSM_NOTFOUND)
+                report(check, "%s: log position %llu: a transaction that does not decode", store->dir, (unsigned long long)record.position);
+        }
+        position = lsm_wal_reader_end(reader);
+        lsm_wal_reader_close(reader);
+        if (status != LSM_NOTFOUND && !outcome(check, status, &err)) return;
+    }
+    if (position != UINT64_MAX && position < end)
+        report(check, "%s: the log on disk ends at position %llu, but %llu was written; rows since the last flush are only in memory: flush now", store->dir,
+               (unsigned long long)position, (unsigned long long)end);
+}
+
+struct name_search {
+    uint64_t number;
+    bool found;
+};
+
+static bool is_named(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
+    struct name_search *search = arg;
+    (void)level;
+    (void)run;
+    search->found = meta->number == search->number;
+    return !search->found;
+}
+
+/* No file that the state names is missing (opening them has shown that), and none is there that was left over by a finished merge. */
+static void check_leftovers(struct check *check) {
+    struct lsm_store *store = check->store;
+    struct lsm_names names = {0};
+    struct lsm_error err = {0};
+    int status = lsm_env_list(store->env, store->dir, &names, &err);
+    if (!outcome(check, status, &err) || status != LSM_OK) return;
+    for (size_t i = 0; i < names.count; i++) {
+        uint64_t number;
+        enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
+        struct name_search search = {.number = number};
+        if (type == LSM_FILE_OTHER) report(check, "%s/%s: not a file of the store; move it elsewhere", store->dir, names.names[i]);
+        if (type != LSM_FILE_TABLE) continue;
+        lsm_version_each(check->state->version, is_named, &search);
+        if (!search.found) report(check, "%s/%s: a table file that nothing names; it goes when the store is opened again", store->dir, names.names[i]);
+    }
+    lsm_names_free(&names);
+}
+
+int lsm_store_check(struct lsm_store *store, lsm_check_fn found, void *found_arg, lsm_interrupt_fn interrupted, void *arg, uint64_t *problems,
+                    struct lsm_error *err) {
+    struct check check = {.store = store, .found = found, .found_arg = found_arg, .interrupted = interrupted, .arg = arg, .err = err};
+    *problems = 0;
+    int status = lsm_store_guard(store, err);
+    if (status != LSM_OK) return status;
+    /* Nothing is merged or flushed meanwhile, so that what is on disk can be held against what should be. */
+    status = lsm_work_claim(store, LSM_WORK_MERGE, interrupted, arg, err);
+    if (status != LSM_OK) return status;
+    status = lsm_work_claim(store, LSM_WORK_FLUSH, interrupted, arg, err);
+    if (status == LSM_OK) {
+        check.state = lsm_store_ref_state(store);
+        lsm_version_each(check.state->version, check_table, &check);
+        if (check.status == LSM_OK) check_manifest(&check);
+        if (check.status == LSM_OK && atomic_load_explicit(&store->set.live_versions, memory_order_relaxed) == 1) check_leftovers(&check);
+        status = check.status;
+        lsm_state_unref(check.state);
+        lsm_work_done(store, LSM_WORK_FLUSH, LSM_INTERRUPTED, NULL);
+    }
+    lsm_work_done(store, LSM_WORK_MERGE, LSM_INTERRUPTED, NULL);
+    if (status == LSM_OK && lsm_store_lock_writer(store, 0, NULL) == LSM_OK) {
+        check.state = lsm_store_ref_state(store);
+        check_logs(&check);
+        status = check.status;
+        lsm_state_unref(check.state);
+        lsm_store_unlock_writer(store);
+    }
+    *problems = check.problems;
+    return status;
+}

@@ -1,0 +1,208 @@
+/* Ordered reads: the merge of everything a view pins, without what is deleted, between two bounds. */
+#include "../compact/job.h"
+#include "../iter/merge.h"
+#include "store.h"
+
+#include <assert.h>
+
+struct lsm_cursor {
+    struct lsm_view *view;
+    uint32_t tree;
+    bool valid;
+    struct lsm_buf low, high;          /* full keys; low is always set, high is the next tree if open */
+    struct lsm_merge_iter merge;
+    struct lsm_iter **sources;         /* newest first: memtables, level 0 runs, levels */
+    size_t count, memtables;
+    struct lsm_memtable_iter *mem;     /* of the first `memtables` sources */
+    struct lsm_run_iter *runs;         /* of the others */
+    struct lsm_ranges ranges;
+    struct lsm_buf scratch;
+};
+
+static int set_bounds(struct lsm_cursor *cursor, const struct lsm_slice *low, const struct lsm_slice *high, struct lsm_error *err) {
+    cursor->valid = false;
+    int status = lsm_full_key(&cursor->low, cursor->tree, low == NULL ? (struct lsm_slice){0} : *low);
+    if (status == LSM_OK && high != NULL) status = lsm_full_key(&cursor->high, cursor->tree, *high);
+    if (status == LSM_OK && high == NULL) status = lsm_full_key(&cursor->high, cursor->tree + 1, (struct lsm_slice){0});
+    return status == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
+}
+
+/* Does the run have anything of the tree? */
+static bool run_matters(const struct lsm_run *run, uint32_t tree) {
+    uint8_t bytes[2 * LSM_TREE_BYTES];
+    lsm_store_be32(bytes, tree);
+    lsm_store_be32(bytes + LSM_TREE_BYTES, tree + 1);
+    size_t at = lsm_run_find(run, lsm_slice_of(bytes, LSM_TREE_BYTES));
+    return at < run->count && lsm_slice_compare(lsm_buf_slice(&run->files[at]->smallest), lsm_slice_of(bytes + LSM_TREE_BYTES, LSM_TREE_BYTES)) < 0;
+}
+
+static int add_memtable(struct lsm_cursor *cursor, const struct lsm_memtable *mt) {
+    struct lsm_memtable_iter *iter = &cursor->mem[cursor->memtables++];
+    uint32_t source = (uint32_t)cursor->count;
+    lsm_memtable_iter_init(iter, mt, cursor->view->position);
+    cursor->sources[cursor->count++] = &iter->base;
+    for (const struct lsm_mem_range *range = lsm_memtable_ranges(mt, cursor->view->position); range != NULL; range = lsm_memtable_range_next(range)) {
+        struct lsm_range item = {.low = range->low, .high = range->high, .source = source, .sequence = range->sequence};
+        if (lsm_ranges_add(&cursor->ranges, item) != LSM_OK) return LSM_NOMEM;
+    }
+    return LSM_OK;
+}
+
+static int add_run(struct lsm_cursor *cursor, const struct lsm_run *run, struct lsm_error *err) {
+    if (run->count == 0 || !run_matters(run, cursor->tree)) return LSM_OK;
+    struct lsm_run_iter *iter = &cursor->runs[cursor->count - cursor->memtables];
+    lsm_run_iter_init(iter, &cursor->view->store->set, run->files, run->count, true);
+    uint32_t source = (uint32_t)cursor->count;
+    cursor->sources[cursor->count++] = &iter->base;
+    return lsm_job_add_file_ranges(&cursor->view->store->set, run->files, run->count, source, &cursor->ranges, err);
+}
+
+static int add_sources(struct lsm_cursor *cursor, struct lsm_error *err) {
+    const struct lsm_state *state = cursor->view->state;
+    const struct lsm_version *version = state->version;
+    size_t most = state->gens_count + version->level0_count + LSM_LEVELS;
+    cursor->sources = lsm_calloc(most, sizeof(struct lsm_iter *));
+    cursor->mem = lsm_calloc(state->gens_count, sizeof *cursor->mem);
+    cursor->runs = lsm_calloc(version->level0_count + LSM_LEVELS, sizeof *cursor->runs);
+    if (cursor->sources == NULL || cursor->mem == NULL || cursor->runs == NULL) return lsm_fail_nomem(err, most * sizeof *cursor->runs);
+    for (size_t i = 0; i < state->gens_count; i++) {
+        const struct lsm_memtable *mt = lsm_gen_find(state->gens[i], cursor->tree);
+        if (mt != NULL && add_memtable(cursor, mt) != LSM_OK) return lsm_fail_nomem(err, sizeof(struct lsm_range));
+    }
+    int status = LSM_OK;
+    for (size_t r = 0; r < version->level0_count && status == LSM_OK; r++) status = add_run(cursor, &version->level0[r], err);
+    for (int level = 1; level < LSM_LEVELS && status == LSM_OK; level++) status = add_run(cursor, &version->levels[level], err);
+    if (status == LSM_OK && lsm_merge_iter_init(&cursor->merge, cursor->sources, cursor->count, LSM_TREE_BYTES) != LSM_OK) status = lsm_fail_nomem(err, 0);
+    return status;
+}
+
+int lsm_cursor_open(struct lsm_view *view, uint32_t tree, const struct lsm_slice *low, const struct lsm_slice *high, struct lsm_cursor **out,
+                    struct lsm_error *err) {
+    *out = NULL;
+    int status = lsm_store_guard(view->store, err);
+    if (status != LSM_OK) return status;
+    struct lsm_cursor *cursor = lsm_calloc(1, sizeof *cursor);
+    if (cursor == NULL) return lsm_fail_nomem(err, sizeof *cursor);
+    cursor->view = view;
+    cursor->tree = tree;
+    status = set_bounds(cursor, low, high, err);
+    if (status == LSM_OK) status = add_sources(cursor, err);
+    if (status != LSM_OK) {
+        lsm_cursor_close(cursor);
+        return status;
+    }
+    *out = cursor;
+    return LSM_OK;
+}
+
+void lsm_cursor_close(struct lsm_cursor *cursor) {
+    if (cursor == NULL) return;
+    lsm_iter_release(&cursor->merge.base);
+    for (size_t i = 0; i < cursor->count; i++) lsm_iter_release(cursor->sources[i]);
+    lsm_free(cursor->sources);
+    lsm_free(cursor->mem);
+    lsm_free(cursor->runs);
+    lsm_ranges_release(&cursor->ranges);
+    lsm_buf_free(&cursor->low);
+    lsm_buf_free(&cursor->high);
+    lsm_buf_free(&cursor->scratch);
+    lsm_free(cursor);
+}
+
+int lsm_cursor_rebound(struct lsm_cursor *cursor, const struct lsm_slice *low, const struct lsm_slice *high, struct lsm_error *err) {
+    return set_bounds(cursor, low, high, err);
+}
+
+/* Is the current entry deleted, by its own tombstone or by a range? */
+static bool is_hidden(const struct lsm_cursor *cursor) {
+    const struct lsm_iter *entry = &cursor->merge.base;
+    if (entry->kind == LSM_KIND_DELETE) return true;
+    if (lsm_ranges_empty(&cursor->ranges)) return false;
+    uint32_t source = cursor->merge.source;
+    uint64_t sequence = source < cursor->memtables ? cursor->mem[source].sequence : UINT64_MAX;
+    return lsm_ranges_cover(&cursor->ranges, entry->key, source, sequence);
+}
+
+static int failed(struct lsm_cursor *cursor, struct lsm_error *err) {
+    const struct lsm_iter *entry = &cursor->merge.base;
+    cursor->valid = false;
+    if (entry->status != LSM_OK && err != NULL) *err = entry->err;
+    return entry->status;
+}
+
+/* From where the merge stands to the first entry that shows, going up. */
+static int settle_forward(struct lsm_cursor *cursor, struct lsm_error *err) {
+    struct lsm_iter *entry = &cursor->merge.base;
+    struct lsm_slice high = lsm_buf_slice(&cursor->high);
+    for (; entry->valid; lsm_iter_next(entry)) {
+        if (lsm_slice_compare(entry->key, high) >= 0) break;
+        if (is_hidden(cursor)) continue;
+        cursor->valid = true;
+        return LSM_OK;
+    }
+    return failed(cursor, err);
+}
+
+static int settle_backward(struct lsm_cursor *cursor, struct lsm_error *err) {
+    struct lsm_iter *entry = &cursor->merge.base;
+    struct lsm_slice low = lsm_buf_slice(&cursor->low);
+    for (; entry->valid; lsm_iter_prev(entry)) {
+        if (lsm_slice_compare(entry->key, low) < 0) break;
+        if (is_hidden(cursor)) continue;
+        cursor->valid = true;
+        return LSM_OK;
+    }
+    return failed(cursor, err);
+}
+
+static int start(struct lsm_cursor *cursor, struct lsm_error *err) {
+    cursor->valid = false;
+    lsm_count(cursor->view->store, LSM_COUNT_SEEKS, 1);
+    return lsm_store_guard(cursor->view->store, err);
+}
+
+int lsm_cursor_first(struct lsm_cursor *cursor, struct lsm_error *err) {
+    int status = start(cursor, err);
+    if (status != LSM_OK) return status;
+    lsm_iter_seek(&cursor->merge.base, lsm_buf_slice(&cursor->low));
+    return settle_forward(cursor, err);
+}
+
+int lsm_cursor_last(struct lsm_cursor *cursor, struct lsm_error *err) {
+    int status = start(cursor, err);
+    if (status != LSM_OK) return status;
+    lsm_iter_seek_before(&cursor->merge.base, lsm_buf_slice(&cursor->high));
+    return settle_backward(cursor, err);
+}
+
+int lsm_cursor_seek(struct lsm_cursor *cursor, struct lsm_slice key, struct lsm_error *err) {
+    int status = start(cursor, err);
+    if (status != LSM_OK) return status;
+    if (lsm_full_key(&cursor->scratch, cursor->tree, key) != LSM_OK) return lsm_fail_nomem(err, key.size);
+    struct lsm_slice full = lsm_buf_slice(&cursor->scratch), low = lsm_buf_slice(&cursor->low);
+    lsm_iter_seek(&cursor->merge.base, lsm_slice_compare(full, low) < 0 ? low : full);
+    return settle_forward(cursor, err);
+}
+
+int lsm_cursor_next(struct lsm_cursor *cursor, struct lsm_error *err) {
+    assert(cursor->valid);
+    cursor->valid = false;
+    lsm_iter_next(&cursor->merge.base);
+    return settle_forward(cursor, err);
+}
+
+int lsm_cursor_prev(struct lsm_cursor *cursor, struct lsm_error *err) {
+    assert(cursor->valid);
+    cursor->valid = false;
+    lsm_iter_prev(&cursor->merge.base);
+    return settle_backward(cursor, err);
+}
+
+bool lsm_cursor_valid(const struct lsm_cursor *cursor) { return cursor->valid; }
+
+struct lsm_slice lsm_cursor_key(const struct lsm_cursor *cursor) {
+    struct lsm_slice key = cursor->merge.base.key;
+    return lsm_slice_of(key.data + LSM_TREE_BYTES, key.size - LSM_TREE_BYTES);
+}
+
+struct lsm_slice lsm_cursor_value(const struct lsm_cursor *cursor) { return cursor->merge.base.value; }

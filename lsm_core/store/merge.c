@@ -1,0 +1,391 @@
+/* Merging: build the shape, ask the policy, run the job, write the edit. */
+#include "../compact/job.h"
+#include "store.h"
+
+#include <stdlib.h>
+
+enum {
+    FILTER_BITS_PER_KEY = 10,
+    FILES_AIMED_AT = 256,        /* file size grows with the store, so that open files stay in the hundreds */
+    BOTTOM = LSM_LEVELS - 1,
+    BASE_MEMTABLES = 4,          /* the base level holds what so many memtables do: as much as level 0 */
+    LEVEL0_RUNS = 4,
+    LEVEL_RATIO = 10
+};
+
+bool lsm_store_cancelled(void *arg) {
+    struct lsm_store *store = arg;
+    return atomic_load_explicit(&store->stop, memory_order_relaxed);
+}
+
+/* ---- ranges of files ------------------------------------------------------------------------------------------------------ */
+
+/* The files of a run that share keys with [low, high] (high_open: high itself is not in): [*first, *first + *count). */
+static void overlapping(const struct lsm_run *run, struct lsm_slice low, struct lsm_slice high, bool high_open, size_t *first, size_t *count) {
+    *first = lsm_run_find(run, low);
+    size_t end = *first;
+    for (; end < run->count; end++) {
+        int order = lsm_slice_compare(lsm_buf_slice(&run->files[end]->smallest), high);
+        if (order > 0 || (order == 0 && high_open)) break;
+    }
+    *count = end - *first;
+}
+
+static void overlapping_file(const struct lsm_run *run, const struct lsm_file_meta *meta, size_t *first, size_t *count) {
+    overlapping(run, lsm_buf_slice(&meta->smallest), lsm_buf_slice(&meta->largest), meta->largest_exclusive, first, count);
+}
+
+/* ---- shape ------------------------------------------------------------------------------------------------------------------ */
+
+static void release_shape(struct lsm_shape *shape) {
+    lsm_free(shape->level0);
+    for (int level = 1; level < LSM_LEVELS; level++) lsm_free(shape->levels[level].files);
+}
+
+static int shape_level(const struct lsm_version *version, int level, struct lsm_shape_level *out) {
+    const struct lsm_run *run = &version->levels[level];
+    out->bytes = run->bytes;
+    out->files = lsm_calloc(run->count, sizeof *out->files);
+    if (out->files == NULL) return LSM_NOMEM;
+    for (size_t i = 0; i < run->count; i++) {
+        const struct lsm_file_meta *meta = run->files[i];
+        struct lsm_shape_file *file = &out->files[out->count++];
+        *file = (struct lsm_shape_file){.bytes = meta->bytes, .entries = meta->entries, .tombstones = meta->tombstones,
+                                        .range_tombstones = meta->range_tombstones};
+        if (level == BOTTOM) continue;
+        size_t first, count;
+        overlapping_file(&version->levels[level + 1], meta, &first, &count);
+        for (size_t f = first; f < first + count; f++) file->overlap_bytes += version->levels[level + 1].files[f]->bytes;
+    }
+    return LSM_OK;
+}
+
+static int build_shape(const struct lsm_version *version, struct lsm_shape *shape) {
+    *shape = (struct lsm_shape){0};
+    shape->level0 = lsm_calloc(version->level0_count, sizeof *shape->level0);
+    if (shape->level0 == NULL) return LSM_NOMEM;
+    for (size_t r = 0; r < version->level0_count; r++) shape->level0[shape->level0_count++].bytes = version->level0[r].bytes;
+    for (int level = 1; level < LSM_LEVELS; level++)
+        if (shape_level(version, level, &shape->levels[level]) != LSM_OK) return LSM_NOMEM;
+    return LSM_OK;
+}
+
+/* ---- one merge -------------------------------------------------------------------------------------------------------------- */
+
+/* Inputs newest first, each a stretch of files of one run. */
+struct input {
+    struct lsm_file_meta *const *files;
+    size_t count;
+};
+
+struct merge {
+    struct lsm_store *store;
+    struct lsm_version *version;
+    struct input *inputs;
+    size_t inputs_count;
+    int to;
+    uint64_t run;                    /* of the output, if it stays in level 0 */
+    const struct lsm_run **below;
+    size_t below_count;
+    struct lsm_run_iter *iters;
+    struct lsm_iter **sources;
+    struct lsm_job job;
+};
+
+static enum lsm_compression compression_of(const struct lsm_store *store, int level) {
+    return level == 0 ? LSM_COMPRESS_NONE : store->options.compression;
+}
+
+static int init_merge(struct merge *merge, struct lsm_store *store, struct lsm_version *version) {
+    size_t most = version->level0_count + LSM_LEVELS;
+    *merge = (struct merge){.store = store, .version = version};
+    merge->inputs = lsm_calloc(most, sizeof *merge->inputs);
+    merge->below = lsm_calloc(most, sizeof(const struct lsm_run *));
+    merge->iters = lsm_calloc(most, sizeof *merge->iters);
+    merge->sources = lsm_calloc(most, sizeof(struct lsm_iter *));
+    bool ok = merge->inputs != NULL && merge->below != NULL && merge->iters != NULL && merge->sources != NULL;
+    return ok ? LSM_OK : LSM_NOMEM;
+}
+
+static void release_merge(struct merge *merge) {
+    if (merge->iters != NULL)
+        for (size_t i = 0; i < merge->inputs_count; i++) lsm_iter_release(&merge->iters[i].base);
+    lsm_job_release(&merge->job);
+    lsm_free(merge->inputs);
+    lsm_free(merge->below);
+    lsm_free(merge->iters);
+    lsm_free(merge->sources);
+}
+
+static void add_input(struct merge *merge, struct lsm_file_meta *const *files, size_t count) {
+    if (count != 0) merge->inputs[merge->inputs_count++] = (struct input){.files = files, .count = count};
+}
+
+/* Smallest and largest key of all inputs. */
+static void input_bounds(const struct merge *merge, struct lsm_slice *low, struct lsm_slice *high, bool *high_open) {
+    for (size_t i = 0; i < merge->inputs_count; i++) {
+        const struct input *input = &merge->inputs[i];
+        const struct lsm_file_meta *last = input->files[input->count - 1];
+        struct lsm_slice first_key = lsm_buf_slice(&input->files[0]->smallest), last_key = lsm_buf_slice(&last->largest);
+        if (i == 0 || lsm_slice_compare(first_key, *low) < 0) *low = first_key;
+        int order = i == 0 ? 1 : lsm_slice_compare(last_key, *high);
+        if (order > 0) *high_open = last->largest_exclusive;
+        if (order == 0) *high_open = *high_open && last->largest_exclusive;
+        if (order > 0) *high = last_key;
+    }
+}
+
+/* Turn a plan into inputs and what lies below them. */
+static void plan_inputs(struct merge *merge, const struct lsm_plan *plan) {
+    const struct lsm_version *version = merge->version;
+    merge->to = plan->to;
+    if (plan->kind == LSM_PLAN_LEVEL0) {
+        for (size_t r = plan->first; r < plan->first + plan->count; r++) add_input(merge, version->level0[r].files, version->level0[r].count);
+        merge->run = version->level0[plan->first].number;
+        for (size_t r = plan->first + plan->count; r < version->level0_count; r++) merge->below[merge->below_count++] = &version->level0[r];
+    } else {
+        add_input(merge, &version->levels[plan->from].files[plan->first], plan->count);
+    }
+    if (plan->to > 0) {
+        struct lsm_slice low = {0}, high = {0};
+        bool high_open = false;
+        size_t first, count;
+        input_bounds(merge, &low, &high, &high_open);
+        overlapping(&version->levels[plan->to], low, high, high_open, &first, &count);
+        if (count != 0) add_input(merge, &version->levels[plan->to].files[first], count);
+    }
+    for (int level = plan->to + 1; level < LSM_LEVELS; level++) merge->below[merge->below_count++] = &version->levels[level];
+}
+
+static size_t input_files(const struct merge *merge) {
+    size_t count = 0;
+    for (size_t i = 0; i < merge->inputs_count; i++) count += merge->inputs[i].count;
+    return count;
+}
+
+static int by_smallest(const void *a_void, const void *b_void) {
+    const struct lsm_file_meta *a = *(struct lsm_file_meta *const *)a_void, *b = *(struct lsm_file_meta *const *)b_void;
+    return lsm_slice_compare(lsm_buf_slice(&a->smallest), lsm_buf_slice(&b->smallest));
+}
+
+/* Would rewriting the file make it any better? Tombstones that hide nothing, or blocks not packed as the level wants them. */
+static bool gains_by_rewrite(const struct merge *merge, const struct lsm_file_meta *meta) {
+    if (meta->compression != compression_of(merge->store, merge->to)) return true;
+    if (meta->tombstones == 0 && meta->range_tombstones == 0) return false;
+    for (size_t i = 0; i < merge->below_count; i++) {
+        size_t first, count;
+        overlapping_file(merge->below[i], meta, &first, &count);
+        if (count != 0) return false;
+    }
+    return true;
+}
+
+/* Can the inputs go to their new level as they are? LSM_OK and *moves. */
+static int is_move(const struct merge *merge, bool *moves) {
+    size_t count = 0, total = input_files(merge);
+    struct lsm_file_meta **all = lsm_calloc(total, sizeof(struct lsm_file_meta *));
+    if (all == NULL) return LSM_NOMEM;
+    for (size_t i = 0; i < merge->inputs_count; i++)
+        for (size_t f = 0; f < merge->inputs[i].count; f++) all[count++] = merge->inputs[i].files[f];
+    if (count > 1) qsort(all, count, sizeof(struct lsm_file_meta *), by_smallest);
+    *moves = true;
+    for (size_t i = 0; i < count && *moves; i++) {
+        *moves = !gains_by_rewrite(merge, all[i]);
+        if (i == 0 || !*moves) continue;
+        int order = lsm_slice_compare(lsm_buf_slice(&all[i - 1]->largest), lsm_buf_slice(&all[i]->smallest));
+        *moves = order < 0 || (order == 0 && all[i - 1]->largest_exclusive);
+    }
+    lsm_free(all);
+    return LSM_OK;
+}
+
+/* Out with the inputs, in with `files`. */
+static int write_edit(struct merge *merge, struct lsm_file_meta *const *files, size_t count, bool move, struct lsm_error *err) {
+    struct lsm_store *store = merge->store;
+    struct lsm_edit edit = {0};
+    bool keep_files = false;
+    int status = LSM_OK;
+    uint64_t run = merge->to == 0 ? merge->run : 0;
+    for (size_t i = 0; i < merge->inputs_count; i++)
+        for (size_t f = 0; f < merge->inputs[i].count && status == LSM_OK; f++) {
+            status = lsm_edit_remove_file(&edit, merge->inputs[i].files[f]->number);
+            if (status == LSM_OK && move) status = lsm_edit_add_file(&edit, merge->to, run, merge->inputs[i].files[f]);
+        }
+    for (size_t i = 0; i < count && status == LSM_OK; i++) status = lsm_edit_add_file(&edit, merge->to, run, files[i]);
+    status = status == LSM_OK ? lsm_version_set_apply(&store->set, &edit, &keep_files, err) : lsm_fail_nomem(err, 0);
+    lsm_edit_release(&edit);
+    if (status != LSM_OK && !keep_files) lsm_job_discard(&merge->job);
+    if (status == LSM_OK) status = lsm_store_install(store, NULL, 0, err);
+    return status;
+}
+
+static int open_sources(struct merge *merge, struct lsm_error *err) {
+    struct lsm_job *job = &merge->job;
+    job->log_low = UINT64_MAX;
+    for (size_t i = 0; i < merge->inputs_count; i++) {
+        const struct input *input = &merge->inputs[i];
+        lsm_run_iter_init(&merge->iters[i], &merge->store->set, input->files, input->count, false);
+        merge->sources[i] = &merge->iters[i].base;
+        int status = lsm_job_add_file_ranges(&merge->store->set, input->files, input->count, (uint32_t)i, &job->ranges, err);
+        if (status != LSM_OK) return status;
+        for (size_t f = 0; f < input->count; f++) {
+            lsm_count(merge->store, LSM_COUNT_MERGE_READ, input->files[f]->bytes);
+            if (input->files[f]->log_low < job->log_low) job->log_low = input->files[f]->log_low;
+            if (input->files[f]->log_high > job->log_high) job->log_high = input->files[f]->log_high;
+        }
+    }
+    return LSM_OK;
+}
+
+static int run_merge(struct merge *merge, bool (*cancelled)(void *), void *cancelled_arg, struct lsm_error *err) {
+    struct lsm_store *store = merge->store;
+    struct lsm_job *job = &merge->job;
+    bool moves = false;
+    if (is_move(merge, &moves) != LSM_OK) return lsm_fail_nomem(err, 0);
+    if (moves) {
+        lsm_count(store, LSM_COUNT_TRIVIAL_MOVES, input_files(merge));
+        return write_edit(merge, NULL, 0, true, err);
+    }
+    job->set = &store->set;
+    int status = open_sources(merge, err);
+    if (status != LSM_OK) return status;
+    job->sources = merge->sources;
+    job->count = merge->inputs_count;
+    job->below = merge->below;
+    job->below_count = merge->below_count;
+    job->sst = (struct lsm_sst_options){.block_bytes = store->options.block_bytes, .compression = compression_of(store, merge->to),
+                                        .filter_bits_per_key = FILTER_BITS_PER_KEY};
+    uint64_t share = merge->version->bytes / FILES_AIMED_AT;
+    job->file_bytes = store->options.file_bytes > share ? store->options.file_bytes : share;
+    job->cancelled = cancelled;
+    job->cancelled_arg = cancelled_arg;
+    status = lsm_job_run(job, err);
+    if (status == LSM_OK) status = write_edit(merge, job->files, job->files_count, false, err);
+    if (status != LSM_OK) return status;
+    lsm_count(store, LSM_COUNT_MERGES, 1);
+    lsm_count(store, LSM_COUNT_MERGE_WRITTEN, job->bytes_written);
+    return LSM_OK;
+}
+
+int lsm_store_merge_job(struct lsm_store *store, struct lsm_error *err) {
+    struct lsm_version *version = lsm_version_set_ref_current(&store->set);
+    struct lsm_policy_options options = {.level0_runs = LEVEL0_RUNS, .base_bytes = (uint64_t)store->options.write_buffer_bytes * BASE_MEMTABLES,
+                                         .ratio = LEVEL_RATIO};
+    struct lsm_shape shape;
+    struct merge merge = {0};
+    int status = build_shape(version, &shape) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
+    struct lsm_plan plan = {.kind = LSM_PLAN_NONE};
+    if (status == LSM_OK) plan = lsm_policy_pick(&shape, &options);
+    if (status == LSM_OK && plan.kind == LSM_PLAN_NONE) status = LSM_NOTFOUND;
+    if (status == LSM_OK && init_merge(&merge, store, version) != LSM_OK) status = lsm_fail_nomem(err, 0);
+    if (status == LSM_OK) {
+        plan_inputs(&merge, &plan);
+        status = run_merge(&merge, lsm_store_cancelled, store, err);
+    }
+    release_merge(&merge);
+    release_shape(&shape);
+    lsm_version_set_unref(&store->set, version);
+    return status;
+}
+
+/* ---- everything into the bottom --------------------------------------------------------------------------------------------- */
+
+/* Is there nothing to gain: one level only, well packed, no tombstones? */
+static bool is_compact(const struct lsm_store *store, const struct lsm_version *version) {
+    if (version->level0_count != 0) return false;
+    for (int level = 1; level < BOTTOM; level++)
+        if (version->levels[level].count != 0) return false;
+    for (size_t i = 0; i < version->levels[BOTTOM].count; i++) {
+        const struct lsm_file_meta *meta = version->levels[BOTTOM].files[i];
+        if (meta->tombstones != 0 || meta->range_tombstones != 0 || meta->compression != (uint8_t)store->options.compression) return false;
+    }
+    return true;
+}
+
+int lsm_store_compact_job(struct lsm_store *store, bool (*cancelled)(void *), void *cancelled_arg, struct lsm_error *err) {
+    struct lsm_version *version = lsm_version_set_ref_current(&store->set);
+    struct merge merge = {0};
+    int status = LSM_NOTFOUND;
+    if (is_compact(store, version)) goto out;
+    status = init_merge(&merge, store, version) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
+    if (status != LSM_OK) goto out;
+    for (size_t r = 0; r < version->level0_count; r++) add_input(&merge, version->level0[r].files, version->level0[r].count);
+    for (int level = 1; level < LSM_LEVELS; level++) add_input(&merge, version->levels[level].files, version->levels[level].count);
+    merge.to = BOTTOM;
+    status = run_merge(&merge, cancelled, cancelled_arg, err);
+out:
+    release_merge(&merge);
+    lsm_version_set_unref(&store->set, version);
+    return status;
+}
+
+struct stop_asker {
+    struct lsm_store *store;
+    lsm_interrupt_fn interrupted;
+    void *arg;
+};
+
+static bool must_stop(void *arg) {
+    const struct stop_asker *asker = arg;
+    return lsm_store_cancelled(asker->store) || (asker->interrupted != NULL && asker->interrupted(asker->arg));
+}
+
+int lsm_store_compact(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
+    struct stop_asker asker = {.store = store, .interrupted = interrupted, .arg = arg};
+    struct lsm_error local = {0};
+    int status = lsm_store_flush(store, interrupted, arg, err);
+    if (status == LSM_OK) status = lsm_work_claim(store, LSM_WORK_MERGE, interrupted, arg, err);
+    if (status != LSM_OK) return status;
+    status = lsm_store_compact_job(store, must_stop, &asker, &local);
+    lsm_work_done(store, LSM_WORK_MERGE, status, &local);
+    if (status == LSM_NOTFOUND) status = LSM_OK;
+    if (status != LSM_OK && err != NULL) *err = local;
+    return status;
+}
+
+/* ---- dropped trees ------------------------------------------------------------------------------------------------------------ */
+
+/* Is every key of the file in a tree dropped below `position`? Locks: needs mu. */
+static bool is_dropped(struct lsm_store *store, const struct lsm_file_meta *meta) {
+    uint32_t tree = lsm_load_be32(meta->smallest.data), last = lsm_load_be32(meta->largest.data);
+    bool boundary = meta->largest_exclusive && meta->largest.size == LSM_TREE_BYTES;
+    if (last != tree && !(boundary && last == tree + 1)) return false;
+    const struct lsm_store_tree *found = lsm_store_find_tree(store, tree);
+    return found != NULL && found->dropped_at != UINT64_MAX;
+}
+
+struct drop_search {
+    struct lsm_store *store;
+    struct lsm_edit edit;
+    int status;
+};
+
+static bool drop_one(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
+    struct drop_search *search = arg;
+    (void)level;
+    (void)run;
+    if (meta->smallest.size < LSM_TREE_BYTES || meta->largest.size < LSM_TREE_BYTES) return true;
+    if (is_dropped(search->store, meta)) search->status = lsm_edit_remove_file(&search->edit, meta->number);
+    return search->status == LSM_OK;
+}
+
+int lsm_store_drop_job(struct lsm_store *store, struct lsm_error *err) {
+    /* The drop must be durable before the files are gone, or a power cut would bring the tree back without its rows. */
+    int status = lsm_store_sync_logs(store, err);
+    if (status != LSM_OK) return status;
+    struct drop_search search = {.store = store};
+    struct lsm_version *version = lsm_version_set_ref_current(&store->set);
+    lsm_mutex_lock(&store->mu);
+    store->drop_wanted = false;
+    lsm_version_each(version, drop_one, &search);
+    lsm_mutex_unlock(&store->mu);
+    status = search.status == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
+    bool keep_files;
+    if (status == LSM_OK && search.edit.removed_count != 0) {
+        status = lsm_version_set_apply(&store->set, &search.edit, &keep_files, err);
+        if (status == LSM_OK) status = lsm_store_install(store, NULL, 0, err);
+    }
+    lsm_edit_release(&search.edit);
+    lsm_version_set_unref(&store->set, version);
+    return status;
+}

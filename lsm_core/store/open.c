@@ -1,0 +1,281 @@
+/* Opening and closing a store. */
+#include "../env/filename.h"
+#include "recover.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    OPEN_LOCK_BYTE = 0,
+    HOLDER_NOTE_OFFSET = 512,        /* behind the lock bytes: who holds the store, for messages only */
+    HOLDER_NOTE_BYTES = 120
+};
+
+/* ---- the process's cache --------------------------------------------------------------------------------------------------------- */
+
+/* One budget of blocks for all stores of the process. The mutex is static: it must be there before anything is. */
+static pthread_mutex_t cache_mu = PTHREAD_MUTEX_INITIALIZER;
+static struct lsm_cache *process_cache; /* Guarded by cache_mu; NULL while no store is open */
+static int process_cache_users;
+
+static struct lsm_cache *ref_cache(size_t capacity_bytes) {
+    (void)pthread_mutex_lock(&cache_mu);
+    if (process_cache == NULL) process_cache = lsm_cache_new(capacity_bytes);
+    else if (lsm_cache_capacity(process_cache) < capacity_bytes) lsm_cache_set_capacity(process_cache, capacity_bytes);
+    if (process_cache != NULL) process_cache_users++;
+    struct lsm_cache *cache = process_cache;
+    (void)pthread_mutex_unlock(&cache_mu);
+    return cache;
+}
+
+static void unref_cache(struct lsm_cache *cache) {
+    if (cache == NULL) return;
+    (void)pthread_mutex_lock(&cache_mu);
+    if (--process_cache_users == 0) {
+        lsm_cache_free(process_cache);
+        process_cache = NULL;
+    }
+    (void)pthread_mutex_unlock(&cache_mu);
+}
+
+/* ---- options ------------------------------------------------------------------------------------------------------------------------ */
+
+void lsm_options_init(struct lsm_options *options) {
+    *options = (struct lsm_options){.file_mode = 0644, .owner_uid = -1, .owner_gid = -1, .write_buffer_bytes = 32u << 20, .cache_bytes = 64u << 20,
+                                    .block_bytes = 4096, .file_bytes = 16u << 20, .compression = LSM_COMPRESS_LZ4, .threads = 2};
+}
+
+static int check_options(const struct lsm_options *options, struct lsm_error *err) {
+    if (options->dir == NULL || options->dir[0] == 0 || options->store_id == NULL) return lsm_fail(err, LSM_MISUSE, "a store needs a directory and an id");
+    if (options->write_buffer_bytes < 65536 || options->write_buffer_bytes > (size_t)1 << 30)
+        return lsm_fail(err, LSM_MISUSE, "write_buffer_bytes is %zu; it must be 64 KiB to 1 GiB", options->write_buffer_bytes);
+    if (options->block_bytes < 512 || options->block_bytes > 65536)
+        return lsm_fail(err, LSM_MISUSE, "block_bytes is %zu; it must be 512 to 65536", options->block_bytes);
+    if (options->file_bytes < 65536) return lsm_fail(err, LSM_MISUSE, "file_bytes is %zu; it must be at least 64 KiB", options->file_bytes);
+    if ((unsigned)options->compression > LSM_COMPRESS_ZSTD) return lsm_fail(err, LSM_MISUSE, "unknown compression %d", (int)options->compression);
+    return LSM_OK;
+}
+
+int lsm_store_guard(const struct lsm_store *store, struct lsm_error *err) {
+    if (store->fork_epoch == lsm_fork_epoch()) return LSM_OK;
+    return lsm_fail(err, LSM_MISUSE, "the store was opened before fork(); close the connection in the parent only, and open a new one in the child");
+}
+
+/* ---- the directory and its lock -------------------------------------------------------------------------------------------------------- */
+
+/* The directory above, as a new string; NULL: no memory. */
+static char *parent_of(const char *dir) {
+    const char *slash = strrchr(dir, '/');
+    if (slash == NULL) return lsm_strdup(".");
+    char *parent = lsm_strdup(dir);
+    if (parent != NULL) parent[slash == dir ? 1 : slash - dir] = 0;
+    return parent;
+}
+
+/* Make the directory, and the one above it, durably. */
+static int make_dir(struct lsm_store *store, struct lsm_error *err) {
+    char *parent = parent_of(store->dir), *above = parent == NULL ? NULL : parent_of(parent);
+    if (above == NULL) {
+        lsm_free(parent);
+        return lsm_fail_nomem(err, strlen(store->dir));
+    }
+    int status = lsm_env_mkdir(store->env, store->dir, &store->perm, err);
+    if (status == LSM_NOTFOUND) {
+        status = lsm_env_mkdir(store->env, parent, &store->perm, err);
+        if (status == LSM_OK) status = lsm_env_mkdir(store->env, store->dir, &store->perm, err);
+    }
+    /* Both, whoever made them: a process that was killed may have left them unsynced. */
+    if (status == LSM_OK) status = lsm_env_sync_dir(store->env, above, err);
+    if (status == LSM_OK) status = lsm_env_sync_dir(store->env, parent, err);
+    lsm_free(above);
+    lsm_free(parent);
+    return status;
+}
+
+/* Who holds the store, as they wrote it down. */
+static int busy(struct lsm_store *store, struct lsm_error *err) {
+    char note[HOLDER_NOTE_BYTES + 1] = {0};
+    size_t got = 0;
+    if (lsm_file_read_at(store->lock_file, HOLDER_NOTE_OFFSET, note, HOLDER_NOTE_BYTES, &got, NULL) != LSM_OK || got == 0) (void)snprintf(note, sizeof note, "another process");
+    note[HOLDER_NOTE_BYTES] = 0;
+    return lsm_fail(err, LSM_BUSY, "%s: the store is open in %s; this release lets one process at a time use it: close it there, or try again later", store->dir, note);
+}
+
+static int take_lock(struct lsm_store *store, const char *process_name, struct lsm_error *err) {
+    char note[HOLDER_NOTE_BYTES] = {0};
+    char *path = lsm_file_path(store->dir, LSM_FILE_LOCK, 0);
+    if (path == NULL) return lsm_fail_nomem(err, 0);
+    int status = lsm_env_open(store->env, path, LSM_OPEN_READ | LSM_OPEN_WRITE | LSM_OPEN_CREATE, &store->perm, &store->lock_file, err);
+    lsm_free(path);
+    if (status == LSM_OK) status = lsm_file_lock(store->lock_file, OPEN_LOCK_BYTE, LSM_LOCK_EXCLUSIVE, err);
+    if (status == LSM_BUSY) return busy(store, err);
+    if (status != LSM_OK) return status;
+    (void)snprintf(note, sizeof note, "process %ld (%s)", (long)getpid(), process_name == NULL ? "unnamed" : process_name);
+    if (lsm_file_write_at(store->lock_file, HOLDER_NOTE_OFFSET, note, sizeof note, NULL) != LSM_OK) {
+        /* Only a message would be poorer. */
+    }
+    return LSM_OK;
+}
+
+/* Is there anything in the directory that only a store with a CURRENT can have? */
+static int check_fresh(struct lsm_store *store, struct lsm_error *err) {
+    struct lsm_names names = {0};
+    int status = lsm_env_list(store->env, store->dir, &names, err);
+    for (size_t i = 0; i < names.count && status == LSM_OK; i++) {
+        uint64_t number;
+        enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
+        if (type == LSM_FILE_TABLE || type == LSM_FILE_WAL)
+            status = lsm_fail(err, LSM_CORRUPT, "%s: there are data files but no CURRENT to say which of them count; restore CURRENT or salvage the store", store->dir);
+    }
+    lsm_names_free(&names);
+    return status;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------------------------------ */
+
+static int init_locks(struct lsm_store *store) {
+    if (lsm_mutex_init(&store->mu) != LSM_OK) return LSM_NOMEM;
+    struct lsm_cond *conds[] = {&store->writer_free, &store->work, &store->done};
+    for (size_t i = 0; i < 3; i++)
+        if (lsm_cond_init(conds[i]) != LSM_OK) {
+            while (i-- > 0) lsm_cond_release(conds[i]);
+            lsm_mutex_release(&store->mu);
+            return LSM_NOMEM;
+        }
+    return LSM_OK;
+}
+
+static void release_locks(struct lsm_store *store) {
+    lsm_cond_release(&store->writer_free);
+    lsm_cond_release(&store->work);
+    lsm_cond_release(&store->done);
+    lsm_mutex_release(&store->mu);
+}
+
+/* The manifest: read it, or make the first one. */
+static int open_manifest(struct lsm_store *store, bool create, struct lsm_error *err) {
+    int status = lsm_version_set_recover(&store->set, err);
+    if (status == LSM_NOTFOUND && create) {
+        status = check_fresh(store, err);
+        if (status == LSM_OK) status = lsm_version_set_create(&store->set, err);
+    }
+    return status;
+}
+
+/* Trees as the manifest knows them. */
+static int adopt_trees(struct lsm_store *store, struct lsm_error *err) {
+    store->next_tree = store->set.next_tree == 0 ? 1 : store->set.next_tree;
+    for (size_t i = 0; i < store->set.trees_count; i++) {
+        struct lsm_store_tree tree = {.info = store->set.trees[i], .dropped_at = UINT64_MAX, .in_manifest = true};
+        if (lsm_store_reserve_tree(store) != LSM_OK) return lsm_fail_nomem(err, sizeof tree);
+        lsm_mutex_lock(&store->mu);
+        lsm_store_add_tree(store, &tree);
+        lsm_mutex_unlock(&store->mu);
+        if (tree.info.tree >= store->next_tree) store->next_tree = tree.info.tree + 1;
+    }
+    return LSM_OK;
+}
+
+/* The first state: one empty generation on the manifest's version. */
+static int first_state(struct lsm_store *store, struct lsm_error *err) {
+    struct lsm_state *state = lsm_state_new(store, 1);
+    struct lsm_gen *gen = lsm_gen_new(store->set.log_position);
+    if (state == NULL || gen == NULL) {
+        lsm_gen_unref(gen);
+        lsm_free(state);
+        return lsm_fail_nomem(err, sizeof *gen);
+    }
+    state->gens[0] = gen;
+    state->gens_count = 1;
+    state->version = lsm_version_set_ref_current(&store->set);
+    atomic_store_explicit(&store->level0_runs, (int)state->version->level0_count, memory_order_relaxed);
+    store->state = state;
+    store->shape_changed = true;
+    return LSM_OK;
+}
+
+static int open_steps(struct lsm_store *store, const struct lsm_options *options, bool *set_up, struct lsm_error *err) {
+    bool exists = false;
+    int status = options->create ? make_dir(store, err) : lsm_env_exists(store->env, store->dir, &exists, err);
+    if (status == LSM_OK && !options->create && !exists) status = lsm_fail(err, LSM_NOTFOUND, "%s: there is no such store", store->dir);
+    if (status == LSM_OK) status = take_lock(store, options->process_name, err);
+    if (status != LSM_OK) return status;
+    store->cache = ref_cache(options->cache_bytes);
+    if (store->cache == NULL) return lsm_fail_nomem(err, 0);
+    if (lsm_version_set_init(&store->set, store->env, store->dir, &store->perm, store->store_id, store->cache) != LSM_OK) return lsm_fail_nomem(err, 0);
+    *set_up = true;
+    status = open_manifest(store, options->create, err);
+    if (status == LSM_OK) status = first_state(store, err);
+    if (status == LSM_OK) status = adopt_trees(store, err);
+    if (status == LSM_OK) status = lsm_recover_log(store, err);
+    if (status != LSM_OK) return status;
+    lsm_recover_clean(store);
+    return lsm_background_start(store, err);
+}
+
+/* What open_steps() and the life of the store have built, in reverse. */
+static void tear_down(struct lsm_store *store, bool set_up) {
+    lsm_background_stop(store);
+    lsm_state_unref(store->state);
+    while (store->old_logs != NULL) {
+        struct lsm_old_log *old = store->old_logs;
+        store->old_logs = old->next;
+        (void)lsm_wal_writer_close(old->writer, false, NULL);
+        lsm_free(old);
+    }
+    if (set_up) lsm_version_set_release(&store->set);
+    unref_cache(store->cache);
+    lsm_file_close(store->lock_file);
+    lsm_free(store->trees);
+    release_locks(store);
+    lsm_free(store->dir);
+    lsm_free(store);
+}
+
+int lsm_store_open(const struct lsm_options *options, struct lsm_store **out, struct lsm_error *err) {
+    *out = NULL;
+    int status = check_options(options, err);
+    if (status != LSM_OK) return status;
+    struct lsm_store *store = lsm_calloc(1, sizeof *store);
+    if (store == NULL) return lsm_fail_nomem(err, sizeof *store);
+    bool set_up = false;
+    store->env = options->env == NULL ? lsm_env_posix() : options->env;
+    store->options = *options;
+    store->perm = (struct lsm_env_perm){.mode = options->file_mode, .uid = options->owner_uid, .gid = options->owner_gid};
+    store->fork_epoch = lsm_fork_epoch();
+    memcpy(store->store_id, options->store_id, sizeof store->store_id);
+    store->dir = lsm_strdup(options->dir);
+    if (store->dir == NULL || init_locks(store) != LSM_OK) {
+        lsm_free(store->dir);
+        lsm_free(store);
+        return lsm_fail_nomem(err, sizeof *store);
+    }
+    store->options.dir = store->dir;
+    store->options.store_id = store->store_id;
+    store->options.process_name = NULL;
+    status = open_steps(store, options, &set_up, err);
+    if (status != LSM_OK) {
+        tear_down(store, set_up);
+        return status;
+    }
+    *out = store;
+    return LSM_OK;
+}
+
+int lsm_store_close(struct lsm_store *store, struct lsm_error *err) {
+    if (store == NULL) return LSM_OK;
+    /* In a forked child: locks may be held by threads that are not there, and the files are the parent's. The memory is left alone. */
+    int status = lsm_store_guard(store, err);
+    if (status != LSM_OK) return status;
+    lsm_background_stop(store);
+    if (store->normal_commits && store->failed == LSM_OK) status = lsm_store_sync_logs(store, err);
+    if (store->log != NULL) {
+        int closed = lsm_wal_writer_close(store->log, store->failed == LSM_OK, status == LSM_OK ? err : NULL);
+        if (status == LSM_OK) status = closed;
+        store->log = NULL;
+    }
+    tear_down(store, true);
+    return status;
+}
+
+const char *lsm_store_dir(const struct lsm_store *store) { return store->dir; }

@@ -1,0 +1,316 @@
+/* Recovery: the log, record by record, into the first generation.
+ *
+ * Which files, and where the log ends:
+ * - A file belongs to the log if it starts at the position where what was read so far ends, and repeats the last record's checksum. Others are
+ *   leftovers: numbers are used again, and a file whose removal was not durable can come back after a power cut.
+ * - At such a position the newer file is followed, whatever may stand behind it in the older one: that was cut off by an earlier recovery.
+ * - The log ends at the first record that does not verify and chain, when no file follows.
+ * - If that leaves out a position that any record, of whatever file, knew to be durable, it is damage, not an end.
+ * - The newest file may be empty or half-written: it was being made when the power went.
+ * A transaction is applied when it is read and taken back if the next record is its ABORT.
+ */
+#include "recover.h"
+
+#include "../env/filename.h"
+
+#include <stdlib.h>
+
+enum { LOG_FILES_MAX = 8 }; /* more small log files than this are flushed away at open */
+
+/* ---- finding the files ------------------------------------------------------------------------------------------------------- */
+
+struct logs {
+    uint64_t *numbers;                 /* ascending */
+    struct lsm_wal_reader **readers;   /* NULL: no header */
+    size_t count;
+};
+
+static int by_number(const void *a_void, const void *b_void) {
+    uint64_t a = *(const uint64_t *)a_void, b = *(const uint64_t *)b_void;
+    return a < b ? -1 : a > b;
+}
+
+static void release_logs(struct logs *logs) {
+    for (size_t i = 0; i < logs->count && logs->readers != NULL; i++) lsm_wal_reader_close(logs->readers[i]);
+    lsm_free(logs->readers);
+    lsm_free(logs->numbers);
+}
+
+static int list_logs(struct lsm_store *store, struct logs *logs, struct lsm_error *err) {
+    struct lsm_names names = {0};
+    int status = lsm_env_list(store->env, store->dir, &names, err);
+    if (status != LSM_OK) return status;
+    logs->numbers = lsm_calloc(names.count, sizeof *logs->numbers);
+    logs->readers = lsm_calloc(names.count, sizeof(struct lsm_wal_reader *));
+    if (logs->numbers == NULL || logs->readers == NULL) status = lsm_fail_nomem(err, names.count * sizeof *logs->numbers);
+    for (size_t i = 0; i < names.count && status == LSM_OK; i++) {
+        uint64_t number;
+        if (lsm_file_parse(names.names[i], &number) != LSM_FILE_WAL) continue;
+        if (number >= store->set.log_generation) logs->numbers[logs->count++] = number;
+    }
+    lsm_names_free(&names);
+    if (status == LSM_OK && logs->count > 1) qsort(logs->numbers, logs->count, sizeof *logs->numbers, by_number);
+    return status;
+}
+
+/* Open all, up to the first that never got its header. That one and what follows hold nothing durable, or the chain of positions shows it. */
+static int open_logs(struct lsm_store *store, struct logs *logs, struct lsm_error *err) {
+    size_t all = logs->count;
+    logs->count = 0;
+    for (size_t i = 0; i < all; i++) {
+        int status = lsm_wal_reader_open(store->env, store->dir, store->store_id, logs->numbers[i], &logs->readers[i], err);
+        if (status != LSM_OK) return status;
+        if (logs->readers[i] == NULL) continue;
+        logs->readers[logs->count] = logs->readers[i];
+        logs->numbers[logs->count++] = logs->numbers[i];
+    }
+    return LSM_OK;
+}
+
+/* ---- replaying --------------------------------------------------------------------------------------------------------------- */
+
+struct replay {
+    struct lsm_store *store;
+    struct lsm_gen *gen;
+    struct lsm_buf batch;      /* of the last transaction, as long as an ABORT may follow */
+    struct lsm_buf scratch;
+    uint64_t position, end;    /* of its record; end 0: none */
+    uint64_t synced;           /* greatest position known durable */
+};
+
+static int damaged(const struct replay *replay, uint64_t position, const char *what, struct lsm_error *err) {
+    return lsm_fail(err, LSM_CORRUPT, "%s: log position %llu: %s; restore the store from a backup or salvage what is whole", replay->store->dir,
+                    (unsigned long long)position, what);
+}
+
+/* The last transaction stands: make its trees known. */
+static int settle(struct replay *replay, struct lsm_error *err) {
+    struct lsm_store *store = replay->store;
+    struct lsm_batch_reader reader = {.batch = lsm_buf_slice(&replay->batch)};
+    struct lsm_op op;
+    if (replay->end == 0) return LSM_OK;
+    while (lsm_batch_next(&reader, &op) == LSM_OK) {
+        struct lsm_store_tree *tree = NULL;
+        if (op.kind != LSM_OP_TREE_CREATE && op.kind != LSM_OP_TREE_DROP) continue;
+        if (op.kind == LSM_OP_TREE_CREATE && lsm_store_reserve_tree(store) != LSM_OK) return lsm_fail_nomem(err, sizeof *tree);
+        lsm_mutex_lock(&store->mu);
+        tree = lsm_store_find_tree(store, op.tree);
+        if (op.kind == LSM_OP_TREE_DROP && tree != NULL) {
+            tree->dropped_at = replay->end;
+            store->drop_wanted = true;
+        }
+        if (op.kind == LSM_OP_TREE_CREATE && tree == NULL) {
+            struct lsm_store_tree made = {.info = {.tree = op.tree, .nonce = op.nonce}, .created_at = replay->end, .dropped_at = UINT64_MAX};
+            lsm_store_add_tree(store, &made);
+            if (op.tree >= store->next_tree) store->next_tree = op.tree + 1;
+        }
+        lsm_mutex_unlock(&store->mu);
+    }
+    replay->end = 0;
+    return LSM_OK;
+}
+
+static int apply_txn(struct replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+    struct lsm_batch_reader reader = {.batch = record->payload};
+    struct lsm_op op;
+    int status;
+    if (lsm_buf_set(&replay->batch, record->payload) != LSM_OK) return lsm_fail_nomem(err, record->payload.size);
+    while ((status = lsm_batch_next(&reader, &op)) == LSM_OK) {
+        status = lsm_gen_apply(replay->gen, NULL, &op, record->position + op.offset, &replay->scratch);
+        if (status != LSM_OK) return lsm_fail_nomem(err, op.key.size + op.value.size);
+    }
+    if (status != LSM_NOTFOUND) return damaged(replay, record->position, "a transaction that does not decode", err);
+    replay->position = record->position;
+    replay->end = record->end;
+    return LSM_OK;
+}
+
+static int apply_abort(struct replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+    struct lsm_decoder d = lsm_decoder_of(record->payload);
+    uint64_t position = lsm_get_u64(&d);
+    if (d.failed || replay->end == 0 || position != replay->position || record->position != replay->end)
+        return damaged(replay, record->position, "an ABORT of nothing", err);
+    replay->end = 0;
+    if (lsm_gen_undo(replay->gen, lsm_buf_slice(&replay->batch), 0, position, &replay->scratch) != LSM_OK) return lsm_fail_nomem(err, 0);
+    return LSM_OK;
+}
+
+static int apply_record(struct replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+    int status = LSM_OK;
+    if (record->synced > replay->synced) replay->synced = record->synced;
+    if (record->kind != LSM_WAL_ABORT) status = settle(replay, err);
+    if (status != LSM_OK) return status;
+    switch (record->kind) {
+    case LSM_WAL_TXN: return apply_txn(replay, record, err);
+    case LSM_WAL_ABORT: return apply_abort(replay, record, err);
+    case LSM_WAL_ROLL: return LSM_OK;
+    case LSM_WAL_PREPARE:
+    case LSM_WAL_COMMIT:
+    case LSM_WAL_RUNS: break;
+    }
+    return lsm_fail(err, LSM_UNSUPPORTED, "%s: log position %llu: a record of kind %d, which this release does not write; open the store with the release that did",
+                    replay->store->dir, (unsigned long long)record->position, (int)record->kind);
+}
+
+/* Everything that a later generation says to be durable. */
+static int max_synced(struct lsm_wal_reader *reader, uint64_t *synced, struct lsm_error *err) {
+    struct lsm_wal_record record;
+    int status;
+    while ((status = lsm_wal_reader_next(reader, 0, &record, err)) == LSM_OK)
+        if (record.synced > *synced) *synced = record.synced;
+    return status == LSM_NOTFOUND ? LSM_OK : status;
+}
+
+/* The file that goes on where the log ends now, or SIZE_MAX. */
+static size_t follower(const struct lsm_store *store, const struct logs *logs, size_t from) {
+    for (size_t i = from; i < logs->count; i++) {
+        const struct lsm_wal_reader *reader = logs->readers[i];
+        if (lsm_wal_reader_start(reader) != store->log_end) continue;
+        /* The manifest does not keep the checksum of the last record it covers: the first file is known by its position. */
+        if (store->log_check == 0 || lsm_wal_reader_prev_check(reader) == store->log_check) return i;
+    }
+    return SIZE_MAX;
+}
+
+/* The records of one file, until another follows or none is left. */
+static int replay_log(struct replay *replay, const struct logs *logs, size_t at, struct lsm_error *err) {
+    struct lsm_store *store = replay->store;
+    struct lsm_wal_reader *reader = logs->readers[at];
+    struct lsm_wal_record record;
+    int status = LSM_OK;
+    store->log_check = lsm_wal_reader_prev_check(reader);
+    while (status == LSM_OK && follower(store, logs, at + 1) == SIZE_MAX) {
+        status = lsm_wal_reader_next(reader, replay->synced, &record, err);
+        if (status != LSM_OK) break;
+        status = apply_record(replay, &record, err);
+        store->log_end = lsm_wal_reader_end(reader);
+        store->log_check = lsm_wal_reader_check(reader);
+    }
+    return status == LSM_NOTFOUND ? LSM_OK : status;
+}
+
+/* Files that do not belong to the log: what they say was durable must be in it, or it has lost its end. */
+static int check_leftover(struct replay *replay, const struct logs *logs, const bool *used, struct lsm_error *err) {
+    uint64_t synced = replay->synced;
+    for (size_t i = 0; i < logs->count; i++) {
+        int status = used[i] ? LSM_OK : max_synced(logs->readers[i], &synced, err);
+        if (status != LSM_OK) return status;
+    }
+    if (synced <= replay->store->log_end) return LSM_OK;
+    return damaged(replay, replay->store->log_end, "the log ends here, but more of it was durable: a log file is missing or cut short", err);
+}
+
+/* Make durable what was read but may only be in the system's cache: commits to come build on it. */
+static int sync_replayed(struct lsm_store *store, const struct logs *logs, const bool *used, struct lsm_error *err) {
+    int status = LSM_OK;
+    bool any = false;
+    for (size_t i = 0; i < logs->count && status == LSM_OK; i++) {
+        struct lsm_file *file = NULL;
+        if (!used[i]) continue;
+        any = true;
+        char *path = lsm_file_path(store->dir, LSM_FILE_WAL, logs->numbers[i]);
+        if (path == NULL) return lsm_fail_nomem(err, 0);
+        status = lsm_env_open(store->env, path, LSM_OPEN_READ | LSM_OPEN_WRITE, NULL, &file, err);
+        if (status == LSM_OK) status = lsm_file_sync(file, err);
+        lsm_file_close(file);
+        lsm_free(path);
+    }
+    if (status == LSM_OK && any) status = lsm_env_sync_dir(store->env, store->dir, err);
+    return status;
+}
+
+/* Follow the log from file to file. *last: the file it ends in, SIZE_MAX if there is none. */
+static int replay_all(struct replay *replay, struct logs *logs, bool *used, size_t *last, struct lsm_error *err) {
+    struct lsm_gen *gen = replay->gen;
+    int status = LSM_OK;
+    *last = SIZE_MAX;
+    for (size_t at = follower(replay->store, logs, 0); at != SIZE_MAX && status == LSM_OK; at = follower(replay->store, logs, at + 1)) {
+        used[at] = true;
+        *last = at;
+        if (gen->first_log == 0) gen->first_log = logs->numbers[at];
+        gen->last_log = logs->numbers[at];
+        status = replay_log(replay, logs, at, err);
+    }
+    if (status == LSM_OK) status = settle(replay, err);
+    if (status == LSM_OK) status = check_leftover(replay, logs, used, err);
+    return status;
+}
+
+int lsm_recover_log(struct lsm_store *store, struct lsm_error *err) {
+    struct logs logs = {0};
+    struct replay replay = {.store = store, .gen = store->state->gens[0], .synced = store->set.log_position};
+    bool *used = NULL;
+    size_t last = SIZE_MAX, used_count = 0;
+    store->log_end = store->set.log_position;
+    int status = list_logs(store, &logs, err);
+    if (status == LSM_OK) status = open_logs(store, &logs, err);
+    if (status == LSM_OK) {
+        used = lsm_calloc(logs.count, sizeof *used);
+        status = used == NULL ? lsm_fail_nomem(err, logs.count) : replay_all(&replay, &logs, used, &last, err);
+    }
+    if (status == LSM_OK) status = sync_replayed(store, &logs, used, err);
+    if (status != LSM_OK) goto out;
+    for (size_t i = 0; i < logs.count; i++) used_count += used[i];
+    /* What is behind is discarded and removed; its numbers are used again. */
+    store->next_log = last == SIZE_MAX ? store->set.log_generation : logs.numbers[last] + 1;
+    if (last != SIZE_MAX && lsm_wal_reader_clean(logs.readers[last])) {
+        store->resume.number = logs.numbers[last];
+        store->resume.start = lsm_wal_reader_start(logs.readers[last]);
+    }
+    replay.gen->end = store->log_end;
+    store->log_synced = store->log_end;
+    atomic_store_explicit(&store->published, store->log_end, memory_order_release);
+    if (lsm_gen_bytes(replay.gen) >= store->options.write_buffer_bytes || used_count > LOG_FILES_MAX) status = lsm_store_roll(store, err);
+out:
+    lsm_buf_free(&replay.batch);
+    lsm_buf_free(&replay.scratch);
+    lsm_free(used);
+    release_logs(&logs);
+    return status;
+}
+
+/* ---- leftovers ----------------------------------------------------------------------------------------------------------------- */
+
+struct search {
+    uint64_t number;
+    bool found;
+};
+
+static bool is_number(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
+    struct search *search = arg;
+    (void)level;
+    (void)run;
+    search->found = meta->number == search->number;
+    return !search->found;
+}
+
+static bool is_leftover(struct lsm_store *store, enum lsm_file_type type, uint64_t number) {
+    struct search search = {.number = number};
+    switch (type) {
+    case LSM_FILE_TEMP: return true;
+    case LSM_FILE_WAL: return number < store->set.log_generation || number >= store->next_log;
+    case LSM_FILE_MANIFEST: return store->set.manifest != NULL && number != lsm_manifest_number(store->set.manifest);
+    case LSM_FILE_TABLE: lsm_version_each(store->set.current, is_number, &search); return !search.found;
+    case LSM_FILE_OTHER:
+    case LSM_FILE_CURRENT:
+    case LSM_FILE_LOCK:
+    case LSM_FILE_SHM: return false;
+    }
+    return false;
+}
+
+void lsm_recover_clean(struct lsm_store *store) {
+    struct lsm_names names = {0};
+    if (lsm_env_list(store->env, store->dir, &names, NULL) != LSM_OK) return;
+    for (size_t i = 0; i < names.count; i++) {
+        uint64_t number;
+        enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
+        if (!is_leftover(store, type, number)) continue;
+        char *path = lsm_file_path(store->dir, type, number);
+        if (path != NULL && lsm_env_unlink(store->env, path, NULL) != LSM_OK) {
+            /* It does no harm: the next open tries again. */
+        }
+        lsm_free(path);
+    }
+    lsm_names_free(&names);
+}

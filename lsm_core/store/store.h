@@ -1,0 +1,181 @@
+/* store.h: the machine. One struct, its fields grouped by what guards them; the verbs live in one file each.
+ *
+ *   open.c        open, close, recovery                 background.c  worker threads, pacing, kept errors
+ *   write.c       transactions                          flush.c       memtables -> table files
+ *   view.c        views, point reads, estimates         merge.c       levels -> levels, dropped trees
+ *   cursor.c      ordered reads                         check.c       verify every byte
+ *   state.c       what a view pins                      stats.c       reports
+ *
+ * Lock order: writer (a flag under mu) -> work_mu -> the version set's -> mu. Nothing blocks while mu is held.
+ */
+#ifndef LSM_STORE_STORE_H
+#define LSM_STORE_STORE_H
+
+#include "../codec/batch.h"
+#include "../compact/policy.h"
+#include "../env/sync.h"
+#include "../version/version_set.h"
+#include "../wal/wal.h"
+#include "gen.h"
+
+enum { LSM_THREADS_MAX = 2 };
+
+/* What a view stands on. Immutable, shared by reference: changes make a new one. */
+struct lsm_state {
+    _Atomic int refs;
+    struct lsm_store *store;
+    struct lsm_version *version;  /* one reference */
+    size_t gens_count;
+    struct lsm_gen *gens[];       /* newest first, one reference each; [0] is the active one */
+};
+
+/* A tree and how far its making and dropping have come. */
+struct lsm_store_tree {
+    struct lsm_tree_info info;
+    uint64_t created_at, dropped_at; /* positions of the commits; dropped_at UINT64_MAX: alive */
+    bool in_manifest;
+};
+
+/* What background work there is, most urgent first. */
+enum lsm_work { LSM_WORK_FLUSH, LSM_WORK_MERGE, LSM_WORK_KINDS };
+
+/* An error of background work, kept until the same work succeeds. */
+struct lsm_trouble {
+    int status;
+    struct lsm_error error;
+    uint64_t retry_at_us, delay_us;  /* monotonic clock; how long the last wait was */
+};
+
+/* A log file that is no longer written but may not be durable yet. */
+struct lsm_old_log {
+    struct lsm_old_log *next;        /* newer */
+    struct lsm_wal_writer *writer;
+};
+
+struct lsm_store {
+    /* Immutable after open. */
+    struct lsm_env *env;
+    char *dir;
+    struct lsm_options options;      /* dir, store_id and process_name in it are not used */
+    struct lsm_env_perm perm;
+    uint8_t store_id[LSM_STORE_ID_BYTES];
+    uint32_t fork_epoch;
+    struct lsm_file *lock_file;
+    struct lsm_cache *cache;
+    int threads_count;
+    struct lsm_thread threads[LSM_THREADS_MAX];
+
+    struct lsm_version_set set;      /* has its own locks */
+
+    /* Writer only: whoever set writer_active. `log` changes under mu too, so that others may read it there. */
+    struct lsm_wal_writer *log;      /* NULL until the first append after open or roll */
+    uint64_t next_log;               /* number of the next generation's file */
+    uint64_t log_end, log_check;     /* of the last record, while log is NULL */
+    uint64_t log_synced;             /* position known durable, while log is NULL */
+    struct {                         /* a file that ends cleanly and can be gone on with; number 0: none */
+        uint64_t number, start;
+    } resume;
+    uint32_t next_tree;
+
+    /* Guarded by mu. */
+    struct lsm_mutex mu;
+    struct lsm_cond writer_free;     /* writer_active became false */
+    struct lsm_cond work;            /* something for the workers; also their timer */
+    struct lsm_cond done;            /* a flush or merge ended, well or not */
+    bool writer_active;
+    struct lsm_state *state;
+    struct lsm_store_tree *trees;    /* ascending by id */
+    size_t trees_count, trees_capacity;
+    struct lsm_old_log *old_logs;    /* oldest first */
+    bool normal_commits;             /* something was committed at LSM_SYNC_NORMAL since the last sync */
+    bool flushing, merging, syncing; /* somebody is at it: a worker or a caller */
+    bool shape_changed;              /* since a merge was last looked for */
+    bool drop_wanted;                /* a tree was dropped: its files can go */
+    bool closing;
+    struct lsm_trouble trouble[LSM_WORK_KINDS];
+    uint64_t flush_rate;             /* bytes per second of recent flushes, for pacing */
+    int failed;                      /* the log cannot be trusted: writes get this status until the store is reopened */
+    struct lsm_error failed_error;
+    char stall_reason[64];
+    int pinned_views;
+
+    /* Atomic. */
+    _Atomic uint64_t published;      /* position up to which commits are visible: stored (release) by the writer, loaded (acquire) by views */
+    _Atomic bool stop;               /* jobs give up */
+    _Atomic int sealed, level0_runs; /* of the current state, for pacing */
+    _Atomic uint64_t counters[32];   /* enum lsm_counter */
+};
+
+enum lsm_counter {
+    LSM_COUNT_COMMITS, LSM_COUNT_ROLLBACKS, LSM_COUNT_PUTS, LSM_COUNT_DELETES, LSM_COUNT_RANGE_DELETES, LSM_COUNT_GETS, LSM_COUNT_GET_HITS,
+    LSM_COUNT_FILTER_PROBES, LSM_COUNT_FILTER_NEGATIVES, LSM_COUNT_SEEKS, LSM_COUNT_WAL_BYTES, LSM_COUNT_WAL_SYNCS, LSM_COUNT_FLUSHES,
+    LSM_COUNT_FLUSH_BYTES, LSM_COUNT_MERGES, LSM_COUNT_MERGE_READ, LSM_COUNT_MERGE_WRITTEN, LSM_COUNT_TRIVIAL_MOVES, LSM_COUNT_STALL_US,
+};
+
+static inline void lsm_count(struct lsm_store *store, enum lsm_counter counter, uint64_t by) {
+    (void)atomic_fetch_add_explicit(&store->counters[counter], by, memory_order_relaxed);
+}
+
+/* LSM_MISUSE in a process that inherited the store by fork; touches no lock. */
+int lsm_store_guard(const struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
+
+/* ---- state.c ---- */
+struct lsm_state *lsm_state_new(struct lsm_store *store, size_t gens); /* no references filled in; NULL: out of memory */
+void lsm_state_unref(struct lsm_state *state);                          /* Locks: none of the store's may be held */
+struct lsm_state *lsm_store_ref_state(struct lsm_store *store);         /* Locks: takes mu */
+/* Replace the current state by one with these generations and the version set's current version. Locks: takes mu. On error nothing changes. */
+int lsm_store_install(struct lsm_store *store, struct lsm_gen *new_active, uint64_t drop_below, struct lsm_error *err) LSM_MUST_CHECK;
+
+/* ---- trees (write.c) ---- */
+struct lsm_store_tree *lsm_store_find_tree(struct lsm_store *store, uint32_t tree); /* Locks: needs mu */
+int lsm_store_reserve_tree(struct lsm_store *store) LSM_MUST_CHECK;                 /* room for one more; Locks: takes mu */
+void lsm_store_add_tree(struct lsm_store *store, const struct lsm_store_tree *tree); /* needs room; Locks: needs mu */
+
+/* ---- write.c ---- */
+/* Be the writer, or stop. timeout in microseconds. */
+int lsm_store_lock_writer(struct lsm_store *store, uint64_t timeout_us, struct lsm_error *err) LSM_MUST_CHECK;
+void lsm_store_unlock_writer(struct lsm_store *store);
+/* Seal the active generation (if it holds anything) and start another. Needs: the writer, nothing uncommitted. */
+int lsm_store_roll(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
+/* Apply one operation of the log or of a transaction to the generation; trees are made and dropped elsewhere, but a drop hides its rows here. */
+int lsm_gen_apply(struct lsm_gen *gen, const struct lsm_gen *older, const struct lsm_op *op, uint64_t sequence, struct lsm_buf *scratch) LSM_MUST_CHECK;
+/* Undo what the operations of a batch from offset `from` on have put at sequence base + offset. Cannot fail but for damage (LSM_CORRUPT) and
+ * memory for a longer key than scratch has held (LSM_NOMEM). */
+int lsm_gen_undo(struct lsm_gen *gen, struct lsm_slice batch, size_t from, uint64_t base, struct lsm_buf *scratch) LSM_MUST_CHECK;
+/* What the transaction has written so far lies below this position. */
+uint64_t lsm_txn_position(const struct lsm_txn *txn);
+/* tree, then key. */
+int lsm_full_key(struct lsm_buf *out, uint32_t tree, struct lsm_slice key) LSM_MUST_CHECK;
+
+/* ---- flush.c, merge.c: one job each; LSM_NOTFOUND if there is nothing to do. Locks: none held ---- */
+int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_store_merge_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
+/* Everything into the bottom level. */
+int lsm_store_compact_job(struct lsm_store *store, bool (*cancelled)(void *), void *cancelled_arg, struct lsm_error *err) LSM_MUST_CHECK;
+/* Take out the files that hold nothing but dropped trees. */
+int lsm_store_drop_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
+bool lsm_store_cancelled(void *store);
+
+/* ---- background.c ---- */
+int lsm_background_start(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
+void lsm_background_stop(struct lsm_store *store);
+/* After a commit of `bytes`: tell the workers, slow down if they are behind, or do the work here if there are none. */
+void lsm_background_pace(struct lsm_store *store, uint64_t bytes);
+/* Flushing fails and memory fills: try again now, and wait a moment for the outcome. Locks: none held. */
+void lsm_background_retry(struct lsm_store *store);
+/* Claim a kind of work, waiting for whoever is at it (interrupted, if not NULL, ends the wait); give it back with its outcome. */
+int lsm_work_claim(struct lsm_store *store, enum lsm_work work, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) LSM_MUST_CHECK;
+void lsm_work_done(struct lsm_store *store, enum lsm_work work, int status, const struct lsm_error *err);
+/* Sync everything committed so far. Locks: none held. */
+int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
+/* Turn the store read-only for good. Locks: takes mu. */
+void lsm_store_set_failed(struct lsm_store *store, const struct lsm_error *why);
+
+/* ---- views (view.c) ---- */
+struct lsm_view {
+    struct lsm_store *store;
+    struct lsm_state *state;
+    uint64_t position;
+};
+
+#endif

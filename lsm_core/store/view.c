@@ -1,0 +1,198 @@
+/* Views and point reads: from the newest source to the oldest, until one knows. */
+#include "../sst/sst.h"
+#include "store.h"
+
+int lsm_view_open(struct lsm_store *store, struct lsm_txn *txn, struct lsm_view **out, struct lsm_error *err) {
+    *out = NULL;
+    int status = lsm_store_guard(store, err);
+    if (status != LSM_OK) return status;
+    struct lsm_view *view = lsm_malloc(sizeof *view);
+    if (view == NULL) return lsm_fail_nomem(err, sizeof *view);
+    view->store = store;
+    lsm_mutex_lock(&store->mu);
+    view->state = store->state;
+    (void)atomic_fetch_add_explicit(&view->state->refs, 1, memory_order_relaxed);
+    store->pinned_views++;
+    /* Under the lock that a roll takes, so that no later commit can be in a generation that this state does not have. */
+    view->position = txn != NULL ? lsm_txn_position(txn) : atomic_load_explicit(&store->published, memory_order_acquire);
+    lsm_mutex_unlock(&store->mu);
+    *out = view;
+    return LSM_OK;
+}
+
+void lsm_view_close(struct lsm_view *view) {
+    if (view == NULL || lsm_store_guard(view->store, NULL) != LSM_OK) return;
+    lsm_mutex_lock(&view->store->mu);
+    view->store->pinned_views--;
+    lsm_mutex_unlock(&view->store->mu);
+    lsm_state_unref(view->state);
+    lsm_free(view);
+}
+
+uint64_t lsm_view_position(const struct lsm_view *view) { return view->position; }
+
+/* ---- point reads ------------------------------------------------------------------------------------------------------- */
+
+/* What a source says of a key. */
+enum answer { ANSWER_NONE, ANSWER_PUT, ANSWER_GONE };
+
+/* Sequence of the newest visible range delete over key in a memtable; 0: none. */
+static uint64_t range_over(const struct lsm_memtable *mt, struct lsm_slice key, uint64_t position) {
+    for (const struct lsm_mem_range *range = lsm_memtable_ranges(mt, position); range != NULL; range = lsm_memtable_range_next(range))
+        if (lsm_slice_compare(range->low, key) <= 0 && lsm_slice_compare(key, range->high) < 0) return range->sequence + 1;
+    return 0;
+}
+
+static enum answer ask_memtables(const struct lsm_view *view, uint32_t tree, struct lsm_slice key, struct lsm_value *value) {
+    for (size_t i = 0; i < view->state->gens_count; i++) {
+        const struct lsm_memtable *mt = lsm_gen_find(view->state->gens[i], tree);
+        struct lsm_mem_hit hit;
+        if (mt == NULL) continue;
+        bool found = lsm_memtable_get(mt, key, view->position, &hit);
+        uint64_t range = range_over(mt, key, view->position);
+        if (found && hit.sequence + 1 > range) {
+            if (hit.kind != LSM_KIND_PUT) return ANSWER_GONE;
+            if (value != NULL) value->bytes = hit.value;
+            return ANSWER_PUT;
+        }
+        if (range != 0) return ANSWER_GONE;
+    }
+    return ANSWER_NONE;
+}
+
+/* Is the key in a range tombstone of this file? */
+static bool file_range_over(const struct lsm_sst *sst, struct lsm_slice key) {
+    size_t count = 0;
+    const struct lsm_sst_range *ranges = lsm_sst_ranges(sst, &count);
+    for (size_t i = 0; i < count; i++)
+        if (lsm_slice_compare(ranges[i].low, key) <= 0 && lsm_slice_compare(key, ranges[i].high) < 0) return true;
+    return false;
+}
+
+static int pin_value(struct lsm_value *value, struct lsm_sst_pin *pin, struct lsm_error *err) {
+    struct lsm_sst_pin *kept = lsm_malloc(sizeof *kept);
+    if (kept == NULL) {
+        lsm_sst_pin_release(pin);
+        return lsm_fail_nomem(err, sizeof *kept);
+    }
+    *kept = *pin;
+    value->bytes = pin->value;
+    value->pin = kept;
+    return LSM_OK;
+}
+
+static int ask_run(const struct lsm_view *view, const struct lsm_run *run, struct lsm_slice key, uint64_t hash, struct lsm_value *value,
+                   enum answer *answer, struct lsm_error *err) {
+    struct lsm_store *store = view->store;
+    struct lsm_file_meta *meta = lsm_run_file(run, key);
+    struct lsm_sst *sst = NULL;
+    struct lsm_sst_pin pin = {0};
+    enum lsm_kind kind = LSM_KIND_PUT;
+    if (meta == NULL) return LSM_OK;
+    int status = lsm_version_set_table(&store->set, meta, &sst, err);
+    if (status != LSM_OK) return status;
+    lsm_count(store, LSM_COUNT_FILTER_PROBES, 1);
+    if (lsm_sst_may_contain(sst, hash)) {
+        status = lsm_sst_get(sst, key, &kind, value == NULL ? NULL : &pin, err);
+        if (status == LSM_OK && kind == LSM_KIND_DELETE) *answer = ANSWER_GONE;
+        else if (status == LSM_OK) *answer = ANSWER_PUT;
+        if (status == LSM_OK && *answer == ANSWER_PUT && value != NULL) return pin_value(value, &pin, err);
+        lsm_sst_pin_release(&pin);
+        if (status != LSM_NOTFOUND) return status;
+    } else {
+        lsm_count(store, LSM_COUNT_FILTER_NEGATIVES, 1);
+    }
+    if (meta->range_tombstones != 0 && file_range_over(sst, key)) *answer = ANSWER_GONE;
+    return LSM_OK;
+}
+
+static int ask_version(const struct lsm_view *view, struct lsm_slice key, struct lsm_value *value, enum answer *answer, struct lsm_error *err) {
+    const struct lsm_version *version = view->state->version;
+    if (version->files == 0) return LSM_OK;
+    uint64_t hash = lsm_sst_key_hash(key);
+    int status = LSM_OK;
+    for (size_t r = 0; r < version->level0_count && *answer == ANSWER_NONE && status == LSM_OK; r++)
+        status = ask_run(view, &version->level0[r], key, hash, value, answer, err);
+    for (int level = 1; level < LSM_LEVELS && *answer == ANSWER_NONE && status == LSM_OK; level++)
+        if (version->levels[level].count != 0) status = ask_run(view, &version->levels[level], key, hash, value, answer, err);
+    return status;
+}
+
+enum { SMALL_KEY_BYTES = 256 };
+
+int lsm_view_get(struct lsm_view *view, uint32_t tree, struct lsm_slice key, struct lsm_value *value, struct lsm_error *err) {
+    uint8_t small[LSM_TREE_BYTES + SMALL_KEY_BYTES];
+    uint8_t *full = small;
+    enum answer answer;
+    int status = lsm_store_guard(view->store, err);
+    if (status != LSM_OK) return status;
+    if (key.size > LSM_KEY_BYTES_MAX) return LSM_NOTFOUND; /* too long to be in any store */
+    if (key.size > SMALL_KEY_BYTES) {
+        full = lsm_malloc(LSM_TREE_BYTES + key.size);
+        if (full == NULL) return lsm_fail_nomem(err, key.size);
+    }
+    lsm_store_be32(full, tree);
+    if (key.size != 0) memcpy(full + LSM_TREE_BYTES, key.data, key.size);
+    struct lsm_slice full_key = lsm_slice_of(full, LSM_TREE_BYTES + key.size);
+    if (value != NULL) lsm_value_release(value);
+    answer = ask_memtables(view, tree, full_key, value);
+    if (answer == ANSWER_NONE) status = ask_version(view, full_key, value, &answer, err);
+    lsm_count(view->store, LSM_COUNT_GETS, 1);
+    if (status == LSM_OK && answer == ANSWER_PUT) lsm_count(view->store, LSM_COUNT_GET_HITS, 1);
+    if (full != small) lsm_free(full);
+    if (status != LSM_OK) return status;
+    return answer == ANSWER_PUT ? LSM_OK : LSM_NOTFOUND;
+}
+
+void lsm_value_release(struct lsm_value *value) {
+    if (value->pin != NULL) {
+        lsm_sst_pin_release(value->pin);
+        lsm_free(value->pin);
+    }
+    *value = (struct lsm_value){0};
+}
+
+/* ---- estimates ------------------------------------------------------------------------------------------------------------ */
+
+static void estimate_run(const struct lsm_view *view, const struct lsm_run *run, const struct lsm_slice *low, const struct lsm_slice *high,
+                         struct lsm_estimate *sum) {
+    bool any = false;
+    size_t at = low == NULL ? 0 : lsm_run_find(run, *low);
+    for (; at < run->count; at++) {
+        struct lsm_file_meta *meta = run->files[at];
+        struct lsm_sst *sst = NULL;
+        double bytes = 0, entries = 0;
+        if (high != NULL && lsm_slice_compare(lsm_buf_slice(&meta->smallest), *high) >= 0) break;
+        if (lsm_version_set_table(&view->store->set, meta, &sst, NULL) != LSM_OK) continue; /* who reads it will say why */
+        lsm_sst_estimate(sst, low, high, &bytes, &entries);
+        sum->bytes += bytes;
+        sum->rows += entries;
+        any = true;
+    }
+    sum->sources += any;
+}
+
+void lsm_view_estimate(struct lsm_view *view, uint32_t tree, const struct lsm_slice *low, const struct lsm_slice *high, struct lsm_estimate *estimate) {
+    struct lsm_buf low_key = {0}, high_key = {0};
+    *estimate = (struct lsm_estimate){0};
+    if (lsm_store_guard(view->store, NULL) != LSM_OK) return;
+    int status = lsm_full_key(&low_key, tree, low == NULL ? (struct lsm_slice){0} : *low);
+    if (status == LSM_OK) status = high == NULL ? lsm_full_key(&high_key, tree + 1, (struct lsm_slice){0}) : lsm_full_key(&high_key, tree, *high);
+    if (status == LSM_OK) {
+        struct lsm_slice from = lsm_buf_slice(&low_key), to = lsm_buf_slice(&high_key);
+        const struct lsm_version *version = view->state->version;
+        for (size_t i = 0; i < view->state->gens_count; i++) {
+            const struct lsm_memtable *mt = lsm_gen_find(view->state->gens[i], tree);
+            if (mt == NULL) continue;
+            size_t keys = lsm_memtable_estimate(mt, &from, &to), all = lsm_memtable_keys(mt);
+            estimate->rows += (double)keys;
+            if (all != 0) estimate->bytes += (double)lsm_memtable_bytes(mt) * (double)keys / (double)all;
+            estimate->sources++;
+        }
+        for (size_t r = 0; r < version->level0_count; r++) estimate_run(view, &version->level0[r], &from, &to, estimate);
+        for (int level = 1; level < LSM_LEVELS; level++)
+            if (version->levels[level].count != 0) estimate_run(view, &version->levels[level], &from, &to, estimate);
+    }
+    lsm_buf_free(&low_key);
+    lsm_buf_free(&high_key);
+}

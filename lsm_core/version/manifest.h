@@ -1,0 +1,37 @@
+/* manifest.h: the durable log of edits, and CURRENT, which names it. docs/format.md, "The manifest". */
+#ifndef LSM_VERSION_MANIFEST_H
+#define LSM_VERSION_MANIFEST_H
+
+#include "../env/env.h"
+#include "edit.h"
+
+struct lsm_manifest;
+
+/* Write MANIFEST-<number> with `full` (an edit with full set) as its first record, make it durable, and make CURRENT name it: file
+ * sync, directory sync, CURRENT written beside, synced, renamed, directory sync. On error the old CURRENT stands (or, when only the last
+ * directory sync failed, either; the error says so) and the new file is removed if it cannot be named. */
+int lsm_manifest_create(struct lsm_env *env, const char *dir, const struct lsm_env_perm *perm, const uint8_t *store_id, uint64_t number,
+                        const struct lsm_edit *full, struct lsm_manifest **manifest, struct lsm_error *err) LSM_MUST_CHECK;
+/* Append an edit and make it durable. After any error the manifest is unusable (every later append fails): create another. */
+int lsm_manifest_append(struct lsm_manifest *manifest, const struct lsm_edit *edit, struct lsm_error *err) LSM_MUST_CHECK;
+uint64_t lsm_manifest_number(const struct lsm_manifest *manifest);
+uint64_t lsm_manifest_bytes(const struct lsm_manifest *manifest);
+void lsm_manifest_close(struct lsm_manifest *manifest); /* NULL is allowed */
+
+/* Read CURRENT and replay the manifest it names: apply() gets each edit in order (it may take metas by reference; a non-zero return stops
+ * and is returned). LSM_NOTFOUND: no CURRENT. LSM_MISMATCH: another store's (store_id NULL: any, *found_id tells). A torn last record
+ * (unsynced append) ends the replay and sets *torn; damage before the end is LSM_CORRUPT. *bytes: where the good records end. */
+struct lsm_manifest_found {
+    uint64_t number, bytes;
+    uint64_t check; /* of the last good record; for resume */
+    bool torn;
+    uint8_t store_id[LSM_STORE_ID_BYTES];
+};
+int lsm_manifest_replay(struct lsm_env *env, const char *dir, const uint8_t *store_id, int (*apply)(void *arg, struct lsm_edit *edit, struct lsm_error *err),
+                        void *arg, struct lsm_manifest_found *found, struct lsm_error *err) LSM_MUST_CHECK;
+/* Go on appending to the manifest replay found; needs: not torn (else create a new one). Makes what was replayed durable: act on it (remove files)
+ * only after resume or create succeeded. */
+int lsm_manifest_resume(struct lsm_env *env, const char *dir, const struct lsm_manifest_found *found, struct lsm_manifest **manifest,
+                        struct lsm_error *err) LSM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,42 @@
+/* version.h: which table files make up the store at one moment. Immutable once made, shared by reference.
+ *
+ * Order of age, newest first: level 0's runs by falling number, then levels 1, 2, ... Within a run files do not overlap and ascend.
+ */
+#ifndef LSM_VERSION_VERSION_H
+#define LSM_VERSION_VERSION_H
+
+#include "edit.h"
+
+struct lsm_run {
+    uint64_t number;               /* level 0: greater is newer; other levels 0 */
+    struct lsm_file_meta **files;  /* ascending; one reference each */
+    size_t count;
+    uint64_t bytes;
+};
+
+struct lsm_version {
+    _Atomic int refs;
+    struct lsm_run *level0;        /* newest first */
+    size_t level0_count;
+    struct lsm_run levels[LSM_LEVELS]; /* [0] unused */
+    uint64_t bytes;
+    size_t files;
+};
+
+/* The empty version, or base changed by edit (an edit with full set starts from nothing). One reference. LSM_CORRUPT if the edit does not
+ * fit: removes what is not there, adds what overlaps. */
+int lsm_version_apply(const struct lsm_version *base, const struct lsm_edit *edit, struct lsm_version **version, struct lsm_error *err) LSM_MUST_CHECK;
+void lsm_version_ref(struct lsm_version *version);
+/* True if that was the last reference: the caller then destroys it (version_set.h, which also removes obsolete files). */
+bool lsm_version_unref(struct lsm_version *version) LSM_MUST_CHECK;
+void lsm_version_destroy(struct lsm_version *version);
+
+/* Index of the first file whose range ends at or behind key (count if none): the only one that can hold the key. */
+size_t lsm_run_find(const struct lsm_run *run, struct lsm_slice key);
+/* The file that may hold key, or NULL. */
+struct lsm_file_meta *lsm_run_file(const struct lsm_run *run, struct lsm_slice key);
+
+/* Calls fn for every file, newest first, until it returns false. run: index within level 0. */
+void lsm_version_each(const struct lsm_version *version, bool (*fn)(void *arg, int level, size_t run, struct lsm_file_meta *meta), void *arg);
+
+#endif

@@ -1,0 +1,262 @@
+#include "version_set.h"
+
+#include "../env/filename.h"
+#include "../sst/sst.h"
+
+#include <assert.h>
+
+enum { MANIFEST_BYTES_MAX = 1 << 20 }; /* one edit is about 200 bytes a file: a few thousand edits, milliseconds to replay */
+
+int lsm_version_set_init(struct lsm_version_set *set, struct lsm_env *env, const char *dir, const struct lsm_env_perm *perm, const uint8_t *store_id,
+                         struct lsm_cache *cache) {
+    *set = (struct lsm_version_set){.env = env, .dir = dir, .perm = *perm, .cache = cache, .next_tree = 1, .log_generation = 1};
+    set->manifest_bytes_max = MANIFEST_BYTES_MAX;
+    memcpy(set->store_id, store_id, sizeof set->store_id);
+    atomic_store_explicit(&set->next_file, 1, memory_order_relaxed);
+    const struct lsm_edit nothing = {.full = true};
+    int status = lsm_version_apply(NULL, &nothing, &set->current, NULL);
+    if (status != LSM_OK) return status;
+    atomic_store_explicit(&set->live_versions, 1, memory_order_relaxed);
+    struct lsm_mutex *mutexes[] = {&set->manifest_mu, &set->mu, &set->graveyard_mu};
+    for (size_t i = 0; i < 3; i++) {
+        status = lsm_mutex_init(mutexes[i]);
+        if (status == LSM_OK) continue;
+        while (i-- > 0) lsm_mutex_release(mutexes[i]);
+        lsm_version_destroy(set->current);
+        return status;
+    }
+    return LSM_OK;
+}
+
+void lsm_version_set_release(struct lsm_version_set *set) {
+    lsm_version_set_unref(set, set->current);
+    lsm_manifest_close(set->manifest);
+    lsm_free(set->trees);
+    lsm_mutex_release(&set->manifest_mu);
+    lsm_mutex_release(&set->mu);
+    lsm_mutex_release(&set->graveyard_mu);
+}
+
+/* ---- the set's own plain state: trees and positions ------------------------------------------------------------------ */
+
+/* The trees after an edit, as a new array. */
+static int next_trees(const struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_tree_info **out, size_t *out_count, struct lsm_error *err) {
+    size_t kept = edit->full ? 0 : set->trees_count, count = 0;
+    struct lsm_tree_info *trees = lsm_calloc(kept + edit->trees_count, sizeof *trees);
+    if (trees == NULL) return lsm_fail_nomem(err, (kept + edit->trees_count) * sizeof *trees);
+    for (size_t i = 0; i < kept + edit->trees_count; i++) {
+        struct lsm_tree_info tree = i < kept ? set->trees[i] : edit->trees[i - kept];
+        bool gone = false;
+        for (size_t d = 0; d < edit->dropped_count; d++) gone |= edit->dropped[d] == tree.tree;
+        if (gone) continue;
+        size_t at = count++;
+        for (; at > 0 && trees[at - 1].tree > tree.tree; at--) trees[at] = trees[at - 1];
+        trees[at] = tree;
+    }
+    *out = trees;
+    *out_count = count;
+    return LSM_OK;
+}
+
+/* An edit that describes everything as it is after `edit` made `version` and `trees`. */
+static int full_edit(const struct lsm_version *version, const struct lsm_tree_info *trees, size_t trees_count, const struct lsm_edit *edit,
+                     struct lsm_edit *full) {
+    int status = LSM_OK;
+    *full = (struct lsm_edit){.full = true, .next_file = edit->next_file, .log_position = edit->log_position, .log_generation = edit->log_generation,
+                              .next_tree = edit->next_tree, .time_us = edit->time_us};
+    for (size_t r = 0; r < version->level0_count; r++)
+        for (size_t i = 0; i < version->level0[r].count && status == LSM_OK; i++)
+            status = lsm_edit_add_file(full, 0, version->level0[r].number, version->level0[r].files[i]);
+    for (int level = 1; level < LSM_LEVELS; level++)
+        for (size_t i = 0; i < version->levels[level].count && status == LSM_OK; i++)
+            status = lsm_edit_add_file(full, level, 0, version->levels[level].files[i]);
+    for (size_t i = 0; i < trees_count && status == LSM_OK; i++) status = lsm_edit_add_tree(full, trees[i]);
+    if (status != LSM_OK) lsm_edit_release(full);
+    return status;
+}
+
+/* Take over what an edit says of trees and positions. Owns trees. */
+static void adopt_plain(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_tree_info *trees, size_t trees_count) {
+    lsm_free(set->trees);
+    set->trees = trees;
+    set->trees_count = trees_count;
+    set->log_position = edit->log_position;
+    set->log_generation = edit->log_generation;
+    set->next_tree = edit->next_tree;
+}
+
+/* Make `version` current and mark the files that the edit leaves nobody to name. */
+static void adopt_version(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_version *version) {
+    struct lsm_version *old;
+    (void)atomic_fetch_add_explicit(&set->live_versions, 1, memory_order_relaxed);
+    lsm_mutex_lock(&set->mu);
+    old = set->current;
+    set->current = version;
+    set->edits++;
+    lsm_mutex_unlock(&set->mu);
+    for (size_t i = 0; i < edit->removed_count; i++) {
+        bool moved = false;
+        for (size_t a = 0; a < edit->added_count; a++) moved |= edit->added[a].meta->number == edit->removed[i];
+        if (moved) continue;
+        for (int level = 0; level < LSM_LEVELS; level++) {
+            size_t runs = level == 0 ? old->level0_count : 1;
+            for (size_t r = 0; r < runs; r++) {
+                const struct lsm_run *run = level == 0 ? &old->level0[r] : &old->levels[level];
+                for (size_t f = 0; f < run->count; f++)
+                    if (run->files[f]->number == edit->removed[i]) atomic_store_explicit(&run->files[f]->obsolete, true, memory_order_release);
+            }
+        }
+    }
+    lsm_version_set_unref(set, old);
+}
+
+/* ---- edits ----------------------------------------------------------------------------------------------------------- */
+
+/* Write the edit to the manifest, or, when there is none to append to, everything to a new one. Locks: needs manifest_mu. */
+static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, const struct lsm_version *version, const struct lsm_tree_info *trees,
+                      size_t trees_count, struct lsm_error *err) {
+    if (set->manifest != NULL && lsm_manifest_bytes(set->manifest) < set->manifest_bytes_max) {
+        int status = lsm_manifest_append(set->manifest, edit, err);
+        if (status == LSM_OK) return LSM_OK;
+        /* It cannot be appended to any more, nor is it known what it holds: the next edit writes a new one. */
+        lsm_manifest_close(set->manifest);
+        set->manifest = NULL;
+        set->uncertain = true;
+        return status;
+    }
+    struct lsm_edit full;
+    struct lsm_manifest *fresh = NULL;
+    uint64_t old_number = set->manifest == NULL ? 0 : lsm_manifest_number(set->manifest);
+    uint64_t number = lsm_version_set_new_number(set);
+    int status = full_edit(version, trees, trees_count, edit, &full);
+    if (status != LSM_OK) return lsm_fail_nomem(err, 0);
+    full.next_file = number + 1 > full.next_file ? number + 1 : full.next_file;
+    status = lsm_manifest_create(set->env, set->dir, &set->perm, set->store_id, number, &full, &fresh, err);
+    lsm_edit_release(&full);
+    if (status != LSM_OK) return status;
+    lsm_manifest_close(set->manifest);
+    set->manifest = fresh;
+    set->uncertain = false;
+    char *old_path = old_number == 0 ? NULL : lsm_file_path(set->dir, LSM_FILE_MANIFEST, old_number);
+    if (old_path != NULL && lsm_env_unlink(set->env, old_path, NULL) != LSM_OK) {
+        /* Nobody names it any more: recovery removes what is left over. */
+    }
+    lsm_free(old_path);
+    return LSM_OK;
+}
+
+/* Locks: needs manifest_mu. durable: false while the manifest itself is being read. */
+static int apply_locked(struct lsm_version_set *set, struct lsm_edit *edit, bool durable, struct lsm_error *err) {
+    struct lsm_version *version = NULL;
+    struct lsm_tree_info *trees = NULL;
+    size_t trees_count = 0;
+    if (edit->log_position == 0) edit->log_position = set->log_position;
+    if (edit->log_generation == 0) edit->log_generation = set->log_generation;
+    if (edit->next_tree == 0) edit->next_tree = set->next_tree;
+    int status = lsm_version_apply(set->current, edit, &version, err);
+    if (status == LSM_OK) status = next_trees(set, edit, &trees, &trees_count, err);
+    if (status == LSM_OK && durable) status = write_edit(set, edit, version, trees, trees_count, err);
+    if (status != LSM_OK) {
+        if (version != NULL) lsm_version_destroy(version);
+        lsm_free(trees);
+        return status;
+    }
+    adopt_plain(set, edit, trees, trees_count);
+    adopt_version(set, edit, version);
+    return LSM_OK;
+}
+
+int lsm_version_set_apply(struct lsm_version_set *set, struct lsm_edit *edit, bool *keep_files, struct lsm_error *err) {
+    lsm_mutex_lock(&set->manifest_mu);
+    edit->next_file = atomic_load_explicit(&set->next_file, memory_order_relaxed);
+    edit->time_us = lsm_env_now_us(set->env);
+    int status = apply_locked(set, edit, true, err);
+    *keep_files = status != LSM_OK && set->uncertain;
+    lsm_mutex_unlock(&set->manifest_mu);
+    return status;
+}
+
+int lsm_version_set_create(struct lsm_version_set *set, struct lsm_error *err) {
+    struct lsm_edit nothing = {0};
+    bool keep_files;
+    return lsm_version_set_apply(set, &nothing, &keep_files, err);
+}
+
+static int replay_one(void *arg, struct lsm_edit *edit, struct lsm_error *err) {
+    struct lsm_version_set *set = arg;
+    if (edit->next_file > atomic_load_explicit(&set->next_file, memory_order_relaxed))
+        atomic_store_explicit(&set->next_file, edit->next_file, memory_order_relaxed);
+    for (size_t i = 0; i < edit->added_count; i++) {
+        uint64_t number = edit->added[i].meta->number;
+        if (number >= atomic_load_explicit(&set->next_file, memory_order_relaxed)) atomic_store_explicit(&set->next_file, number + 1, memory_order_relaxed);
+    }
+    return apply_locked(set, edit, false, err);
+}
+
+int lsm_version_set_recover(struct lsm_version_set *set, struct lsm_error *err) {
+    struct lsm_manifest_found found = {0};
+    lsm_mutex_lock(&set->manifest_mu);
+    int status = lsm_manifest_replay(set->env, set->dir, set->store_id, replay_one, set, &found, err);
+    if (status == LSM_OK && found.number >= atomic_load_explicit(&set->next_file, memory_order_relaxed))
+        atomic_store_explicit(&set->next_file, found.number + 1, memory_order_relaxed);
+    /* Behind a torn record nothing may be appended: the next edit starts a new manifest. */
+    if (status == LSM_OK && !found.torn) status = lsm_manifest_resume(set->env, set->dir, &found, &set->manifest, err);
+    lsm_mutex_unlock(&set->manifest_mu);
+    return status;
+}
+
+/* ---- references ------------------------------------------------------------------------------------------------------ */
+
+uint64_t lsm_version_set_new_number(struct lsm_version_set *set) { return atomic_fetch_add_explicit(&set->next_file, 1, memory_order_relaxed); }
+
+struct lsm_version *lsm_version_set_ref_current(struct lsm_version_set *set) {
+    lsm_mutex_lock(&set->mu);
+    struct lsm_version *version = set->current;
+    lsm_version_ref(version);
+    lsm_mutex_unlock(&set->mu);
+    return version;
+}
+
+static bool remove_if_last(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
+    struct lsm_version_set *set = arg;
+    (void)level;
+    (void)run;
+    if (!atomic_load_explicit(&meta->obsolete, memory_order_acquire)) return true;
+    if (atomic_load_explicit(&meta->refs, memory_order_acquire) != 1) return true;
+    char *path = lsm_file_path(set->dir, LSM_FILE_TABLE, meta->number);
+    if (path != NULL && lsm_env_unlink(set->env, path, NULL) != LSM_OK) {
+        /* Left over until the next open, which removes what the manifest does not name. */
+    }
+    lsm_free(path);
+    return true;
+}
+
+void lsm_version_set_unref(struct lsm_version_set *set, struct lsm_version *version) {
+    if (!lsm_version_unref(version)) return;
+    /* One at a time: two versions that share an obsolete file must not each think the other still has it. No new version can take
+     * it up again, so once the count is 1 it is ours. */
+    lsm_mutex_lock(&set->graveyard_mu);
+    lsm_version_each(version, remove_if_last, set);
+    lsm_version_destroy(version);
+    (void)atomic_fetch_sub_explicit(&set->live_versions, 1, memory_order_relaxed);
+    lsm_mutex_unlock(&set->graveyard_mu);
+}
+
+int lsm_version_set_table(struct lsm_version_set *set, struct lsm_file_meta *meta, struct lsm_sst **out, struct lsm_error *err) {
+    struct lsm_sst *sst = atomic_load_explicit(&meta->sst, memory_order_acquire);
+    if (sst == NULL) {
+        char *path = lsm_file_path(set->dir, LSM_FILE_TABLE, meta->number);
+        if (path == NULL) return lsm_fail_nomem(err, 0);
+        int status = lsm_sst_open(set->env, path, set->store_id, meta, set->cache, &sst, err);
+        lsm_free(path);
+        if (status != LSM_OK) return status;
+        struct lsm_sst *first = NULL;
+        /* Release publishes the opened reader to the acquire load above; who comes second uses the first one's. */
+        if (!atomic_compare_exchange_strong_explicit(&meta->sst, &first, sst, memory_order_acq_rel, memory_order_acquire)) {
+            lsm_sst_close(sst);
+            sst = first;
+        }
+    }
+    *out = sst;
+    return LSM_OK;
+}

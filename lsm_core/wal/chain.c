@@ -1,0 +1,82 @@
+#include "chain.h"
+
+#include "../codec/coding.h"
+#include "../codec/hash.h"
+
+/* CR LF at the end of a magic shows a transfer in text mode. */
+const struct lsm_chain_type lsm_chain_log = {
+    .name = "log", .magic = {'L', 'S', 'M', 'L', 'O', 'G', '\r', '\n'}, .kinds = 1u << 1 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5};
+const struct lsm_chain_type lsm_chain_manifest = {
+    .name = "manifest", .magic = {'L', 'S', 'M', 'M', 'A', 'N', '\r', '\n'}, .kinds = 1u << 1};
+
+uint64_t lsm_chain_seed(const struct lsm_chain_type *type, const uint8_t *store_id, uint64_t number) {
+    uint8_t bytes[8 + LSM_STORE_ID_BYTES + 8];
+    memcpy(bytes, type->magic, 8);
+    memcpy(bytes + 8, store_id, LSM_STORE_ID_BYTES);
+    lsm_store_u64(bytes + 24, number);
+    return lsm_hash(bytes, sizeof bytes, 0);
+}
+
+void lsm_chain_header_encode(const struct lsm_chain_type *type, const struct lsm_chain_header *header, uint8_t *bytes) {
+    memcpy(bytes, type->magic, 8);
+    lsm_store_u32(bytes + 8, LSM_CHAIN_VERSION);
+    lsm_store_u32(bytes + 12, 0);
+    memcpy(bytes + 16, header->store_id, LSM_STORE_ID_BYTES);
+    lsm_store_u64(bytes + 32, header->number);
+    lsm_store_u64(bytes + 40, header->start);
+    lsm_store_u64(bytes + 48, header->prev_check);
+    lsm_store_u64(bytes + 56, lsm_hash(bytes, 56, 0));
+}
+
+bool lsm_chain_header_decode(const struct lsm_chain_type *type, const uint8_t *bytes, struct lsm_chain_header *header) {
+    if (memcmp(bytes, type->magic, 8) != 0 || lsm_load_u64(bytes + 56) != lsm_hash(bytes, 56, 0)) return false;
+    header->version = lsm_load_u32(bytes + 8);
+    header->flags = lsm_load_u32(bytes + 12);
+    memcpy(header->store_id, bytes + 16, LSM_STORE_ID_BYTES);
+    header->number = lsm_load_u64(bytes + 32);
+    header->start = lsm_load_u64(bytes + 40);
+    header->prev_check = lsm_load_u64(bytes + 48);
+    return true;
+}
+
+void lsm_chain_record_encode(const struct lsm_chain_record *record, uint8_t *bytes) {
+    lsm_store_u64(bytes, 0);
+    lsm_store_u64(bytes + 8, record->position);
+    lsm_store_u64(bytes + 16, record->prev);
+    lsm_store_u64(bytes + 24, record->synced);
+    lsm_store_u64(bytes + 32, record->time_us);
+    lsm_store_u32(bytes + 40, record->length);
+    bytes[44] = record->kind;
+    bytes[45] = record->flags;
+    lsm_store_u16(bytes + 46, record->reserved);
+}
+
+void lsm_chain_record_decode(const uint8_t *bytes, struct lsm_chain_record *record) {
+    record->check = lsm_load_u64(bytes);
+    record->position = lsm_load_u64(bytes + 8);
+    record->prev = lsm_load_u64(bytes + 16);
+    record->synced = lsm_load_u64(bytes + 24);
+    record->time_us = lsm_load_u64(bytes + 32);
+    record->length = lsm_load_u32(bytes + 40);
+    record->kind = bytes[44];
+    record->flags = bytes[45];
+    record->reserved = lsm_load_u16(bytes + 46);
+}
+
+int lsm_chain_record_put(struct lsm_buf *out, uint64_t seed, struct lsm_chain_record *record, struct lsm_slice first, struct lsm_slice second) {
+    size_t payload = first.size + second.size, bytes = (size_t)lsm_chain_record_bytes(payload);
+    int status = lsm_buf_reserve(out, bytes);
+    if (status != LSM_OK) return status;
+
+    uint8_t *p = out->data + out->size;
+    record->length = (uint32_t)payload;
+    record->end = record->position + bytes;
+    lsm_chain_record_encode(record, p);
+    if (first.size > 0) memcpy(p + LSM_CHAIN_RECORD_BYTES, first.data, first.size);
+    if (second.size > 0) memcpy(p + LSM_CHAIN_RECORD_BYTES + first.size, second.data, second.size);
+    memset(p + LSM_CHAIN_RECORD_BYTES + payload, 0, bytes - LSM_CHAIN_RECORD_BYTES - payload);
+    record->check = lsm_hash(p + 8, LSM_CHAIN_RECORD_BYTES - 8 + payload, seed);
+    lsm_store_u64(p, record->check);
+    out->size += bytes;
+    return LSM_OK;
+}

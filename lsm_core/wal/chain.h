@@ -1,0 +1,87 @@
+/* chain.h: files of chained records, the one format behind log and manifest. docs/format.md, "The log", has the bytes.
+ *
+ * Record at position p stands at offset LSM_CHAIN_HEADER_BYTES + p - start. Each record repeats the check of the one before.
+ */
+#ifndef LSM_WAL_CHAIN_H
+#define LSM_WAL_CHAIN_H
+
+#include "../env/env.h"
+
+enum {
+    LSM_CHAIN_HEADER_BYTES = 64,
+    LSM_CHAIN_RECORD_BYTES = 48, /* before the payload */
+    LSM_CHAIN_ALIGN = 8,
+    LSM_CHAIN_VERSION = 1
+};
+#define LSM_CHAIN_PAYLOAD_BYTES_MAX ((uint64_t)0xffff0000)
+
+/* What tells one user of the format from another. Static. */
+struct lsm_chain_type {
+    const char *name; /* for messages */
+    uint8_t magic[8];
+    uint32_t kinds;   /* bit k: records of kind k are known */
+};
+extern const struct lsm_chain_type lsm_chain_log, lsm_chain_manifest;
+
+/* ---- the bytes ------------------------------------------------------------------------------------------------- */
+
+struct lsm_chain_header {
+    uint32_t version, flags;
+    uint8_t store_id[LSM_STORE_ID_BYTES];
+    uint64_t number;     /* generation, or the manifest's */
+    uint64_t start;      /* position of the first record */
+    uint64_t prev_check; /* what the first record repeats */
+};
+
+struct lsm_chain_record {
+    uint64_t check, position, prev, synced, time_us;
+    uint32_t length;          /* of the payload */
+    uint8_t kind, flags;
+    uint16_t reserved;
+    uint64_t end;             /* position of the next record */
+    struct lsm_slice payload; /* valid until the next call on the reader */
+};
+
+/* Bytes that a record with this payload takes. payload <= LSM_CHAIN_PAYLOAD_BYTES_MAX. */
+static inline uint64_t lsm_chain_record_bytes(uint64_t payload) {
+    return (LSM_CHAIN_RECORD_BYTES + payload + LSM_CHAIN_ALIGN - 1) / LSM_CHAIN_ALIGN * LSM_CHAIN_ALIGN;
+}
+
+uint64_t lsm_chain_seed(const struct lsm_chain_type *type, const uint8_t *store_id, uint64_t number);
+/* Version and flags of the struct are ignored: it writes this release's. */
+void lsm_chain_header_encode(const struct lsm_chain_type *type, const struct lsm_chain_header *header, uint8_t *bytes);
+/* False if magic or check do not verify. Whether version, flags, id and number please is the caller's question. */
+bool lsm_chain_header_decode(const struct lsm_chain_type *type, const uint8_t *bytes, struct lsm_chain_header *header);
+/* All of the record's header but its check, which the payload takes part in. */
+void lsm_chain_record_encode(const struct lsm_chain_record *record, uint8_t *bytes);
+/* Fills all but end and payload. Trust nothing of it before the check is verified. */
+void lsm_chain_record_decode(const uint8_t *bytes, struct lsm_chain_record *record);
+/* Append the whole record to `out`, check computed (also into record->check and end). LSM_NOMEM changes nothing. */
+int lsm_chain_record_put(struct lsm_buf *out, uint64_t seed, struct lsm_chain_record *record, struct lsm_slice first,
+                         struct lsm_slice second) LSM_MUST_CHECK;
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+struct lsm_chain_reader;
+
+/* *reader is NULL with LSM_OK if the header was never finished. LSM_MISMATCH: another store's; LSM_CORRUPT: it was whole once, or it is
+ * another number's; LSM_UNSUPPORTED: a newer release's; LSM_NOTFOUND: no such file. */
+int lsm_chain_open(struct lsm_env *env, const char *path, const struct lsm_chain_type *type, const uint8_t *store_id, uint64_t number,
+                   struct lsm_chain_reader **reader, struct lsm_error *err) LSM_MUST_CHECK;
+void lsm_chain_close(struct lsm_chain_reader *reader); /* NULL is allowed */
+
+/* The next record; LSM_NOTFOUND at the end of the chain; LSM_CORRUPT if the place of the next record was durable once (the header's
+ * "Where the log ends"); LSM_UNSUPPORTED for an unknown kind or flag. After any error the reader stands where it stood and the
+ * call may be repeated: it looks at the file anew, so a tail that grows is followed. */
+int lsm_chain_next(struct lsm_chain_reader *reader, uint64_t known_synced, struct lsm_chain_record *record, struct lsm_error *err) LSM_MUST_CHECK;
+
+const struct lsm_chain_header *lsm_chain_header(const struct lsm_chain_reader *reader);
+uint64_t lsm_chain_end(const struct lsm_chain_reader *reader);        /* position behind the last good record */
+uint64_t lsm_chain_end_offset(const struct lsm_chain_reader *reader); /* the same as a place in the file */
+uint64_t lsm_chain_check(const struct lsm_chain_reader *reader);      /* of the last good record, or prev_check */
+uint64_t lsm_chain_synced(const struct lsm_chain_reader *reader);     /* greatest that any good record told */
+uint64_t lsm_chain_file_bytes(const struct lsm_chain_reader *reader); /* size when last looked at */
+/* At the end: the header of what stands there, if it continues the chain so far as its own fields say (its check does not verify). */
+int lsm_chain_torn(struct lsm_chain_reader *reader, struct lsm_chain_record *record, bool *torn, struct lsm_error *err) LSM_MUST_CHECK;
+
+#endif

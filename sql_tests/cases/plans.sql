@@ -1,0 +1,30 @@
+-- No plan gets worse unnoticed: which part of the key serves, and that the order is used.
+CREATE VIRTUAL TABLE t USING lsm(a INTEGER, b TEXT, c, v, PRIMARY KEY (a, b DESC, c));
+CREATE VIRTUAL TABLE r USING lsm(id INTEGER PRIMARY KEY, v);
+INSERT INTO t SELECT value % 20, 'b' || (value % 50), value, value FROM generate_series(1, 20000);
+INSERT INTO r SELECT value, value FROM generate_series(1, 20000);
+SELECT lsm_compact();
+.eqp on
+SELECT count(*) FROM t WHERE a = 77;
+SELECT count(*) FROM t WHERE a = 1 AND b = 'x';
+SELECT count(*) FROM t WHERE a = 1 AND b = 'x' AND c = 1;
+SELECT count(*) FROM t WHERE a > 77;
+SELECT count(*) FROM t WHERE a > 77 AND a <= 80;
+SELECT count(*) FROM t WHERE a = 77 AND b < 'x';
+SELECT count(*) FROM t WHERE a = 77 AND b BETWEEN 'x' AND 'y';
+SELECT count(*) FROM t WHERE b = 'x';
+SELECT a FROM t WHERE a > 77 ORDER BY a, b DESC, c;
+SELECT a FROM t WHERE a > 77 ORDER BY a DESC, b, c DESC;
+SELECT a FROM t WHERE a = 77 ORDER BY b;
+SELECT a FROM t WHERE a = 77 ORDER BY c;
+SELECT a FROM t WHERE a = 77 ORDER BY a, b;
+SELECT v FROM r WHERE id = 0;
+SELECT v FROM r WHERE rowid = 0;
+SELECT v FROM r WHERE id > 20000;
+SELECT v FROM r WHERE id IN (0, -1);
+SELECT id FROM r WHERE id < 0 ORDER BY id DESC;
+SELECT max(id), 1 FROM r WHERE id < 0;
+SELECT t.v FROM r JOIN t ON t.a = r.v WHERE r.id = -1;
+SELECT t.v FROM t JOIN r ON r.id = t.c WHERE t.a = 77;
+DELETE FROM t WHERE a = 77;
+UPDATE r SET v = 1 WHERE id = -1;

@@ -1,0 +1,33 @@
+ATTACH 'other.db' AS other;
+@CLUSTERED t(k TEXT PRIMARY KEY, v);
+@CLUSTERED other.t(k TEXT PRIMARY KEY, v);
+@TABLE other.r(id INTEGER PRIMARY KEY, v);
+INSERT INTO main.t VALUES ('main', 1);
+INSERT INTO other.t VALUES ('other', 2), ('main', 3);
+SELECT * FROM main.t;
+SELECT * FROM other.t;
+BEGIN;
+INSERT INTO main.t SELECT k || '2', v FROM other.t;
+INSERT INTO r(v) SELECT k FROM main.t;
+SELECT * FROM r;
+COMMIT;
+BEGIN;
+DELETE FROM main.t;
+DELETE FROM other.t;
+ROLLBACK;
+SELECT a.k, b.v FROM main.t a JOIN other.t b ON a.k = b.k;
+DETACH other;
+SELECT * FROM t;
+SELECT * FROM r;
+-- reopen
+SELECT * FROM t;
+ATTACH 'other.db' AS somewhere_else;
+SELECT * FROM somewhere_else.t;
+SELECT * FROM somewhere_else.r;
+DROP TABLE somewhere_else.t;
+SELECT name FROM somewhere_else.sqlite_schema WHERE name IN ('t', 'r');
+SELECT * FROM t;
+-- reopen
+ATTACH 'other.db' AS o;
+SELECT * FROM o.r;
+SELECT count(*) FROM o.t;

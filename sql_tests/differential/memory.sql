@@ -1,0 +1,22 @@
+-- database: :memory:
+@CLUSTERED t(k TEXT PRIMARY KEY, v);
+@TABLE r(id INTEGER PRIMARY KEY, v);
+INSERT INTO t SELECT 'k' || value, value FROM generate_series(1, 20000);
+SELECT count(*), sum(v) FROM t;
+@LSM SELECT lsm_flush();
+@LSM SELECT lsm_compact();
+SELECT count(*), sum(v) FROM t;
+BEGIN;
+UPDATE t SET v = v + 1;
+SELECT sum(v) FROM t;
+ROLLBACK;
+SELECT sum(v) FROM t;
+DELETE FROM t WHERE v % 2;
+SELECT count(*), sum(v) FROM t;
+DROP TABLE t;
+@CLUSTERED t(k TEXT PRIMARY KEY);
+SELECT count(*) FROM t;
+ATTACH ':memory:' AS second;
+@TABLE second.s(a);
+INSERT INTO s VALUES (1);
+SELECT * FROM s;

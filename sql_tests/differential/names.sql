@@ -1,0 +1,35 @@
+@CLUSTERED "odd name ""quoted"""("the key" TEXT PRIMARY KEY, [group] INTEGER, `order` REAL, "zażółć", 'single');
+INSERT INTO "odd name ""quoted""" VALUES ('a', 1, 2, 3, 4);
+INSERT INTO "odd name ""quoted"""("the key", "zażółć") VALUES ('b', 'ł');
+SELECT "the key", "group", "order", "zażółć", single FROM "odd name ""quoted""";
+SELECT * FROM "ODD NAME ""QUOTED""" WHERE "THE KEY" = 'a';
+@TABLE "select"(id INTEGER PRIMARY KEY, "from");
+INSERT INTO "select"("from") VALUES (1);
+SELECT "from" FROM "select";
+@TABLE "日本語"(値);
+INSERT INTO 日本語 VALUES ('値');
+SELECT 値 FROM "日本語";
+@TABLE "../../etc/x"(a);
+INSERT INTO "../../etc/x" VALUES (1);
+SELECT * FROM "../../etc/x";
+@TABLE t(a /* a comment */ INTEGER, -- another, with a comma
+  b TEXT NOT NULL, c, "d e" VARCHAR(10, 2));
+INSERT INTO t VALUES ('1', 2, 3, 4);
+SELECT typeof(a), typeof(b), typeof(c), typeof("d e") FROM t;
+SELECT name, type, "notnull" FROM pragma_table_info('t');
+@TABLE " "(" " INTEGER PRIMARY KEY, "a.b");
+INSERT INTO " "("a.b") VALUES ('x');
+SELECT * FROM " ";
+@TABLE _under(_rowid, rowid_);
+INSERT INTO _under VALUES (1, 2);
+SELECT rowid, * FROM _under;
+@TABLE shadow_rowid(rowid, v);
+INSERT INTO shadow_rowid VALUES ('my own', 1);
+SELECT rowid, _rowid_, v FROM shadow_rowid;
+-- reopen
+SELECT "the key", single FROM "odd name ""quoted""";
+SELECT * FROM "select";
+SELECT * FROM "日本語";
+DROP TABLE "odd name ""quoted""";
+DROP TABLE "../../etc/x";
+SELECT count(*) FROM "日本語";

@@ -1,0 +1,23 @@
+@TABLE r(a, b, c);
+INSERT INTO r VALUES (NULL, 0, 1), (-1, 9223372036854775807, -9223372036854775808), (0.0, -0.0, 1.5), (1e308, 5e-324, -1e-10),
+  ('', 'abc', 'zażółć gęślą 日本 🙂'), (x'', x'00', x'ff00ff'), (9e999, -9e999, 1.0), ('1', '1.0', 'NULL');
+SELECT rowid, typeof(a), quote(a), typeof(b), quote(b), typeof(c), quote(c), length(c) FROM r;
+SELECT count(*), count(a), min(a), max(a), min(b), max(c), total(b) FROM r;
+@CLUSTERED k(k PRIMARY KEY, v);
+INSERT INTO k SELECT a, quote(b) FROM r WHERE a IS NOT NULL;
+INSERT OR IGNORE INTO k SELECT b, quote(c) FROM r WHERE b IS NOT NULL;
+INSERT OR IGNORE INTO k SELECT c, quote(a) FROM r WHERE c IS NOT NULL;
+@SORTED SELECT typeof(k), quote(k), v FROM k ORDER BY k;
+@SORTED SELECT typeof(k), quote(k), v FROM k ORDER BY k DESC;
+SELECT quote(k) FROM k WHERE k > 0 ORDER BY k;
+SELECT quote(k) FROM k WHERE k >= '' ORDER BY k;
+SELECT quote(k) FROM k WHERE k < x'' ORDER BY k;
+SELECT quote(k) FROM k WHERE k > x'00' ORDER BY k;
+SELECT quote(k) FROM k WHERE k = 1;
+SELECT quote(k) FROM k WHERE k = 1.0;
+SELECT quote(k) FROM k WHERE k = '1';
+SELECT quote(k) FROM k WHERE k = x'00';
+SELECT quote(k) FROM k WHERE k IS NULL;
+SELECT quote(k) FROM k WHERE k = NULL;
+SELECT quote(k) FROM k WHERE k < NULL;
+SELECT quote(k) FROM k WHERE k IS NOT NULL AND k <= 0 ORDER BY k;

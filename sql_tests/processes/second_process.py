@@ -1,0 +1,162 @@
+"""Until several processes may share a store, a second one is told so: SQLITE_BUSY, with the reason."""
+import os
+import signal
+import subprocess
+import time
+
+from harness import EXTENSION, expect, expect_equal, expect_in, host_env, python, shell
+
+HOLDER = """
+import time
+db = connect('test.db')
+db.execute("CREATE VIRTUAL TABLE IF NOT EXISTS t USING lsm(k TEXT PRIMARY KEY, v)")
+db.execute("INSERT OR REPLACE INTO t VALUES ('a', 1)")
+db.commit()
+print('ready', flush=True)
+sys.stdin.readline()
+"""
+
+
+def holder(folder):
+    prelude = ("import sqlite3, sys\ndef connect(name):\n    db = sqlite3.connect(name); db.enable_load_extension(True); db.load_extension(%r); return db\n" % EXTENSION[:-3])
+    process = subprocess.Popen(["/usr/bin/python3", "-c", prelude + HOLDER], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=host_env())
+    line = process.stdout.readline()
+    expect_equal(line, b"ready\n")
+    return process
+
+
+def test_a_second_process_gets_busy_with_the_reason(folder):
+    first = holder(folder)
+    try:
+        result = shell("SELECT * FROM t;", cwd=folder)
+        expect_in("Error", result.out)
+        expect("(5)" in result.out or "locked" in result.out or "another process" in result.out, result.out)
+        expect(len(result.out) > len("Error: database is locked (5)\n") + 10, "no reason given: " + result.out)
+        other = python("""
+import sqlite3
+db = connect('test.db')
+db.execute('PRAGMA busy_timeout = 100')
+try:
+    db.execute('SELECT * FROM t').fetchall()
+except sqlite3.OperationalError as error:
+    print(error.__class__.__name__, getattr(error, 'sqlite_errorcode', 5) & 255)
+""", folder)
+        expect_equal(other.lines, ["OperationalError 5"])
+    finally:
+        first.communicate(b"\n")
+    expect_equal(shell("SELECT * FROM t;", cwd=folder).lines, ["a|1"])
+
+
+def test_the_ordinary_tables_stay_open_to_everybody(folder):
+    shell("CREATE TABLE plain(a); INSERT INTO plain VALUES (1);", cwd=folder)
+    first = holder(folder)
+    try:
+        expect_equal(shell("SELECT * FROM plain;", cwd=folder).lines, ["1"])
+        expect_equal(shell("INSERT INTO plain VALUES (2); SELECT * FROM plain;", cwd=folder, load=False).lines, ["1", "2"])
+    finally:
+        first.communicate(b"\n")
+
+
+def test_a_killed_process_leaves_no_lock(folder):
+    first = holder(folder)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    expect_equal(shell("SELECT * FROM t; SELECT lsm_check();", cwd=folder).lines, ["a|1", "ok"])
+
+
+def test_a_forked_child_is_refused_and_harms_nothing(folder):
+    result = python("""
+import os, sqlite3
+db = connect('test.db')
+db.execute("CREATE VIRTUAL TABLE t USING lsm(k TEXT PRIMARY KEY, v)")
+db.execute("INSERT INTO t VALUES ('a', 1)")
+db.commit()
+pid = os.fork()
+if pid == 0:
+    try:
+        db.execute('SELECT * FROM t').fetchall()
+        os.write(1, b'child reads\\n')
+    except sqlite3.Error as error:
+        os.write(1, b'child refused\\n')
+    os._exit(0)
+os.waitpid(pid, 0)
+db.execute("INSERT INTO t VALUES ('b', 2)")
+db.commit()
+print(db.execute('SELECT * FROM t').fetchall(), db.execute('SELECT lsm_check()').fetchone()[0], flush=True)
+""", folder)
+    expect_equal(result.lines, ["child refused", "[('a', 1), ('b', 2)] ok"])
+
+
+def test_several_connections_and_threads_of_one_process_share_the_store(folder):
+    result = python("""
+import sqlite3, threading
+db = connect('test.db', timeout=60)
+db.execute('PRAGMA journal_mode = WAL')
+db.execute("CREATE VIRTUAL TABLE t USING lsm(who INTEGER, n INTEGER, v, PRIMARY KEY (who, n))")
+problems = []
+def writer(who):
+    try:
+        mine = connect('test.db', timeout=60, isolation_level=None)
+        for n in range(100):
+            mine.execute('BEGIN IMMEDIATE')
+            mine.execute('INSERT INTO t VALUES (?, ?, ?)', (who, n, 'x' * 50))
+            mine.execute('INSERT INTO t VALUES (?, ?, ?)', (-who, n, 'x' * 50))
+            mine.execute('COMMIT')
+        mine.close()
+    except Exception as error:
+        problems.append(repr(error))
+def reader():
+    try:
+        mine = connect('test.db', timeout=60, isolation_level=None)
+        last = 0
+        for _ in range(100):
+            a, b = mine.execute('SELECT sum(who > 0), sum(who < 0) FROM t').fetchone()
+            if a != b or (a or 0) < last: problems.append((a, b, last))
+            last = a or 0
+        mine.close()
+    except Exception as error:
+        problems.append(repr(error))
+threads = [threading.Thread(target=writer, args=(i + 1,)) for i in range(3)] + [threading.Thread(target=reader) for _ in range(2)]
+for t in threads: t.start()
+for t in threads: t.join()
+print(problems)
+print(db.execute('SELECT count(*), count(DISTINCT who) FROM t').fetchone(), db.execute('SELECT lsm_check()').fetchone()[0])
+""", folder)
+    expect_equal(result.lines, ["[]", "(600, 6) ok"])
+
+
+def test_a_stale_view_cannot_write(folder):
+    result = python("""
+import sqlite3
+a, b = connect('test.db', timeout=1, isolation_level=None), connect('test.db', timeout=1, isolation_level=None)
+a.execute('PRAGMA journal_mode = WAL')
+a.execute("CREATE VIRTUAL TABLE t USING lsm(k TEXT PRIMARY KEY, v)")
+a.execute('BEGIN'); print(a.execute('SELECT count(*) FROM t').fetchone())
+b.execute("INSERT INTO t VALUES ('b', 1)")
+try:
+    a.execute("INSERT INTO t VALUES ('a', 1)")
+    print('written; count', a.execute('SELECT count(*) FROM t').fetchone())
+except sqlite3.OperationalError as error:
+    print(getattr(error, 'sqlite_errorname', 'SQLITE_BUSY_SNAPSHOT'))
+a.execute('ROLLBACK')
+a.execute('BEGIN IMMEDIATE'); a.execute("INSERT INTO t VALUES ('a', 1)"); a.execute('COMMIT')
+print(b.execute('SELECT count(*) FROM t').fetchone())
+""", folder)
+    expect_equal(result.lines, ["(0,)", "SQLITE_BUSY_SNAPSHOT", "(2,)"])
+
+
+def test_an_open_cursor_keeps_its_rows_while_others_commit(folder):
+    result = python("""
+import sqlite3
+a, b = connect('test.db', isolation_level=None), connect('test.db', isolation_level=None)
+a.execute('PRAGMA journal_mode = WAL')
+a.execute("CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v)")
+a.execute("INSERT INTO t SELECT value, 0 FROM (WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 3000) SELECT value FROM n)")
+rows = a.execute('SELECT id, v FROM t')
+got = [next(rows) for _ in range(10)]
+b.execute('UPDATE t SET v = 1'); b.execute('DELETE FROM t WHERE id % 2'); b.execute('SELECT lsm_flush()').fetchall(); b.execute('SELECT lsm_compact()').fetchall()
+got += rows.fetchall()
+print(len(got), sum(v for _, v in got), [i for i, _ in got] == list(range(1, 3001)))
+print(a.execute('SELECT count(*), sum(v) FROM t').fetchone())
+""", folder)
+    expect_equal(result.lines, ["3000 0 True", "(1500, 1500)"])

@@ -1,0 +1,574 @@
+/* What a power cut leaves of the strict file system. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "../../lsm_core/env/env_mem.h"
+
+#define RW_CREATE (LSM_OPEN_WRITE | LSM_OPEN_CREATE)
+#define SEEDS 400
+
+static int set_up(void **state) {
+    *state = lsm_env_mem_new_strict();
+    return *state == NULL;
+}
+
+static int tear_down(void **state) {
+    lsm_env_mem_free(*state);
+    return lsm_mem_live() == 0 ? 0 : -1;
+}
+
+static struct lsm_file *open_ok(struct lsm_env *env, const char *path, unsigned flags) {
+    struct lsm_file *file;
+    struct lsm_error err = {0};
+    if (lsm_env_open(env, path, flags, NULL, &file, &err) != LSM_OK) fail_msg("%s", err.text);
+    return file;
+}
+
+static void write_ok(struct lsm_file *file, uint64_t offset, int byte, size_t size) {
+    uint8_t *bytes = lsm_malloc(size);
+    memset(bytes, byte, size);
+    assert_int_equal(lsm_file_write_at(file, offset, bytes, size, NULL), LSM_OK);
+    lsm_free(bytes);
+}
+
+/* A file of size bytes, its name durable, its data if synced. */
+static struct lsm_file *file_with(struct lsm_env *env, const char *path, int byte, size_t size, bool synced) {
+    struct lsm_file *file = open_ok(env, path, RW_CREATE);
+    write_ok(file, 0, byte, size);
+    if (synced) assert_int_equal(lsm_file_sync(file, NULL), LSM_OK);
+    assert_int_equal(lsm_env_sync_dir(env, "/", NULL), LSM_OK);
+    return file;
+}
+
+static struct lsm_env *crashed(struct lsm_env *env, enum lsm_crash_mode mode, uint64_t seed) {
+    struct lsm_env *clone = lsm_env_mem_clone_crashed(env, mode, seed);
+    assert_non_null(clone);
+    return clone;
+}
+
+static bool exists(struct lsm_env *env, const char *path) {
+    bool found;
+    assert_int_equal(lsm_env_exists(env, path, &found, NULL), LSM_OK);
+    return found;
+}
+
+/* The first byte and the size of a file; '-' and 0 if there is none. */
+static int first_byte(struct lsm_env *env, const char *path, size_t *size) {
+    uint8_t *bytes;
+    if (lsm_env_mem_read_file(env, path, &bytes, size) != LSM_OK) return '-';
+    int byte = *size > 0 ? bytes[0] : 0;
+    lsm_free(bytes);
+    return byte;
+}
+
+static void expect_file(struct lsm_env *env, const char *path, int byte, size_t size) {
+    size_t found;
+    assert_int_equal(first_byte(env, path, &found), byte);
+    assert_int_equal(found, size);
+}
+
+static void unsynced_data_is_lost_or_kept(void **state) {
+    struct lsm_env *env = *state;
+    struct lsm_file *file = file_with(env, "f", 'a', 100, true);
+    write_ok(file, 0, 'b', 200);
+    struct lsm_env *lost = crashed(env, LSM_CRASH_LOSE, 1), *kept = crashed(env, LSM_CRASH_KEEP, 1);
+    expect_file(lost, "f", 'a', 100);
+    expect_file(kept, "f", 'b', 200);
+    expect_file(env, "f", 'b', 200);
+    lsm_env_mem_free(lost);
+    lsm_env_mem_free(kept);
+    lsm_file_close(file);
+}
+
+static void a_synced_file_without_directory_sync_has_no_name(void **state) {
+    struct lsm_env *env = *state;
+    struct lsm_file *file = open_ok(env, "f", RW_CREATE);
+    write_ok(file, 0, 'a', 100);
+    assert_int_equal(lsm_file_sync(file, NULL), LSM_OK);
+    struct lsm_env *lost = crashed(env, LSM_CRASH_LOSE, 1);
+    assert_false(exists(lost, "f"));
+    lsm_env_mem_free(lost);
+    assert_int_equal(lsm_env_sync_dir(env, "/", NULL), LSM_OK);
+    lost = crashed(env, LSM_CRASH_LOSE, 1);
+    expect_file(lost, "f", 'a', 100);
+    lsm_env_mem_free(lost);
+    lsm_file_close(file);
+}
+
+static void a_synced_directory_does_not_make_data_durable(void **state) {
+    struct lsm_env *env = *state;
+    struct lsm_file *file = file_with(env, "f", 'a', 100, false);
+    struct lsm_env *lost = crashed(env, LSM_CRASH_LOSE, 1);
+    expect_file(lost, "f", 0, 0);
+    lsm_env_mem_free(lost);
+    lsm_file_close(file);
+}
+
+static void a_directory_is_gone_with_all_in_it_until_its_parent_is_synced(void **state) {
+    struct lsm_env *env = *state;
+    assert_int_equal(lsm_env_mkdir(env, "d", NULL, NULL), LSM_OK);
+    struct lsm_file *file = open_ok(env, "d/f", RW_CREATE);
+    assert_int_equal(lsm_file_sync(file, NULL), LSM_OK);
+    assert_int_equal(lsm_env_sync_dir(env, "d", NULL), LSM_OK);
+    struct lsm_env *lost = crashed(env, LSM_CRASH_LOSE, 1);
+    assert_false(exists(lost, "d"));
+    lsm_env_mem_free(lost);
+    assert_int_equal(lsm_env_sync_dir(env, "/", NULL), LSM_OK);
+    lost = crashed(env, LSM_CRASH_LOSE, 1);
+    assert_true(exists(lost, "d/f"));
+    lsm_env_mem_free(lost);
+    lsm_file_close(file);
+    assert_int_equal(lsm_env_unlink(env, "d/f", NULL), LSM_OK);
+    assert_int_equal(lsm_env_rmdir(env, "d", NULL), LSM_OK);
+    lost = crashed(env, LSM_CRASH_LOSE, 1);
+    assert_true(exists(lost, "d/f"));
+    lsm_env_mem_free(lost);
+    assert_int_equal(lsm_env_sync_dir(env, "/", NULL), LSM_OK);
+    lost = crashed(env, LSM_CRASH_LOSE, 1);
+    assert_false(exists(lost, "d"));
+    lsm_env_mem_free(lost);
+}
+
+static void an_unsynced_rename_is_all_or_nothing(void **state) {
+    struct lsm_env *env = *state;
+    int olds = 0, news = 0;
+    lsm_file_close(file_with(env, "CURRENT", 'a', 10, true));
+    lsm_file_close(file_with(env, "new", 'b', 20, true));
+    assert_int_equal(lsm_env_rename(env, "new", "CURRENT", NULL), LSM_OK);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct lsm_env *left = crashed(env, LSM_CRASH_RANDOM, seed);
+        size_t size;
+        int byte = first_byte(left, "CURRENT", &size);
+        assert_true((byte == 'a' && size == 10 && exists(left, "new")) || (byte == 'b' && size == 20 && !exists(left, "new")));
+        olds += byte == 'a';
+        news += byte == 'b';
+        lsm_env_mem_free(left);
+    }
+    assert_true(olds > SEEDS / 10 && news > SEEDS / 10);
+    assert_int_equal(lsm_env_sync_dir(env, "/", NULL), LSM_OK);
+    struct lsm_env *left = crashed(env, LSM_CRASH_LOSE, 1);
+    expect_file(left, "CURRENT", 'b', 20);
+    assert_false(exists(left, "new"));
+    lsm_env_mem_free(left);
+}
+
+static void a_name_used_again_shows_one_file_or_the_other(void **state) {
+    struct lsm_env *env = *state;
+    bool seen[3] = {false};
+    lsm_file_close(file_with(env, "f", 'a', 10, true));
+    assert_int_equal(lsm_env_unlink(env, "f", NULL), LSM_OK);
+    struct lsm_file *file = open_ok(env, "f", RW_CREATE);
+    write_ok(file, 0, 'b', 10);
+    assert_int_equal(lsm_file_sync(file, NULL), LSM_OK);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct lsm_env *left = crashed(env, LSM_CRASH_RANDOM, seed);
+        size_t size;
+        int byte = first_byte(left, "f", &size);
+        assert_true(byte == 'a' || byte == 'b' || byte == '-');
+        seen[byte == 'a' ? 0 : byte == 'b' ? 1 : 2] = true;
+        lsm_env_mem_free(left);
+    }
+    assert_true(seen[0] && seen[1] && seen[2]);
+    lsm_file_close(file);
+}
+
+static void a_move_between_directories_never_doubles_or_loses_the_file(void **state) {
+    struct lsm_env *env = *state;
+    assert_int_equal(lsm_env_mkdir(env, "d", NULL, NULL), LSM_OK);
+    assert_int_equal(lsm_env_mkdir(env, "e", NULL, NULL), LSM_OK);
+    lsm_file_close(file_with(env, "d/x", 'a', 10, true));
+    assert_int_equal(lsm_env_sync_dir(env, "d", NULL), LSM_OK);
+    assert_int_equal(lsm_env_rename(env, "d/x", "d/y", NULL), LSM_OK);
+    assert_int_equal(lsm_env_rename(env, "d/y", "e/z", NULL), LSM_OK);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct lsm_env *left = crashed(env, LSM_CRASH_RANDOM, seed);
+        assert_int_equal(exists(left, "d/x") + exists(left, "d/y") + exists(left, "e/z"), 1);
+        lsm_env_mem_free(left);
+    }
+    assert_int_equal(lsm_env_sync_dir(env, "e", NULL), LSM_OK); /* brings along what it builds on */
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct lsm_env *left = crashed(env, LSM_CRASH_RANDOM, seed);
+        assert_true(!exists(left, "d/x") && !exists(left, "d/y") && exists(left, "e/z"));
+        lsm_env_mem_free(left);
+    }
+}
+
+static void lost_renames_of_directories_make_no_cycles(void **state) {
+    struct lsm_env *env = *state;
+    assert_int_equal(lsm_env_mem_write_file(env, "a/b/f", "x", 1), LSM_OK);
+    assert_int_equal(lsm_env_rename(env, "a/b", "c", NULL), LSM_OK);
+    assert_int_equal(lsm_env_rename(env, "a", "c/a", NULL), LSM_OK);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) lsm_env_mem_free(crashed(env, LSM_CRASH_RANDOM, seed));
+}
+
+static void only_the_last_write_is_torn(void **state) {
+    struct lsm_env *env = *state;
+    size_t shortest = SIZE_MAX, longest = 0;
+    struct lsm_file *file = file_with(env, "f", 'a', 1000, false);
+    write_ok(file, 1000, 'b', 20000);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct lsm_env *left = crashed(env, LSM_CRASH_TORN, seed);
+        uint8_t *bytes;
+        size_t size;
+        assert_int_equal(lsm_env_mem_read_file(left, "f", &bytes, &size), LSM_OK);
+        assert_true(size >= 1000 && size <= 21000 && (size == 1000 || size == 21000 || size % 512 == 0));
+        for (size_t i = 0; i < size; i++) assert_int_equal(bytes[i], i < 1000 ? 'a' : 'b');
+        if (size < shortest) shortest = size;
+        if (size > longest) longest = size;
+        lsm_free(bytes);
+        lsm_env_mem_free(left);
+    }
+    assert_int_equal(shortest, 1000);
+    assert_int_equal(longest, 21000);
+    lsm_file_close(file);
+}
+
+static void random_crashes_tear_and_leave_zeros_and_garbage(void **state) {
+    struct lsm_env *env = *state;
+    int torn = 0, zeros = 0, garbage = 0;
+    struct lsm_file *file = file_with(env, "f", 'a', 4096, true);
+    write_ok(file, 4096, 'b', 16384);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct lsm_env *left = crashed(env, LSM_CRASH_RANDOM, seed);
+        uint8_t *bytes;
+        size_t size;
+        bool has_b = false, has_zero = false, has_other = false;
+        assert_int_equal(lsm_env_mem_read_file(left, "f", &bytes, &size), LSM_OK);
+        assert_true(size >= 4096 && size <= 20480);
+        for (size_t i = 0; i < 4096; i++) assert_int_equal(bytes[i], 'a');
+        for (size_t i = 4096; i < size; i++) {
+            has_b = has_b || bytes[i] == 'b';
+            has_zero = has_zero || bytes[i] == 0;
+            has_other = has_other || (bytes[i] != 'b' && bytes[i] != 0);
+        }
+        torn += has_b && (has_zero || size < 20480) && !has_other;
+        zeros += has_zero && !has_b && !has_other;
+        garbage += has_other;
+        lsm_free(bytes);
+        lsm_env_mem_free(left);
+    }
+    assert_true(torn > 0 && zeros > 0 && garbage > 0);
+    lsm_file_close(file);
+}
+
+static void a_sector_never_holds_a_later_write_without_the_earlier(void **state) {
+    struct lsm_env *env = *state;
+    struct lsm_file *file = file_with(env, "f", 'a', 512, true);
+    write_ok(file, 0, 'b', 10);
+    write_ok(file, 10, 'c', 10);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct lsm_env *left = crashed(env, LSM_CRASH_RANDOM, seed);
+        uint8_t *bytes;
+        size_t size;
+        assert_int_equal(lsm_env_mem_read_file(left, "f", &bytes, &size), LSM_OK);
+        assert_int_equal(size, 512);
+        assert_true(bytes[10] != 'c' || bytes[0] == 'b');
+        assert_int_equal(bytes[20], 'a');
+        lsm_free(bytes);
+        lsm_env_mem_free(left);
+    }
+    lsm_file_close(file);
+}
+
+static void the_same_seed_gives_the_same_state(void **state) {
+    struct lsm_env *env = *state;
+    struct lsm_file *file = file_with(env, "f", 'a', 100, true);
+    for (int i = 0; i < 20; i++) write_ok(file, (uint64_t)i * 700, 'b' + i, 3000);
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct lsm_env *one = crashed(env, LSM_CRASH_RANDOM, seed), *two = crashed(env, LSM_CRASH_RANDOM, seed);
+        uint8_t *a, *b;
+        size_t a_size, b_size;
+        assert_int_equal(lsm_env_mem_read_file(one, "f", &a, &a_size), LSM_OK);
+        assert_int_equal(lsm_env_mem_read_file(two, "f", &b, &b_size), LSM_OK);
+        assert_int_equal(a_size, b_size);
+        assert_memory_equal(a, b, a_size);
+        lsm_free(a);
+        lsm_free(b);
+        lsm_env_mem_free(one);
+        lsm_env_mem_free(two);
+    }
+    lsm_file_close(file);
+}
+
+static void after_a_crash_open_files_are_dead_and_locks_are_gone(void **state) {
+    struct lsm_env *env = *state;
+    struct lsm_error err = {0};
+    char byte;
+    size_t got;
+    uint64_t size;
+    struct lsm_file *file = file_with(env, "f", 'a', 100, true);
+    assert_int_equal(lsm_file_lock(file, 0, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    lsm_env_mem_cut_at(env, 1);
+    assert_int_equal(lsm_file_write_at(file, 0, "x", 1, &err), LSM_IO);
+    assert_int_equal(lsm_env_mem_crash(env, LSM_CRASH_LOSE, 1), LSM_OK);
+    assert_int_equal(lsm_file_read_at(file, 0, &byte, 1, &got, &err), LSM_IO);
+    assert_non_null(strstr(err.text, "power cut"));
+    assert_int_equal(lsm_file_write_at(file, 0, "x", 1, NULL), LSM_IO);
+    assert_int_equal(lsm_file_sync(file, NULL), LSM_IO);
+    assert_int_equal(lsm_file_size(file, &size, NULL), LSM_IO);
+    assert_int_equal(lsm_file_truncate(file, 0, NULL), LSM_IO);
+    assert_int_equal(lsm_file_allocate(file, 0, 1000, NULL), LSM_IO);
+    assert_int_equal(lsm_file_lock(file, 0, LSM_LOCK_SHARED, NULL), LSM_IO);
+    struct lsm_file *new = open_ok(env, "f", LSM_OPEN_WRITE);
+    assert_int_equal(lsm_file_lock(new, 0, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    assert_int_equal(lsm_file_read_at(new, 0, &byte, 1, &got, NULL), LSM_OK);
+    assert_int_equal(byte, 'a');
+    lsm_file_close(file);
+    assert_int_equal(lsm_file_lock(new, 0, LSM_LOCK_SHARED, NULL), LSM_OK);
+    lsm_file_close(new);
+}
+
+static void a_clone_and_its_original_do_not_disturb_each_other(void **state) {
+    struct lsm_env *env = *state;
+    struct lsm_file *file = file_with(env, "f", 'a', 10000, true);
+    struct lsm_env *clone = crashed(env, LSM_CRASH_LOSE, 1);
+    struct lsm_file *there = open_ok(clone, "f", LSM_OPEN_WRITE);
+    write_ok(there, 0, 'c', 5);
+    write_ok(file, 0, 'b', 5);
+    expect_file(env, "f", 'b', 10000);
+    expect_file(clone, "f", 'c', 10000);
+    lsm_file_close(there);
+    assert_int_equal(lsm_env_mem_crash(clone, LSM_CRASH_LOSE, 1), LSM_OK); /* what a crash left is durable */
+    expect_file(clone, "f", 'a', 10000);
+    lsm_env_mem_free(clone);
+    lsm_file_close(file);
+}
+
+static void what_a_test_writes_is_durable_at_once(void **state) {
+    struct lsm_env *env = *state;
+    lsm_file_close(file_with(env, "g", 'a', 10, true));
+    assert_int_equal(lsm_env_rename(env, "g", "h", NULL), LSM_OK);
+    assert_int_equal(lsm_env_rename(env, "h", "f", NULL), LSM_OK);
+    assert_int_equal(lsm_env_mem_write_file(env, "f", "b", 1), LSM_OK);
+    assert_int_equal(lsm_env_mem_write_file(env, "p/q/r", "c", 1), LSM_OK);
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct lsm_env *left = crashed(env, LSM_CRASH_RANDOM, seed);
+        expect_file(left, "f", 'b', 1);
+        expect_file(left, "p/q/r", 'c', 1);
+        assert_false(exists(left, "g") || exists(left, "h"));
+        lsm_env_mem_free(left);
+    }
+}
+
+static void a_plain_file_system_loses_nothing(void **state) {
+    (void)state;
+    struct lsm_env *env = lsm_env_mem_new();
+    struct lsm_file *file = open_ok(env, "f", RW_CREATE);
+    write_ok(file, 0, 'a', 100);
+    struct lsm_env *left = crashed(env, LSM_CRASH_LOSE, 1);
+    expect_file(left, "f", 'a', 100);
+    lsm_env_mem_free(left);
+    lsm_file_close(file);
+    lsm_env_mem_free(env);
+}
+
+/* ---- random operations against a model --------------------------------------------------------------------------
+ * Four names in one directory. For every file: what it holds, what was synced, and for each byte all it has been since. */
+
+#define NAMES 4
+#define FILES 64
+#define FILE_BYTES 9000
+
+struct model_file {
+    uint8_t now[FILE_BYTES], durable[FILE_BYTES];
+    uint8_t was[FILE_BYTES][32]; /* bit set: this byte has held that value since the last sync */
+    size_t size, durable_size, size_min, size_max;
+};
+
+struct model {
+    struct lsm_env *env;
+    uint64_t random;
+    int file_count;
+    int now[NAMES], durable[NAMES];     /* file at the name, -1: none */
+    bool was[NAMES][FILES + 1];         /* since the last directory sync; [FILES]: none */
+    struct model_file files[FILES];
+};
+
+static uint64_t draw(struct model *model, uint64_t below) {
+    model->random = model->random * 6364136223846793005u + 1442695040888963407u;
+    return (model->random >> 33) % below;
+}
+
+static void path_of(int name, char path[8]) { memcpy(path, (const char[]){'d', '/', (char)('0' + name), 0}, 4); }
+
+static void note(struct model_file *file, size_t from, size_t to) {
+    for (size_t i = from; i < to; i++) file->was[i][file->now[i] / 8] |= (uint8_t)(1u << file->now[i] % 8);
+    if (file->size < file->size_min) file->size_min = file->size;
+    if (file->size > file->size_max) file->size_max = file->size;
+}
+
+static void model_sync(struct model_file *file) {
+    memcpy(file->durable, file->now, sizeof file->now);
+    memset(file->was, 0, sizeof file->was);
+    file->durable_size = file->size_min = file->size_max = file->size;
+    note(file, 0, FILE_BYTES);
+}
+
+static void model_set(struct model *model, int name, int file) {
+    model->now[name] = file;
+    model->was[name][file < 0 ? FILES : file] = true;
+}
+
+static void model_sync_dir(struct model *model) {
+    memset(model->was, 0, sizeof model->was);
+    for (int name = 0; name < NAMES; name++) {
+        model->durable[name] = model->now[name];
+        model_set(model, name, model->now[name]);
+    }
+}
+
+static void step_data(struct model *model, struct lsm_file *file, struct model_file *data) {
+    uint8_t bytes[FILE_BYTES];
+    size_t offset = (size_t)draw(model, FILE_BYTES), size = (size_t)draw(model, FILE_BYTES - offset + 1);
+    switch (draw(model, 8)) {
+    case 0:
+        assert_int_equal(lsm_file_truncate(file, offset, NULL), LSM_OK);
+        if (offset < data->size) memset(data->now + offset, 0, data->size - offset);
+        data->size = offset;
+        note(data, offset, FILE_BYTES);
+        break;
+    case 1:
+        assert_int_equal(lsm_file_allocate(file, offset, size, NULL), LSM_OK);
+        if (size > 0 && offset + size > data->size) data->size = offset + size;
+        note(data, 0, 0);
+        break;
+    case 2:
+    case 3:
+        assert_int_equal(lsm_file_sync(file, NULL), LSM_OK);
+        model_sync(data);
+        break;
+    default:
+        if (size > 2000) size = 2000;
+        memset(bytes, (int)draw(model, 256), size);
+        assert_int_equal(lsm_file_write_at(file, offset, bytes, size, NULL), LSM_OK);
+        memcpy(data->now + offset, bytes, size);
+        if (size > 0 && offset + size > data->size) data->size = offset + size;
+        note(data, offset, offset + size);
+    }
+}
+
+static void step(struct model *model) {
+    char path[8], to[8];
+    int name = (int)draw(model, NAMES), other = (int)draw(model, NAMES);
+    path_of(name, path);
+    path_of(other, to);
+    uint64_t what = draw(model, 16);
+    if (what == 0) {
+        assert_int_equal(lsm_env_sync_dir(model->env, "d", NULL), LSM_OK);
+        model_sync_dir(model);
+    } else if (model->now[name] < 0) {
+        if (model->file_count == FILES) return;
+        lsm_file_close(open_ok(model->env, path, RW_CREATE | LSM_OPEN_EXCL));
+        model_sync(&model->files[model->file_count]);
+        model_set(model, name, model->file_count++);
+    } else if (what == 1) {
+        assert_int_equal(lsm_env_unlink(model->env, path, NULL), LSM_OK);
+        model_set(model, name, -1);
+    } else if (what == 2 && name != other) {
+        assert_int_equal(lsm_env_rename(model->env, path, to, NULL), LSM_OK);
+        model_set(model, other, model->now[name]);
+        model_set(model, name, -1);
+    } else {
+        struct lsm_file *file = open_ok(model->env, path, LSM_OPEN_WRITE);
+        step_data(model, file, &model->files[model->now[name]]);
+        lsm_file_close(file);
+    }
+}
+
+/* True if a crash may leave this of the file. Where it may have grown since the sync, there may be anything. */
+static bool may_be(const struct model_file *file, const uint8_t *bytes, size_t size) {
+    if (size < file->size_min || size > file->size_max) return false;
+    for (size_t i = 0; i < size && i < file->size_min; i++)
+        if ((file->was[i][bytes[i] / 8] & 1u << bytes[i] % 8) == 0) return false;
+    return true;
+}
+
+static void check_random(const struct model *model, struct lsm_env *left) {
+    for (int name = 0; name < NAMES; name++) {
+        char path[8];
+        uint8_t *bytes;
+        size_t size;
+        path_of(name, path);
+        bool ok = false;
+        if (lsm_env_mem_read_file(left, path, &bytes, &size) != LSM_OK) ok = model->was[name][FILES];
+        for (int f = 0; bytes != NULL && f < model->file_count; f++) ok = ok || (model->was[name][f] && may_be(&model->files[f], bytes, size));
+        lsm_free(bytes);
+        assert_true(ok);
+    }
+}
+
+static void check_exact(const struct model *model, struct lsm_env *left, bool kept) {
+    for (int name = 0; name < NAMES; name++) {
+        char path[8];
+        uint8_t *bytes;
+        size_t size;
+        path_of(name, path);
+        int status = lsm_env_mem_read_file(left, path, &bytes, &size), f = kept ? model->now[name] : model->durable[name];
+        assert_int_equal(status, f < 0 ? LSM_NOTFOUND : LSM_OK);
+        if (f < 0) continue;
+        const struct model_file *file = &model->files[f];
+        assert_int_equal(size, kept ? file->size : file->durable_size);
+        assert_memory_equal(bytes, kept ? file->now : file->durable, size);
+        lsm_free(bytes);
+    }
+}
+
+static void every_crash_leaves_what_the_model_allows(void **state) {
+    uint64_t seed = (uint64_t)time(NULL);
+    const char *wanted = getenv("LSM_TEST_SEED");
+    if (wanted != NULL) seed = strtoull(wanted, NULL, 10);
+    print_message("seed %llu (LSM_TEST_SEED sets it)\n", (unsigned long long)seed);
+    struct model *model = lsm_calloc(1, sizeof *model);
+    assert_non_null(model);
+    model->env = *state;
+    model->random = seed;
+    assert_int_equal(lsm_env_mkdir(model->env, "d", NULL, NULL), LSM_OK);
+    assert_int_equal(lsm_env_sync_dir(model->env, "/", NULL), LSM_OK);
+    for (int name = 0; name < NAMES; name++) model->now[name] = -1;
+    model_sync_dir(model);
+    for (int round = 0; round < 600; round++) {
+        step(model);
+        struct lsm_env *kept = crashed(model->env, LSM_CRASH_KEEP, seed), *lost = crashed(model->env, LSM_CRASH_LOSE, seed);
+        check_exact(model, kept, true);
+        check_exact(model, lost, false);
+        lsm_env_mem_free(kept);
+        lsm_env_mem_free(lost);
+        for (uint64_t i = 0; i < 4; i++) {
+            struct lsm_env *left = crashed(model->env, i == 0 ? LSM_CRASH_TORN : LSM_CRASH_RANDOM, draw(model, UINT32_MAX));
+            check_random(model, left);
+            lsm_env_mem_free(left);
+        }
+    }
+    lsm_free(model);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(unsynced_data_is_lost_or_kept),
+        TEST(a_synced_file_without_directory_sync_has_no_name),
+        TEST(a_synced_directory_does_not_make_data_durable),
+        TEST(a_directory_is_gone_with_all_in_it_until_its_parent_is_synced),
+        TEST(an_unsynced_rename_is_all_or_nothing),
+        TEST(a_name_used_again_shows_one_file_or_the_other),
+        TEST(a_move_between_directories_never_doubles_or_loses_the_file),
+        TEST(lost_renames_of_directories_make_no_cycles),
+        TEST(only_the_last_write_is_torn),
+        TEST(random_crashes_tear_and_leave_zeros_and_garbage),
+        TEST(a_sector_never_holds_a_later_write_without_the_earlier),
+        TEST(the_same_seed_gives_the_same_state),
+        TEST(after_a_crash_open_files_are_dead_and_locks_are_gone),
+        TEST(a_clone_and_its_original_do_not_disturb_each_other),
+        TEST(what_a_test_writes_is_durable_at_once),
+        TEST(a_plain_file_system_loses_nothing),
+        TEST(every_crash_leaves_what_the_model_allows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

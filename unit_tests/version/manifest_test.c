@@ -1,0 +1,599 @@
+/* The manifest and CURRENT: replay, damage, failures and power cuts. Edits are told apart by next_file and checked against the list of
+ * those that were acknowledged. */
+#include "../wal/wal_kit.h"
+
+#include "../../lsm_core/codec/hash.h"
+#include "../../lsm_core/version/manifest.h"
+
+static struct lsm_error err;
+
+/* An edit that carries a number, and some weight. */
+static void numbered_edit(uint64_t number, bool full, struct lsm_edit *edit) {
+    *edit = (struct lsm_edit){.full = full, .next_file = number, .log_position = 8 * number, .log_generation = 1, .next_tree = 2, .time_us = number};
+    for (uint64_t i = 0; i < number % 5; i++) {
+        struct lsm_file_meta *meta = lsm_file_meta_new();
+        assert_non_null(meta);
+        meta->number = 10 * number + i + 1;
+        meta->entries = number;
+        uint8_t key[200] = {0, 0, 0, 1};
+        assert_int_equal(lsm_buf_set(&meta->smallest, lsm_slice_of(key, 4 + (number * 37) % 196)), LSM_OK);
+        key[3] = 2;
+        assert_int_equal(lsm_buf_set(&meta->largest, lsm_slice_of(key, 4 + (number * 73) % 196)), LSM_OK);
+        assert_int_equal(lsm_edit_add_file(edit, 1, 0, meta), LSM_OK);
+        lsm_file_meta_unref(meta);
+    }
+}
+
+/* What a replay saw. */
+enum { SEEN_MAX = 512 };
+struct seen {
+    uint64_t numbers[SEEN_MAX];
+    bool full[SEEN_MAX];
+    size_t count, stop_at;
+};
+
+static int see(void *arg, struct lsm_edit *edit, struct lsm_error *why) {
+    struct seen *seen = arg;
+    assert_true(seen->count < SEEN_MAX);
+    assert_int_equal(edit->added_count, edit->next_file % 5);
+    seen->numbers[seen->count] = edit->next_file;
+    seen->full[seen->count++] = edit->full;
+    if (seen->stop_at != 0 && seen->count == seen->stop_at) return lsm_fail(why, LSM_INTERRUPTED, "stopped");
+    return LSM_OK;
+}
+
+static int replay(struct lsm_env *env, struct seen *seen, struct lsm_manifest_found *found) {
+    seen->count = 0;
+    return lsm_manifest_replay(env, KIT_DIR, kit_id, see, seen, found, &err);
+}
+
+static int create(struct lsm_env *env, uint64_t number, uint64_t first, struct lsm_manifest **manifest) {
+    struct lsm_edit edit;
+    numbered_edit(first, true, &edit);
+    int status = lsm_manifest_create(env, KIT_DIR, &kit_perm, kit_id, number, &edit, manifest, &err);
+    lsm_edit_release(&edit);
+    return status;
+}
+
+static int append(struct lsm_manifest *manifest, uint64_t number) {
+    struct lsm_edit edit;
+    numbered_edit(number, false, &edit);
+    int status = lsm_manifest_append(manifest, &edit, &err);
+    lsm_edit_release(&edit);
+    return status;
+}
+
+/* Manifest 3 with the edits 1 (full) .. count. ends[i]: where edit i + 1 ends in the file. */
+static struct lsm_manifest *filled(struct lsm_env *env, uint64_t count, uint64_t *ends) {
+    struct lsm_manifest *manifest = NULL;
+    kit_ok(create(env, 3, 1, &manifest), &err);
+    for (uint64_t i = 0; i < count; i++) {
+        if (i > 0) kit_ok(append(manifest, i + 1), &err);
+        if (ends != NULL) ends[i] = lsm_manifest_bytes(manifest);
+    }
+    return manifest;
+}
+
+static void expect_seen(const struct seen *seen, size_t count) {
+    assert_int_equal(seen->count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(seen->numbers[i], i + 1);
+        assert_int_equal(seen->full[i], i == 0);
+    }
+}
+
+static void a_manifest_replays_what_was_appended_and_goes_on(void **state) {
+    (void)state;
+    struct lsm_env *env = kit_env();
+    struct seen seen = {0};
+    struct lsm_manifest_found found;
+    assert_int_equal(replay(env, &seen, &found), LSM_NOTFOUND);
+    struct lsm_manifest *manifest = filled(env, 3, NULL);
+    for (uint64_t round = 1; round <= 20; round++) {
+        uint64_t bytes = lsm_manifest_bytes(manifest);
+        assert_int_equal(lsm_manifest_number(manifest), 3);
+        lsm_manifest_close(manifest);
+        kit_ok(replay(env, &seen, &found), &err);
+        expect_seen(&seen, 2 + round);
+        assert_int_equal(found.number, 3);
+        assert_int_equal(found.bytes, bytes);
+        assert_false(found.torn);
+        assert_memory_equal(found.store_id, kit_id, sizeof kit_id);
+        kit_ok(lsm_manifest_resume(env, KIT_DIR, &found, &manifest, &err), &err);
+        kit_ok(append(manifest, 3 + round), &err);
+    }
+    lsm_manifest_close(manifest);
+    lsm_manifest_close(NULL);
+
+    seen = (struct seen){.stop_at = 4};
+    assert_int_equal(replay(env, &seen, &found), LSM_INTERRUPTED);
+    assert_int_equal(seen.count, 4);
+    seen.count = seen.stop_at = 0;
+    kit_ok(lsm_manifest_replay(env, KIT_DIR, NULL, see, &seen, &found, &err), &err);
+    assert_memory_equal(found.store_id, kit_id, sizeof kit_id);
+    assert_int_equal(lsm_manifest_replay(env, KIT_DIR, kit_other_id, see, &seen, &found, &err), LSM_MISMATCH);
+    assert_memory_equal(found.store_id, kit_id, sizeof kit_id);
+    found.bytes -= 8;
+    assert_int_equal(lsm_manifest_resume(env, KIT_DIR, &found, &manifest, &err), LSM_MISUSE);
+    found.torn = true;
+    assert_int_equal(lsm_manifest_resume(env, KIT_DIR, &found, &manifest, &err), LSM_MISUSE);
+    assert_null(manifest);
+    lsm_env_mem_free(env);
+}
+
+static void a_newer_manifest_takes_over(void **state) {
+    (void)state;
+    struct lsm_env *env = kit_env();
+    struct seen seen = {0};
+    struct lsm_manifest_found found;
+    struct lsm_manifest *manifest = filled(env, 4, NULL);
+    lsm_manifest_close(manifest);
+    struct lsm_edit edit;
+    numbered_edit(1, false, &edit);
+    assert_int_equal(lsm_manifest_create(env, KIT_DIR, &kit_perm, kit_id, 4, &edit, &manifest, &err), LSM_MISUSE);
+    lsm_edit_release(&edit);
+    /* What a crash left of an earlier try is in nobody's way. */
+    kit_write_file(env, LSM_FILE_MANIFEST, 100000000, (const uint8_t *)"rest", 4);
+    kit_write_file(env, LSM_FILE_TEMP, 100000000, (const uint8_t *)"a rest longer than the line that will be written there, so that it would show", 77);
+    kit_ok(create(env, 100000000, 9, &manifest), &err);
+    lsm_manifest_close(manifest);
+    kit_ok(replay(env, &seen, &found), &err);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.numbers[0], 9);
+    assert_int_equal(found.number, 100000000);
+    /* The manifest in use is not created over. */
+    assert_int_equal(create(env, 100000000, 10, &manifest), LSM_IO);
+    kit_ok(replay(env, &seen, &found), &err);
+    assert_int_equal(seen.numbers[0], 9);
+    lsm_env_mem_free(env);
+}
+
+/* docs/format.md, "The manifest", Example. */
+static void the_annotated_bytes_of_the_format_are_what_is_written(void **state) {
+    (void)state;
+    static const uint8_t expected[] = {
+        0x4c, 0x53, 0x4d, 0x4d, 0x41, 0x4e, 0x0d, 0x0a, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07,
+        0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x40, 0x74, 0x26, 0x99, 0xb8, 0xc0, 0x3d, 0xbd, 0x02, 0x72, 0x11, 0xe3, 0x59, 0x1e, 0x6e, 0xa4,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x40, 0x42, 0x0f, 0x00, 0x00, 0x00, 0x00, 0x00, 0x3d, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x01, 0x01, 0x02, 0x09, 0x03, 0x80, 0x20, 0x04,
+        0x07, 0x05, 0x03, 0x06, 0xc0, 0x84, 0x3d, 0x07, 0x01, 0x00, 0x05, 0xd2, 0x09, 0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01, 0x00, 0x80, 0x20,
+        0x0a, 0x02, 0x00, 0xd0, 0x0f, 0x01, 0x00, 0x05, 0x00, 0x00, 0x00, 0x01, 0x61, 0x05, 0x00, 0x00, 0x00, 0x02, 0x7a, 0x09, 0x01, 0x11, 0x11, 0x11,
+        0x11, 0x11, 0x11, 0x11, 0x11, 0x00, 0x00, 0x00,
+    };
+    static const char expected_current[] = "MANIFEST-00000003 000102030405060708090a0b0c0d0e0f 9af6f5a34dfc0658\n";
+    struct lsm_env *env = kit_env();
+    struct lsm_manifest *manifest = NULL;
+    struct lsm_edit edit = {.full = true, .next_file = 9, .log_position = 4096, .log_generation = 7, .next_tree = 3, .time_us = 1000000};
+    struct lsm_file_meta *meta = lsm_file_meta_new();
+    assert_non_null(meta);
+    meta->number = 5;
+    meta->bytes = 1234;
+    meta->checksum = 0x0123456789abcdef;
+    meta->log_high = 4096;
+    meta->entries = 10;
+    meta->tombstones = 2;
+    meta->raw_bytes = 2000;
+    meta->compression = LSM_COMPRESS_LZ4;
+    assert_int_equal(lsm_buf_set(&meta->smallest, lsm_slice_of("\0\0\0\1a", 5)), LSM_OK);
+    assert_int_equal(lsm_buf_set(&meta->largest, lsm_slice_of("\0\0\0\2z", 5)), LSM_OK);
+    assert_int_equal(lsm_edit_add_file(&edit, 1, 0, meta), LSM_OK);
+    lsm_file_meta_unref(meta);
+    assert_int_equal(lsm_edit_add_tree(&edit, (struct lsm_tree_info){.tree = 1, .nonce = 0x1111111111111111}), LSM_OK);
+    kit_ok(lsm_manifest_create(env, KIT_DIR, &kit_perm, kit_id, 3, &edit, &manifest, &err), &err);
+    lsm_manifest_close(manifest);
+    lsm_edit_release(&edit);
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    kit_read_file(env, LSM_FILE_MANIFEST, 3, &bytes, &size);
+    assert_int_equal(size, sizeof expected);
+    assert_memory_equal(bytes, expected, size);
+    lsm_free(bytes);
+    kit_read_file(env, LSM_FILE_CURRENT, 0, &bytes, &size);
+    assert_int_equal(size, sizeof expected_current - 1);
+    assert_memory_equal(bytes, expected_current, size);
+    lsm_free(bytes);
+    lsm_env_mem_free(env);
+}
+
+/* ---- damage ---- */
+
+static void a_manifest_cut_at_any_byte_ends_with_its_last_whole_record(void **state) {
+    (void)state;
+    struct lsm_env *env = kit_env();
+    struct seen seen = {0};
+    struct lsm_manifest_found found;
+    uint64_t ends[8];
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    lsm_manifest_close(filled(env, 8, ends));
+    kit_read_file(env, LSM_FILE_MANIFEST, 3, &bytes, &size);
+    assert_int_equal(size, ends[7]);
+    for (size_t cut = 0; cut <= size; cut++) {
+        kit_write_file(env, LSM_FILE_MANIFEST, 3, bytes, cut);
+        int status = replay(env, &seen, &found);
+        if (cut < ends[0]) {
+            assert_int_equal(status, LSM_CORRUPT);
+            continue;
+        }
+        size_t whole = 0;
+        while (whole < 8 && ends[whole] <= cut) whole++;
+        kit_ok(status, &err);
+        expect_seen(&seen, whole);
+        assert_int_equal(found.bytes, ends[whole - 1]);
+        assert_int_equal(found.torn, cut != ends[whole - 1]);
+    }
+    lsm_free(bytes);
+    lsm_env_mem_free(env);
+}
+
+static void a_flipped_byte_before_the_last_record_is_damage(void **state) {
+    (void)state;
+    struct lsm_env *env = kit_env();
+    struct seen seen = {0};
+    struct lsm_manifest_found found;
+    uint64_t ends[6];
+    uint8_t *bytes = NULL;
+    size_t size = 0, torn = 0, damage = 0;
+    lsm_manifest_close(filled(env, 6, ends));
+    kit_read_file(env, LSM_FILE_MANIFEST, 3, &bytes, &size);
+    for (size_t place = 0; place < size; place++) {
+        static const uint8_t flips[] = {0x01, 0x80, 0xff};
+        for (size_t f = 0; f < sizeof flips; f++) {
+            bytes[place] ^= flips[f];
+            kit_write_file(env, LSM_FILE_MANIFEST, 3, bytes, size);
+            int status = replay(env, &seen, &found);
+            bytes[place] ^= flips[f];
+            if (place < ends[4]) {
+                assert_int_equal(status, LSM_CORRUPT);
+                damage++;
+            } else if (status == LSM_OK) { /* the last record: like a torn append */
+                expect_seen(&seen, 5);
+                assert_true(found.torn);
+                torn++;
+            } else {
+                assert_int_equal(status, LSM_CORRUPT);
+                damage++;
+            }
+        }
+    }
+    print_message("%zu damages, %zu torn\n", damage, torn);
+    /* What lies behind the length the last record claims was never an append. */
+    uint8_t longer[8192] = {0};
+    assert_true(size + 8 < sizeof longer);
+    memcpy(longer, bytes, size);
+    longer[size - 9] ^= 1;
+    kit_write_file(env, LSM_FILE_MANIFEST, 3, longer, size);
+    kit_ok(replay(env, &seen, &found), &err);
+    kit_write_file(env, LSM_FILE_MANIFEST, 3, longer, size + 8);
+    assert_int_equal(replay(env, &seen, &found), LSM_CORRUPT);
+    lsm_free(bytes);
+    lsm_env_mem_free(env);
+}
+
+static void current_is_read_strictly(void **state) {
+    (void)state;
+    struct lsm_env *env = kit_env();
+    struct seen seen = {0};
+    struct lsm_manifest_found found;
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    lsm_manifest_close(filled(env, 2, NULL));
+    kit_read_file(env, LSM_FILE_CURRENT, 0, &bytes, &size);
+    for (size_t cut = 0; cut < size; cut++) {
+        kit_write_file(env, LSM_FILE_CURRENT, 0, bytes, cut);
+        assert_int_equal(replay(env, &seen, &found), LSM_CORRUPT);
+    }
+    for (size_t place = 0; place < size; place++) {
+        for (unsigned flip = 1; flip < 256; flip++) {
+            bytes[place] ^= (uint8_t)flip;
+            kit_write_file(env, LSM_FILE_CURRENT, 0, bytes, size);
+            assert_int_equal(replay(env, &seen, &found), LSM_CORRUPT);
+            bytes[place] ^= (uint8_t)flip;
+        }
+    }
+    uint8_t longer[256] = {0};
+    memcpy(longer, bytes, size);
+    kit_write_file(env, LSM_FILE_CURRENT, 0, longer, size);
+    kit_ok(replay(env, &seen, &found), &err);
+    for (size_t more = 1; more < 100; more += 7) {
+        kit_write_file(env, LSM_FILE_CURRENT, 0, longer, size + more);
+        assert_int_equal(replay(env, &seen, &found), LSM_CORRUPT);
+    }
+    lsm_free(bytes);
+    lsm_env_mem_free(env);
+}
+
+/* A manifest made by hand, all checks right, with one payload. */
+static int replay_crafted(struct lsm_env *env, const uint8_t *payload, size_t payload_bytes, const uint8_t *store_id, uint8_t kind) {
+    struct lsm_buf file = {0};
+    struct seen seen = {0};
+    struct lsm_manifest_found found;
+    struct lsm_chain_header header = {.number = 3};
+    struct lsm_chain_record record = {.kind = kind};
+    uint8_t head[LSM_CHAIN_HEADER_BYTES];
+    memcpy(header.store_id, store_id, sizeof kit_id);
+    lsm_chain_header_encode(&lsm_chain_manifest, &header, head);
+    assert_int_equal(lsm_buf_append(&file, head, sizeof head), LSM_OK);
+    assert_int_equal(lsm_chain_record_put(&file, lsm_chain_seed(&lsm_chain_manifest, store_id, 3), &record, lsm_slice_of(payload, payload_bytes),
+                                          lsm_slice_of(NULL, 0)), LSM_OK);
+    kit_write_file(env, LSM_FILE_MANIFEST, 3, file.data, file.size);
+    lsm_buf_free(&file);
+    return replay(env, &seen, &found);
+}
+
+static void a_manifest_that_verifies_is_still_not_trusted(void **state) {
+    (void)state;
+    struct lsm_env *env = kit_env();
+    struct seen seen = {0};
+    struct lsm_manifest_found found;
+    static const uint8_t full[] = {1, 1, 2, 5, 3, 8, 4, 7, 5, 3, 6, 1}, partial[] = {1, 2, 5, 3, 8, 4, 7, 5, 3, 6, 1}, newer[] = {2};
+    lsm_manifest_close(filled(env, 1, NULL));
+    assert_int_equal(replay_crafted(env, full, sizeof full, kit_id, 1), LSM_OK);
+    assert_int_equal(replay_crafted(env, partial, sizeof partial, kit_id, 1), LSM_CORRUPT);
+    assert_int_equal(replay_crafted(env, newer, sizeof newer, kit_id, 1), LSM_UNSUPPORTED);
+    assert_int_equal(replay_crafted(env, full, sizeof full - 1, kit_id, 1), LSM_CORRUPT);
+    assert_int_equal(replay_crafted(env, full, sizeof full, kit_id, 2), LSM_UNSUPPORTED);
+    assert_int_equal(replay_crafted(env, full, sizeof full, kit_other_id, 1), LSM_CORRUPT);
+    kit_ok(lsm_env_unlink(env, KIT_DIR "/MANIFEST-00000003", &err), &err);
+    assert_int_equal(replay(env, &seen, &found), LSM_CORRUPT);
+    assert_non_null(strstr(err.text, "missing"));
+    lsm_env_mem_free(env);
+}
+
+/* ---- power cuts ---- */
+
+/* A random life of manifests; after every operation the disk is looked at as a power cut could leave it. */
+struct life {
+    struct lsm_env *env;
+    struct lsm_manifest *manifest;
+    uint64_t random, next;          /* next: number of the next edit */
+    uint64_t number;                /* of the manifest in use, 0: none yet */
+    uint64_t first, last;           /* acknowledged edits of the manifest in use: first is its full one */
+    bool appending, creating;       /* an edit `next`, a manifest number + 1 that begins with `next`, is under way or failed without a clear answer */
+    uint64_t states;
+};
+static struct life life;
+
+static void check_disk(struct lsm_env *env) {
+    struct seen seen = {0};
+    struct lsm_manifest_found found;
+    int status = replay(env, &seen, &found);
+    life.states++;
+    if (life.number == 0 && status == LSM_NOTFOUND) return;
+    kit_ok(status, &err);
+    if (life.creating && found.number == life.number + 1) {
+        assert_int_equal(seen.count, 1);
+        assert_int_equal(seen.numbers[0], life.next);
+        assert_false(found.torn);
+        return;
+    }
+    assert_int_equal(found.number, life.number);
+    size_t acknowledged = (size_t)(life.last - life.first + 1);
+    assert_true(seen.count >= acknowledged && seen.count <= acknowledged + (life.appending ? 1 : 0));
+    for (size_t i = 0; i < seen.count; i++) assert_int_equal(seen.numbers[i], i < acknowledged ? life.first + i : life.next);
+    if (!life.appending) assert_false(found.torn);
+}
+
+static void check_crashes(uint64_t random_states) {
+    for (uint64_t i = 0; i < 3 + random_states; i++) {
+        enum lsm_crash_mode mode = i == 0 ? LSM_CRASH_LOSE : i == 1 ? LSM_CRASH_KEEP : i == 2 ? LSM_CRASH_TORN : LSM_CRASH_RANDOM;
+        struct lsm_env *crashed = lsm_env_mem_clone_crashed(life.env, mode, kit_random(&life.random));
+        assert_non_null(crashed);
+        check_disk(crashed);
+        lsm_env_mem_free(crashed);
+    }
+}
+
+static void on_op(void *arg, const struct lsm_env_op *op) {
+    (void)op;
+    check_crashes(*(const uint64_t *)arg);
+}
+
+static int life_create(void) {
+    struct lsm_manifest *manifest = NULL;
+    life.creating = true;
+    int status = create(life.env, life.number + 1, life.next, &manifest);
+    if (status != LSM_OK) {
+        assert_null(manifest);
+        return status; /* the old one stands, or nobody knows: creating stays */
+    }
+    lsm_manifest_close(life.manifest);
+    life.manifest = manifest;
+    life.number++;
+    life.first = life.last = life.next++;
+    life.creating = life.appending = false;
+    return LSM_OK;
+}
+
+static int life_append(void) {
+    life.appending = true;
+    int status = append(life.manifest, life.next);
+    if (status != LSM_OK) return status;
+    life.last = life.next++;
+    life.appending = false;
+    return LSM_OK;
+}
+
+static int life_step(void) { return kit_below(&life.random, 7) == 0 ? life_create() : life_append(); }
+
+static void life_start(uint64_t seed) { life = (struct life){.env = kit_env(), .random = seed, .next = 1}; }
+
+static void life_stop(void) {
+    lsm_manifest_close(life.manifest);
+    lsm_env_mem_free(life.env);
+}
+
+static void a_power_cut_leaves_the_old_or_the_new_manifest_with_every_acknowledged_edit(void **state) {
+    (void)state;
+    uint64_t seed = kit_seed(), random_states = 6, states = 0;
+    for (int round = 0; round < 25; round++) {
+        life_start(kit_random(&seed));
+        lsm_env_mem_on_op(life.env, on_op, &random_states);
+        kit_ok(life_create(), &err);
+        for (int i = 0; i < 25; i++) kit_ok(life_step(), &err);
+        lsm_env_mem_on_op(life.env, NULL, NULL);
+        states += life.states;
+        life_stop();
+    }
+    print_message("%llu crash states\n", (unsigned long long)states);
+}
+
+/* An operation fails. An append: its manifest is dead, the next one takes over with what was acknowledged and what was not.
+ * A create: it says so, and the store as it was can be opened. */
+static bool one_faulty_life(uint64_t seed, const struct lsm_env_fault *fault, uint64_t *errors) {
+    life_start(seed);
+    lsm_env_mem_fail_at(life.env, fault);
+    for (int i = 0; i < 12; i++) {
+        int status = life.manifest == NULL ? life_create() : life_step();
+        if (status == LSM_OK) continue;
+        (*errors)++;
+        assert_int_equal(status, err.code);
+        check_crashes(3);
+        if (life.creating) break; /* whether CURRENT names the new one is open: a store stops here */
+        uint64_t bytes = lsm_manifest_bytes(life.manifest);
+        assert_int_equal(append(life.manifest, life.next), LSM_IO);
+        assert_non_null(strstr(err.text, "not used any more"));
+        assert_int_equal(lsm_manifest_bytes(life.manifest), bytes);
+        check_crashes(3);
+        if (life_create() != LSM_OK) break;
+        check_crashes(3);
+    }
+    check_crashes(3);
+    return lsm_env_mem_faults(life.env) > 0;
+}
+
+static void whichever_operation_fails_acknowledged_edits_stay(void **state) {
+    (void)state;
+    uint64_t seed = kit_seed(), states = 0, lives = 0, errors = 0;
+    static const int errnos[] = {EIO, ENOSPC};
+    for (int round = 0; round < 4; round++) {
+        uint64_t life_seed = kit_random(&seed);
+        for (unsigned variant = 0; variant < 16; variant++) {
+            bool more = true;
+            for (uint64_t at = 1; more; at++) {
+                struct lsm_env_fault fault = {.at = at, .os_errno = errnos[variant & 1], .sticky = (variant & 2) != 0, .short_write = (variant & 4) != 0,
+                                              .keep_on_sync = (variant & 8) != 0};
+                more = one_faulty_life(life_seed, &fault, &errors);
+                lives++;
+                states += life.states;
+                life_stop();
+            }
+        }
+    }
+    print_message("%llu lives, %llu errors, %llu crash states\n", (unsigned long long)lives, (unsigned long long)errors, (unsigned long long)states);
+}
+
+static void a_failed_create_leaves_no_file_and_the_old_current(void **state) {
+    (void)state;
+    /* create, write, sync, directory sync; temporary: create, truncate, write, sync; rename; then the last directory sync, when it is too late. */
+    for (uint64_t at = 1; at <= 10; at++) {
+        struct lsm_env *env = kit_env();
+        struct lsm_manifest *manifest = NULL;
+        struct seen seen = {0};
+        struct lsm_manifest_found found;
+        struct lsm_names names = {0};
+        lsm_manifest_close(filled(env, 2, NULL));
+        struct lsm_env_fault fault = {.at = at};
+        lsm_env_mem_fail_at(env, &fault);
+        assert_int_equal(create(env, 4, 9, &manifest), LSM_IO);
+        assert_int_equal(lsm_env_mem_faults(env), 1);
+        assert_null(manifest);
+        struct lsm_error told = err;
+        kit_ok(replay(env, &seen, &found), &err);
+        kit_ok(lsm_env_list(env, KIT_DIR, &names, &err), &err);
+        assert_int_equal(found.number, at == 10 ? 4 : 3);
+        assert_int_equal(names.count, at == 10 ? 3 : 2);
+        if (at == 10) assert_non_null(strstr(told.text, "may bring the old one back"));
+        lsm_names_free(&names);
+        lsm_env_mem_free(env);
+    }
+}
+
+/* A writer was killed between write and sync: what replay saw is made durable before anybody builds on it. */
+static void resume_makes_what_was_replayed_durable(void **state) {
+    (void)state;
+    struct lsm_env *env = kit_env();
+    struct seen seen = {0};
+    struct lsm_manifest_found found;
+    struct lsm_manifest *manifest = filled(env, 2, NULL);
+    struct lsm_buf record = {0}, payload = {0};
+    struct lsm_edit edit;
+    struct lsm_file *file = NULL;
+    kit_ok(replay(env, &seen, &found), &err);
+    numbered_edit(3, false, &edit);
+    assert_int_equal(lsm_edit_encode(&edit, &payload), LSM_OK);
+    struct lsm_chain_record put = {.position = found.bytes - 64, .prev = found.check, .synced = found.bytes - 64, .kind = 1};
+    assert_int_equal(lsm_chain_record_put(&record, lsm_chain_seed(&lsm_chain_manifest, kit_id, 3), &put, lsm_buf_slice(&payload), lsm_slice_of(NULL, 0)),
+                     LSM_OK);
+    kit_ok(lsm_env_open(env, KIT_DIR "/MANIFEST-00000003", LSM_OPEN_WRITE, NULL, &file, &err), &err);
+    kit_ok(lsm_file_write_at(file, found.bytes, record.data, record.size, &err), &err);
+    lsm_file_close(file);
+    lsm_manifest_close(manifest);
+
+    kit_ok(replay(env, &seen, &found), &err);
+    expect_seen(&seen, 3);
+    kit_ok(lsm_manifest_resume(env, KIT_DIR, &found, &manifest, &err), &err);
+    lsm_manifest_close(manifest);
+    assert_int_equal(lsm_env_mem_crash(env, LSM_CRASH_LOSE, 1), LSM_OK);
+    kit_ok(replay(env, &seen, &found), &err);
+    expect_seen(&seen, 3);
+    lsm_edit_release(&edit);
+    lsm_buf_free(&payload);
+    lsm_buf_free(&record);
+    lsm_env_mem_free(env);
+}
+
+/* ---- memory ---- */
+
+static void running_out_of_memory_anywhere_leaves_nothing_behind(void **state) {
+    (void)state;
+    struct lsm_edit full, edit;
+    numbered_edit(4, true, &full);
+    numbered_edit(9, false, &edit);
+    int64_t before = lsm_mem_live();
+    int failures = 0, status = LSM_NOMEM;
+    for (int64_t n = 1; status != LSM_OK; n++) {
+        struct lsm_env *env = kit_env();
+        struct lsm_manifest *manifest = NULL;
+        struct lsm_manifest_found found;
+        struct seen seen = {0};
+        lsm_mem_fail_after(n, false);
+        status = lsm_manifest_create(env, KIT_DIR, &kit_perm, kit_id, 3, &full, &manifest, &err);
+        if (status == LSM_OK) status = lsm_manifest_append(manifest, &edit, &err);
+        lsm_manifest_close(manifest);
+        manifest = NULL;
+        if (status == LSM_OK) status = lsm_manifest_replay(env, KIT_DIR, kit_id, see, &seen, &found, &err);
+        if (status == LSM_OK) status = lsm_manifest_resume(env, KIT_DIR, &found, &manifest, &err);
+        lsm_manifest_close(manifest);
+        lsm_mem_fail_after(0, false);
+        if (status != LSM_OK) {
+            assert_int_equal(status, LSM_NOMEM);
+            assert_int_equal(err.code, LSM_NOMEM);
+            failures++;
+        }
+        lsm_env_mem_free(env);
+        assert_int_equal(lsm_mem_live(), before);
+    }
+    assert_true(failures > 30);
+    lsm_edit_release(&full);
+    lsm_edit_release(&edit);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_manifest_replays_what_was_appended_and_goes_on),
+        cmocka_unit_test(a_newer_manifest_takes_over),
+        cmocka_unit_test(the_annotated_bytes_of_the_format_are_what_is_written),
+        cmocka_unit_test(a_manifest_cut_at_any_byte_ends_with_its_last_whole_record),
+        cmocka_unit_test(a_flipped_byte_before_the_last_record_is_damage),
+        cmocka_unit_test(current_is_read_strictly),
+        cmocka_unit_test(a_manifest_that_verifies_is_still_not_trusted),
+        cmocka_unit_test(a_power_cut_leaves_the_old_or_the_new_manifest_with_every_acknowledged_edit),
+        cmocka_unit_test(whichever_operation_fails_acknowledged_edits_stay),
+        cmocka_unit_test(a_failed_create_leaves_no_file_and_the_old_current),
+        cmocka_unit_test(resume_makes_what_was_replayed_durable),
+        cmocka_unit_test(running_out_of_memory_anywhere_leaves_nothing_behind),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
