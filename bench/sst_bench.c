@@ -8,10 +8,10 @@
 #include "../lsm_core/env/env.h"
 #include "../lsm_core/sst/sst.h"
 
-#define ROWS 1000000u
-#define KEY_BYTES 20u /* tree id and 16 bytes */
+#define ROWS        1000000u
+#define KEY_BYTES   20u /* tree id and 16 bytes */
 #define VALUE_BYTES 100u
-#define PROBES 1000000u
+#define PROBES      1000000u
 
 static const uint8_t store_id[LSM_STORE_ID_BYTES] = {1};
 
@@ -81,8 +81,10 @@ static void bench_get(struct lsm_sst *sst, const char *what, bool with_filter, b
         enum lsm_kind kind;
         if (with_filter && !lsm_sst_may_contain(sst, lsm_sst_key_hash(slice))) continue;
         int status = lsm_sst_get(sst, slice, &kind, &pin, &err);
-        if (status == LSM_OK) sum += pin.value.data[0];
-        else if (status != LSM_NOTFOUND) die("get", &err);
+        if (status == LSM_OK)
+            sum += pin.value.data[0];
+        else if (status != LSM_NOTFOUND)
+            die("get", &err);
         lsm_sst_pin_release(&pin);
     }
     report(what, start, PROBES);
@@ -115,13 +117,17 @@ static void bench_scan(struct lsm_sst *sst, bool fill_cache, bool backward, cons
     uint64_t rows = 0, sum = 0;
     lsm_sst_iter_init(&iter, sst, fill_cache);
     double start = now_ns();
-    if (backward) lsm_iter_last(&iter.base);
-    else lsm_iter_first(&iter.base);
+    if (backward)
+        lsm_iter_last(&iter.base);
+    else
+        lsm_iter_first(&iter.base);
     while (iter.base.valid) {
         sum += iter.base.key.data[19] + iter.base.value.size;
         rows++;
-        if (backward) iter.base.ops->prev(&iter.base);
-        else iter.base.ops->next(&iter.base);
+        if (backward)
+            iter.base.ops->prev(&iter.base);
+        else
+            iter.base.ops->next(&iter.base);
     }
     report(what, start, ROWS);
     if (iter.base.status != LSM_OK) die("scan", &iter.base.err);

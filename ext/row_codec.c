@@ -40,7 +40,7 @@ static size_t varint_size(uint64_t v) {
 }
 
 /* Reads from p[*at .. end); false if it does not end there or is not in its shortest form. */
-static bool load_varint(const uint8_t *p, size_t *at, size_t end, uint64_t *out) {
+static bool load_long_varint(const uint8_t *p, size_t *at, size_t end, uint64_t *out) {
     uint64_t v = 0;
     for (unsigned shift = 0; *at < end && shift < 7 * VARINT_BYTES_MAX; shift += 7) {
         uint8_t byte = p[(*at)++];
@@ -51,6 +51,20 @@ static bool load_varint(const uint8_t *p, size_t *at, size_t end, uint64_t *out)
         return byte != 0 || shift == 0;
     }
     return false;
+}
+
+static inline bool load_varint(const uint8_t *p, size_t *at, size_t end, uint64_t *out) {
+    if (*at >= end || p[*at] >= 0x80) return load_long_varint(p, at, end, out);
+    *out = p[(*at)++];
+    return true;
+}
+
+static inline uint64_t from_be(uint64_t v) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return __builtin_bswap64(v);
+#else
+    return v;
+#endif
 }
 
 /* ---- encoding ------------------------------------------------------------------------------------------------- */
@@ -92,63 +106,70 @@ static uint64_t serial_of(const struct vt_schema *schema, int i, const struct vt
     }
 }
 
-/* The header: its own size, then one type per column. Also adds up the bytes that follow it. */
+/* The header: its own size, then one type per column. Also adds up the bytes of text and blob that follow it. */
 static int put_header(const struct vt_schema *schema, const struct vt_value *values, struct vt_bytes *out, size_t *types_at, uint64_t *body_bytes) {
-    size_t start = out->size;
-    int rc = vt_bytes_put(out, 0); /* the size, if it fits one byte */
-    for (int i = 0; i < schema->column_count && rc == SQLITE_OK; i++) {
+    size_t start = out->size, prefix = 1;
+    int rc = vt_bytes_reserve(out, VARINT_BYTES_MAX * (1 + (size_t)schema->column_count));
+    if (rc != SQLITE_OK) return rc;
+    uint8_t *types = out->data + start + prefix, *p = types; /* behind the size, if that fits one byte */
+    for (int i = 0; i < schema->column_count; i++) {
         uint64_t serial = serial_of(schema, i, &values[i]);
-        rc = vt_bytes_reserve(out, VARINT_BYTES_MAX);
-        if (rc == SQLITE_OK) out->size += store_varint(out->data + out->size, serial);
+        p += store_varint(p, serial);
         if (serial >= SERIAL_BLOB) *body_bytes += values[i].size;
     }
-    if (rc != SQLITE_OK) return rc;
-    size_t types = out->size - start - 1, prefix = 1;
-    while (varint_size(prefix + types) > prefix) prefix++;
-    rc = vt_bytes_reserve(out, prefix);
-    if (rc != SQLITE_OK) return rc;
-    if (prefix > 1) memmove(out->data + start + prefix, out->data + start + 1, types);
-    store_varint(out->data + start, prefix + types);
-    out->size = start + prefix + types;
+    size_t size = (size_t)(p - types);
+    while (varint_size(prefix + size) > prefix) prefix++;
+    if (prefix > 1) memmove(out->data + start + prefix, types, size);
+    store_varint(out->data + start, prefix + size);
+    out->size = start + prefix + size;
     *types_at = start + prefix;
     return SQLITE_OK;
 }
 
-static void store_be(uint8_t *p, uint64_t v, size_t size) {
-    for (size_t i = 0; i < size; i++) p[i] = (uint8_t)(v >> (8 * (size - 1 - i)));
+static uint8_t *store_be(uint8_t *p, uint64_t v, size_t size) {
+    if (size == 8) {
+        v = from_be(v);
+        memcpy(p, &v, 8);
+    } else {
+        for (size_t i = 0; i < size; i++) p[i] = (uint8_t)(v >> (8 * (size - 1 - i)));
+    }
+    return p + size;
 }
 
-static int put_body(struct vt_bytes *out, uint64_t serial, const struct vt_value *value) {
-    if (serial >= SERIAL_BLOB) return vt_bytes_append(out, value->bytes, value->size);
-    if (serial == SERIAL_NULL || serial > SERIAL_REAL) return SQLITE_OK;
-    int rc = vt_bytes_reserve(out, 8);
-    if (rc != SQLITE_OK) return rc;
-    size_t size = serial == SERIAL_REAL ? 8 : int_sizes[serial];
-    uint64_t bits;
-    if (serial == SERIAL_REAL) {
-        memcpy(&bits, &value->r, sizeof bits);
-    } else {
-        bits = (uint64_t)(value->type == SQLITE_FLOAT ? (int64_t)value->r : value->i);
+/* Returns the place behind the body. */
+static uint8_t *put_body(uint8_t *p, uint64_t serial, const struct vt_value *value) {
+    if (serial >= SERIAL_BLOB) {
+        memcpy(p, value->bytes, value->size);
+        return p + value->size;
     }
-    store_be(out->data + out->size, bits, size);
-    out->size += size;
-    return SQLITE_OK;
+    if (serial == SERIAL_NULL || serial > SERIAL_REAL) return p;
+    if (serial == SERIAL_REAL) {
+        uint64_t bits;
+        memcpy(&bits, &value->r, sizeof bits);
+        return store_be(p, bits, 8);
+    }
+    return store_be(p, (uint64_t)(value->type == SQLITE_FLOAT ? (int64_t)value->r : value->i), int_sizes[serial]);
 }
 
 int vt_row_encode(const struct vt_schema *schema, const struct vt_value *values, struct vt_bytes *out) {
     size_t start = out->size, at = start;
     uint64_t body_bytes = 0;
     int rc = put_header(schema, values, out, &at, &body_bytes);
-    if (rc == SQLITE_OK && body_bytes + (out->size - start) + 8 * (uint64_t)schema->column_count > LSM_VALUE_BYTES_MAX) rc = SQLITE_TOOBIG;
-    if (rc == SQLITE_OK) rc = vt_bytes_reserve(out, (size_t)body_bytes);
-    size_t end = out->size;
-    for (int i = 0; i < schema->column_count && rc == SQLITE_OK; i++) {
-        uint64_t serial = SERIAL_NULL;
-        (void)load_varint(out->data, &at, end, &serial); /* written just now */
-        rc = put_body(out, serial, &values[i]);
+    if (rc != SQLITE_OK) return rc;
+    uint64_t more = body_bytes + 8 * (uint64_t)schema->column_count;
+    rc = more + (out->size - start) > LSM_VALUE_BYTES_MAX ? SQLITE_TOOBIG : vt_bytes_reserve(out, (size_t)more);
+    if (rc != SQLITE_OK) {
+        out->size = start;
+        return rc;
     }
-    if (rc != SQLITE_OK) out->size = start;
-    return rc;
+    uint8_t *p = out->data + out->size;
+    for (int i = 0; i < schema->column_count; i++) {
+        uint64_t serial = SERIAL_NULL;
+        (void)load_varint(out->data, &at, out->size, &serial); /* written just now */
+        p = put_body(p, serial, &values[i]);
+    }
+    out->size = (size_t)(p - out->data);
+    return SQLITE_OK;
 }
 
 /* ---- decoding ------------------------------------------------------------------------------------------------- */
@@ -170,15 +191,14 @@ void vt_row_reader_init(struct vt_row_reader *reader, const struct vt_schema *sc
     rewind_reader(reader);
 }
 
-static uint64_t serial_size(uint64_t serial) {
+static inline uint64_t serial_size(uint64_t serial) {
+    static const uint8_t sizes[] = {0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0};
     if (serial >= SERIAL_BLOB) return (serial - SERIAL_BLOB) / 2;
-    if (serial <= SERIAL_INT8) return int_sizes[serial];
-    if (serial == SERIAL_REAL) return 8;
-    return serial == SERIAL_RESERVED ? NO_SIZE : 0;
+    return serial == SERIAL_RESERVED ? NO_SIZE : sizes[serial];
 }
 
 /* Step over one column: its type, and where its bytes are. False: damaged. */
-static bool step(struct vt_row_reader *reader, uint64_t *serial, struct lsm_slice *bytes) {
+static inline bool step(struct vt_row_reader *reader, uint64_t *serial, struct lsm_slice *bytes) {
     if (!load_varint(reader->record.data, &reader->header_at, reader->header_end, serial)) return false;
     uint64_t size = serial_size(*serial);
     if (size > reader->record.size - reader->body_at) return false;
@@ -190,6 +210,10 @@ static bool step(struct vt_row_reader *reader, uint64_t *serial, struct lsm_slic
 
 static uint64_t load_be_signed(struct lsm_slice bytes) {
     uint64_t v = bytes.data[0] >= 0x80 ? UINT64_MAX : 0;
+    if (bytes.size == 8) {
+        memcpy(&v, bytes.data, 8);
+        return from_be(v);
+    }
     for (size_t i = 0; i < bytes.size; i++) v = v << 8 | bytes.data[i];
     return v;
 }
@@ -238,10 +262,9 @@ static int get_stored(struct vt_row_reader *reader, int i, struct vt_value *out)
 
 int vt_row_get(struct vt_row_reader *reader, int i, struct vt_value *out) {
     const struct vt_schema *schema = reader->schema;
-    *out = vt_value_null();
     if (i < 0 || i > schema->column_count) return SQLITE_MISUSE;
     if (i == schema->column_count) {
-        if (schema->kind == VT_KIND_CLUSTERED) *out = vt_value_bytes(SQLITE_BLOB, reader->key.data, reader->key.size);
+        *out = schema->kind == VT_KIND_CLUSTERED ? vt_value_bytes(SQLITE_BLOB, reader->key.data, reader->key.size) : vt_value_null();
         return SQLITE_OK;
     }
     if (i == schema->rowid_column) {

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "ddl.h"
+#include "home.h"
 #include "hook.h"
 
 /* ---- making and freeing the object ---------------------------------------------------------------------------- */
@@ -137,27 +138,6 @@ int vt_table_bind(struct vt_table *table, char **message) {
 
 /* ---- CREATE --------------------------------------------------------------------------------------------------- */
 
-/* Open the store the schema's tables share, or make the first. */
-static int open_shared_store(struct vt_space *space, char **message) {
-    if (space->store != NULL && space->bound > 0) return SQLITE_OK;
-    struct vt_shadow_list list;
-    int rc = vt_shadow_list(space->connection->db, space->schema, &list, message);
-    uint8_t store_id[LSM_STORE_ID_BYTES];
-    enum vt_open_mode mode = VT_OPEN_EXISTING;
-    if (rc == SQLITE_OK && list.count > 0) {
-        memcpy(store_id, list.shadows[0].store_id, LSM_STORE_ID_BYTES);
-    } else if (rc == SQLITE_OK && space->store != NULL) {
-        /* A CREATE that was rolled back, or the last table dropped: the store stays in use. */
-        memcpy(store_id, space->store_id, LSM_STORE_ID_BYTES);
-        vt_shared_garbage_set(space->shared, true);
-    } else if (rc == SQLITE_OK) {
-        sqlite3_randomness(LSM_STORE_ID_BYTES, store_id);
-        mode = VT_OPEN_CREATE;
-    }
-    sqlite3_free(list.shadows);
-    return rc == SQLITE_OK ? vt_space_open(space, store_id, mode, message) : rc;
-}
-
 /* The tree and the rows that name it. */
 static int make_tree(struct vt_table *table, char **message) {
     struct vt_space *space = table->space;
@@ -197,7 +177,7 @@ int vt_table_create(sqlite3 *db, void *aux, int argc, const char *const *argv, s
     struct vt_table *table;
     int rc = table_new(db, aux, argc, argv, &table, message);
     if (rc != SQLITE_OK) return rc;
-    rc = open_shared_store(table->space, message);
+    rc = vt_home_open(table->space, VT_OPEN_CREATE, message);
     if (rc == SQLITE_OK) rc = create_in_txn(table, message);
     if (rc != SQLITE_OK) {
         table_gone(table);

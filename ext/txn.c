@@ -74,11 +74,10 @@ int vt_txn_prepare(struct vt_space *space, char **message) {
     vt_txn_check(space);
     struct vt_txn *txn = &space->txn;
     if (txn->state != VT_TXN_OPEN) return SQLITE_OK;
-    if (lsm_txn_is_dirty(txn->engine)) {
-        struct lsm_error err = {0};
-        int status = lsm_txn_prepare(txn->engine, sync_level(space), &err);
-        if (status != LSM_OK) return vt_fail_engine(message, status, &err);
-    }
+    struct lsm_error err = {0};
+    enum lsm_sync sync = lsm_txn_is_dirty(txn->engine) ? sync_level(space) : LSM_SYNC_OFF;
+    int status = lsm_txn_prepare(txn->engine, sync, &err);
+    if (status != LSM_OK) return vt_fail_engine(message, status, &err);
     txn->state = VT_TXN_PREPARED;
     return SQLITE_OK;
 }

@@ -205,19 +205,20 @@ static int fail_unique(struct write *w) {
     return rc;
 }
 
-/* The new key into table->key. *fresh: it is known to be free. */
+/* The new key into table->key, and NOT NULL checked: in SQLite's order. *fresh: the key is known to be free. */
 static int make_key(struct write *w, sqlite3_value *old, sqlite3_value *given, bool *fresh) {
     struct vt_table *table = w->table;
     vt_bytes_reset(&table->key);
     *fresh = false;
     if (table->schema->kind == VT_KIND_CLUSTERED) {
-        int rc = vt_key_encode_row(table->schema, table->values, &table->key);
+        int rc = check_not_null(w);
+        if (rc == SQLITE_OK) rc = vt_key_encode_row(table->schema, table->values, &table->key);
         return rc == SQLITE_OK ? check_hidden_key(w) : rc;
     }
     int rc = choose_rowid(w, old, given, fresh);
     if (rc == SQLITE_OK) rc = vt_bytes_reserve(&table->key, VT_KEY_INT64_BYTES_MAX);
     if (rc == SQLITE_OK) table->key.size = vt_key_put_int64(table->key.data, w->rowid);
-    return rc;
+    return rc == SQLITE_OK ? check_not_null(w) : rc;
 }
 
 static int take_old_key(struct vt_table *table, sqlite3_value *old) {
@@ -277,8 +278,7 @@ static int write_row(struct write *w, sqlite3_value *old, sqlite3_value *given) 
     bool fresh;
     int rc = take_values(w);
     if (rc != SQLITE_OK || w->gone) return rc;
-    rc = check_not_null(w);
-    if (rc == SQLITE_OK) rc = make_key(w, old, given, &fresh);
+    rc = make_key(w, old, given, &fresh);
     if (rc != SQLITE_OK) return rc;
     bool moves = w->update && key_changes(table);
     bool check = (!w->update || moves) && !fresh && conflict_of(w, table->schema->key_conflict) != SQLITE_REPLACE;

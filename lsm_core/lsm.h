@@ -197,6 +197,10 @@ void lsm_value_release(struct lsm_value *value);
 /* The value of a key, LSM_NOTFOUND if there is none. value may be NULL to ask for existence only. */
 int lsm_view_get(struct lsm_view *view, uint32_t tree, struct lsm_slice key, struct lsm_value *value, struct lsm_error *err) LSM_MUST_CHECK;
 
+/* The same as the transaction sees it now, its own changes included: what a uniqueness check asks. Cheaper than a view, and a change of
+ * the same key right after it does not search again. The value lives until it is released, which is before the transaction ends. */
+int lsm_txn_get(struct lsm_txn *txn, uint32_t tree, struct lsm_slice key, struct lsm_value *value, struct lsm_error *err) LSM_MUST_CHECK;
+
 struct lsm_cursor;
 
 /* An ordered walk over the keys of one tree with low <= key < high; a NULL bound is open. Bounds are copied. Unpositioned at

@@ -15,9 +15,8 @@ const char *lsm_status_name(int status) {
     static const char *const names[] = {"LSM_OK",       "LSM_NOMEM",    "LSM_IO",     "LSM_FULL",     "LSM_CORRUPT",
                                         "LSM_BUSY",     "LSM_BUSY_SNAPSHOT", "LSM_NOTFOUND", "LSM_MISUSE",
                                         "LSM_READONLY", "LSM_TOOBIG",   "LSM_UNSUPPORTED", "LSM_MISMATCH", "LSM_INTERRUPTED"};
-    int index = -status;
-    if (index < 0 || index >= (int)(sizeof names / sizeof names[0])) return "LSM_UNKNOWN";
-    return names[index];
+    if (status > 0 || status <= -(int)(sizeof names / sizeof names[0])) return "LSM_UNKNOWN";
+    return names[-status];
 }
 
 int lsm_fail(struct lsm_error *err, int status, const char *format, ...) {
@@ -116,6 +115,8 @@ int lsm_buf_append(struct lsm_buf *buf, const void *data, size_t size) {
 }
 
 int lsm_buf_set(struct lsm_buf *buf, struct lsm_slice bytes) {
+    int status = bytes.size > buf->size ? lsm_buf_reserve(buf, bytes.size - buf->size) : LSM_OK;
+    if (status != LSM_OK) return status;
     buf->size = 0;
     return lsm_buf_append(buf, bytes.data, bytes.size);
 }

@@ -133,7 +133,8 @@ static bool is_over(const struct lsm_cache *cache) {
     return atomic_load_explicit(&cache->bytes, memory_order_relaxed) > atomic_load_explicit(&cache->capacity, memory_order_relaxed);
 }
 
-/* Until the bound holds or two whole rounds (the first may only have unmarked) found nothing that may go. Locks: takes shard mutexes, one at a time. */
+/* Until the bound holds or two whole rounds (the first may only have unmarked) found nothing that may go.
+ * Locks: takes shard mutexes, one at a time. */
 static void trim(struct lsm_cache *cache) {
     struct lsm_cache_entry *dead = NULL;
     unsigned barren = 0;

@@ -182,7 +182,7 @@ void lsm_job_release(struct lsm_job *job) {
     lsm_free(job->files);
     lsm_ranges_release(&job->ranges);
     job->files = NULL;
-    job->files_count = 0;
+    job->files_count = job->files_capacity = 0;
 }
 
 int lsm_job_add_file_ranges(struct lsm_version_set *set, struct lsm_file_meta *const *files, size_t count, uint32_t source, struct lsm_ranges *ranges,

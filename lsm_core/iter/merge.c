@@ -154,16 +154,33 @@ static void merge_seek_before(struct lsm_iter *iter, struct lsm_slice key) {
     build(merge);
 }
 
+/* With one source left there is nothing to compare: most scans of a settled store. */
+static void step_alone(struct lsm_merge_iter *merge, struct lsm_iter *source) {
+    if (merge->backward) lsm_iter_prev(source);
+    else lsm_iter_next(source);
+    merge->base.valid = source->valid;
+    if (source->valid) {
+        merge->base.kind = source->kind;
+        merge->base.key = source->key;
+        merge->base.value = source->value;
+        return;
+    }
+    merge->live = 0;
+    if (source->status != LSM_OK) fail(merge, source);
+}
+
 static void merge_next(struct lsm_iter *iter) {
     struct lsm_merge_iter *merge = (struct lsm_merge_iter *)iter;
     if (merge->backward && !turn(merge, false)) return;
-    step(merge);
+    if (merge->live == 1) step_alone(merge, merge->heap[0].iter);
+    else step(merge);
 }
 
 static void merge_prev(struct lsm_iter *iter) {
     struct lsm_merge_iter *merge = (struct lsm_merge_iter *)iter;
     if (!merge->backward && !turn(merge, true)) return;
-    step(merge);
+    if (merge->live == 1) step_alone(merge, merge->heap[0].iter);
+    else step(merge);
 }
 
 static void merge_release(struct lsm_iter *iter) {

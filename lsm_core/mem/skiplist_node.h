@@ -13,8 +13,8 @@
  *  3. An entry never leaves a node. When a full node must give way, it is copied into two new ones that take its place in the links and in its
  *     neighbours' prev; from then on nobody writes to it ("frozen"): not its slots, not its links, not its prev.
  *  4. So a node that was live at some moment since a reader began has every entry the reader must see within the node's range,
- *     and next to it, behind link[0] and prev, nodes of which the same is true: live ones if it is live, and otherwise the ones that were live when it froze,
- *     which was after the reader began. By induction readers may stand on frozen nodes and walk on from them.
+ *     and next to it, behind link[0] and prev, nodes of which the same is true: live ones if it is live, and otherwise the ones
+ *     that were live when it froze, which was after the reader began. By induction readers may stand on frozen nodes and walk on from them.
  *  5. A link's prefix is stored before the link's node (release), and its node is loaded (acquire) before its prefix: the prefix is
  *     never older than the node. In one link both only ever go down (nodes come in between; a copy has its original's low). So if the
  *     prefix read is greater than the wanted one, every node that the reader must see here lies beyond; if not, the

@@ -144,6 +144,8 @@ int lsm_gen_apply(struct lsm_gen *gen, const struct lsm_gen *older, const struct
 int lsm_gen_undo(struct lsm_gen *gen, struct lsm_slice batch, size_t from, uint64_t base, struct lsm_buf *scratch) LSM_MUST_CHECK;
 /* What the transaction has written so far lies below this position. */
 uint64_t lsm_txn_position(const struct lsm_txn *txn);
+/* What it reads from, besides: pinned since it began. Borrowed. */
+struct lsm_state *lsm_txn_state(const struct lsm_txn *txn);
 /* tree, then key. */
 int lsm_full_key(struct lsm_buf *out, uint32_t tree, struct lsm_slice key) LSM_MUST_CHECK;
 

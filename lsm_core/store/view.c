@@ -43,12 +43,17 @@ static uint64_t range_over(const struct lsm_memtable *mt, struct lsm_slice key, 
     return 0;
 }
 
-static enum answer ask_memtables(const struct lsm_view *view, uint32_t tree, struct lsm_slice key, struct lsm_value *value) {
+/* The active memtable as its writer sees it: all of it, and the place found is kept for the change that may follow. */
+static bool ask_active(struct lsm_memtable *mt, bool writer, struct lsm_slice key, uint64_t position, struct lsm_mem_hit *hit) {
+    return writer ? lsm_memtable_get_writer(mt, key, position, hit) : lsm_memtable_get(mt, key, position, hit);
+}
+
+static enum answer ask_memtables(const struct lsm_view *view, bool writer, uint32_t tree, struct lsm_slice key, struct lsm_value *value) {
     for (size_t i = 0; i < view->state->gens_count; i++) {
-        const struct lsm_memtable *mt = lsm_gen_find(view->state->gens[i], tree);
+        struct lsm_memtable *mt = lsm_gen_find(view->state->gens[i], tree);
         struct lsm_mem_hit hit;
         if (mt == NULL) continue;
-        bool found = lsm_memtable_get(mt, key, view->position, &hit);
+        bool found = ask_active(mt, writer && i == 0, key, view->position, &hit);
         uint64_t range = range_over(mt, key, view->position);
         if (found && hit.sequence + 1 > range) {
             if (hit.kind != LSM_KIND_PUT) return ANSWER_GONE;
@@ -120,7 +125,8 @@ static int ask_version(const struct lsm_view *view, struct lsm_slice key, struct
 
 enum { SMALL_KEY_BYTES = 256 };
 
-int lsm_view_get(struct lsm_view *view, uint32_t tree, struct lsm_slice key, struct lsm_value *value, struct lsm_error *err) {
+/* writer: the view is the transaction's own, and this thread may move the memtable's finger. */
+static int get(struct lsm_view *view, bool writer, uint32_t tree, struct lsm_slice key, struct lsm_value *value, struct lsm_error *err) {
     uint8_t small[LSM_TREE_BYTES + SMALL_KEY_BYTES];
     uint8_t *full = small;
     enum answer answer;
@@ -135,13 +141,23 @@ int lsm_view_get(struct lsm_view *view, uint32_t tree, struct lsm_slice key, str
     if (key.size != 0) memcpy(full + LSM_TREE_BYTES, key.data, key.size);
     struct lsm_slice full_key = lsm_slice_of(full, LSM_TREE_BYTES + key.size);
     if (value != NULL) lsm_value_release(value);
-    answer = ask_memtables(view, tree, full_key, value);
+    answer = ask_memtables(view, writer, tree, full_key, value);
     if (answer == ANSWER_NONE) status = ask_version(view, full_key, value, &answer, err);
     lsm_count(view->store, LSM_COUNT_GETS, 1);
     if (status == LSM_OK && answer == ANSWER_PUT) lsm_count(view->store, LSM_COUNT_GET_HITS, 1);
     if (full != small) lsm_free(full);
     if (status != LSM_OK) return status;
     return answer == ANSWER_PUT ? LSM_OK : LSM_NOTFOUND;
+}
+
+int lsm_view_get(struct lsm_view *view, uint32_t tree, struct lsm_slice key, struct lsm_value *value, struct lsm_error *err) {
+    return get(view, false, tree, key, value, err);
+}
+
+int lsm_txn_get(struct lsm_txn *txn, uint32_t tree, struct lsm_slice key, struct lsm_value *value, struct lsm_error *err) {
+    struct lsm_state *state = lsm_txn_state(txn);
+    struct lsm_view now = {.store = state->store, .state = state, .position = lsm_txn_position(txn)};
+    return get(&now, true, tree, key, value, err);
 }
 
 void lsm_value_release(struct lsm_value *value) {

@@ -446,6 +446,8 @@ uint64_t lsm_txn_mark(struct lsm_txn *txn) {
 
 uint64_t lsm_txn_position(const struct lsm_txn *txn) { return txn->base + txn->batch.size; }
 
+struct lsm_state *lsm_txn_state(const struct lsm_txn *txn) { return txn->state; }
+
 bool lsm_txn_is_dirty(const struct lsm_txn *txn) { return txn->batch.size != 0; }
 
 int lsm_txn_rollback_to(struct lsm_txn *txn, uint64_t mark, struct lsm_error *err) {

@@ -9,7 +9,7 @@
 #include "../env/filename.h"
 #include "../wal/chain.h"
 
-enum { RECORD_EDIT = 1 };
+enum { RECORD_EDIT = 1, SECTOR_BYTES = 512 /* what a disk writes whole or not at all */ };
 /* A name, an id, a check, two spaces and a line feed; the number takes 8 to 20 digits. */
 enum { CURRENT_BYTES_MAX = 9 + 20 + 1 + 2 * LSM_STORE_ID_BYTES + 1 + 16 + 1 };
 
@@ -273,7 +273,9 @@ static int judge_end(struct lsm_chain_reader *chain, const char *path, struct ls
     if (!found->torn) return LSM_OK;
     int status = lsm_chain_torn(chain, &last, &torn, err);
     if (status != LSM_OK || !torn) return status;
-    if (offset_of(last.end) < file_bytes) {
+    /* A header that lies in two sectors can be torn itself, and its length be zeros. */
+    bool one_sector = offset / SECTOR_BYTES == (offset + LSM_CHAIN_RECORD_BYTES - 1) / SECTOR_BYTES;
+    if (one_sector && offset_of(last.end) < file_bytes) {
         return lsm_fail(err, LSM_CORRUPT, "%s: offset %" PRIu64 ": a record is damaged and not the last; restore the store from a backup", path,
                         offset);
     }

@@ -85,15 +85,8 @@ static void adopt_plain(struct lsm_version_set *set, const struct lsm_edit *edit
     set->next_tree = edit->next_tree;
 }
 
-/* Make `version` current and mark the files that the edit leaves nobody to name. */
-static void adopt_version(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_version *version) {
-    struct lsm_version *old;
-    (void)atomic_fetch_add_explicit(&set->live_versions, 1, memory_order_relaxed);
-    lsm_mutex_lock(&set->mu);
-    old = set->current;
-    set->current = version;
-    set->edits++;
-    lsm_mutex_unlock(&set->mu);
+/* Mark the files that the edit leaves nobody to name: they go with the last version that holds them. */
+static void mark_obsolete(const struct lsm_edit *edit, const struct lsm_version *old) {
     for (size_t i = 0; i < edit->removed_count; i++) {
         bool moved = false;
         for (size_t a = 0; a < edit->added_count; a++) moved |= edit->added[a].meta->number == edit->removed[i];
@@ -107,10 +100,36 @@ static void adopt_version(struct lsm_version_set *set, const struct lsm_edit *ed
             }
         }
     }
+}
+
+/* Make `version` current. durable: false while the manifest is being read. What that removes stays on the disk: the edit may be in the system's
+ * cache only, and after a power cut the files would be named again. */
+static void adopt_version(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_version *version, bool durable) {
+    struct lsm_version *old;
+    (void)atomic_fetch_add_explicit(&set->live_versions, 1, memory_order_relaxed);
+    lsm_mutex_lock(&set->mu);
+    old = set->current;
+    set->current = version;
+    set->edits++;
+    lsm_mutex_unlock(&set->mu);
+    if (durable) mark_obsolete(edit, old);
     lsm_version_set_unref(set, old);
 }
 
 /* ---- edits ----------------------------------------------------------------------------------------------------------- */
+
+/* A manifest could not be created. Its file is gone unless CURRENT names it by now or may do so after a crash: then what is appended to the
+ * old one would never be read, and what the new one names must stay. Locks: needs manifest_mu. */
+static void judge_failed_create(struct lsm_version_set *set, uint64_t number) {
+    bool exists = true;
+    char *path = lsm_file_path(set->dir, LSM_FILE_MANIFEST, number);
+    if (path != NULL && lsm_env_exists(set->env, path, &exists, NULL) != LSM_OK) exists = true;
+    lsm_free(path);
+    if (!exists) return;
+    lsm_manifest_close(set->manifest);
+    set->manifest = NULL;
+    set->uncertain = true;
+}
 
 /* Write the edit to the manifest, or, when there is none to append to, everything to a new one. Locks: needs manifest_mu. */
 static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, const struct lsm_version *version, const struct lsm_tree_info *trees,
@@ -133,7 +152,10 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
     full.next_file = number + 1 > full.next_file ? number + 1 : full.next_file;
     status = lsm_manifest_create(set->env, set->dir, &set->perm, set->store_id, number, &full, &fresh, err);
     lsm_edit_release(&full);
-    if (status != LSM_OK) return status;
+    if (status != LSM_OK) {
+        judge_failed_create(set, number);
+        return status;
+    }
     lsm_manifest_close(set->manifest);
     set->manifest = fresh;
     set->uncertain = false;
@@ -162,7 +184,7 @@ static int apply_locked(struct lsm_version_set *set, struct lsm_edit *edit, bool
         return status;
     }
     adopt_plain(set, edit, trees, trees_count);
-    adopt_version(set, edit, version);
+    adopt_version(set, edit, version, durable);
     return LSM_OK;
 }
 

@@ -254,9 +254,10 @@ static int load(struct lsm_chain_reader *reader, struct lsm_chain_record *record
     return LSM_OK;
 }
 
-/* Nothing verifies at the reader's end. LSM_OK: yet it was durable once; LSM_NOTFOUND: nobody says so. */
+/* Nothing verifies at the reader's end. LSM_OK: yet it was durable once; LSM_NOTFOUND: nobody says so. (Records before it cannot know: what
+ * they say was synced is not above their own position.) */
 static int was_durable(struct lsm_chain_reader *reader, uint64_t known_synced, struct lsm_error *err) {
-    if (reader->end < known_synced || reader->end < reader->synced) return LSM_OK;
+    if (reader->end < known_synced) return LSM_OK;
     struct witness witness = {.reader = reader, .start_known = true, .synced_above = reader->end};
     return scan(&witness, offset_of(reader, reader->end) + LSM_CHAIN_ALIGN, err);
 }

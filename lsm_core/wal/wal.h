@@ -87,8 +87,8 @@ int lsm_wal_reader_open(struct lsm_env *env, const char *dir, const uint8_t *sto
 uint64_t lsm_wal_reader_start(const struct lsm_wal_reader *reader);      /* position of the first record */
 uint64_t lsm_wal_reader_prev_check(const struct lsm_wal_reader *reader); /* as the header says */
 /* The next record: LSM_OK; LSM_NOTFOUND at the end of the log in this file (no record that verifies and chains);
- * LSM_CORRUPT if a record does not verify although known_synced, an earlier record of this file, or a valid record further on in this
- * file says that its position was durable; LSM_UNSUPPORTED for a kind this release does not know. */
+ * LSM_CORRUPT if a record does not verify although known_synced or a valid record further on in this file says that its position was
+ * durable; LSM_UNSUPPORTED for a kind this release does not know. */
 int lsm_wal_reader_next(struct lsm_wal_reader *reader, uint64_t known_synced, struct lsm_wal_record *record, struct lsm_error *err) LSM_MUST_CHECK;
 uint64_t lsm_wal_reader_end(const struct lsm_wal_reader *reader);        /* position behind the last good record */
 uint64_t lsm_wal_reader_check(const struct lsm_wal_reader *reader);      /* check of the last good record, or prev_check */

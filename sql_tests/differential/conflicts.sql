@@ -1,9 +1,11 @@
 @CLUSTERED t(k TEXT PRIMARY KEY, v);
 @TABLE i(id INTEGER PRIMARY KEY, v NOT NULL);
+-- Declaring an LSM table writes its shadow table, which total_changes() counts.
+CREATE TEMP TABLE start AS SELECT total_changes() AS n;
 INSERT INTO t VALUES ('a', 1), ('b', 2), ('c', 3);
 INSERT INTO t VALUES ('b', 20);
 INSERT OR ABORT INTO t VALUES ('x', 9), ('b', 20), ('y', 9);
-SELECT changes(), total_changes();
+SELECT changes(), total_changes() - (SELECT n FROM start);
 SELECT * FROM t;
 INSERT OR FAIL INTO t VALUES ('x', 9), ('b', 20), ('y', 9);
 SELECT changes();
@@ -12,7 +14,7 @@ INSERT OR IGNORE INTO t VALUES ('x', 90), ('d', 4), ('b', 20), ('e', 5);
 SELECT changes();
 SELECT * FROM t;
 INSERT OR REPLACE INTO t VALUES ('x', 91), ('f', 6), ('b', 21);
-SELECT changes(), total_changes();
+SELECT changes(), total_changes() - (SELECT n FROM start);
 REPLACE INTO t VALUES ('a', 11);
 SELECT * FROM t;
 BEGIN;

@@ -5,8 +5,8 @@ INSERT INTO t SELECT printf('%.*c', value * value, 'k') || value, printf('%.*c',
 SELECT count(*), sum(length(k)), sum(length(v)), max(length(k)) FROM t;
 INSERT INTO r SELECT value, zeroblob(value * value * 50) FROM generate_series(0, 120);
 SELECT count(*), sum(length(v)), max(length(v)) FROM r;
-INSERT INTO r VALUES (1000, randomblob(5000000));
-UPDATE r SET v = v || v WHERE id = 1000;
+INSERT INTO r VALUES (1000, zeroblob(5000000));
+UPDATE r SET v = printf('%.*c', 9000000, 'w') WHERE id = 1000;
 SELECT id, length(v), typeof(v) FROM r WHERE id >= 119;
 INSERT INTO b VALUES (x'', 'empty'), (x'00', 'zero'), (x'0000', 'two'), (x'00ff', 'three'), (x'ff', 'four'), (x'ffff', 'five'), (x'ff00', 'six'), (x'01', 'seven'), (zeroblob(70000), 'long'), (zeroblob(70001), 'longer');
 @SORTED SELECT v FROM b ORDER BY k;

@@ -186,8 +186,10 @@ static void work(void *arg) {
         worker->random = worker->random * 6364136223846793005u + 1442695040888963407u;
         uint64_t offset = (worker->random >> 33) % 500;
         struct thing *thing = find(worker->cache, 1, offset);
-        if (thing != NULL) worker->found++;
-        else thing = put(worker->cache, 1, offset, 50 + offset % 100);
+        if (thing != NULL)
+            worker->found++;
+        else
+            thing = put(worker->cache, 1, offset, 50 + offset % 100);
         assert_true(thing->magic == ALIVE && thing->offset == offset);
         if (n % 1000 == 0) lsm_cache_set_capacity(worker->cache, 5000 + (worker->random >> 40) % 20000);
         if (n % 777 == 0) lsm_cache_erase(worker->cache, 1, offset + 1);

@@ -385,6 +385,15 @@ static void the_format_is_as_written_down(void **unused) {
     assert_memory_equal(key.data, want_key, sizeof want_key);
     assert_int_equal(record.size, sizeof want_record);
     assert_memory_equal(record.data, want_record, sizeof want_record);
+    /* One more than six bytes hold: no shorter as an integer. */
+    values[3] = vt_value_real(140737488355328.0);
+    vt_bytes_reset(&record);
+    assert_int_equal(vt_row_encode(schema, values, &record), SQLITE_OK);
+    assert_int_equal(record.data[4], 7);
+    values[3] = vt_value_real(-140737488355327.0);
+    vt_bytes_reset(&record);
+    assert_int_equal(vt_row_encode(schema, values, &record), SQLITE_OK);
+    assert_int_equal(record.data[4], 5);
     vt_bytes_release(&key);
     vt_bytes_release(&record);
     vt_schema_free(schema);

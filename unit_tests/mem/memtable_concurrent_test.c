@@ -1,7 +1,7 @@
 /* memtable_concurrent_test.c: readers beside the writer. Made for the thread sanitizer, and right without it.
  *
- * What the change at each sequence is follows from the sequence alone, so a reader that has learned of a position can work out what it must see there. Before
- * many commits the writer first makes other changes under the same sequences and rolls them back.
+ * What the change at each sequence is follows from the sequence alone, so a reader that has learned of a position can work
+ * out what it must see there. Before many commits the writer first makes other changes under the same sequences and rolls them back.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -148,7 +148,8 @@ static void check_ranges(struct reader *r, uint64_t position) {
     unsigned count = 0;
     uint64_t newer = position;
     for (const struct lsm_mem_range *range = lsm_memtable_ranges(r->shared->mt, position); range != NULL; range = lsm_memtable_range_next(range)) {
-        if (range->sequence >= newer || range->sequence % RANGE_EVERY != 0 || range->low.size != 5) complain(r->shared, "a range is wrong", position, range->sequence);
+        bool right = range->sequence < newer && range->sequence % RANGE_EVERY == 0 && range->low.size == 5;
+        if (!right) complain(r->shared, "a range is wrong", position, range->sequence);
         newer = range->sequence;
         count++;
     }
@@ -181,9 +182,11 @@ static void roll_back_something(struct shared *shared, uint64_t first, uint64_t 
     for (uint64_t sequence = first; sequence < first + count; sequence++) {
         struct lsm_slice key = key_bytes(bytes, (unsigned)(mix(sequence * 31) % KEYS));
         if (sequence % 2 == 0) bytes[KEY_BYTES - 1] = '5';
-        if (lsm_memtable_put(shared->mt, LSM_KIND_PUT, key, lsm_slice_of("undone", 6), sequence) != LSM_OK) complain(shared, "put", sequence, 0);
+        int put = lsm_memtable_put(shared->mt, LSM_KIND_PUT, key, lsm_slice_of("undone", 6), sequence);
+        if (put != LSM_OK) complain(shared, "a put failed", sequence, 0);
     }
-    if (lsm_memtable_delete_range(shared->mt, lsm_slice_of("undo", 4), lsm_slice_of("undone", 6), first + count) != LSM_OK) complain(shared, "range", first, 0);
+    int status = lsm_memtable_delete_range(shared->mt, lsm_slice_of("undo", 4), lsm_slice_of("undone", 6), first + count);
+    if (status != LSM_OK) complain(shared, "a range delete failed", first, 0);
     for (uint64_t sequence = first; sequence < first + count; sequence++) {
         struct lsm_slice key = key_bytes(bytes, (unsigned)(mix(sequence * 31) % KEYS));
         if (sequence % 2 == 0) bytes[KEY_BYTES - 1] = '5';

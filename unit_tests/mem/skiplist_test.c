@@ -62,7 +62,9 @@ static void a_prefix_never_decreases_from_a_key_to_a_greater_one(void **state) {
     static const uint8_t alphabet[] = {0, 1, 'k', 0xfe, 0xff};
     for (int i = 0; i < 300000; i++) {
         uint8_t a[14], b[14], s[5];
-        struct lsm_slice shared = lsm_slice_of(s, next_random() % 5), low = lsm_slice_of(a, next_random() % 14), high = lsm_slice_of(b, next_random() % 14);
+        struct lsm_slice shared = lsm_slice_of(s, next_random() % 5), low, high;
+        low = lsm_slice_of(a, next_random() % 14);
+        high = lsm_slice_of(b, next_random() % 14);
         for (size_t n = 0; n < sizeof a; n++) a[n] = alphabet[next_random() % 5];
         memcpy(b, a, sizeof b);
         b[next_random() % sizeof b] = alphabet[next_random() % 5];

@@ -50,8 +50,10 @@ static bool read_all(struct lsm_sst *sst, const struct image *image, bool fill_c
         struct lsm_error err = {0};
         enum lsm_kind kind;
         int status = lsm_sst_get(sst, lsm_buf_slice(&row->key), &kind, &pin, &err);
-        if (status == LSM_OK) assert_true(kind == row->kind && lsm_slice_equal(pin.value, lsm_buf_slice(&row->value)));
-        else assert_damage(status, &err);
+        if (status == LSM_OK)
+            assert_true(kind == row->kind && lsm_slice_equal(pin.value, lsm_buf_slice(&row->value)));
+        else
+            assert_damage(status, &err);
         failed |= status != LSM_OK;
         lsm_sst_pin_release(&pin);
         assert_true(lsm_sst_may_contain(sst, lsm_sst_key_hash(lsm_buf_slice(&row->key))));
@@ -59,8 +61,10 @@ static bool read_all(struct lsm_sst *sst, const struct image *image, bool fill_c
     lsm_sst_iter_init(&iter, sst, fill_cache);
     size_t i = 0;
     for (lsm_iter_first(&iter.base); iter.base.valid; lsm_iter_next(&iter.base)) assert_true(kit_iter_is(&iter.base, &image->rows, i++));
-    if (iter.base.status == LSM_OK) assert_int_equal(i, image->rows.count);
-    else assert_damage(iter.base.status, &iter.base.err);
+    if (iter.base.status == LSM_OK)
+        assert_int_equal(i, image->rows.count);
+    else
+        assert_damage(iter.base.status, &iter.base.err);
     failed |= iter.base.status != LSM_OK;
     i = image->rows.count;
     for (lsm_iter_last(&iter.base); iter.base.valid; lsm_iter_prev(&iter.base)) assert_true(kit_iter_is(&iter.base, &image->rows, --i));
@@ -82,7 +86,8 @@ static void check_damaged(struct lsm_env *env, const struct image *image, const 
     }
     size_t count;
     const struct lsm_sst_range *ranges = lsm_sst_ranges(sst, &count);
-    assert_true(count == 1 && lsm_slice_equal(ranges[0].low, image->rows.ranges[0].low) && lsm_slice_equal(ranges[0].high, image->rows.ranges[0].high));
+    assert_true(count == 1 && lsm_slice_equal(ranges[0].low, image->rows.ranges[0].low) &&
+                lsm_slice_equal(ranges[0].high, image->rows.ranges[0].high));
     (void)read_all(sst, image, true);
     (void)read_all(sst, image, false);
     status = lsm_sst_verify(sst, NULL, NULL, &err);
@@ -258,7 +263,8 @@ static void hostile_bytes_with_right_checksums_crash_nothing(void **state) {
         memcpy(ident.store_id, kit_store_id, sizeof kit_store_id);
         image_make(env, &image, (enum lsm_compression)compression, 7);
         size_t count = find_blocks(&image, handles, 16);
-        assert_int_equal(lsm_sst_footer_decode(&ident, image.bytes + image.size - LSM_SST_FOOTER_BYTES, image.size, &footer, &data_end, NULL), LSM_OK);
+        assert_int_equal(lsm_sst_footer_decode(&ident, image.bytes + image.size - LSM_SST_FOOTER_BYTES, image.size, &footer, &data_end, NULL),
+                         LSM_OK);
         struct lsm_sst_handle others[] = {footer.index, footer.index, footer.index, footer.filter, footer.ranges, footer.properties};
         for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) handles[count++] = others[i];
         uint8_t *bytes = lsm_malloc(image.size);
@@ -280,7 +286,9 @@ static void hostile_bytes_with_right_checksums_crash_nothing(void **state) {
             } else {
                 struct lsm_buf block = {0};
                 assert_int_equal(lsm_buf_append(&block, bytes + start, size), LSM_OK);
-                assert_int_equal(lsm_sst_trailer_append(&ident, start, (enum lsm_compression)bytes[start + size], lsm_load_u64(bytes + start + size + 1), 0, &block), LSM_OK);
+                assert_int_equal(lsm_sst_trailer_append(&ident, start, (enum lsm_compression)bytes[start + size],
+                                                        lsm_load_u64(bytes + start + size + 1), 0, &block),
+                                 LSM_OK);
                 memcpy(bytes + start, block.data, block.size);
                 lsm_buf_free(&block);
             }
@@ -297,7 +305,8 @@ static void hostile_bytes_with_right_checksums_crash_nothing(void **state) {
 /* ---- failing memory and environment --------------------------------------------------------------------------- */
 
 /* Write, open, read, verify; the first failure. */
-static int run_all(struct lsm_env *env, const struct kit_rows *rows, enum lsm_compression compression, struct lsm_cache *cache, struct lsm_error *err) {
+static int run_all(struct lsm_env *env, const struct kit_rows *rows, enum lsm_compression compression, struct lsm_cache *cache,
+                   struct lsm_error *err) {
     struct lsm_sst_options options = kit_options(512, compression);
     struct lsm_sst *sst = NULL;
     struct lsm_file_meta *meta = lsm_file_meta_new();
@@ -317,8 +326,10 @@ static int run_all(struct lsm_env *env, const struct kit_rows *rows, enum lsm_co
         size_t i = 0;
         for (lsm_iter_first(&iter.base); iter.base.valid; lsm_iter_next(&iter.base)) assert_true(kit_iter_is(&iter.base, rows, i++));
         status = iter.base.status;
-        if (status != LSM_OK) *err = iter.base.err;
-        else assert_int_equal(i, rows->count);
+        if (status != LSM_OK)
+            *err = iter.base.err;
+        else
+            assert_int_equal(i, rows->count);
         lsm_iter_release(&iter.base);
     }
     if (status == LSM_OK) status = lsm_sst_verify(sst, NULL, NULL, err);
@@ -366,7 +377,11 @@ static void a_failing_environment_is_reported_and_leaves_no_file(void **state) {
             for (;; points++) {
                 struct lsm_env *env = lsm_env_mem_new();
                 struct lsm_error err = {0};
-                struct lsm_env_fault fault = {.at = points + 1, .ops = LSM_ENV_ALL & ~(unsigned)LSM_ENV_UNLINK, .os_errno = errnos[e], .sticky = sticky != 0, .short_write = true};
+                struct lsm_env_fault fault = {.at = points + 1,
+                                              .ops = LSM_ENV_ALL & ~(unsigned)LSM_ENV_UNLINK,
+                                              .os_errno = errnos[e],
+                                              .sticky = sticky != 0,
+                                              .short_write = true};
                 bool exists = true;
                 lsm_env_mem_fail_at(env, &fault);
                 int status = run_all(env, &rows, LSM_COMPRESS_LZ4, NULL, &err);

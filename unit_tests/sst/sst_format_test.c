@@ -1,7 +1,9 @@
 /* The annotated dump of docs/format.md, "Table files", reproduced. */
 #include "table_kit.h"
 
-static struct lsm_sst_options tiny_options(void) { return (struct lsm_sst_options){.block_bytes = 512, .compression = LSM_COMPRESS_NONE, .filter_bits_per_key = 10}; }
+static struct lsm_sst_options tiny_options(void) {
+    return (struct lsm_sst_options){.block_bytes = 512, .compression = LSM_COMPRESS_NONE, .filter_bits_per_key = 10};
+}
 
 static void tiny_rows(struct kit_rows *rows) {
     kit_add(rows, LSM_KIND_PUT, lsm_slice_of("\0\0\0\1apple", 9), lsm_slice_of("red", 3));
@@ -11,9 +13,86 @@ static void tiny_rows(struct kit_rows *rows) {
 }
 
 /* Hex digits of the example in the order of the file; other characters are ignored. */
-static const char tiny_hex[] =
-#include "tiny_table.inc"
-    ;
+static const char tiny_hex[] = "4c 53 4d 54 41 42 4c 45"                         /* header: "LSMTABLE" */
+                               "01 00 00 00"                                     /* format version 1 */
+                               "00 00 00 00"                                     /* reserved */
+                               "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f" /* store id */
+                               "07 00 00 00 00 00 00 00"                         /* file number 7 */
+                               "a0 c2 a7 b7 3d 48 f1 4c"                         /* checksum of the 40 bytes before */
+                               "03 00 00 00"                                     /* data block: 3 entries */
+                               "05 00 00 00"                                     /* 5 shared key bytes */
+                               "00 00 00 00 65 6c 70 70"                         /* column: "pple" */
+                               "2d 73 74 6f 63 69 72 70"                         /* column: "pricots-" */
+                               "00 00 6f 64 61 63 6f 76"                         /* column: "vocado" */
+                               "2d 00"                                           /* entry 0 at 45 */
+                               "31 00"                                           /* entry 1 at 49 */
+                               "3d 00"                                           /* entry 2 at 61 */
+                               "3e 00"                                           /* end at 62 */
+                               "00 00 00 01 61"                                  /* shared: tree 1, "a" */
+                               "11"                                              /* entry 0: suffix of 4 bytes, put */
+                               "72 65 64"                                        /* value "red" */
+                               "35"                                              /* entry 1: suffix of 13 bytes, put */
+                               "64 72 69 65 64"                                  /* rest of the suffix, "dried" */
+                               "6f 72 61 6e 67 65"                               /* value "orange" */
+                               "1a"                                              /* entry 2: suffix of 6 bytes, tombstone */
+                               "00"                                              /* trailer: not compressed */
+                               "3e 00 00 00 00 00 00 00"                         /* 62 bytes raw */
+                               "42 db 2b ec be f6 c9 dc"                         /* checksum */
+                               "40 20 00 00 80 00 00 02 00 10 10 08 00 80 00 00" /* filter: one line */
+                               "00 40 00 00 01 00 00 00 00 00 00 80 10 00 00 00"
+                               "10 00 00 80 00 00 00 00 10 00 00 00 00 00 00 00"
+                               "00 01 01 00 00 00 00 00 00 00 00 00 20 00 00 00"
+                               "06"                                              /* 6 probes */
+                               "00"                                              /* trailer: not compressed */
+                               "41 00 00 00 00 00 00 00"                         /* 65 bytes raw */
+                               "70 ee d7 8e e3 24 57 16"                         /* checksum */
+                               "01 00 00 00"                                     /* index: 1 entry */
+                               "00 00 00 00"                                     /* 0 shared key bytes */
+                               "00 00 00 00 00 00 00 00"                         /* column: the empty separator */
+                               "14 00"                                           /* entry 0 at 20 */
+                               "2d 00"                                           /* end at 45 */
+                               "01"                                              /* entry 0: suffix of 0 bytes, put */
+                               "30 00 00 00 00 00 00 00"                         /* data block at 48 */
+                               "3e 00 00 00"                                     /* 62 bytes stored */
+                               "3e 00 00 00"                                     /* 62 bytes raw */
+                               "00 00 00 00 00 00 00 00"                         /* 0 entries before it */
+                               "00"                                              /* trailer: not compressed */
+                               "2d 00 00 00 00 00 00 00"                         /* 45 bytes raw */
+                               "ff 46 7b e9 49 36 4c bf"                         /* checksum */
+                               "01"                                              /* range tombstones: 1 */
+                               "05 00 00 00 01 62"                               /* low: 5 bytes, tree 1, "b" */
+                               "05 00 00 00 01 64"                               /* high: 5 bytes, tree 1, "d" */
+                               "00"                                              /* trailer: not compressed */
+                               "0d 00 00 00 00 00 00 00"                         /* 13 bytes raw */
+                               "07 a3 a2 55 08 93 dd 6b"                         /* checksum */
+                               "03"                                              /* properties: 3 entries */
+                               "01"                                              /* 1 tombstone */
+                               "01"                                              /* 1 range tombstone */
+                               "2f"                                              /* 47 bytes of keys and values */
+                               "01"                                              /* 1 data block */
+                               "64"                                              /* log interval: from 100 */
+                               "c8 01"                                           /* to 200 */
+                               "80 80 f9 c0 c1 c4 82 03"                         /* created 1700000000000000 us after 1970 */
+                               "00"                                              /* compression: none */
+                               "80 04"                                           /* block size 512 */
+                               "0a"                                              /* 10 filter bits a key */
+                               "01"                                              /* largest is exclusive */
+                               "09 00 00 00 01 61 70 70 6c 65"                   /* smallest: 9 bytes, tree 1, "apple" */
+                               "05 00 00 00 01 64"                               /* largest: 5 bytes, tree 1, "d" */
+                               "00"                                              /* trailer: not compressed */
+                               "25 00 00 00 00 00 00 00"                         /* 37 bytes raw */
+                               "1d 2d dd aa a9 fe 3d 8a"                         /* checksum */
+                               "7f 00 00 00 00 00 00 00 41 00 00 00 00 00 00 00" /* footer: filter at 127, 65 bytes */
+                               "d1 00 00 00 00 00 00 00 2d 00 00 00 00 00 00 00" /* index at 209, 45 bytes */
+                               "0f 01 00 00 00 00 00 00 0d 00 00 00 00 00 00 00" /* range tombstones at 271, 13 bytes */
+                               "2d 01 00 00 00 00 00 00 25 00 00 00 00 00 00 00" /* properties at 301, 37 bytes */
+                               "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f" /* store id */
+                               "07 00 00 00 00 00 00 00"                         /* file number 7 */
+                               "db 01 00 00 00 00 00 00"                         /* file of 475 bytes */
+                               "01 00 00 00"                                     /* format version 1 */
+                               "00 00 00 00"                                     /* reserved */
+                               "70 db 9a 77 79 c6 b4 e0"                         /* checksum of the 104 bytes before */
+                               "4c 53 4d 54 41 42 4e 44" /* "LSMTABND" */;
 
 static size_t parse_hex(const char *text, uint8_t *bytes, size_t limit) {
     size_t digits = 0;

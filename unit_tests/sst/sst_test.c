@@ -1,6 +1,6 @@
 #include "table_kit.h"
 
-#include "../../lsm_core/sst/sst_format.h"
+#include "../../lsm_core/env/sync.h"
 
 /* ---- fixtures ------------------------------------------------------------------------------------------------- */
 
@@ -97,8 +97,10 @@ static void check_seeks(const struct table *table, uint64_t *random, enum kit_sh
         assert_true(kit_iter_is(&iter.base, &table->rows, at));
         for (size_t steps = kit_below(random, 30); iter.base.valid && steps > 0; steps--) {
             bool forward = kit_below(random, 3) != 0;
-            if (forward) lsm_iter_next(&iter.base);
-            else lsm_iter_prev(&iter.base);
+            if (forward)
+                lsm_iter_next(&iter.base);
+            else
+                lsm_iter_prev(&iter.base);
             at += forward ? 1 : SIZE_MAX;
             assert_true(kit_iter_is(&iter.base, &table->rows, at));
         }
@@ -224,8 +226,8 @@ static void range_tombstones_come_back_and_widen_the_key_range(void **state) {
         }
         static const char *const pairs[] = {"aaaa", "aaaz", "aaaz", "cccc", "dddd", "dddd-", "ffff", "kkkk"};
         for (size_t i = 0; i < 4; i++)
-            table.rows.ranges[table.rows.range_count++] =
-                (struct lsm_sst_range){.low = lsm_slice_of(pairs[2 * i], strlen(pairs[2 * i])), .high = lsm_slice_of(pairs[2 * i + 1], strlen(pairs[2 * i + 1]))};
+            table.rows.ranges[table.rows.range_count++] = (struct lsm_sst_range){.low = lsm_slice_of(pairs[2 * i], strlen(pairs[2 * i])),
+                                                                                 .high = lsm_slice_of(pairs[2 * i + 1], strlen(pairs[2 * i + 1]))};
         table_open(&table, &options, 0);
         size_t count;
         const struct lsm_sst_range *ranges = lsm_sst_ranges(table.sst, &count);
@@ -424,6 +426,35 @@ static void the_writer_guesses_its_size_well(void **state) {
     lsm_env_mem_free(env);
 }
 
+struct reader {
+    struct lsm_thread thread;
+    const struct table *table;
+    uint64_t random;
+};
+
+static void read_much(void *arg) {
+    struct reader *reader = arg;
+    for (int n = 0; n < 10; n++) check_seeks(reader->table, &reader->random, KIT_RANDOM, n % 2 == 0, 100);
+    check_walks(reader->table, true);
+}
+
+static void threads_read_one_table_through_a_tiny_cache(void **state) {
+    (void)state;
+    struct table table = {0};
+    struct lsm_sst_options options = kit_options(512, LSM_COMPRESS_ZSTD);
+    struct reader readers[3] = {0};
+    uint64_t random = kit_seed(__func__);
+    kit_random_rows(&table.rows, &random, KIT_RANDOM, 1000, 3000);
+    table_open(&table, &options, 10000);
+    for (size_t i = 0; i < 3; i++) {
+        readers[i].table = &table;
+        readers[i].random = random + i;
+        assert_int_equal(lsm_thread_start(&readers[i].thread, "reader", read_much, &readers[i]), LSM_OK);
+    }
+    for (size_t i = 0; i < 3; i++) lsm_thread_join(&readers[i].thread);
+    table_close(&table);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_shape_block_size_and_compression_reads_back_as_written),
@@ -440,6 +471,7 @@ int main(void) {
         cmocka_unit_test(identify_tells_our_files_from_others),
         cmocka_unit_test(verify_stops_at_the_callers_wish),
         cmocka_unit_test(the_writer_guesses_its_size_well),
+        cmocka_unit_test(threads_read_one_table_through_a_tiny_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,7 +65,8 @@ static inline void kit_add(struct kit_rows *rows, enum lsm_kind kind, struct lsm
 }
 
 static inline void kit_add_text(struct kit_rows *rows, const char *key, const char *value) {
-    kit_add(rows, value == NULL ? LSM_KIND_DELETE : LSM_KIND_PUT, lsm_slice_of(key, strlen(key)), lsm_slice_of(value, value == NULL ? 0 : strlen(value)));
+    kit_add(rows, value == NULL ? LSM_KIND_DELETE : LSM_KIND_PUT, lsm_slice_of(key, strlen(key)),
+            lsm_slice_of(value, value == NULL ? 0 : strlen(value)));
 }
 
 static inline int kit_row_compare(const void *a, const void *b) {
@@ -102,8 +103,10 @@ static inline size_t kit_lower_bound(const struct kit_rows *rows, struct lsm_sli
     size_t low = 0, high = rows->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (lsm_slice_compare(lsm_buf_slice(&rows->rows[middle].key), key) < 0) low = middle + 1;
-        else high = middle;
+        if (lsm_slice_compare(lsm_buf_slice(&rows->rows[middle].key), key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -131,9 +134,7 @@ static inline size_t kit_key(uint64_t *random, enum kit_shape shape, uint8_t key
         size += 100 + kit_below(random, 100);
         for (size_t n = kit_below(random, 6); n > 0; n--) key[size++] = (uint8_t)kit_below(random, 4);
         return size;
-    case KIT_NESTED: /* prefixes of each other, the tree id alone among them */
-        memset(key + size, 'n', 300);
-        return size + kit_below(random, 300);
+    case KIT_NESTED: /* prefixes of each other, the tree id alone among them */ memset(key + size, 'n', 300); return size + kit_below(random, 300);
     case KIT_SHORT:
         for (size_t n = kit_below(random, 4); n > 0; n--) key[size++] = (uint8_t)kit_below(random, 256);
         return size;
@@ -158,7 +159,8 @@ static inline void kit_random_rows(struct kit_rows *rows, uint64_t *random, enum
         assert_int_equal(lsm_buf_reserve(&value, value_bytes + 1), LSM_OK);
         bool dull = kit_below(random, 2) == 0; /* half of the values compress */
         for (size_t j = 0; j < value_bytes; j++) value.data[j] = dull ? (uint8_t)(i & 0xff) : (uint8_t)kit_random(random);
-        kit_add(rows, kit_below(random, 6) == 0 ? LSM_KIND_DELETE : LSM_KIND_PUT, lsm_slice_of(key, key_bytes), lsm_slice_of(value.data, value_bytes));
+        kit_add(rows, kit_below(random, 6) == 0 ? LSM_KIND_DELETE : LSM_KIND_PUT, lsm_slice_of(key, key_bytes),
+                lsm_slice_of(value.data, value_bytes));
     }
     lsm_buf_free(&value);
     kit_sort(rows);
@@ -171,8 +173,8 @@ static inline struct lsm_sst_options kit_options(size_t block_bytes, enum lsm_co
 }
 
 /* Write the rows; the status of the first call that fails, and then there is no file. */
-static inline int kit_write_status(struct lsm_env *env, const char *path, uint64_t number, const struct kit_rows *rows, const struct lsm_sst_options *options,
-                                   struct lsm_file_meta *meta, struct lsm_error *err) {
+static inline int kit_write_status(struct lsm_env *env, const char *path, uint64_t number, const struct kit_rows *rows,
+                                   const struct lsm_sst_options *options, struct lsm_file_meta *meta, struct lsm_error *err) {
     struct lsm_sst_writer *writer;
     int status = lsm_sst_writer_open(env, path, &kit_perm, kit_store_id, number, options, &writer, err);
     if (status != LSM_OK) return status;

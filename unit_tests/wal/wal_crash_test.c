@@ -181,7 +181,7 @@ static void on_op(void *arg, const struct lsm_env_op *op) {
 static void whenever_the_power_goes_the_log_is_a_prefix_with_all_that_was_synced(void **state) {
     (void)state;
     uint64_t random = kit_seed(), random_states = 5, states = 0;
-    for (int round = 0; round < 30; round++) {
+    for (int round = 0; round < 20; round++) {
         mini_start(kit_random(&random), round % 3 == 2);
         lsm_env_mem_on_op(mini.env, on_op, &random_states);
         kit_ok(create(0, 0), &err);
@@ -213,7 +213,8 @@ static int go_on_in_a_new_generation(void) {
     memcpy(again, mini.model.records + mini.acked, count * sizeof again[0]);
     mini.model.count = mini.acked;
     for (size_t i = 0; i < count; i++) {
-        if (status == LSM_OK) status = append_bytes(again[i].kind == LSM_WAL_ROLL ? LSM_WAL_TXN : again[i].kind, again[i].payload, again[i].payload_bytes);
+        enum lsm_wal_kind kind = again[i].kind == LSM_WAL_ROLL ? LSM_WAL_TXN : again[i].kind;
+        if (status == LSM_OK) status = append_bytes(kind, again[i].payload, again[i].payload_bytes);
         free(again[i].payload);
     }
     return status;
@@ -253,8 +254,8 @@ static void whichever_operation_fails_what_was_acknowledged_stays(void **state) 
         for (unsigned variant = 0; variant < 16; variant++) {
             bool more = true;
             for (uint64_t at = 1; more; at++) {
-                struct lsm_env_fault fault = {.at = at, .os_errno = errnos[variant & 1], .sticky = (variant & 2) != 0, .short_write = (variant & 4) != 0,
-                                              .keep_on_sync = (variant & 8) != 0};
+                struct lsm_env_fault fault = {.at = at, .os_errno = errnos[variant & 1], .sticky = (variant & 2) != 0,
+                                              .short_write = (variant & 4) != 0, .keep_on_sync = (variant & 8) != 0};
                 more = one_faulty_life(seed, &fault);
                 lives++;
                 states += mini.states;
@@ -324,6 +325,12 @@ static void a_failed_write_is_overwritten_by_the_next_record(void **state) {
         lsm_env_mem_fail_at(mini.env, &fault);
         assert_int_equal(append(LSM_WAL_TXN, 5000), LSM_IO);
         assert_int_equal(lsm_env_mem_faults(mini.env), 1);
+        /* Nothing is left that could be taken for the record. */
+        uint8_t *bytes = NULL;
+        size_t size = 0, place = LSM_WAL_HEADER_BYTES + (size_t)lsm_wal_writer_end(mini.writer);
+        kit_read_file(mini.env, LSM_FILE_WAL, 1, &bytes, &size);
+        for (size_t i = 0; i < LSM_WAL_RECORD_HEADER_BYTES; i++) assert_int_equal(bytes[place + i], 0);
+        lsm_free(bytes);
         check_crashes(mini.env, 10);
         kit_ok(append(LSM_WAL_TXN, 10), &err);
         check_crashes(mini.env, 10);
@@ -331,6 +338,72 @@ static void a_failed_write_is_overwritten_by_the_next_record(void **state) {
         check_crashes(mini.env, 10);
         assert_int_equal(mini.acked, 3 - 1);
         kit_ok(lsm_wal_writer_close(mini.writer, true, &err), &err);
+        mini_stop();
+    }
+}
+
+/* A large record is written in pieces. Each of them fails once; what they leave lies under the next record, which is a little shorter. */
+static void a_large_record_that_failed_leaves_no_trace_in_the_next(void **state) {
+    (void)state;
+    static uint8_t ones[1500000];
+    memset(ones, 0xff, sizeof ones);
+    for (uint64_t at = 1; at <= 3; at++) {
+        mini_start(6, false);
+        kit_ok(create(0, 0), &err);
+        kit_ok(lsm_wal_writer_reserve(mini.writer, 2 * sizeof ones, &err), &err);
+        struct lsm_env_fault fault = {.at = at, .ops = LSM_ENV_WRITE};
+        lsm_env_mem_fail_at(mini.env, &fault);
+        assert_int_equal(append_bytes(LSM_WAL_TXN, ones, sizeof ones - 1), LSM_IO);
+        check_crashes(mini.env, 3);
+        kit_ok(append_bytes(LSM_WAL_TXN, ones, sizeof ones - 7), &err);
+        kit_ok(append(LSM_WAL_TXN, 11), &err);
+        kit_ok(sync_all(), &err);
+        check_crashes(mini.env, 3);
+        kit_ok(lsm_wal_writer_close(mini.writer, true, &err), &err);
+        mini_stop();
+    }
+}
+
+static void append_during_sync(void *arg, const struct lsm_env_op *op) {
+    (void)arg;
+    if (op->kind == LSM_ENV_SYNC) kit_ok(append(LSM_WAL_TXN, 50), &err);
+}
+
+static void what_is_appended_during_a_sync_is_not_called_synced(void **state) {
+    (void)state;
+    mini_start(7, false);
+    kit_ok(create(0, 0), &err);
+    kit_ok(append(LSM_WAL_TXN, 100), &err);
+    uint64_t end = lsm_wal_writer_end(mini.writer);
+    lsm_env_mem_on_op(mini.env, append_during_sync, NULL);
+    kit_ok(lsm_wal_writer_sync(mini.writer, &err), &err);
+    lsm_env_mem_on_op(mini.env, NULL, NULL);
+    assert_true(lsm_wal_writer_end(mini.writer) > end);
+    assert_int_equal(lsm_wal_writer_synced(mini.writer), end);
+    kit_ok(lsm_wal_writer_sync(mini.writer, &err), &err);
+    assert_int_equal(lsm_wal_writer_synced(mini.writer), lsm_wal_writer_end(mini.writer));
+    kit_ok(lsm_wal_writer_close(mini.writer, true, &err), &err);
+    mini_stop();
+}
+
+static void after_a_failed_sync_the_file_is_never_touched_again(void **state) {
+    (void)state;
+    for (int named = 0; named <= 1; named++) { /* the file's sync fails, or its directory's */
+        mini_start(8, true);
+        kit_ok(create(0, 0), &err);
+        kit_ok(append(LSM_WAL_TXN, 100), &err);
+        struct lsm_env_fault fault = {.at = 1, .ops = named ? LSM_ENV_SYNC_DIR : LSM_ENV_SYNC, .keep_on_sync = true};
+        lsm_env_mem_fail_at(mini.env, &fault);
+        assert_int_equal(lsm_wal_writer_sync(mini.writer, &err), LSM_IO);
+        assert_true(lsm_wal_writer_poisoned(mini.writer));
+        assert_int_equal(lsm_wal_writer_synced(mini.writer), 0);
+        uint64_t ops = lsm_env_mem_ops(mini.env);
+        assert_int_equal(lsm_wal_writer_append(mini.writer, LSM_WAL_TXN, 1, lsm_slice_of("x", 1), lsm_slice_of(NULL, 0), NULL, &err), LSM_IO);
+        assert_int_equal(lsm_wal_writer_reserve(mini.writer, 1000000, &err), LSM_IO);
+        assert_int_equal(lsm_wal_writer_sync(mini.writer, &err), LSM_IO);
+        assert_int_equal(lsm_env_mem_ops(mini.env), ops);
+        kit_ok(lsm_wal_writer_close(mini.writer, true, &err), &err);
+        assert_int_equal(lsm_env_mem_ops(mini.env), ops);
         mini_stop();
     }
 }
@@ -377,6 +450,9 @@ int main(void) {
         cmocka_unit_test(a_full_disk_refuses_appends_and_heals_when_space_returns),
         cmocka_unit_test(what_was_reserved_can_be_appended_on_a_full_disk_and_without_memory),
         cmocka_unit_test(a_failed_write_is_overwritten_by_the_next_record),
+        cmocka_unit_test(a_large_record_that_failed_leaves_no_trace_in_the_next),
+        cmocka_unit_test(what_is_appended_during_a_sync_is_not_called_synced),
+        cmocka_unit_test(after_a_failed_sync_the_file_is_never_touched_again),
         cmocka_unit_test(a_failed_create_leaves_no_file),
         cmocka_unit_test(a_resumed_log_makes_its_name_durable_at_the_first_sync),
     };

@@ -180,7 +180,8 @@ static void records_of_other_files_never_verify(void **state) {
 }
 
 /* A log file with one record, everything as given, all checks right. */
-static int open_crafted(struct lsm_env *env, uint32_t version, uint32_t flags, const struct lsm_chain_header *header, struct lsm_chain_record *record) {
+static int open_crafted(struct lsm_env *env, uint32_t version, uint32_t flags, const struct lsm_chain_header *header,
+                        struct lsm_chain_record *record) {
     struct lsm_buf file = {0};
     uint8_t head[LSM_CHAIN_HEADER_BYTES];
     struct lsm_wal_reader *reader = NULL;
@@ -276,6 +277,33 @@ static void a_lost_header_of_a_synced_log_is_damage(void **state) {
     }
 }
 
+/* The search reads in chunks: a witness is found wherever it lies in them, and whatever lies between. */
+static void a_witness_is_found_across_the_borders_of_the_search(void **state) {
+    (void)state;
+    uint64_t random = 8;
+    for (size_t shift = 0; shift <= 128; shift += 8) {
+        struct lsm_env *env = kit_env();
+        struct lsm_wal_writer *writer = NULL;
+        uint8_t *bytes = NULL;
+        size_t size = 0, read = 0;
+        kit_ok(lsm_wal_writer_create(env, KIT_DIR, &kit_perm, kit_id, 1, 0, 0, false, &writer, &err), &err);
+        kit_ok(kit_append(writer, &model, &random, LSM_WAL_TXN, 16, &err), &err);
+        kit_ok(kit_append(writer, &model, &random, LSM_WAL_TXN, 2 * 65536 - 48 - 64 - 64 + shift, &err), &err);
+        kit_ok(lsm_wal_writer_sync(writer, &err), &err);
+        kit_ok(kit_append(writer, &model, &random, LSM_WAL_TXN, 5, &err), &err);
+        kit_ok(lsm_wal_writer_close(writer, shift % 16 == 0, &err), &err);
+        kit_read_file(env, LSM_FILE_WAL, 1, &bytes, &size);
+        bytes[LSM_WAL_HEADER_BYTES] ^= 1;
+        bytes[LSM_WAL_HEADER_BYTES + 64] ^= 1;
+        kit_write_file(env, LSM_FILE_WAL, 1, bytes, size);
+        assert_int_equal(kit_read(env, 1, 0, &model, 0, &read), LSM_CORRUPT);
+        assert_int_equal(read, 0);
+        lsm_free(bytes);
+        kit_model_clear(&model);
+        lsm_env_mem_free(env);
+    }
+}
+
 /* Every eighth place claims to be a long record that was synced: reading ends soon, with an error, and in bounded memory. */
 static void a_file_full_of_claims_does_not_keep_the_reader_busy(void **state) {
     (void)state;
@@ -352,6 +380,7 @@ int main(void) {
         cmocka_unit_test(newer_foreign_and_impossible_logs_are_refused),
         cmocka_unit_test(a_header_that_was_never_finished_is_no_log_yet),
         cmocka_unit_test(a_lost_header_of_a_synced_log_is_damage),
+        cmocka_unit_test(a_witness_is_found_across_the_borders_of_the_search),
         cmocka_unit_test(a_file_full_of_claims_does_not_keep_the_reader_busy),
         cmocka_unit_test(random_damage_gives_a_prefix_or_an_error),
     };

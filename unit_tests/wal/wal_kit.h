@@ -136,7 +136,8 @@ static inline void kit_same(const struct lsm_wal_record *record, const struct ki
 }
 
 /* Read a generation to its end: every record must be the model's next, from `first` on. Returns how reading ended; *read: records read. */
-static inline int kit_read(struct lsm_env *env, uint64_t generation, uint64_t known_synced, const struct kit_model *model, size_t first, size_t *read) {
+static inline int kit_read(struct lsm_env *env, uint64_t generation, uint64_t known_synced, const struct kit_model *model, size_t first,
+                           size_t *read) {
     struct lsm_wal_reader *reader = NULL;
     struct lsm_wal_record record;
     struct lsm_error err = {0};

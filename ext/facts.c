@@ -1,0 +1,195 @@
+#include "facts.h"
+
+#include <string.h>
+
+#include "check.h"
+#include "home.h"
+
+/* The open store of the schema, or NULL in *store if it has none. */
+static int open_store(struct vt_connection *connection, const char *schema, struct lsm_store **store, char **message) {
+    *store = NULL;
+    struct vt_space *space = vt_space_find(connection, schema);
+    int rc = space == NULL ? SQLITE_NOMEM : vt_home_open(space, VT_OPEN_EXISTING, message);
+    if (rc == SQLITE_OK) *store = space->store;
+    return rc;
+}
+
+/* ---- lsm_stats ------------------------------------------------------------------------------------------------ */
+
+static void add_stat(struct vt_report *report, const char *name, uint64_t value, const char *unit, const char *meaning) {
+    vt_report_text(report, name);
+    vt_report_int(report, value > INT64_MAX ? INT64_MAX : (int64_t)value);
+    vt_report_text(report, unit);
+    vt_report_text(report, meaning);
+}
+
+static void add_text_stat(struct vt_report *report, const char *name, const char *value, const char *meaning) {
+    vt_report_text(report, name);
+    vt_report_text(report, value);
+    vt_report_text(report, "text");
+    vt_report_text(report, meaning);
+}
+
+static void add_work(struct vt_report *report, const struct lsm_stats *s) {
+    add_stat(report, "commits", s->commits, "count", "transactions committed since the store was opened");
+    add_stat(report, "rollbacks", s->rollbacks, "count", "transactions rolled back");
+    add_stat(report, "puts", s->puts, "rows", "rows written");
+    add_stat(report, "deletes", s->deletes, "rows", "rows deleted one by one");
+    add_stat(report, "range_deletes", s->range_deletes, "count", "ranges deleted at once, dropped tables included");
+    add_stat(report, "gets", s->gets, "count", "lookups of one key, for uniqueness too");
+    add_stat(report, "get_hits", s->get_hits, "count", "of these, found");
+    add_stat(report, "filter_probes", s->filter_probes, "count", "table files asked through their filter");
+    add_stat(report, "filter_negatives", s->filter_negatives, "count", "of these, spared a read");
+    add_stat(report, "seeks", s->seeks, "count", "scans positioned");
+    add_stat(report, "cache_hits", s->cache_hits, "blocks", "found in the block cache");
+    add_stat(report, "cache_misses", s->cache_misses, "blocks", "read from files");
+    add_stat(report, "wal_bytes", s->wal_bytes, "bytes", "written to the log");
+    add_stat(report, "wal_syncs", s->wal_syncs, "count", "times the log was synced");
+    add_stat(report, "flushes", s->flushes, "count", "generations written to table files");
+    add_stat(report, "flush_bytes", s->flush_bytes, "bytes", "written by flushes");
+    add_stat(report, "merges", s->merges, "count", "merges of table files");
+    add_stat(report, "merge_bytes_read", s->merge_bytes_read, "bytes", "read by merges");
+    add_stat(report, "merge_bytes_written", s->merge_bytes_written, "bytes", "written by merges");
+    add_stat(report, "trivial_moves", s->trivial_moves, "files", "moved down a level without being rewritten");
+    add_stat(report, "stall_us", s->stall_us, "us", "time writers were slowed down");
+}
+
+static void add_state(struct vt_report *report, const struct lsm_stats *s) {
+    add_stat(report, "memtable_bytes", s->memtable_bytes, "bytes", "rows in memory, not yet flushed");
+    add_stat(report, "sealed_memtables", (uint64_t)s->sealed_memtables, "count", "generations waiting for their flush");
+    add_stat(report, "cache_bytes", s->cache_bytes, "bytes", "in the block cache");
+    add_stat(report, "table_bytes", s->table_bytes, "bytes", "table files on disk");
+    add_stat(report, "wal_bytes_on_disk", s->wal_bytes_on_disk, "bytes", "log files on disk");
+    add_stat(report, "level0_runs", (uint64_t)s->level0_runs, "count", "youngest runs, each a place to look");
+    add_stat(report, "pinned_views", (uint64_t)s->pinned_views, "count", "views in use, by statements that run");
+    add_stat(report, "position", s->position, "bytes", "end of the log, over all generations");
+    add_stat(report, "synced_position", s->synced_position, "bytes", "up to here the log is known to be on disk");
+    add_stat(report, "generation", s->generation, "number", "newest log file");
+    add_stat(report, "version", s->version, "count", "edits applied to the manifest");
+    add_text_stat(report, "background_status", lsm_status_name(s->background_status), "state of the background work");
+    add_text_stat(report, "background_error", s->background_error[0] == '\0' ? NULL : s->background_error, "why it stopped");
+    add_text_stat(report, "stall_reason", s->stall_reason[0] == '\0' ? NULL : s->stall_reason, "why the last write was slowed down");
+}
+
+static int collect_stats(struct vt_connection *connection, const char *schema, struct vt_report *report, char **message) {
+    struct lsm_store *store;
+    int rc = open_store(connection, schema, &store, message);
+    if (rc != SQLITE_OK || store == NULL) return rc;
+    struct lsm_stats stats;
+    memset(&stats, 0, sizeof stats);
+    lsm_store_stats(store, &stats);
+    add_text_stat(report, "directory", lsm_store_dir(store), "where the store is");
+    add_work(report, &stats);
+    add_state(report, &stats);
+    return SQLITE_OK;
+}
+
+/* ---- lsm_files and lsm_levels --------------------------------------------------------------------------------- */
+
+static const char *compression_name(enum lsm_compression compression) {
+    switch (compression) {
+    case LSM_COMPRESS_NONE: return "none";
+    case LSM_COMPRESS_LZ4: return "lz4";
+    case LSM_COMPRESS_ZSTD: return "zstd";
+    }
+    return "unknown";
+}
+
+static void add_file(struct vt_report *report, const struct lsm_file_info *file) {
+    vt_report_int(report, (int64_t)file->number);
+    vt_report_int(report, file->level);
+    vt_report_int(report, file->run);
+    vt_report_int(report, (int64_t)file->rows);
+    vt_report_int(report, (int64_t)file->tombstones);
+    vt_report_int(report, (int64_t)file->range_tombstones);
+    vt_report_int(report, (int64_t)file->bytes);
+    vt_report_int(report, (int64_t)file->raw_bytes);
+    vt_report_text(report, compression_name(file->compression));
+    vt_report_int(report, file->tree_low);
+    vt_report_int(report, file->tree_high);
+    vt_report_int(report, (int64_t)file->log_low);
+    vt_report_int(report, (int64_t)file->log_high);
+}
+
+static int list_files(struct vt_connection *connection, const char *schema, struct lsm_file_info **files, size_t *count, char **message) {
+    *files = NULL;
+    *count = 0;
+    struct lsm_store *store;
+    int rc = open_store(connection, schema, &store, message);
+    if (rc != SQLITE_OK || store == NULL) return rc;
+    struct lsm_error err = {0};
+    return vt_fail_engine(message, lsm_store_files(store, files, count, &err), &err);
+}
+
+static int collect_files(struct vt_connection *connection, const char *schema, struct vt_report *report, char **message) {
+    struct lsm_file_info *files;
+    size_t count;
+    int rc = list_files(connection, schema, &files, &count, message);
+    if (rc != SQLITE_OK) return rc;
+    for (size_t i = 0; i < count; i++) add_file(report, &files[i]);
+    lsm_free(files);
+    return SQLITE_OK;
+}
+
+static void add_level(struct vt_report *report, int level, const struct lsm_file_info *files, size_t count) {
+    int64_t file_count = 0, rows = 0, tombstones = 0, bytes = 0, raw_bytes = 0;
+    int runs = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (files[i].level != level) continue;
+        file_count++;
+        rows += (int64_t)files[i].rows;
+        tombstones += (int64_t)files[i].tombstones;
+        bytes += (int64_t)files[i].bytes;
+        raw_bytes += (int64_t)files[i].raw_bytes;
+        if (files[i].run + 1 > runs) runs = files[i].run + 1;
+    }
+    if (file_count == 0) return;
+    vt_report_int(report, level);
+    vt_report_int(report, level == 0 ? runs : 1);
+    vt_report_int(report, file_count);
+    vt_report_int(report, rows);
+    vt_report_int(report, tombstones);
+    vt_report_int(report, bytes);
+    vt_report_int(report, raw_bytes);
+}
+
+static int collect_levels(struct vt_connection *connection, const char *schema, struct vt_report *report, char **message) {
+    struct lsm_file_info *files;
+    size_t count;
+    int rc = list_files(connection, schema, &files, &count, message);
+    if (rc != SQLITE_OK) return rc;
+    int deepest = -1;
+    for (size_t i = 0; i < count; i++) deepest = files[i].level > deepest ? files[i].level : deepest;
+    for (int level = 0; level <= deepest; level++) add_level(report, level, files, count);
+    lsm_free(files);
+    return SQLITE_OK;
+}
+
+/* ---- lsm_check ------------------------------------------------------------------------------------------------ */
+
+static void add_problem(void *arg, const char *text) { vt_report_text(arg, text); }
+
+static int collect_problems(struct vt_connection *connection, const char *schema, struct vt_report *report, char **message) {
+    return vt_check_schema(connection, schema, add_problem, report, message);
+}
+
+/* ---- the list ------------------------------------------------------------------------------------------------- */
+
+static const struct vt_facts all[] = {
+    {"lsm_stats", "name TEXT, value, unit TEXT, meaning TEXT", 4, collect_stats},
+    {"lsm_levels", "level INTEGER, runs INTEGER, files INTEGER, rows INTEGER, tombstones INTEGER, bytes INTEGER, raw_bytes INTEGER", 7, collect_levels},
+    {"lsm_files",
+     "number INTEGER, level INTEGER, run INTEGER, rows INTEGER, tombstones INTEGER, range_tombstones INTEGER, bytes INTEGER, raw_bytes INTEGER,"
+     " compression TEXT, tree_low INTEGER, tree_high INTEGER, log_low INTEGER, log_high INTEGER",
+     13, collect_files},
+    {"lsm_check", "problem TEXT", 1, collect_problems},
+};
+
+const struct vt_facts *vt_facts_at(int i) { return i >= 0 && i < (int)(sizeof all / sizeof all[0]) ? &all[i] : NULL; }
+
+const struct vt_facts *vt_facts_find(const char *name) {
+    for (int i = 0; vt_facts_at(i) != NULL; i++) {
+        if (sqlite3_stricmp(all[i].name, name) == 0) return &all[i];
+    }
+    return NULL;
+}
