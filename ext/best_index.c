@@ -9,6 +9,9 @@
 /* Rows a bound is thought to leave when its value is not known: SQLite's own guess. */
 #define BOUND_SHARE 0.25
 
+/* Values an IN is thought to have. */
+#define LIST_VALUES 8.0
+
 static int rhs_type(sqlite3_index_info *info, int i) {
     if (!vt_sqlite_at_least(3038000)) return 0;
     sqlite3_value *value = NULL;
@@ -34,6 +37,7 @@ static void read_terms(sqlite3_index_info *info, struct vt_term *terms) {
         const char *collation = sqlite3_vtab_collation(info, i);
         term->collates = collation != NULL && vt_collation_of_name(collation, &term->collation);
         term->rhs_type = rhs_type(info, i);
+        term->list = vt_sqlite_at_least(3038000) && sqlite3_vtab_in(info, i, -1) != 0;
     }
 }
 
@@ -56,13 +60,13 @@ static double rough_exp2(double x) {
 static bool rows_in_ranges(struct vt_table *table, sqlite3_index_info *info, const struct vt_plan *plan, double *rows) {
     sqlite3_value *values[VT_PLAN_EQUAL_MAX + 2];
     int count = vt_plan_arg_count(plan);
-    if (count == 0 || !vt_sqlite_at_least(3038000)) return false;
+    if (count == 0 || plan->list_at >= 0 || !vt_sqlite_at_least(3038000)) return false;
     for (int i = 0; i < count; i++) {
         if (sqlite3_vtab_rhs_value(info, plan->terms[i], &values[i]) != SQLITE_OK || values[i] == NULL) return false;
     }
     struct vt_ranges ranges = {0};
     struct vt_view *view = NULL;
-    bool known = vt_table_bind(table, NULL) == SQLITE_OK && vt_plan_ranges(table->schema, plan, values, &ranges, NULL) == SQLITE_OK &&
+    bool known = vt_table_bind(table, NULL) == SQLITE_OK && vt_plan_ranges(table->schema, plan, values, NULL, NULL, &ranges) == SQLITE_OK &&
                  vt_view_acquire(table->space, &view, NULL) == SQLITE_OK;
     *rows = 0;
     for (int i = 0; known && i < ranges.count; i++) {
@@ -84,7 +88,8 @@ static double guess_rows(const struct vt_schema *schema, const struct vt_plan *p
     double rows = rough_exp2(rough_log2(total) * (1.0 - (double)plan->equal_count / key_count));
     if (plan->lower != 0) rows *= BOUND_SHARE;
     if (plan->upper != 0) rows *= BOUND_SHARE;
-    return rows;
+    if (plan->list_at >= 0) rows *= LIST_VALUES;
+    return rows < total ? rows : total;
 }
 
 static void set_price(struct vt_table *table, sqlite3_index_info *info, const struct vt_plan *plan) {
@@ -119,6 +124,7 @@ int vt_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
             info->aConstraintUsage[plan.terms[i]].argvIndex = i + 1;
             info->aConstraintUsage[plan.terms[i]].omit = plan.omit[i];
         }
+        if (plan.list_at >= 0) (void)sqlite3_vtab_in(info, plan.terms[plan.list_at], 1);
         info->orderByConsumed = plan.ordered;
         info->idxNum = vt_plan_write(&plan);
         info->idxStr = vt_plan_text(table->schema, &plan);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct vt_connection *list; /* guarded by list_mutex */
@@ -98,11 +99,12 @@ struct vt_space *vt_space_find(struct vt_connection *connection, const char *sch
 
 /* ---- the store ------------------------------------------------------------------------------------------------ */
 
-static int fail_missing(const struct vt_place *place, const char *dir, char **message) {
+static int fail_missing(const struct vt_place *place, const char *dir, const struct lsm_error *err, char **message) {
     if (place->memory) {
         return vt_fail(message, SQLITE_CANTOPEN,
                        "the rows of this LSM table are not here: they were kept in memory, by another connection, for a database without a file");
     }
+    if (access(dir, F_OK) == 0) return vt_fail(message, SQLITE_CANTOPEN, "%s: the store's directory is there, but not complete", err->text);
     return vt_fail(message, SQLITE_CANTOPEN,
                    "the store of this database's LSM tables is missing: there is no %s. The database file was probably copied, moved or "
                    "restored without its \"-lsm\" directory: put that directory beside it under the file's name, or DROP the tables",
@@ -127,7 +129,7 @@ static int open_at(struct vt_space *space, struct vt_place *place, const char *d
     if (sqlite3_threadsafe() == 0) options.threads = 0;
     struct lsm_error err = {0};
     int status = vt_registry_acquire(&options, place->memory, &space->shared, &err);
-    if (status == LSM_NOTFOUND) return fail_missing(place, dir, message);
+    if (status == LSM_NOTFOUND) return fail_missing(place, dir, &err, message);
     if (status == LSM_MISMATCH) return vt_fail(message, SQLITE_CANTOPEN, "%s", err.text);
     return vt_fail_engine(message, status, &err);
 }

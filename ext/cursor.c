@@ -38,6 +38,26 @@ static int fail_engine(struct vt_cursor *cursor, int status, const struct lsm_er
     return vt_fail_engine(&cursor->base.pVtab->zErrMsg, status, err);
 }
 
+static struct lsm_slice row_key(const struct vt_cursor *cursor) {
+    switch (cursor->mode) {
+    case CURSOR_WALK: return lsm_cursor_key(cursor->walk);
+    case CURSOR_POINT: return vt_bytes_slice(&cursor->ranges.range[cursor->range_at].low);
+    case CURSOR_DETACHED: return vt_bytes_slice(&cursor->key);
+    case CURSOR_END: break;
+    }
+    return (struct lsm_slice){0};
+}
+
+static struct lsm_slice row_record(const struct vt_cursor *cursor) {
+    switch (cursor->mode) {
+    case CURSOR_WALK: return lsm_cursor_value(cursor->walk);
+    case CURSOR_POINT: return cursor->point.bytes;
+    case CURSOR_DETACHED: return vt_bytes_slice(&cursor->record);
+    case CURSOR_END: break;
+    }
+    return (struct lsm_slice){0};
+}
+
 /* ---- opening and closing -------------------------------------------------------------------------------------- */
 
 int vt_cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
@@ -104,29 +124,36 @@ static int open_walk(struct vt_cursor *cursor, const struct lsm_slice *low, cons
     return fail_engine(cursor, status, &err);
 }
 
+static int read_point(struct vt_cursor *cursor, const struct vt_range *range) {
+    struct lsm_error err = {0};
+    int status = lsm_view_get(cursor->view->engine, vt_table_tree(table_of(cursor)), vt_bytes_slice(&range->low), &cursor->point, &err);
+    if (status == LSM_NOTFOUND) return SQLITE_OK;
+    if (status == LSM_OK) cursor->mode = CURSOR_POINT;
+    return fail_engine(cursor, status, &err);
+}
+
+static int read_range(struct vt_cursor *cursor, const struct vt_range *range) {
+    struct lsm_slice low = vt_bytes_slice(&range->low), high = vt_bytes_slice(&range->high);
+    int rc = open_walk(cursor, range->has_low ? &low : NULL, range->has_high ? &high : NULL);
+    if (rc == SQLITE_OK && lsm_cursor_valid(cursor->walk)) cursor->mode = CURSOR_WALK;
+    return rc;
+}
+
 /* Stand on the first row of range range_at or of those after it. */
 static int enter_range(struct vt_cursor *cursor) {
     drop_row(cursor);
-    for (; cursor->range_at >= 0 && cursor->range_at < cursor->ranges.count; cursor->range_at += cursor->plan.desc ? -1 : 1) {
+    int step = cursor->plan.desc ? -1 : 1;
+    for (; cursor->range_at >= 0 && cursor->range_at < cursor->ranges.count; cursor->range_at += step) {
         const struct vt_range *range = &cursor->ranges.range[cursor->range_at];
-        struct lsm_slice low = vt_bytes_slice(&range->low), high = vt_bytes_slice(&range->high);
-        int rc = open_walk(cursor, range->has_low ? &low : NULL, range->has_high ? &high : NULL);
-        if (rc != SQLITE_OK) return rc;
-        if (lsm_cursor_valid(cursor->walk)) {
-            cursor->mode = CURSOR_WALK;
-            return SQLITE_OK;
-        }
+        int rc = range->point ? read_point(cursor, range) : read_range(cursor, range);
+        if (rc != SQLITE_OK || cursor->mode != CURSOR_END) return rc;
     }
     return SQLITE_OK;
 }
 
-static int read_point(struct vt_cursor *cursor) {
-    struct lsm_error err = {0};
-    struct lsm_slice key = vt_bytes_slice(&cursor->ranges.range[0].low);
-    int status = lsm_view_get(cursor->view->engine, vt_table_tree(table_of(cursor)), key, &cursor->point, &err);
-    if (status == LSM_NOTFOUND) return SQLITE_OK;
-    if (status == LSM_OK) cursor->mode = CURSOR_POINT;
-    return fail_engine(cursor, status, &err);
+static int next_range(struct vt_cursor *cursor) {
+    cursor->range_at += cursor->plan.desc ? -1 : 1;
+    return enter_range(cursor);
 }
 
 /* Have the view this scan reads. */
@@ -141,6 +168,69 @@ static int take_view(struct vt_cursor *cursor) {
     return SQLITE_OK;
 }
 
+/* ---- numbers compared with texts ---------------------------------------------------------------------------------- */
+
+/* The search for the text that equals a number (plan.h), by SQLite's own rules. */
+struct search {
+    sqlite3_stmt *equals; /* of a text and a number */
+    int column;
+    struct vt_bytes *text; /* the first found */
+    int count;             /* 0, 1, or 2 for more */
+};
+
+static int search_row(struct vt_cursor *cursor, struct search *search) {
+    const struct vt_table *table = table_of(cursor);
+    struct vt_row_reader reader;
+    struct vt_value value;
+    vt_row_reader_init(&reader, table->schema, row_key(cursor), row_record(cursor));
+    int rc = vt_row_get(&reader, search->column, &value);
+    if (rc != SQLITE_OK || value.type != SQLITE_TEXT) return rc;
+    if (search->count > 0 && search->text->size == value.size && memcmp(search->text->data, value.bytes, value.size) == 0) return SQLITE_OK;
+    rc = sqlite3_bind_text64(search->equals, 1, (const char *)value.bytes, value.size, SQLITE_STATIC, SQLITE_UTF8);
+    if (rc != SQLITE_OK) return rc;
+    bool equal = sqlite3_step(search->equals) == SQLITE_ROW && sqlite3_column_int(search->equals, 0) != 0;
+    rc = sqlite3_reset(search->equals);
+    if (rc != SQLITE_OK || !equal) return rc;
+    if (++search->count > 1) return SQLITE_OK;
+    return vt_bytes_set(search->text, (struct lsm_slice){.data = value.bytes, .size = value.size});
+}
+
+static int search_ranges(struct vt_cursor *cursor, const struct vt_ranges *ranges, struct search *search) {
+    struct lsm_error err = {0};
+    int status = LSM_OK, rc = SQLITE_OK;
+    for (int i = 0; i < ranges->count && rc == SQLITE_OK && status == LSM_OK; i++) {
+        rc = read_range(cursor, &ranges->range[i]);
+        while (rc == SQLITE_OK && status == LSM_OK && search->count < 2 && lsm_cursor_valid(cursor->walk)) {
+            rc = search_row(cursor, search);
+            if (rc == SQLITE_OK) status = cursor->plan.desc ? lsm_cursor_prev(cursor->walk, &err) : lsm_cursor_next(cursor->walk, &err);
+        }
+        drop_row(cursor);
+    }
+    return status == LSM_OK ? rc : fail_engine(cursor, status, &err);
+}
+
+/* A vt_resolve_fn. */
+static int resolve(void *arg, const struct vt_ranges *ranges, int column, sqlite3_value *number, struct vt_bytes *text, int *count) {
+    struct vt_cursor *cursor = arg;
+    struct search search = {.column = column, .text = text};
+    /* A comparison with an expression of numeric affinity turns the text into a number, if it looks like one. */
+    int rc = sqlite3_prepare_v2(table_of(cursor)->space->connection->db, "SELECT ?1 = CAST(?2 AS NUMERIC)", -1, &search.equals, NULL);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_value(search.equals, 2, number);
+    if (rc == SQLITE_OK) rc = search_ranges(cursor, ranges, &search);
+    sqlite3_finalize(search.equals);
+    *count = search.count;
+    if (rc != SQLITE_OK || search.count < 2) return rc;
+    /* A SELECT can do with several rows where one was foretold; an UPDATE or DELETE would stop after the first, and an order would be lost. */
+    const struct vt_table *table = table_of(cursor);
+    if (cursor->plan.unique && table->joined_epoch != table->space->txn.epoch) return SQLITE_OK;
+    return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_ERROR,
+                   "several texts in key column %s of table %s equal the number it is compared with, where the plan of the statement allows one: "
+                   "compare it with CAST(... AS TEXT)",
+                   table->schema->columns[column].name, table->name);
+}
+
+/* ---- xFilter and xNext -------------------------------------------------------------------------------------------- */
+
 int vt_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, int argc, sqlite3_value **argv) {
     (void)text;
     struct vt_cursor *cursor = (struct vt_cursor *)base;
@@ -152,46 +242,46 @@ int vt_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, in
         return vt_fail(message, SQLITE_INTERNAL, "the query plan %d with %d values is none of table %s", number, argc, table->name);
     }
     int rc = vt_table_bind(table, message);
-    if (rc == SQLITE_OK) rc = vt_plan_ranges(table->schema, &cursor->plan, argv, &cursor->ranges, message);
     if (rc == SQLITE_OK) rc = take_view(cursor);
-    if (rc != SQLITE_OK || cursor->ranges.count == 0) return rc;
-    if (cursor->ranges.point) return read_point(cursor);
+    if (rc == SQLITE_OK) rc = vt_plan_ranges(table->schema, &cursor->plan, argv, resolve, cursor, &cursor->ranges);
+    if (rc != SQLITE_OK) return rc;
     cursor->range_at = cursor->plan.desc ? cursor->ranges.count - 1 : 0;
     return enter_range(cursor);
 }
 
-/* Go on behind the row that was kept. */
-static int resume(struct vt_cursor *cursor) {
-    struct vt_range *range = &cursor->ranges.range[cursor->range_at];
+/* Make the range begin behind the row that was kept. */
+static int cut_range(struct vt_cursor *cursor, struct vt_range *range) {
     struct vt_bytes *bound = cursor->plan.desc ? &range->high : &range->low;
     int rc = vt_bytes_set(bound, vt_bytes_slice(&cursor->key));
     if (rc == SQLITE_OK && !cursor->plan.desc) rc = vt_bytes_put(bound, 0);
-    if (rc != SQLITE_OK) return rc;
     if (cursor->plan.desc) range->has_high = true;
     if (!cursor->plan.desc) range->has_low = true;
-    rc = vt_table_bind(table_of(cursor), &cursor->base.pVtab->zErrMsg);
+    return rc;
+}
+
+/* Go on in a new view. */
+static int resume(struct vt_cursor *cursor) {
+    struct vt_range *range = &cursor->ranges.range[cursor->range_at];
+    int rc = range->point ? SQLITE_OK : cut_range(cursor, range);
+    if (rc == SQLITE_OK) rc = vt_table_bind(table_of(cursor), &cursor->base.pVtab->zErrMsg);
     if (rc == SQLITE_OK) rc = take_view(cursor);
-    return rc == SQLITE_OK ? enter_range(cursor) : rc;
+    if (rc != SQLITE_OK) return rc;
+    return range->point ? next_range(cursor) : enter_range(cursor);
 }
 
 int vt_cursor_next(sqlite3_vtab_cursor *base) {
     struct vt_cursor *cursor = (struct vt_cursor *)base;
     if (cursor->broken != SQLITE_OK) return cursor->broken;
     cursor->reader_ready = false;
-    if (cursor->mode == CURSOR_DETACHED && !cursor->ranges.point) return resume(cursor);
-    if (cursor->mode != CURSOR_WALK) {
-        drop_row(cursor);
-        return SQLITE_OK;
-    }
+    if (cursor->mode == CURSOR_DETACHED) return resume(cursor);
+    if (cursor->mode != CURSOR_WALK) return next_range(cursor);
     struct lsm_error err = {0};
     int status = cursor->plan.desc ? lsm_cursor_prev(cursor->walk, &err) : lsm_cursor_next(cursor->walk, &err);
     if (status != LSM_OK) {
         drop_row(cursor);
         return fail_engine(cursor, status, &err);
     }
-    if (lsm_cursor_valid(cursor->walk)) return SQLITE_OK;
-    cursor->range_at += cursor->plan.desc ? -1 : 1;
-    return enter_range(cursor);
+    return lsm_cursor_valid(cursor->walk) ? SQLITE_OK : next_range(cursor);
 }
 
 int vt_cursor_eof(sqlite3_vtab_cursor *base) {
@@ -200,26 +290,6 @@ int vt_cursor_eof(sqlite3_vtab_cursor *base) {
 }
 
 /* ---- the row -------------------------------------------------------------------------------------------------- */
-
-static struct lsm_slice row_key(const struct vt_cursor *cursor) {
-    switch (cursor->mode) {
-    case CURSOR_WALK: return lsm_cursor_key(cursor->walk);
-    case CURSOR_POINT: return vt_bytes_slice(&cursor->ranges.range[0].low);
-    case CURSOR_DETACHED: return vt_bytes_slice(&cursor->key);
-    case CURSOR_END: break;
-    }
-    return (struct lsm_slice){0};
-}
-
-static struct lsm_slice row_record(const struct vt_cursor *cursor) {
-    switch (cursor->mode) {
-    case CURSOR_WALK: return lsm_cursor_value(cursor->walk);
-    case CURSOR_POINT: return cursor->point.bytes;
-    case CURSOR_DETACHED: return vt_bytes_slice(&cursor->record);
-    case CURSOR_END: break;
-    }
-    return (struct lsm_slice){0};
-}
 
 static int fail_row(struct vt_cursor *cursor, int rc) {
     if ((rc & 0xff) != SQLITE_CORRUPT) return rc;

@@ -34,8 +34,8 @@ static int hook_connect(sqlite3 *db, void *aux, int argc, const char *const *arg
     (void)argv;
     struct vt_connection *connection = aux;
     if (!connection->hook_allowed) return vt_fail(message, SQLITE_ERROR, VT_HOOK_NAME " is internal to the lsm extension");
-    int rc = sqlite3_declare_vtab(db, "CREATE TABLE x(nothing)");
-    if (rc != SQLITE_OK) return rc;
+    int rc = sqlite3_declare_vtab(db, "CREATE TABLE x(unused)");
+    if (rc != SQLITE_OK) return vt_fail_sqlite(message, rc, db);
     struct hook *hook = sqlite3_malloc64(sizeof *hook);
     if (hook == NULL) return SQLITE_NOMEM;
     memset(hook, 0, sizeof *hook);

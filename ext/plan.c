@@ -1,6 +1,7 @@
 #include "plan.h"
 
-#include "error.h"
+#include <stdlib.h>
+#include <string.h>
 
 const struct vt_key_column *vt_plan_key(const struct vt_schema *schema, int *count) {
     if (schema->kind == VT_KIND_ROWID) {
@@ -58,17 +59,16 @@ static bool can_build_on(const struct vt_term *term, enum vt_affinity affinity) 
     return affinity == VT_AFFINITY_TEXT || term->rhs_type != 0;
 }
 
+/* If a column before this one may have to be widened, this one's constraint would be lost: then SQLite has to check it. */
 static void take_term(struct vt_plan *plan, int at, int term, enum vt_affinity affinity) {
     plan->terms[at] = term;
-    plan->omit[at] = affinity >= VT_AFFINITY_NUMERIC;
+    plan->omit[at] = affinity >= VT_AFFINITY_NUMERIC && (at == 0 || plan->omit[at - 1]);
 }
 
-/* True if walking the key gives this order. constant: the first equal_count key columns have one value each. */
-static bool gives_order(const struct vt_schema *schema, const struct vt_plan *plan, bool constant, const struct vt_order_term *orders, int order_count,
-                        bool *desc) {
-    int key_count;
+/* True if walking the key gives this order, the first `constant` key columns having one value each. */
+static bool gives_order(const struct vt_schema *schema, int constant, const struct vt_order_term *orders, int order_count, bool *desc) {
+    int key_count, at = constant;
     const struct vt_key_column *key = vt_plan_key(schema, &key_count);
-    int at = constant ? plan->equal_count : 0;
     bool directed = false;
     *desc = false;
     for (int i = 0; i < order_count && at < key_count; i++) {
@@ -87,43 +87,61 @@ static bool gives_order(const struct vt_schema *schema, const struct vt_plan *pl
     return true; /* beyond the whole key nothing is left to order */
 }
 
+/* Take equalities for as many leading key columns as there are. Returns how many of them, from the first, have one value each. */
+static int choose_equal(const struct vt_schema *schema, const struct vt_term *terms, int term_count, struct vt_plan *plan) {
+    int key_count, constant = 0;
+    const struct vt_key_column *key = vt_plan_key(schema, &key_count);
+    while (plan->equal_count < key_count && plan->equal_count < VT_PLAN_EQUAL_MAX) {
+        int at = plan->equal_count;
+        enum vt_affinity affinity = key_affinity(schema, &key[at]);
+        int term = find_term(schema, &key[at], terms, term_count, USE_EQUAL);
+        if (term < 0) break;
+        bool list = terms[term].list && plan->list_at < 0;
+        if (list) plan->list_at = at;
+        if (constant == at && !terms[term].list && can_build_on(&terms[term], affinity)) constant++;
+        take_term(plan, at, term, affinity);
+        plan->equal_count++;
+    }
+    return constant;
+}
+
+static void choose_bounds(const struct vt_schema *schema, const struct vt_term *terms, int term_count, struct vt_plan *plan) {
+    int key_count, args = plan->equal_count;
+    const struct vt_key_column *key = vt_plan_key(schema, &key_count);
+    if (plan->equal_count >= key_count) return;
+    const struct vt_key_column *column = &key[plan->equal_count];
+    enum vt_affinity affinity = key_affinity(schema, column);
+    int lower = find_term(schema, column, terms, term_count, USE_LOWER), upper = find_term(schema, column, terms, term_count, USE_UPPER);
+    if (lower >= 0) {
+        plan->lower = terms[lower].op;
+        take_term(plan, args++, lower, affinity);
+    }
+    if (upper >= 0) {
+        plan->upper = terms[upper].op;
+        take_term(plan, args, upper, affinity);
+    }
+}
+
 void vt_plan_choose(const struct vt_schema *schema, const struct vt_term *terms, int term_count, const struct vt_order_term *orders, int order_count,
                     struct vt_plan *plan) {
-    *plan = (struct vt_plan){0};
+    *plan = (struct vt_plan){.list_at = -1};
     int key_count;
-    const struct vt_key_column *key = vt_plan_key(schema, &key_count);
-    bool constant = true;
-    while (plan->equal_count < key_count && plan->equal_count < VT_PLAN_EQUAL_MAX) {
-        const struct vt_key_column *column = &key[plan->equal_count];
-        enum vt_affinity affinity = key_affinity(schema, column);
-        int term = find_term(schema, column, terms, term_count, USE_EQUAL);
-        if (term < 0) break;
-        constant = constant && can_build_on(&terms[term], affinity);
-        take_term(plan, plan->equal_count++, term, affinity);
-    }
-    int args = plan->equal_count;
-    if (plan->equal_count < key_count) {
-        const struct vt_key_column *column = &key[plan->equal_count];
-        enum vt_affinity affinity = key_affinity(schema, column);
-        int lower = find_term(schema, column, terms, term_count, USE_LOWER), upper = find_term(schema, column, terms, term_count, USE_UPPER);
-        if (lower >= 0) plan->lower = terms[lower].op;
-        if (upper >= 0) plan->upper = terms[upper].op;
-        if (lower >= 0) take_term(plan, args++, lower, affinity);
-        if (upper >= 0) take_term(plan, args++, upper, affinity);
-    }
-    plan->unique = constant && plan->equal_count == key_count;
-    plan->single = plan->unique;
+    (void)vt_plan_key(schema, &key_count);
+    int constant = choose_equal(schema, terms, term_count, plan);
+    choose_bounds(schema, terms, term_count, plan);
+    plan->unique = plan->single = constant == key_count;
     if (order_count == 0) return;
-    plan->ordered = gives_order(schema, plan, false, orders, order_count, &plan->desc);
-    if (plan->ordered || !constant || plan->equal_count == 0) return;
-    plan->ordered = plan->single = gives_order(schema, plan, true, orders, order_count, &plan->desc);
-    plan->single = plan->single || plan->unique;
+    plan->ordered = gives_order(schema, 0, orders, order_count, &plan->desc);
+    if (plan->ordered || constant == 0) return;
+    plan->ordered = gives_order(schema, constant, orders, order_count, &plan->desc);
+    if (plan->ordered) plan->single = true;
 }
 
 /* ---- idxNum and idxStr ---------------------------------------------------------------------------------------- */
 
-/* bits 0-7 equal_count, 8-9 lower, 10-11 upper (0 none, 1 with the bound itself, 2 without), 12 desc, 13 ordered, 14 single, 15 unique */
-enum { LOWER_AT = 8, UPPER_AT = 10, DESC_BIT = 1 << 12, ORDERED_BIT = 1 << 13, SINGLE_BIT = 1 << 14, UNIQUE_BIT = 1 << 15, PLAN_BITS = (1 << 16) - 1 };
+/* bits 0-7 equal_count, 8-9 lower, 10-11 upper (0 none, 1 with the bound itself, 2 without), 12 desc, 13 ordered, 14 single, 15 unique,
+ * 16-22 list_at + 1 */
+enum { LOWER_AT = 8, UPPER_AT = 10, DESC_BIT = 1 << 12, ORDERED_BIT = 1 << 13, SINGLE_BIT = 1 << 14, UNIQUE_BIT = 1 << 15, LIST_AT = 16, PLAN_BITS = (1 << 23) - 1 };
 
 static int bound_code(int op, int inclusive_op) { return op == 0 ? 0 : op == inclusive_op ? 1 : 2; }
 
@@ -135,6 +153,7 @@ int vt_plan_write(const struct vt_plan *plan) {
     if (plan->ordered) number |= ORDERED_BIT;
     if (plan->single) number |= SINGLE_BIT;
     if (plan->unique) number |= UNIQUE_BIT;
+    number |= (plan->list_at + 1) << LIST_AT;
     return number;
 }
 
@@ -148,6 +167,8 @@ bool vt_plan_read(const struct vt_schema *schema, int number, struct vt_plan *pl
     plan->equal_count = number & 0xff;
     if ((number & ~PLAN_BITS) != 0 || lower > 2 || upper > 2 || plan->equal_count > key_count || plan->equal_count > VT_PLAN_EQUAL_MAX) return false;
     if (plan->equal_count == key_count && (lower != 0 || upper != 0)) return false;
+    plan->list_at = (number >> LIST_AT) - 1;
+    if (plan->list_at >= plan->equal_count) return false;
     plan->lower = lower_ops[lower];
     plan->upper = upper_ops[upper];
     plan->desc = (number & DESC_BIT) != 0;
@@ -169,7 +190,7 @@ char *vt_plan_text(const struct vt_schema *schema, const struct vt_plan *plan) {
     const char *between = " (";
     sqlite3_str_appendall(text, "key");
     for (int i = 0; i < plan->equal_count; i++) {
-        sqlite3_str_appendf(text, "%s%s=?", between, key_name(schema, &key[i]));
+        sqlite3_str_appendf(text, i == plan->list_at ? "%s%s IN (?)" : "%s%s=?", between, key_name(schema, &key[i]));
         between = " AND ";
     }
     if (plan->lower != 0) {
@@ -184,21 +205,13 @@ char *vt_plan_text(const struct vt_schema *schema, const struct vt_plan *plan) {
     return sqlite3_str_finish(text);
 }
 
-/* ---- carrying out --------------------------------------------------------------------------------------------- */
-
-void vt_ranges_release(struct vt_ranges *ranges) {
-    for (int i = 0; i < 2; i++) {
-        vt_bytes_release(&ranges->range[i].low);
-        vt_bytes_release(&ranges->range[i].high);
-    }
-    ranges->count = 0;
-}
+/* ---- carrying out: values --------------------------------------------------------------------------------------- */
 
 /* The values of a plan, as keys compare them. */
 struct plan_values {
+    struct vt_bytes *texts; /* equal_count of them, if any number was replaced by a text */
     struct vt_value equal[VT_PLAN_EQUAL_MAX], lower, upper;
-    int inexact; /* the first key column whose range has to be widened, or -1 */
-    bool lower_inexact, upper_inexact;
+    bool equal_inexact[VT_PLAN_EQUAL_MAX], lower_inexact, upper_inexact;
 };
 
 /* Convert one right-hand side. A bound parameter has no affinity of its own, so the column's is all that counts. */
@@ -207,68 +220,70 @@ static int convert(sqlite3_value *in, enum vt_affinity affinity, struct vt_value
     return vt_affinity_compare(in, affinity, out);
 }
 
-/* *nothing: one of them is NULL, which equals and exceeds nothing. */
+/* All but the list. *nothing: one of them is NULL, which equals and exceeds nothing. */
 static int convert_all(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **in, struct plan_values *out, bool *nothing) {
     int key_count;
     const struct vt_key_column *key = vt_plan_key(schema, &key_count);
     int rc = SQLITE_OK, arg = 0;
-    bool inexact = false;
-    out->inexact = -1;
+    out->texts = NULL;
     out->lower_inexact = out->upper_inexact = false;
     *nothing = false;
-    for (int i = 0; i < vt_plan_arg_count(plan) && !*nothing; i++) *nothing = sqlite3_value_type(in[i]) == SQLITE_NULL;
+    for (int i = 0; i < vt_plan_arg_count(plan) && !*nothing; i++) *nothing = i != plan->list_at && sqlite3_value_type(in[i]) == SQLITE_NULL;
     if (*nothing) return SQLITE_OK;
     for (; arg < plan->equal_count && rc == SQLITE_OK; arg++) {
-        rc = convert(in[arg], key_affinity(schema, &key[arg]), &out->equal[arg], &inexact);
-        if (inexact && out->inexact < 0) out->inexact = arg;
+        out->equal_inexact[arg] = false;
+        if (arg != plan->list_at) rc = convert(in[arg], key_affinity(schema, &key[arg]), &out->equal[arg], &out->equal_inexact[arg]);
     }
     if (plan->lower != 0 && rc == SQLITE_OK) rc = convert(in[arg++], key_affinity(schema, &key[plan->equal_count]), &out->lower, &out->lower_inexact);
     if (plan->upper != 0 && rc == SQLITE_OK) rc = convert(in[arg], key_affinity(schema, &key[plan->equal_count]), &out->upper, &out->upper_inexact);
     return rc;
 }
 
+/* ---- carrying out: ranges --------------------------------------------------------------------------------------- */
+
+void vt_ranges_release(struct vt_ranges *ranges) {
+    for (int i = 0; i < ranges->capacity; i++) {
+        vt_bytes_release(&ranges->range[i].low);
+        vt_bytes_release(&ranges->range[i].high);
+    }
+    sqlite3_free(ranges->range);
+    *ranges = (struct vt_ranges){0};
+}
+
 static int add_range(const struct vt_schema *schema, const struct vt_key_query *query, struct vt_ranges *ranges) {
     int key_count;
     const struct vt_key_column *key = vt_plan_key(schema, &key_count);
+    if (ranges->count == ranges->capacity) {
+        int capacity = ranges->capacity == 0 ? 2 : 2 * ranges->capacity;
+        struct vt_range *grown = sqlite3_realloc64(ranges->range, (size_t)capacity * sizeof *grown);
+        if (grown == NULL) return SQLITE_NOMEM;
+        memset(grown + ranges->capacity, 0, (size_t)(capacity - ranges->capacity) * sizeof *grown);
+        ranges->range = grown;
+        ranges->capacity = capacity;
+    }
     struct vt_range *range = &ranges->range[ranges->count];
     bool empty = false;
     int rc = vt_key_range(key, key_count, query, &range->low, &range->has_low, &range->high, &range->has_high, &empty);
+    range->point = query->equal_count == key_count;
     if (rc == SQLITE_OK && !empty) ranges->count++;
     return rc;
 }
 
-/* Numbers come before texts, in a DESC column after them. */
-static void put_in_order(struct vt_ranges *ranges, bool desc) {
-    if (ranges->count != 2 || !desc) return;
-    struct vt_range first = ranges->range[0];
-    ranges->range[0] = ranges->range[1];
-    ranges->range[1] = first;
-}
-
 /* Key column `column` is compared for equality with a number, and texts may equal it. */
-static int widen_equal(const struct vt_schema *schema, const struct vt_plan *plan, const struct plan_values *values, struct vt_ranges *ranges,
-                       char **message) {
-    int key_count, column = values->inexact;
+static int add_widened(const struct vt_schema *schema, const struct plan_values *values, int column, struct vt_ranges *ranges) {
+    int key_count;
     const struct vt_key_column *key = vt_plan_key(schema, &key_count);
-    if (plan->single) {
-        return vt_fail(message, SQLITE_ERROR,
-                       "key column %s holds text and is compared with a number that is an expression or another column, in a way that would need every "
-                       "text of the table: compare it with CAST(... AS TEXT)",
-                       key_name(schema, &key[column]));
-    }
     int rc = SQLITE_OK;
     if (key_affinity(schema, &key[column]) == VT_AFFINITY_BLOB) {
         struct vt_key_query number = {.equal = values->equal, .equal_count = column + 1};
         rc = add_range(schema, &number, ranges);
     }
     struct vt_key_query texts = {.equal = values->equal, .equal_count = column, .types = VT_TYPES_TEXT};
-    if (rc == SQLITE_OK) rc = add_range(schema, &texts, ranges);
-    put_in_order(ranges, key[column].desc);
-    return rc;
+    return rc == SQLITE_OK ? add_range(schema, &texts, ranges) : rc;
 }
 
 /* The bounds of the column after the equal ones; a bound that is a number leaves the texts to SQLite. */
-static int bounded(const struct vt_schema *schema, const struct vt_plan *plan, const struct plan_values *values, struct vt_ranges *ranges) {
+static int add_bounded(const struct vt_schema *schema, const struct vt_plan *plan, const struct plan_values *values, struct vt_ranges *ranges) {
     int key_count;
     const struct vt_key_column *key = vt_plan_key(schema, &key_count);
     struct vt_key_query query = {.equal = values->equal, .equal_count = plan->equal_count};
@@ -285,22 +300,119 @@ static int bounded(const struct vt_schema *schema, const struct vt_plan *plan, c
     int rc = add_range(schema, &query, ranges);
     if (rc != SQLITE_OK || !values->upper_inexact) return rc;
     struct vt_key_query texts = {.equal = values->equal, .equal_count = plan->equal_count, .types = VT_TYPES_TEXT};
-    rc = add_range(schema, &texts, ranges);
-    put_in_order(ranges, key[plan->equal_count].desc);
-    return rc;
+    return add_range(schema, &texts, ranges);
 }
 
-int vt_plan_ranges(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **values, struct vt_ranges *ranges, char **message) {
+/* What one set of values asks for. */
+static int add_values(const struct vt_schema *schema, const struct vt_plan *plan, const struct plan_values *values, struct vt_ranges *ranges) {
+    for (int i = 0; i < plan->equal_count; i++) {
+        if (values->equal_inexact[i]) return add_widened(schema, values, i, ranges);
+    }
+    return add_bounded(schema, plan, values, ranges);
+}
+
+static int add_list(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value *list, struct plan_values *values, struct vt_ranges *ranges) {
+    int key_count, at = plan->list_at;
+    enum vt_affinity affinity = key_affinity(schema, &vt_plan_key(schema, &key_count)[at]);
+    sqlite3_value *value = NULL;
+    int rc = sqlite3_vtab_in_first(list, &value);
+    for (; rc == SQLITE_OK && value != NULL; rc = sqlite3_vtab_in_next(list, &value)) {
+        if (sqlite3_value_type(value) == SQLITE_NULL) continue;
+        rc = convert(value, affinity, &values->equal[at], &values->equal_inexact[at]);
+        if (rc == SQLITE_OK) rc = add_values(schema, plan, values, ranges);
+        if (rc != SQLITE_OK) return rc;
+    }
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int compare_bytes(const struct vt_bytes *a, const struct vt_bytes *b) {
+    size_t common = a->size < b->size ? a->size : b->size;
+    int order = common == 0 ? 0 : memcmp(a->data, b->data, common);
+    return order != 0 ? order : (a->size > b->size) - (a->size < b->size);
+}
+
+static int compare_lows(const void *left, const void *right) {
+    const struct vt_range *a = left, *b = right;
+    if (!a->has_low || !b->has_low) return (int)a->has_low - (int)b->has_low;
+    return compare_bytes(&a->low, &b->low);
+}
+
+static void swap(struct vt_range *a, struct vt_range *b) {
+    struct vt_range kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+/* Into key order, and no key twice. */
+static void tidy(struct vt_ranges *ranges) {
+    if (ranges->count < 2) return;
+    qsort(ranges->range, (size_t)ranges->count, sizeof *ranges->range, compare_lows);
+    int last = 0;
+    for (int i = 1; i < ranges->count; i++) {
+        struct vt_range *before = &ranges->range[last], *range = &ranges->range[i];
+        if (before->has_high && compare_bytes(&before->high, &range->low) <= 0) {
+            if (++last != i) swap(&ranges->range[last], range);
+        } else if (before->has_high && (!range->has_high || compare_bytes(&range->high, &before->high) > 0)) {
+            /* They overlap: one range from the low of the first to the high of the second. */
+            struct vt_bytes high = before->high;
+            before->high = range->high;
+            before->has_high = range->has_high;
+            before->point = false;
+            range->high = high;
+        }
+    }
+    ranges->count = last + 1;
+}
+
+/* Put the one text that equals it in the place of number `column`, if there is one; several leave it to be widened. */
+static int resolve_one(const struct vt_schema *schema, int column, sqlite3_value *number, vt_resolve_fn resolve, void *arg, struct plan_values *values,
+                       struct vt_ranges *ranges, int *count) {
+    int key_count;
+    const struct vt_key_column *key = vt_plan_key(schema, &key_count);
+    struct vt_bytes *text = &values->texts[column];
     ranges->count = 0;
-    ranges->point = false;
+    int rc = add_widened(schema, values, column, ranges);
+    if (rc == SQLITE_OK) rc = resolve(arg, ranges, key[column].column, number, text, count);
+    ranges->count = 0;
+    if (rc != SQLITE_OK || *count != 1) return rc;
+    values->equal[column] = vt_value_bytes(SQLITE_TEXT, text->data, text->size);
+    values->equal_inexact[column] = false;
+    return SQLITE_OK;
+}
+
+/* The columns that must have one value each. *nothing: one of them has none. */
+static int resolve_all(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **in, vt_resolve_fn resolve, void *arg,
+                       struct plan_values *values, struct vt_ranges *ranges, bool *nothing) {
+    int end = plan->list_at < 0 ? plan->equal_count : plan->list_at;
+    for (int i = 0; i < end && !*nothing; i++) {
+        if (!values->equal_inexact[i]) continue;
+        if (values->texts == NULL) {
+            values->texts = sqlite3_malloc64((size_t)plan->equal_count * sizeof *values->texts);
+            if (values->texts == NULL) return SQLITE_NOMEM;
+            memset(values->texts, 0, (size_t)plan->equal_count * sizeof *values->texts);
+        }
+        int count = 0;
+        int rc = resolve_one(schema, i, in[i], resolve, arg, values, ranges, &count);
+        if (rc != SQLITE_OK) return rc;
+        *nothing = count == 0;
+    }
+    return SQLITE_OK;
+}
+
+int vt_plan_ranges(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **values, vt_resolve_fn resolve, void *arg,
+                   struct vt_ranges *ranges) {
+    ranges->count = 0;
     struct plan_values converted;
     bool nothing;
     int rc = convert_all(schema, plan, values, &converted, &nothing);
-    if (rc != SQLITE_OK || nothing) return rc;
-    if (converted.inexact >= 0) return widen_equal(schema, plan, &converted, ranges, message);
-    rc = bounded(schema, plan, &converted, ranges);
-    int key_count;
-    (void)vt_plan_key(schema, &key_count);
-    ranges->point = rc == SQLITE_OK && ranges->count == 1 && plan->equal_count == key_count;
+    if (rc == SQLITE_OK && !nothing && plan->single && resolve != NULL)
+        rc = resolve_all(schema, plan, values, resolve, arg, &converted, ranges, &nothing);
+    if (rc == SQLITE_OK && !nothing) {
+        if (plan->list_at < 0) rc = add_values(schema, plan, &converted, ranges);
+        if (plan->list_at >= 0) rc = add_list(schema, plan, values[plan->list_at], &converted, ranges);
+        tidy(ranges);
+    }
+    for (int i = 0; converted.texts != NULL && i < plan->equal_count; i++) vt_bytes_release(&converted.texts[i]);
+    sqlite3_free(converted.texts);
     return rc;
 }

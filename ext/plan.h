@@ -1,10 +1,12 @@
 /* plan.h: what xBestIndex decides and xFilter carries out.
  *
- * A plan is a walk over the table's key in one direction: the first equal_count key columns equal to given values, the next one between two bounds, the
- * rest free. It travels from xBestIndex to xFilter in idxNum; idxStr says the same in words, for EXPLAIN QUERY PLAN.
+ * A plan is a walk over the table's key in one direction: the first equal_count key columns equal to given values (one of them may be given a whole
+ * list, IN), the next one between two bounds, the rest free. It travels from xBestIndex to xFilter in idxNum; idxStr says the same in words, for
+ * EXPLAIN QUERY PLAN.
  *
  * A number compared with a TEXT or untyped key column is a special case: SQLite may have to turn stored texts into numbers ('05' = 5), which no key range
- * can express. Then xFilter widens the range and SQLite checks each row.
+ * can express. Then xFilter widens the range and SQLite checks each row; where the plan rests on there being one value only (`single`), that one is
+ * searched for among all texts first.
  */
 #ifndef VT_PLAN_H
 #define VT_PLAN_H
@@ -21,6 +23,7 @@ struct vt_term {
     bool collates;     /* compares under one of the built-in collations, `collation` */
     enum vt_collation collation;
     int rhs_type;      /* type of the right-hand side if it is known already, else 0 */
+    bool list;         /* an IN whose values can be had all at once */
 };
 
 struct vt_order_term {
@@ -30,10 +33,11 @@ struct vt_order_term {
 
 struct vt_plan {
     int equal_count;
+    int list_at;         /* the equal column with a list of values; -1: none */
     int lower, upper;    /* SQLITE_INDEX_CONSTRAINT_GT, _GE, _LT, _LE; 0: none */
     bool desc;           /* walk downwards */
     bool ordered;        /* rows come in the order asked for */
-    bool single;         /* at most one row, or the order holds only if the equal columns have one value each: no widening allowed */
+    bool single;         /* at most one row, or the order holds only if the equal columns (before the list) have one value each */
     bool unique;         /* at most one row */
     /* Known to xBestIndex only. */
     int terms[VT_PLAN_EQUAL_MAX + 2]; /* which constraint is argument i of xFilter */
@@ -57,17 +61,22 @@ char *vt_plan_text(const struct vt_schema *schema, const struct vt_plan *plan);
 struct vt_range {
     struct vt_bytes low, high;
     bool has_low, has_high;
+    bool point; /* one key: low */
 };
 
 /* Key ranges, ascending, not overlapping. */
 struct vt_ranges {
-    int count;
-    bool point; /* one key: range[0].low */
-    struct vt_range range[2];
+    int count, capacity; /* ranges behind count keep their memory */
+    struct vt_range *range;
 };
 void vt_ranges_release(struct vt_ranges *ranges);
 
-/* What the plan reads, given the values. ranges is reused. SQLITE_ERROR with a message where a range would have to be widened and must not. */
-int vt_plan_ranges(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **values, struct vt_ranges *ranges, char **message) LSM_MUST_CHECK;
+/* Find the text among the key columns `column` of the rows in ranges that SQLite holds equal to `number`. *count: 0, 1 or 2 (several; the function may
+ * fail instead). text is the caller's to release. */
+typedef int (*vt_resolve_fn)(void *arg, const struct vt_ranges *ranges, int column, sqlite3_value *number, struct vt_bytes *text, int *count);
+
+/* What the plan reads, given the values. ranges is reused. resolve NULL: ranges are widened only, not right for a `single` plan (for estimates). */
+int vt_plan_ranges(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **values, vt_resolve_fn resolve, void *arg,
+                   struct vt_ranges *ranges) LSM_MUST_CHECK;
 
 #endif

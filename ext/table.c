@@ -173,11 +173,24 @@ static int create_in_txn(struct vt_table *table, char **message) {
     return rc;
 }
 
+/* A database in UTF-16 orders text by other bytes than ours. */
+static int check_encoding(sqlite3 *db, char **message) {
+    sqlite3_stmt *statement = NULL;
+    bool utf8 = true;
+    if (sqlite3_prepare_v2(db, "PRAGMA encoding", -1, &statement, NULL) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(statement, 0);
+        utf8 = name == NULL || sqlite3_stricmp(name, "UTF-8") == 0;
+    }
+    sqlite3_finalize(statement);
+    return utf8 ? SQLITE_OK : vt_fail(message, SQLITE_ERROR, "LSM tables need a database in UTF-8; this one is in UTF-16 (PRAGMA encoding)");
+}
+
 int vt_table_create(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message) {
     struct vt_table *table;
     int rc = table_new(db, aux, argc, argv, &table, message);
     if (rc != SQLITE_OK) return rc;
-    rc = vt_home_open(table->space, VT_OPEN_CREATE, message);
+    rc = check_encoding(db, message);
+    if (rc == SQLITE_OK) rc = vt_home_open(table->space, VT_OPEN_CREATE, message);
     if (rc == SQLITE_OK) rc = create_in_txn(table, message);
     if (rc != SQLITE_OK) {
         table_gone(table);

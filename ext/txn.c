@@ -16,6 +16,7 @@ void vt_txn_check(const struct vt_space *space) {
     assert((txn->state == VT_TXN_IDLE) == (txn->engine == NULL));
     assert(txn->state != VT_TXN_IDLE || (txn->mark_count == 0 && txn->created_count == 0 && txn->joined == 0 && space->views.txn == NULL));
     assert(txn->engine == NULL || space->store != NULL);
+    assert(txn->mark_count == 0 || txn->marks[0].number == -1);
     assert(txn->state != VT_TXN_PREPARED || txn->epoch > 0);
     for (int i = 1; i < txn->mark_count; i++) assert(txn->marks[i - 1].number < txn->marks[i].number);
     (void)txn; /* NDEBUG */
@@ -30,6 +31,73 @@ int vt_pragma_int(sqlite3 *db, const char *schema, const char *pragma, int other
     sqlite3_finalize(statement);
     sqlite3_free(sql);
     return value;
+}
+
+/* ---- savepoints ----------------------------------------------------------------------------------------------- */
+
+static struct vt_mark mark_now(struct vt_txn *txn, int number) {
+    return (struct vt_mark){.number = number, .mark = lsm_txn_mark(txn->engine), .tick = ++txn->tick, .writes = txn->writes};
+}
+
+static int push_mark(struct vt_txn *txn, int number) {
+    if (txn->mark_count == txn->mark_capacity) {
+        int capacity = txn->mark_capacity == 0 ? 8 : 2 * txn->mark_capacity;
+        struct vt_mark *marks = sqlite3_realloc64(txn->marks, (size_t)capacity * sizeof *marks);
+        if (marks == NULL) return SQLITE_NOMEM;
+        txn->marks = marks;
+        txn->mark_capacity = capacity;
+    }
+    txn->marks[txn->mark_count++] = mark_now(txn, number);
+    return SQLITE_OK;
+}
+
+struct vt_mark vt_txn_mark(struct vt_space *space) { return mark_now(&space->txn, -1); }
+
+int vt_txn_undo(struct vt_space *space, const struct vt_mark *mark, char **message) {
+    struct vt_txn *txn = &space->txn;
+    if (txn->writes == mark->writes) return SQLITE_OK;
+    for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) vt_cursor_break(cursor, mark->tick);
+    vt_view_forget_txn(space, mark->tick);
+    struct lsm_error err = {0};
+    int status = lsm_txn_rollback_to(txn->engine, mark->mark, &err);
+    txn->state = VT_TXN_OPEN;
+    if (status != LSM_OK) return vt_fail_engine(message, status, &err);
+    txn->writes++;
+    txn->rollbacks++;
+    return SQLITE_OK;
+}
+
+int vt_txn_savepoint(struct vt_space *space, int number, char **message) {
+    (void)message;
+    vt_txn_check(space);
+    struct vt_txn *txn = &space->txn;
+    if (txn->state == VT_TXN_IDLE) return SQLITE_OK;
+    /* Another table of the space may have been told before, and have written since: then the mark is there. The savepoints around this one that are not
+     * marked began before anything of the space was in the transaction; they will still be there when this one is released. */
+    int rc = SQLITE_OK;
+    for (int n = txn->marks[txn->mark_count - 1].number + 1; n <= number && rc == SQLITE_OK; n++) rc = push_mark(txn, n);
+    return rc;
+}
+
+void vt_txn_release(struct vt_space *space, int number) {
+    struct vt_txn *txn = &space->txn;
+    while (txn->mark_count > 1 && txn->marks[txn->mark_count - 1].number >= number) txn->mark_count--;
+}
+
+int vt_txn_rollback_to(struct vt_space *space, int number, char **message) {
+    vt_txn_check(space);
+    struct vt_txn *txn = &space->txn;
+    if (txn->state == VT_TXN_IDLE) return SQLITE_OK;
+    int first = 0;
+    while (first < txn->mark_count && txn->marks[first].number < number) first++;
+    if (first == txn->mark_count) return SQLITE_OK;
+    struct vt_mark *mark = &txn->marks[first];
+    int rc = vt_txn_undo(space, mark, message);
+    if (rc != SQLITE_OK) return rc;
+    mark->number = number;
+    mark->writes = txn->writes;
+    txn->mark_count = first + 1;
+    return SQLITE_OK;
 }
 
 /* ---- begin, prepare, end -------------------------------------------------------------------------------------- */
@@ -56,6 +124,7 @@ int vt_txn_begin(struct vt_space *space, char **message) {
     txn->rollbacks = 0;
     txn->collected = false;
     int rc = vt_garbage_collect(space, message);
+    if (rc == SQLITE_OK) rc = push_mark(txn, -1);
     if (rc != SQLITE_OK) vt_txn_rollback(space);
     return rc;
 }
@@ -121,68 +190,6 @@ void vt_txn_rollback(struct vt_space *space) {
     /* If the abort of a prepared transaction cannot be written, the store refuses writes from here on and says why. */
     (void)lsm_txn_rollback(txn->engine, NULL);
     end(space);
-}
-
-/* ---- savepoints ----------------------------------------------------------------------------------------------- */
-
-struct vt_mark vt_txn_mark(struct vt_space *space) {
-    struct vt_txn *txn = &space->txn;
-    return (struct vt_mark){.number = -1, .mark = lsm_txn_mark(txn->engine), .tick = ++txn->tick, .writes = txn->writes};
-}
-
-int vt_txn_undo(struct vt_space *space, const struct vt_mark *mark, char **message) {
-    struct vt_txn *txn = &space->txn;
-    if (txn->writes == mark->writes) return SQLITE_OK;
-    for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) vt_cursor_break(cursor, mark->tick);
-    vt_view_forget_txn(space, mark->tick);
-    struct lsm_error err = {0};
-    int status = lsm_txn_rollback_to(txn->engine, mark->mark, &err);
-    txn->state = VT_TXN_OPEN;
-    if (status != LSM_OK) return vt_fail_engine(message, status, &err);
-    txn->writes++;
-    txn->rollbacks++;
-    return SQLITE_OK;
-}
-
-int vt_txn_savepoint(struct vt_space *space, int number, char **message) {
-    (void)message;
-    vt_txn_check(space);
-    struct vt_txn *txn = &space->txn;
-    if (txn->state == VT_TXN_IDLE) return SQLITE_OK;
-    /* Another table of the space was told before, and may have written since. */
-    if (txn->mark_count > 0 && txn->marks[txn->mark_count - 1].number >= number) return SQLITE_OK;
-    if (txn->mark_count == txn->mark_capacity) {
-        int capacity = txn->mark_capacity == 0 ? 8 : 2 * txn->mark_capacity;
-        struct vt_mark *marks = sqlite3_realloc64(txn->marks, (size_t)capacity * sizeof *marks);
-        if (marks == NULL) return SQLITE_NOMEM;
-        txn->marks = marks;
-        txn->mark_capacity = capacity;
-    }
-    struct vt_mark mark = vt_txn_mark(space);
-    mark.number = number;
-    txn->marks[txn->mark_count++] = mark;
-    return SQLITE_OK;
-}
-
-void vt_txn_release(struct vt_space *space, int number) {
-    struct vt_txn *txn = &space->txn;
-    while (txn->mark_count > 0 && txn->marks[txn->mark_count - 1].number >= number) txn->mark_count--;
-}
-
-int vt_txn_rollback_to(struct vt_space *space, int number, char **message) {
-    vt_txn_check(space);
-    struct vt_txn *txn = &space->txn;
-    if (txn->state == VT_TXN_IDLE) return SQLITE_OK;
-    int first = 0;
-    while (first < txn->mark_count && txn->marks[first].number < number) first++;
-    if (first == txn->mark_count) return SQLITE_OK;
-    struct vt_mark *mark = &txn->marks[first];
-    int rc = vt_txn_undo(space, mark, message);
-    if (rc != SQLITE_OK) return rc;
-    mark->number = number;
-    mark->writes = txn->writes;
-    txn->mark_count = first + 1;
-    return SQLITE_OK;
 }
 
 /* ---- changes -------------------------------------------------------------------------------------------------- */

@@ -11,7 +11,8 @@
  * in between, or be followed by xRollback; after xCreate it comes without xBegin.
  *
  * Savepoints have SQLite's numbers. Numbers above n end when n is released or rolled back to; n itself survives the latter. A table that
- * joins late is told only the innermost one: the outer ones hold nothing of this space then.
+ * joins late is told only the innermost one: the outer ones not marked yet hold nothing of this space then. The savepoint that began the transaction
+ * itself has the number -1; nobody announces it, so it is marked at the beginning.
  */
 #ifndef VT_TXN_H
 #define VT_TXN_H
@@ -32,7 +33,7 @@ struct vt_mark {
 struct vt_txn {
     enum vt_txn_state state;
     struct lsm_txn *engine;        /* NULL exactly when IDLE */
-    struct vt_mark *marks;         /* ascending numbers */
+    struct vt_mark *marks;         /* ascending numbers, from -1 */
     int mark_count, mark_capacity;
     struct lsm_tree_info *created; /* trees made in this transaction: not yet among the store's */
     int created_count;

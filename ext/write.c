@@ -28,14 +28,10 @@ static int conflict_of(const struct write *w, int declared) {
 
 /* ---- existing rows -------------------------------------------------------------------------------------------- */
 
-/* SQLITE_OK, or SQLITE_NOTFOUND. value may be NULL. A value read lives until the transaction ends or is rolled back, or it is released. */
+/* SQLITE_OK, or SQLITE_NOTFOUND. value may be NULL. What is read lives until it is released, before the transaction ends. */
 static int lookup(struct vt_table *table, struct lsm_slice key, struct lsm_value *value) {
-    struct vt_view *view = NULL;
-    int rc = vt_view_acquire(table->space, &view, &table->base.zErrMsg);
-    if (rc != SQLITE_OK) return rc;
     struct lsm_error err = {0};
-    int status = lsm_view_get(view->engine, vt_table_tree(table), key, value, &err);
-    vt_view_unref(table->space, view); /* the space holds it until something is written */
+    int status = lsm_txn_get(table->space->txn.engine, vt_table_tree(table), key, value, &err);
     return status == LSM_NOTFOUND ? SQLITE_NOTFOUND : vt_fail_engine(&table->base.zErrMsg, status, &err);
 }
 
@@ -305,6 +301,8 @@ int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_
     struct write w = {.table = table, .columns = argv + 2, .statement_conflict = sqlite3_vtab_on_conflict(db), .update = update};
     rc = write_row(&w, argv[0], argv[1]);
     lsm_value_release(&w.old_row);
+    /* Without words of its own an error would be reported with those of a row that was ignored before it. */
+    if (rc != SQLITE_OK && rc != SQLITE_NOMEM && vtab->zErrMsg == NULL) (void)vt_fail(&vtab->zErrMsg, rc, "%s", sqlite3_errstr(rc));
     if (rc == SQLITE_OK && !update) *rowid = table->schema->kind == VT_KIND_ROWID ? w.rowid : sqlite3_last_insert_rowid(db);
     return rc;
 }

@@ -43,6 +43,7 @@ struct lsm_run_iter {
     struct lsm_file_meta *const *files;   /* borrowed */
     size_t count, at;
     bool fill_cache, open;
+    uint32_t tree;                        /* set after init: not valid on entries of other trees; 0: all trees */
     struct lsm_sst_iter table;            /* on files[at], if open */
 };
 void lsm_run_iter_init(struct lsm_run_iter *iter, struct lsm_version_set *set, struct lsm_file_meta *const *files, size_t count, bool fill_cache);

@@ -3,7 +3,8 @@
 enum {
     BOTTOM = LSM_LEVELS - 1,
     SMALL_AGAINST_BASE = 4,   /* level 0 smaller than a 4th of the base level: rewriting the base would cost 5 bytes for each byte */
-    LEVEL0_RUNS_LIMIT = 3     /* but with 3 times too many runs it goes down whatever it costs: reads suffer */
+    LEVEL0_RUNS_LIMIT = 3,    /* but with 3 times too many runs it goes down whatever it costs: reads suffer */
+    LEAVING_SCORE = 2         /* of a level that should be empty: before level 0, unless that has twice too many runs */
 };
 
 void lsm_policy_targets(const struct lsm_shape *shape, const struct lsm_policy_options *options, uint64_t targets[LSM_LEVELS], int *base) {
@@ -22,11 +23,12 @@ void lsm_policy_targets(const struct lsm_shape *shape, const struct lsm_policy_o
         (*base)--;
         targets[*base] = bytes;
     }
-    /* Levels above the base should be empty. A level that still holds something (the bottom shrank) is itself the base. */
-    for (int level = 1; level < *base; level++)
+    /* Levels above the base should be empty. What still holds something (the bottom shrank) is over its target until it has gone down: as the
+     * base of a store that grows again it would be rewritten whole at each merge. Meanwhile nothing may pass it. */
+    for (int level = *base - 1; level >= 1; level--)
         if (shape->levels[level].count != 0) {
             *base = level;
-            break;
+            targets[level] = shape->levels[level].bytes / LEAVING_SCORE;
         }
 }
 

@@ -1,4 +1,5 @@
 /* Concatenation of a run's files, which do not overlap. A file without entries (range tombstones only) is passed over. */
+#include "../codec/coding.h"
 #include "job.h"
 
 static void close_table(struct lsm_run_iter *run) {
@@ -20,10 +21,11 @@ static bool open_table(struct lsm_run_iter *run, size_t at) {
     return true;
 }
 
-/* Copy the table iterator's place; true if it stands on an entry or has failed: nothing more to look for. */
+/* Copy the table iterator's place; true if it stands on an entry (or on one beyond the only tree wanted) or has failed: nothing more to
+ * look for. */
 static bool show(struct lsm_run_iter *run) {
     const struct lsm_iter *table = &run->table.base;
-    run->base.valid = table->valid;
+    run->base.valid = table->valid && (run->tree == 0 || lsm_load_be32(table->key.data) == run->tree);
     run->base.status = table->status;
     if (table->valid) {
         run->base.kind = table->kind;

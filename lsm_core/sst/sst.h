@@ -75,7 +75,8 @@ struct lsm_sst_range {
 };
 const struct lsm_sst_range *lsm_sst_ranges(const struct lsm_sst *sst, size_t *count);
 
-/* Iterator over the entries. fill_cache: put blocks read into the cache (merges and big scans say no and read ahead instead). */
+/* Iterator over the entries. fill_cache: put blocks read into the cache (merges say no). A long walk over a table that is large for the cache
+ * reads ahead and leaves the cache alone in any case: filling it would cost more than the walk and push out what others use. */
 struct lsm_sst_iter {
     struct lsm_iter base;
     struct lsm_sst *sst;
@@ -93,6 +94,7 @@ struct lsm_sst_iter {
     uint64_t window_offset;
     size_t window_want; /* how much to read next time; grows while the walk goes on */
     size_t next_miss;   /* block whose absence from the cache would continue the walk */
+    size_t walked;      /* blocks missed in a row: how long the walk is */
 };
 void lsm_sst_iter_init(struct lsm_sst_iter *iter, struct lsm_sst *sst, bool fill_cache);
 

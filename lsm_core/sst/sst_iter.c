@@ -2,7 +2,7 @@
  *
  *     in the cache?            -> pinned there
  *     not, and a walk goes on  -> the window: one large read over several blocks, larger each time up to WINDOW_BYTES_MAX;
- *                                 with fill_cache each is copied into the cache, without it is used where it lies
+ *                                 the first of them are copied into the cache (with fill_cache), the others used where they lie
  *     not, and a first step    -> one block is read (into the cache, with fill_cache)
  */
 #include "sst_reader.h"
@@ -10,6 +10,8 @@
 #define WINDOW_BYTES_FIRST ((size_t)16 * 1024)
 #define WINDOW_BYTES_MAX   ((size_t)256 * 1024)
 #define WINDOW_GROWTH      4u
+#define WALK_BLOCKS_KEPT   32u /* of a walk's first blocks: 128 KiB, what a query for some rows reads */
+#define SMALL_TABLE_SHARE  8u  /* a table below this part of the cache may as well lie in it whole */
 
 static struct lsm_sst_iter *self_of(struct lsm_iter *base) { return (struct lsm_sst_iter *)base; }
 
@@ -74,6 +76,13 @@ static int view_stored(struct lsm_sst_iter *iter, size_t i, const struct lsm_sst
     return lsm_sst_block_view(sst, i, handle, lsm_slice_of(payload, (size_t)handle->raw), &iter->view, err);
 }
 
+/* Is a block read by this walk worth a place in the cache? */
+static bool keeps(const struct lsm_sst_iter *iter) {
+    const struct lsm_sst *sst = iter->sst;
+    if (!iter->fill_cache || sst->cache == NULL) return false;
+    return iter->walked < WALK_BLOCKS_KEPT || sst->meta->raw_bytes <= lsm_cache_capacity(sst->cache) / SMALL_TABLE_SHARE;
+}
+
 /* Block i through the window. */
 static int load_ahead(struct lsm_sst_iter *iter, size_t i, const struct lsm_sst_handle *handle, struct lsm_error *err) {
     if (!window_has(iter, handle)) {
@@ -81,7 +90,7 @@ static int load_ahead(struct lsm_sst_iter *iter, size_t i, const struct lsm_sst_
         if (status != LSM_OK) return status;
     }
     const uint8_t *stored = iter->window.data + (handle->offset - iter->window_offset);
-    if (!iter->fill_cache || iter->sst->cache == NULL) return view_stored(iter, i, handle, stored, err);
+    if (!keeps(iter)) return view_stored(iter, i, handle, stored, err);
     struct lsm_sst_block *block = NULL;
     int status = lsm_sst_block_make(iter->sst, i, handle, stored, &block, err);
     if (status == LSM_OK) hold_block(iter, lsm_sst_block_publish(iter->sst, handle, block), true);
@@ -94,6 +103,7 @@ static int load_block(struct lsm_sst_iter *iter, size_t i, struct lsm_error *err
     struct lsm_sst_block *block = lsm_sst_block_cached(iter->sst, &handle);
     bool walking = i == iter->next_miss;
     iter->next_miss = iter->forward ? i + 1 : i - 1; /* from block 0 backwards: none */
+    iter->walked = walking ? iter->walked + 1 : 0;
     if (block != NULL) {
         hold_block(iter, block, true);
         return LSM_OK;

@@ -92,6 +92,7 @@ int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) {
     lsm_mutex_lock(&store->mu);
     while (store->syncing) lsm_cond_wait(&store->done, &store->mu);
     store->syncing = true;
+    bool normal_commits = store->normal_commits;
     store->normal_commits = false;
     struct lsm_wal_writer *log = store->log;
     lsm_mutex_unlock(&store->mu);
@@ -103,6 +104,7 @@ int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) {
     }
     lsm_mutex_lock(&store->mu);
     store->syncing = false;
+    if (status != LSM_OK && normal_commits) store->normal_commits = true; /* so that closing says what may be lost */
     lsm_cond_broadcast(&store->done);
     lsm_mutex_unlock(&store->mu);
     return status;

@@ -52,6 +52,7 @@ static int add_run(struct lsm_cursor *cursor, const struct lsm_run *run, struct 
     if (run->count == 0 || !run_matters(run, cursor->tree)) return LSM_OK;
     struct lsm_run_iter *iter = &cursor->runs[cursor->count - cursor->memtables];
     lsm_run_iter_init(iter, &cursor->view->store->set, run->files, run->count, true);
+    iter->tree = cursor->tree; /* the merge below compares without the tree: no other may come up */
     uint32_t source = (uint32_t)cursor->count;
     cursor->sources[cursor->count++] = &iter->base;
     return lsm_job_add_file_ranges(&cursor->view->store->set, run->files, run->count, source, &cursor->ranges, err);

@@ -192,11 +192,13 @@ static void release(struct flush *flush) {
 int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) {
     struct flush flush = {.store = store, .state = lsm_store_ref_state(store)};
     flush.count = flush.state->gens_count - 1;
+    struct lsm_state *spare = NULL;
     uint64_t started = lsm_env_monotonic_us(store->env), first_log = 0, last_log = 0;
     int status = LSM_NOTFOUND;
     if (flush.count == 0) goto out;
     flush.job.set = &store->set;
-    if (collect_sources(&flush) != LSM_OK) {
+    spare = lsm_store_spare(store, err);
+    if (spare == NULL || collect_sources(&flush) != LSM_OK) {
         status = lsm_fail_nomem(err, 0);
         goto out;
     }
@@ -214,8 +216,9 @@ int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) {
     status = lsm_job_run(&flush.job, err);
     log_files(&flush, &first_log, &last_log);
     if (status == LSM_OK) status = write_edit(&flush, last_log, err);
-    if (status == LSM_OK) status = lsm_store_install(store, NULL, flush.job.log_high, err);
     if (status != LSM_OK) goto out;
+    lsm_store_install(store, spare, NULL, flush.job.log_high);
+    spare = NULL;
     remove_logs(store, first_log, last_log);
     uint64_t us = lsm_env_monotonic_us(store->env) - started + 1;
     lsm_mutex_lock(&store->mu);
@@ -224,6 +227,7 @@ int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) {
     lsm_count(store, LSM_COUNT_FLUSHES, 1);
     lsm_count(store, LSM_COUNT_FLUSH_BYTES, flush.job.bytes_written);
 out:
+    lsm_free(spare);
     release(&flush);
     return status;
 }

@@ -203,8 +203,9 @@ static int is_move(const struct merge *merge, bool *moves) {
 static int write_edit(struct merge *merge, struct lsm_file_meta *const *files, size_t count, bool move, struct lsm_error *err) {
     struct lsm_store *store = merge->store;
     struct lsm_edit edit = {0};
+    struct lsm_state *spare = lsm_store_spare(store, err);
     bool keep_files = false;
-    int status = LSM_OK;
+    int status = spare == NULL ? LSM_NOMEM : LSM_OK;
     uint64_t run = merge->to == 0 ? merge->run : 0;
     for (size_t i = 0; i < merge->inputs_count; i++)
         for (size_t f = 0; f < merge->inputs[i].count && status == LSM_OK; f++) {
@@ -215,7 +216,8 @@ static int write_edit(struct merge *merge, struct lsm_file_meta *const *files, s
     status = status == LSM_OK ? lsm_version_set_apply(&store->set, &edit, &keep_files, err) : lsm_fail_nomem(err, 0);
     lsm_edit_release(&edit);
     if (status != LSM_OK && !keep_files) lsm_job_discard(&merge->job);
-    if (status == LSM_OK) status = lsm_store_install(store, NULL, 0, err);
+    if (status == LSM_OK) lsm_store_install(store, spare, NULL, 0);
+    else lsm_free(spare);
     return status;
 }
 
@@ -345,35 +347,39 @@ int lsm_store_compact(struct lsm_store *store, lsm_interrupt_fn interrupted, voi
 
 /* ---- dropped trees ------------------------------------------------------------------------------------------------------------ */
 
-/* Is every key of the file in a tree dropped below `position`? Locks: needs mu. */
-static bool is_dropped(struct lsm_store *store, const struct lsm_file_meta *meta) {
-    uint32_t tree = lsm_load_be32(meta->smallest.data), last = lsm_load_be32(meta->largest.data);
-    bool boundary = meta->largest_exclusive && meta->largest.size == LSM_TREE_BYTES;
-    if (last != tree && !(boundary && last == tree + 1)) return false;
-    const struct lsm_store_tree *found = lsm_store_find_tree(store, tree);
-    return found != NULL && found->dropped_at != UINT64_MAX;
-}
-
 struct drop_search {
     struct lsm_store *store;
     struct lsm_edit edit;
+    uint64_t durable;                /* drops up to this position are */
     int status;
 };
+
+/* Is every key of the file in one tree that is not alive, and durably so? Ids are not used twice, so what no live tree owns is garbage.
+ * Locks: needs mu. */
+static bool is_dropped(const struct drop_search *search, const struct lsm_file_meta *meta) {
+    uint32_t tree = lsm_load_be32(meta->smallest.data), last = lsm_load_be32(meta->largest.data);
+    bool boundary = meta->largest_exclusive && meta->largest.size == LSM_TREE_BYTES;
+    if (last != tree && !(boundary && last == tree + 1)) return false;
+    const struct lsm_store_tree *found = lsm_store_find_tree(search->store, tree);
+    if (found == NULL || found->dropped_at <= search->durable) return true;
+    if (found->dropped_at != UINT64_MAX) search->store->drop_wanted = true; /* since the sync: next time */
+    return false;
+}
 
 static bool drop_one(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
     struct drop_search *search = arg;
     (void)level;
     (void)run;
     if (meta->smallest.size < LSM_TREE_BYTES || meta->largest.size < LSM_TREE_BYTES) return true;
-    if (is_dropped(search->store, meta)) search->status = lsm_edit_remove_file(&search->edit, meta->number);
+    if (is_dropped(search, meta)) search->status = lsm_edit_remove_file(&search->edit, meta->number);
     return search->status == LSM_OK;
 }
 
 int lsm_store_drop_job(struct lsm_store *store, struct lsm_error *err) {
     /* The drop must be durable before the files are gone, or a power cut would bring the tree back without its rows. */
+    struct drop_search search = {.store = store, .durable = atomic_load_explicit(&store->published, memory_order_acquire)};
     int status = lsm_store_sync_logs(store, err);
     if (status != LSM_OK) return status;
-    struct drop_search search = {.store = store};
     struct lsm_version *version = lsm_version_set_ref_current(&store->set);
     lsm_mutex_lock(&store->mu);
     store->drop_wanted = false;
@@ -382,8 +388,15 @@ int lsm_store_drop_job(struct lsm_store *store, struct lsm_error *err) {
     status = search.status == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
     bool keep_files;
     if (status == LSM_OK && search.edit.removed_count != 0) {
-        status = lsm_version_set_apply(&store->set, &search.edit, &keep_files, err);
-        if (status == LSM_OK) status = lsm_store_install(store, NULL, 0, err);
+        struct lsm_state *spare = lsm_store_spare(store, err);
+        status = spare == NULL ? LSM_NOMEM : lsm_version_set_apply(&store->set, &search.edit, &keep_files, err);
+        if (status == LSM_OK) lsm_store_install(store, spare, NULL, 0);
+        else lsm_free(spare);
+    }
+    if (status != LSM_OK) {
+        lsm_mutex_lock(&store->mu);
+        store->drop_wanted = true; /* they are still there */
+        lsm_mutex_unlock(&store->mu);
     }
     lsm_edit_release(&search.edit);
     lsm_version_set_unref(&store->set, version);

@@ -167,7 +167,7 @@ static int adopt_trees(struct lsm_store *store, struct lsm_error *err) {
     store->next_tree = store->set.next_tree == 0 ? 1 : store->set.next_tree;
     for (size_t i = 0; i < store->set.trees_count; i++) {
         struct lsm_store_tree tree = {.info = store->set.trees[i], .dropped_at = UINT64_MAX, .in_manifest = true};
-        if (lsm_store_reserve_tree(store) != LSM_OK) return lsm_fail_nomem(err, sizeof tree);
+        if (lsm_store_reserve_trees(store, 1) != LSM_OK) return lsm_fail_nomem(err, sizeof tree);
         lsm_mutex_lock(&store->mu);
         lsm_store_add_tree(store, &tree);
         lsm_mutex_unlock(&store->mu);
@@ -191,6 +191,7 @@ static int first_state(struct lsm_store *store, struct lsm_error *err) {
     atomic_store_explicit(&store->level0_runs, (int)state->version->level0_count, memory_order_relaxed);
     store->state = state;
     store->shape_changed = true;
+    store->drop_wanted = state->version->files != 0; /* what was dropped but not removed before the last close or crash */
     return LSM_OK;
 }
 
@@ -262,13 +263,39 @@ int lsm_store_open(const struct lsm_options *options, struct lsm_store **out, st
     return LSM_OK;
 }
 
+/* Is there a row in memory, and no tree that it could belong to? */
+static bool is_all_garbage(struct lsm_store *store) {
+    bool alive = false;
+    lsm_mutex_lock(&store->mu);
+    for (size_t i = 0; i < store->trees_count; i++) alive |= store->trees[i].dropped_at == UINT64_MAX;
+    bool rows = store->state->gens_count > 1 || store->state->gens[0]->trees != 0;
+    lsm_mutex_unlock(&store->mu);
+    return rows && !alive;
+}
+
+/* What was dropped leaves the disk now: the next open may be far away. A failure leaves it for that. */
+static void remove_dropped(struct lsm_store *store) {
+    if (store->failed != LSM_OK) return;
+    bool garbage = is_all_garbage(store);
+    if (garbage && lsm_store_flush(store, NULL, NULL, NULL) != LSM_OK) return;
+    lsm_mutex_lock(&store->mu);
+    bool wanted = store->drop_wanted || garbage;
+    lsm_mutex_unlock(&store->mu);
+    atomic_store_explicit(&store->stop, true, memory_order_relaxed); /* a merge that runs gives up */
+    if (!wanted || lsm_work_claim(store, LSM_WORK_MERGE, NULL, NULL, NULL) != LSM_OK) return;
+    struct lsm_error err = {0};
+    lsm_work_done(store, LSM_WORK_MERGE, lsm_store_drop_job(store, &err), &err);
+}
+
 int lsm_store_close(struct lsm_store *store, struct lsm_error *err) {
     if (store == NULL) return LSM_OK;
     /* In a forked child: locks may be held by threads that are not there, and the files are the parent's. The memory is left alone. */
     int status = lsm_store_guard(store, err);
     if (status != LSM_OK) return status;
+    remove_dropped(store);
     lsm_background_stop(store);
-    if (store->normal_commits && store->failed == LSM_OK) status = lsm_store_sync_logs(store, err);
+    if (store->normal_commits) status = store->failed == LSM_OK ? lsm_store_sync_logs(store, err) : store->failed;
+    if (store->normal_commits && store->failed != LSM_OK && err != NULL) *err = store->failed_error;
     if (store->log != NULL) {
         int closed = lsm_wal_writer_close(store->log, store->failed == LSM_OK, status == LSM_OK ? err : NULL);
         if (status == LSM_OK) status = closed;

@@ -12,6 +12,8 @@
 #include "recover.h"
 
 #include "../env/filename.h"
+#include "../sst/sst.h"
+#include "../wal/chain.h"
 
 #include <stdlib.h>
 
@@ -92,7 +94,7 @@ static int settle(struct replay *replay, struct lsm_error *err) {
     while (lsm_batch_next(&reader, &op) == LSM_OK) {
         struct lsm_store_tree *tree = NULL;
         if (op.kind != LSM_OP_TREE_CREATE && op.kind != LSM_OP_TREE_DROP) continue;
-        if (op.kind == LSM_OP_TREE_CREATE && lsm_store_reserve_tree(store) != LSM_OK) return lsm_fail_nomem(err, sizeof *tree);
+        if (op.kind == LSM_OP_TREE_CREATE && lsm_store_reserve_trees(store, 1) != LSM_OK) return lsm_fail_nomem(err, sizeof *tree);
         lsm_mutex_lock(&store->mu);
         tree = lsm_store_find_tree(store, op.tree);
         if (op.kind == LSM_OP_TREE_DROP && tree != NULL) {
@@ -200,8 +202,16 @@ static int check_leftover(struct replay *replay, const struct logs *logs, const 
     return damaged(replay, replay->store->log_end, "the log ends here, but more of it was durable: a log file is missing or cut short", err);
 }
 
+/* Where in its file the part of the log begins that nobody knew to be durable. */
+static uint64_t unsure_from(const struct lsm_wal_reader *reader, uint64_t synced) {
+    uint64_t start = lsm_wal_reader_start(reader), end = lsm_wal_reader_end(reader);
+    if (synced <= start) return 0;
+    return LSM_WAL_HEADER_BYTES + (synced < end ? synced : end) - start;
+}
+
 /* Make durable what was read but may only be in the system's cache: commits to come build on it. */
-static int sync_replayed(struct lsm_store *store, const struct logs *logs, const bool *used, struct lsm_error *err) {
+static int sync_replayed(struct replay *replay, const struct logs *logs, const bool *used, struct lsm_error *err) {
+    struct lsm_store *store = replay->store;
     int status = LSM_OK;
     bool any = false;
     for (size_t i = 0; i < logs->count && status == LSM_OK; i++) {
@@ -211,7 +221,10 @@ static int sync_replayed(struct lsm_store *store, const struct logs *logs, const
         char *path = lsm_file_path(store->dir, LSM_FILE_WAL, logs->numbers[i]);
         if (path == NULL) return lsm_fail_nomem(err, 0);
         status = lsm_env_open(store->env, path, LSM_OPEN_READ | LSM_OPEN_WRITE, NULL, &file, err);
-        if (status == LSM_OK) status = lsm_file_sync(file, err);
+        const struct lsm_wal_reader *reader = logs->readers[i];
+        uint64_t to = LSM_WAL_HEADER_BYTES + lsm_wal_reader_end(reader) - lsm_wal_reader_start(reader);
+        if (status == LSM_OK) status = lsm_chain_rewrite(file, unsure_from(reader, replay->synced), to, err);
+        if (status == LSM_OK || (status == LSM_FULL && file != NULL)) status = lsm_file_sync(file, err);
         lsm_file_close(file);
         lsm_free(path);
     }
@@ -248,7 +261,7 @@ int lsm_recover_log(struct lsm_store *store, struct lsm_error *err) {
         used = lsm_calloc(logs.count, sizeof *used);
         status = used == NULL ? lsm_fail_nomem(err, logs.count) : replay_all(&replay, &logs, used, &last, err);
     }
-    if (status == LSM_OK) status = sync_replayed(store, &logs, used, err);
+    if (status == LSM_OK) status = sync_replayed(&replay, &logs, used, err);
     if (status != LSM_OK) goto out;
     for (size_t i = 0; i < logs.count; i++) used_count += used[i];
     /* What is behind is discarded and removed; its numbers are used again. */
@@ -307,7 +320,9 @@ void lsm_recover_clean(struct lsm_store *store) {
         enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
         if (!is_leftover(store, type, number)) continue;
         char *path = lsm_file_path(store->dir, type, number);
-        if (path != NULL && lsm_env_unlink(store->env, path, NULL) != LSM_OK) {
+        /* Another store's table was put here by hand: not ours to remove. One without a whole header was being written when the power went. */
+        bool foreign = path != NULL && type == LSM_FILE_TABLE && lsm_sst_identify(store->env, path, store->store_id, number, NULL) == LSM_MISMATCH;
+        if (path != NULL && !foreign && lsm_env_unlink(store->env, path, NULL) != LSM_OK) {
             /* It does no harm: the next open tries again. */
         }
         lsm_free(path);

@@ -1,6 +1,8 @@
 /* What readers stand on: generations and a version, replaced as a whole. */
 #include "store.h"
 
+#include <assert.h>
+
 struct lsm_state *lsm_state_new(struct lsm_store *store, size_t gens) {
     struct lsm_state *state = lsm_calloc(1, sizeof *state + gens * sizeof(struct lsm_gen *));
     if (state == NULL) return NULL;
@@ -35,27 +37,23 @@ static void fill_state(struct lsm_state *next, const struct lsm_state *old, stru
     }
 }
 
-int lsm_store_install(struct lsm_store *store, struct lsm_gen *new_active, uint64_t drop_below, struct lsm_error *err) {
-    struct lsm_state *next = NULL;
-    size_t room = 0;
+struct lsm_state *lsm_store_spare(struct lsm_store *store, struct lsm_error *err) {
+    struct lsm_state *spare = lsm_state_new(store, LSM_GENS_MAX);
+    int status = spare == NULL ? lsm_fail_nomem(err, sizeof *spare) : LSM_OK;
+    (void)status;
+    return spare;
+}
+
+void lsm_store_install(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, uint64_t drop_below) {
     lsm_mutex_lock(&store->mu);
-    /* Memory is not taken under the lock: if the list grew meanwhile, once more. */
-    while (next == NULL || room < store->state->gens_count + 1) {
-        room = store->state->gens_count + 1;
-        lsm_mutex_unlock(&store->mu);
-        lsm_free(next);
-        next = lsm_state_new(store, room);
-        if (next == NULL) return lsm_fail_nomem(err, sizeof *next);
-        lsm_mutex_lock(&store->mu);
-    }
     struct lsm_state *old = store->state;
-    fill_state(next, old, new_active, drop_below);
-    next->version = lsm_version_set_ref_current(&store->set);
-    store->state = next;
+    assert(old->gens_count + (new_active != NULL) <= LSM_GENS_MAX);
+    fill_state(spare, old, new_active, drop_below);
+    spare->version = lsm_version_set_ref_current(&store->set);
+    store->state = spare;
     store->shape_changed = true;
-    atomic_store_explicit(&store->sealed, (int)next->gens_count - 1, memory_order_relaxed);
-    atomic_store_explicit(&store->level0_runs, (int)next->version->level0_count, memory_order_relaxed);
+    atomic_store_explicit(&store->sealed, (int)spare->gens_count - 1, memory_order_relaxed);
+    atomic_store_explicit(&store->level0_runs, (int)spare->version->level0_count, memory_order_relaxed);
     lsm_mutex_unlock(&store->mu);
     lsm_state_unref(old);
-    return LSM_OK;
 }

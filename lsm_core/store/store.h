@@ -18,7 +18,7 @@
 #include "../wal/wal.h"
 #include "gen.h"
 
-enum { LSM_THREADS_MAX = 2 };
+enum { LSM_THREADS_MAX = 2, LSM_GENS_MAX = 16 /* in memory at once: rolling is refused then */ };
 
 /* What a view stands on. Immutable, shared by reference: changes make a new one. */
 struct lsm_state {
@@ -123,12 +123,14 @@ int lsm_store_guard(const struct lsm_store *store, struct lsm_error *err) LSM_MU
 struct lsm_state *lsm_state_new(struct lsm_store *store, size_t gens); /* no references filled in; NULL: out of memory */
 void lsm_state_unref(struct lsm_state *state);                          /* Locks: none of the store's may be held */
 struct lsm_state *lsm_store_ref_state(struct lsm_store *store);         /* Locks: takes mu */
-/* Replace the current state by one with these generations and the version set's current version. Locks: takes mu. On error nothing changes. */
-int lsm_store_install(struct lsm_store *store, struct lsm_gen *new_active, uint64_t drop_below, struct lsm_error *err) LSM_MUST_CHECK;
+/* A state to be filled by lsm_store_install(), got beforehand: what is durable must become visible, memory or not. NULL: out of memory. */
+struct lsm_state *lsm_store_spare(struct lsm_store *store, struct lsm_error *err);
+/* Replace the current state by `spare`, with these generations and the version set's current version. Locks: takes mu. */
+void lsm_store_install(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, uint64_t drop_below);
 
 /* ---- trees (write.c) ---- */
 struct lsm_store_tree *lsm_store_find_tree(struct lsm_store *store, uint32_t tree); /* Locks: needs mu */
-int lsm_store_reserve_tree(struct lsm_store *store) LSM_MUST_CHECK;                 /* room for one more; Locks: takes mu */
+int lsm_store_reserve_trees(struct lsm_store *store, size_t more) LSM_MUST_CHECK;   /* room for so many more; Locks: takes mu */
 void lsm_store_add_tree(struct lsm_store *store, const struct lsm_store_tree *tree); /* needs room; Locks: needs mu */
 
 /* ---- write.c ---- */

@@ -23,6 +23,7 @@ struct lsm_txn {
     enum lsm_sync sync;               /* of the last prepare */
     uint64_t puts, deletes, range_deletes;
     bool has_trees;
+    size_t trees_made;                /* rolled back ones included: room is kept for so many */
 };
 
 enum {
@@ -103,14 +104,14 @@ struct lsm_store_tree *lsm_store_find_tree(struct lsm_store *store, uint32_t tre
     return low < store->trees_count && store->trees[low].info.tree == tree ? &store->trees[low] : NULL;
 }
 
-int lsm_store_reserve_tree(struct lsm_store *store) {
+int lsm_store_reserve_trees(struct lsm_store *store, size_t more) {
     lsm_mutex_lock(&store->mu);
-    size_t capacity = store->trees_capacity;
-    bool room = store->trees_count < capacity;
+    size_t capacity = store->trees_capacity, wanted = store->trees_count + more;
     lsm_mutex_unlock(&store->mu);
-    if (room) return LSM_OK;
+    if (wanted <= capacity) return LSM_OK;
     /* Only the writer adds, so nobody else grows the array meanwhile. */
     capacity = capacity == 0 ? 8 : capacity * 2;
+    if (capacity < wanted) capacity = wanted;
     struct lsm_store_tree *trees = lsm_calloc(capacity, sizeof *trees), *old;
     if (trees == NULL) return LSM_NOMEM;
     lsm_mutex_lock(&store->mu);
@@ -285,6 +286,7 @@ static int append_abort(struct lsm_txn *txn, struct lsm_error *err) {
     lsm_store_u64(payload, txn->record.position);
     int status = lsm_wal_writer_append(store->log, LSM_WAL_ABORT, lsm_env_now_us(store->env), lsm_slice_of(payload, sizeof payload),
                                        (struct lsm_slice){0}, NULL, &local);
+    if (status != LSM_OK) lsm_wal_writer_erase(store->log, &txn->record); /* at least whoever opens the store next shall not find it */
     if (status == LSM_OK) status = lsm_store_sync_logs(store, &local);
     if (status != LSM_OK) {
         fail_log(store, &local);
@@ -331,9 +333,9 @@ int lsm_txn_prepare(struct lsm_txn *txn, enum lsm_sync sync, struct lsm_error *e
     txn->record.payload = (struct lsm_slice){0};
     if (sync == LSM_SYNC_FULL) status = lsm_store_sync_logs(store, &local);
     if (status != LSM_OK) {
-        /* The record may or may not be durable. The ABORT behind it settles that for everybody but a power cut right now. */
-        (void)append_abort(txn, NULL);
+        /* The record may or may not be durable. Taking it back settles that for everybody but a power cut right now. */
         fail_log(store, &local);
+        (void)append_abort(txn, NULL);
         txn->record = (struct lsm_wal_record){0};
         if (err != NULL) *err = local;
         return status;
@@ -402,11 +404,12 @@ int lsm_txn_tree_create(struct lsm_txn *txn, struct lsm_tree_info *tree, struct 
     struct lsm_op op = {.kind = LSM_OP_TREE_CREATE, .tree = store->next_tree};
     if (op.tree == UINT32_MAX) return lsm_fail(err, LSM_TOOBIG, "%s: all 4294967294 tree numbers are used up", store->dir);
     int status = lsm_env_random(store->env, &op.nonce, sizeof op.nonce, err);
-    if (status == LSM_OK && lsm_store_reserve_tree(store) != LSM_OK) status = lsm_fail_nomem(err, sizeof(struct lsm_store_tree));
+    if (status == LSM_OK && lsm_store_reserve_trees(store, txn->trees_made + 1) != LSM_OK) status = lsm_fail_nomem(err, sizeof(struct lsm_store_tree));
     if (status == LSM_OK) status = change(txn, &op, err);
     if (status != LSM_OK) return status;
     /* Not given back on rollback: a number names one tree for ever, as far as anybody has seen it. */
     store->next_tree++;
+    txn->trees_made++;
     txn->has_trees = true;
     *tree = (struct lsm_tree_info){.tree = op.tree, .nonce = op.nonce};
     return LSM_OK;
@@ -478,6 +481,7 @@ static void publish_trees(struct lsm_txn *txn, uint64_t position) {
             struct lsm_store_tree *tree = lsm_store_find_tree(store, op.tree);
             if (tree != NULL) tree->dropped_at = position;
             store->drop_wanted = true;
+            lsm_cond_signal(&store->work);
         }
     }
 }
@@ -549,8 +553,13 @@ int lsm_store_roll(struct lsm_store *store, struct lsm_error *err) {
     struct lsm_gen *active = state->gens[0];
     struct lsm_old_log *old = NULL;
     struct lsm_gen *fresh = NULL;
+    struct lsm_state *spare = NULL;
     int status = LSM_OK;
     if (active->trees == 0) goto out;
+    if (state->gens_count == LSM_GENS_MAX) {
+        status = lsm_fail(err, LSM_BUSY, "%s: %d memtables wait to be flushed; try again later", store->dir, LSM_GENS_MAX - 1);
+        goto out;
+    }
     if (store->log != NULL) {
         old = lsm_calloc(1, sizeof *old);
         if (old == NULL) status = lsm_fail_nomem(err, sizeof *old);
@@ -558,13 +567,15 @@ int lsm_store_roll(struct lsm_store *store, struct lsm_error *err) {
     }
     fresh = lsm_gen_new(0);
     if (fresh == NULL) status = lsm_fail_nomem(err, sizeof *fresh);
+    if (status == LSM_OK && (spare = lsm_store_spare(store, err)) == NULL) status = LSM_NOMEM;
+    /* Nothing may fail after this: what is appended behind a ROLL is no record. */
     if (status == LSM_OK && store->log != NULL)
         status = lsm_wal_writer_append(store->log, LSM_WAL_ROLL, lsm_env_now_us(store->env), (struct lsm_slice){0}, (struct lsm_slice){0}, NULL, err);
     if (status != LSM_OK) goto out;
     active->end = log_end(store);
     fresh->start = fresh->end = active->end;
-    status = lsm_store_install(store, fresh, 0, err);
-    if (status != LSM_OK) goto out; /* A ROLL record too many does no harm: it says nothing but "go on in the next file, if there is one". */
+    lsm_store_install(store, spare, fresh, 0);
+    spare = NULL;
     fresh = NULL;
     if (store->log != NULL) {
         old->writer = store->log;
@@ -585,6 +596,7 @@ int lsm_store_roll(struct lsm_store *store, struct lsm_error *err) {
     lsm_mutex_unlock(&store->mu);
 out:
     lsm_free(old);
+    lsm_free(spare);
     lsm_gen_unref(fresh);
     lsm_state_unref(state);
     return status;

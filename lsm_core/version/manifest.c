@@ -294,6 +294,7 @@ static int replay_file(struct lsm_env *env, const char *path, apply_fn apply, vo
     while (status == LSM_OK && !ended) {
         status = lsm_chain_next(chain, 0, &record, err);
         ended = status == LSM_NOTFOUND;
+        if (status == LSM_OK) found->last = record.position == 0 ? 0 : offset_of(record.position);
         if (status == LSM_OK) status = replay_record(&record, path, apply, arg, err);
     }
     if (ended) status = judge_end(chain, path, found, err);
@@ -324,7 +325,9 @@ static int settle(struct lsm_env *env, const char *dir, struct lsm_file *file, c
     if (size != found->bytes) {
         return lsm_fail(err, LSM_MISUSE, "%s: %" PRIu64 " bytes, but %" PRIu64 " were replayed", file->path, size, found->bytes);
     }
-    status = lsm_file_sync(file, err);
+    /* All but the last record were durable before what follows them was written. */
+    status = lsm_chain_rewrite(file, found->last, found->bytes, err);
+    if (status == LSM_OK || status == LSM_FULL) status = lsm_file_sync(file, err);
     return status == LSM_OK ? lsm_env_sync_dir(env, dir, err) : status;
 }
 

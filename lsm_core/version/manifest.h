@@ -23,6 +23,7 @@ void lsm_manifest_close(struct lsm_manifest *manifest); /* NULL is allowed */
  * (unsynced append) ends the replay and sets *torn; damage before the end is LSM_CORRUPT. *bytes: where the good records end. */
 struct lsm_manifest_found {
     uint64_t number, bytes;
+    uint64_t last;  /* where the last good record begins; 0 if it is the first: the header belongs to it */
     uint64_t check; /* of the last good record; for resume */
     bool torn;
     uint8_t store_id[LSM_STORE_ID_BYTES];

@@ -125,9 +125,7 @@ void lsm_version_ref(struct lsm_version *version) { (void)atomic_fetch_add_expli
 
 bool lsm_version_unref(struct lsm_version *version) {
     /* Release our reads of the version; the last one acquires everybody's before it destroys. */
-    if (atomic_fetch_sub_explicit(&version->refs, 1, memory_order_release) != 1) return false;
-    atomic_thread_fence(memory_order_acquire);
-    return true;
+    return atomic_fetch_sub_explicit(&version->refs, 1, memory_order_acq_rel) == 1;
 }
 
 static void release_run(struct lsm_run *run) {

@@ -32,6 +32,7 @@ void lsm_version_set_release(struct lsm_version_set *set) {
     lsm_version_set_unref(set, set->current);
     lsm_manifest_close(set->manifest);
     lsm_free(set->trees);
+    lsm_free(set->doubtful);
     lsm_mutex_release(&set->manifest_mu);
     lsm_mutex_release(&set->mu);
     lsm_mutex_release(&set->graveyard_mu);
@@ -131,6 +132,33 @@ static void judge_failed_create(struct lsm_version_set *set, uint64_t number) {
     set->uncertain = true;
 }
 
+/* Remember the tables of a failed edit that may be on disk in spite. Without memory they stay until the next open. */
+static void doubt_files(struct lsm_version_set *set, const struct lsm_edit *edit) {
+    if (edit->added_count == 0) return;
+    uint64_t *grown = lsm_realloc(set->doubtful, (set->doubtful_count + edit->added_count) * sizeof *grown);
+    if (grown == NULL) return;
+    set->doubtful = grown;
+    for (size_t i = 0; i < edit->added_count; i++) {
+        uint64_t number = edit->added[i].meta->number;
+        bool moved = false;
+        for (size_t r = 0; r < edit->removed_count; r++) moved |= edit->removed[r] == number;
+        if (!moved) set->doubtful[set->doubtful_count++] = number;
+    }
+}
+
+static void remove_doubtful(struct lsm_version_set *set) {
+    for (size_t i = 0; i < set->doubtful_count; i++) {
+        char *path = lsm_file_path(set->dir, LSM_FILE_TABLE, set->doubtful[i]);
+        if (path != NULL && lsm_env_unlink(set->env, path, NULL) != LSM_OK) {
+            /* Nobody names it any more: the next open removes it. */
+        }
+        lsm_free(path);
+    }
+    lsm_free(set->doubtful);
+    set->doubtful = NULL;
+    set->doubtful_count = 0;
+}
+
 /* Write the edit to the manifest, or, when there is none to append to, everything to a new one. Locks: needs manifest_mu. */
 static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, const struct lsm_version *version, const struct lsm_tree_info *trees,
                       size_t trees_count, struct lsm_error *err) {
@@ -159,6 +187,7 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
     lsm_manifest_close(set->manifest);
     set->manifest = fresh;
     set->uncertain = false;
+    remove_doubtful(set);
     char *old_path = old_number == 0 ? NULL : lsm_file_path(set->dir, LSM_FILE_MANIFEST, old_number);
     if (old_path != NULL && lsm_env_unlink(set->env, old_path, NULL) != LSM_OK) {
         /* Nobody names it any more: recovery removes what is left over. */
@@ -194,6 +223,7 @@ int lsm_version_set_apply(struct lsm_version_set *set, struct lsm_edit *edit, bo
     edit->time_us = lsm_env_now_us(set->env);
     int status = apply_locked(set, edit, true, err);
     *keep_files = status != LSM_OK && set->uncertain;
+    if (*keep_files) doubt_files(set, edit);
     lsm_mutex_unlock(&set->manifest_mu);
     return status;
 }

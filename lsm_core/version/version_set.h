@@ -30,6 +30,9 @@ struct lsm_version_set {
     bool uncertain;                    /* an append failed, or a new manifest did after CURRENT named it: the disk may hold an edit that
                                           memory does not; files that it may name must stay until a new manifest stands */
 
+    uint64_t *doubtful;                /* tables that such an edit may name: they go when a new manifest stands */
+    size_t doubtful_count;
+
     /* Guarded by mu. */
     struct lsm_mutex mu;
     struct lsm_version *current;

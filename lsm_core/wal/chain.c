@@ -3,6 +3,8 @@
 #include "../codec/coding.h"
 #include "../codec/hash.h"
 
+#define REWRITE_BYTES ((size_t)256 * 1024)
+
 /* CR LF at the end of a magic shows a transfer in text mode. */
 const struct lsm_chain_type lsm_chain_log = {
     .name = "log", .magic = {'L', 'S', 'M', 'L', 'O', 'G', '\r', '\n'}, .kinds = 1u << 1 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5};
@@ -79,4 +81,20 @@ int lsm_chain_record_put(struct lsm_buf *out, uint64_t seed, struct lsm_chain_re
     lsm_store_u64(p, record->check);
     out->size += bytes;
     return LSM_OK;
+}
+
+int lsm_chain_rewrite(struct lsm_file *file, uint64_t from, uint64_t to, struct lsm_error *err) {
+    size_t chunk_bytes = to - from < REWRITE_BYTES ? (size_t)(to - from) : REWRITE_BYTES;
+    if (from >= to) return LSM_OK;
+    uint8_t *chunk = lsm_malloc(chunk_bytes);
+    int status = chunk == NULL ? lsm_fail_nomem(err, chunk_bytes) : LSM_OK;
+    while (status == LSM_OK && from < to) {
+        size_t wanted = to - from < chunk_bytes ? (size_t)(to - from) : chunk_bytes, got = 0;
+        status = lsm_file_read_at(file, from, chunk, wanted, &got, err);
+        if (status == LSM_OK && got < wanted) status = lsm_fail(err, LSM_IO, "%s: became shorter while it was read", file->path);
+        if (status == LSM_OK) status = lsm_file_write_at(file, from, chunk, wanted, err);
+        from += wanted;
+    }
+    lsm_free(chunk);
+    return status;
 }

@@ -60,6 +60,10 @@ void lsm_chain_record_decode(const uint8_t *bytes, struct lsm_chain_record *reco
 int lsm_chain_record_put(struct lsm_buf *out, uint64_t seed, struct lsm_chain_record *record, struct lsm_slice first,
                          struct lsm_slice second) LSM_MUST_CHECK;
 
+/* Write the file's bytes [from, to) once more, the same, before they are synced and built upon: after a sync that failed, in whatever process, the
+ * system may hold bytes it will never write, and say nothing at the next sync. */
+int lsm_chain_rewrite(struct lsm_file *file, uint64_t from, uint64_t to, struct lsm_error *err) LSM_MUST_CHECK;
+
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
 struct lsm_chain_reader;

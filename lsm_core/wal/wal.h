@@ -60,6 +60,9 @@ int lsm_wal_writer_reserve(struct lsm_wal_writer *writer, uint64_t bytes, struct
  * and if the file cannot be trusted any more (failed sync) every later call fails: start a new generation. */
 int lsm_wal_writer_append(struct lsm_wal_writer *writer, enum lsm_wal_kind kind, uint64_t time_us, struct lsm_slice first, struct lsm_slice second,
                           struct lsm_wal_record *record, struct lsm_error *err) LSM_MUST_CHECK;
+/* Take the last record back as far as that still goes, when neither a sync nor an ABORT can be had: whoever reads the file from now on does
+ * not find it; after a power cut it may be there. The writer is of no use afterwards. */
+void lsm_wal_writer_erase(struct lsm_wal_writer *writer, const struct lsm_wal_record *record);
 /* Make everything appended so far durable (and the file's directory entry, if create did not). May run on another thread beside appends.
  * The records to come say that everything below is durable: generations before this one must be so already, whoever wrote them. */
 int lsm_wal_writer_sync(struct lsm_wal_writer *writer, struct lsm_error *err) LSM_MUST_CHECK;
@@ -93,7 +96,7 @@ int lsm_wal_reader_next(struct lsm_wal_reader *reader, uint64_t known_synced, st
 uint64_t lsm_wal_reader_end(const struct lsm_wal_reader *reader);        /* position behind the last good record */
 uint64_t lsm_wal_reader_check(const struct lsm_wal_reader *reader);      /* check of the last good record, or prev_check */
 uint64_t lsm_wal_reader_synced(const struct lsm_wal_reader *reader);     /* greatest synced position any good record told */
-bool lsm_wal_reader_clean(const struct lsm_wal_reader *reader);          /* at the end: the file ends right behind the last record */
+bool lsm_wal_reader_clean(const struct lsm_wal_reader *reader);          /* at the end: the file ends right behind the last record, which is no ROLL: it can be resumed */
 void lsm_wal_reader_close(struct lsm_wal_reader *reader);                /* NULL is allowed */
 
 #endif

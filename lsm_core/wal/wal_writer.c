@@ -250,6 +250,14 @@ static int write_pieces(struct lsm_wal_writer *writer, struct lsm_chain_record *
     return status;
 }
 
+static void erase_header(const struct lsm_wal_writer *writer, uint64_t position) {
+    static const uint8_t zeros[LSM_CHAIN_RECORD_BYTES];
+    int ignored = lsm_file_write_at(writer->file, offset_of(writer, position), zeros, sizeof zeros, NULL);
+    (void)ignored;
+}
+
+void lsm_wal_writer_erase(struct lsm_wal_writer *writer, const struct lsm_wal_record *record) { erase_header(writer, record->position); }
+
 int lsm_wal_writer_append(struct lsm_wal_writer *writer, enum lsm_wal_kind kind, uint64_t time_us, struct lsm_slice first, struct lsm_slice second,
                           struct lsm_wal_record *record, struct lsm_error *err) {
     if (lsm_wal_writer_poisoned(writer)) return refuse(writer, err);
@@ -266,9 +274,7 @@ int lsm_wal_writer_append(struct lsm_wal_writer *writer, enum lsm_wal_kind kind,
     status = bytes <= GATHER_BYTES_MAX ? write_gathered(writer, &put, first, second, err) : write_pieces(writer, &put, first, second, err);
     if (status != LSM_OK) {
         /* If the write reached the file in spite, a crash before the next append would bring back what was reported as failed. */
-        static const uint8_t zeros[LSM_CHAIN_RECORD_BYTES];
-        int ignored = lsm_file_write_at(writer->file, offset_of(writer, put.position), zeros, sizeof zeros, NULL);
-        (void)ignored;
+        erase_header(writer, put.position);
         return status;
     }
     writer->check = put.check;

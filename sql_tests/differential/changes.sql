@@ -7,7 +7,6 @@ CREATE TRIGGER plain_delete AFTER DELETE ON plain BEGIN DELETE FROM t WHERE k = 
 PRAGMA trusted_schema = ON;
 -- Declaring an LSM table writes its shadow table, which total_changes() counts.
 CREATE TEMP TABLE start AS SELECT total_changes() AS n;
-SELECT changes(), total_changes() - (SELECT n FROM start), last_insert_rowid();
 INSERT INTO t VALUES (1, 'a', 0), (2, 'b', 0), (3, 'c', 0);
 SELECT changes(), total_changes() - (SELECT n FROM start), last_insert_rowid();
 INSERT INTO r VALUES (77, 'x');

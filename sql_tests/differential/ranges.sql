@@ -73,3 +73,15 @@ SELECT a, count(DISTINCT b) FROM t GROUP BY a HAVING count(*) > 100;
 @LSM SELECT lsm_compact();
 SELECT count(*), sum(c), sum(v) FROM t;
 @SORTED SELECT c FROM t WHERE a = 3 AND b = 'c' ORDER BY c;
+-- A number for a text column makes a wider walk; what is asked of the columns behind it must hold all the same.
+@CLUSTERED mixed(c1 TEXT, c2 INTEGER, c3, PRIMARY KEY (c1, c2, c3));
+INSERT INTO mixed VALUES (1, 36, 1), (1, 37, 1), (2, 36, 1), (2, 37, 1), ('1.0', 36, 1), ('1.0', 37, 2);
+SELECT * FROM mixed WHERE c1 = 1 AND c2 = 36;
+SELECT * FROM mixed WHERE c1 = 1.0 AND c2 > 36;
+SELECT * FROM mixed WHERE c1 = 1 AND c2 = 37 AND c3 = 1;
+@CLUSTERED untyped(c1, c2 INTEGER, c3 REAL, PRIMARY KEY (c1, c2 DESC, c3));
+INSERT INTO untyped SELECT c1, c2, c3 FROM mixed UNION ALL SELECT CAST(c1 AS INTEGER), c2, c3 + 10 FROM mixed WHERE c1 <> '1.0';
+SELECT * FROM untyped WHERE c1 = 1 AND c2 = 36;
+SELECT * FROM untyped WHERE c1 = '1' AND c2 IN (36, 38);
+SELECT * FROM untyped WHERE c1 = 2 AND c2 = 37 AND c3 >= 11;
+SELECT min(c1) FROM untyped WHERE c1 = 1 AND c2 = 99;

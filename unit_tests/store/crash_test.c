@@ -423,7 +423,7 @@ static void work_abandoned(void) {
         put(0, i);
         put(0, i + 30);
         MUST(world_prepare(world, harness.sync));
-        (void)lsm_env_mem_crash(world->env, (enum lsm_crash_mode)i, 77 + i); /* power fails between prepare and commit */
+        must(lsm_env_mem_crash(world->env, (enum lsm_crash_mode)i, 77 + i), "crash"); /* power fails between prepare and commit */
         (void)lsm_txn_rollback(world->txn, NULL);
         world->txn = NULL;
         power_cut(LSM_CRASH_KEEP);

@@ -158,7 +158,11 @@ static inline void order_committed(struct order *order) {
 }
 
 /* While a store is opened, leftovers are removed that this does not judge. */
-static inline void order_pause(struct order *order) { order->paused = true; }
+static inline void order_pause(struct order *order) {
+    order->paused = true;
+    order->renamed = false;
+    order->count = 0;
+}
 
 static inline int order_replay(void *arg, struct lsm_edit *edit, struct lsm_error *err) {
     struct order *order = arg;
@@ -175,7 +179,7 @@ static inline void order_resume(struct order *order, struct lsm_env *env, const 
     order->renamed = false;
     order->count = 0;
     order->written = (struct order_state){0};
-    if (lsm_manifest_replay(env, dir, NULL, order_replay, order, &found, &err) != LSM_OK) ORDER_WRONG(order, "%s", err.text);
+    if (lsm_manifest_replay(env, dir, NULL, order_replay, order, &found, &err) != LSM_OK) ORDER_WRONG(order, "%.200s", err.text);
     order->durable = order->written;
 }
 
