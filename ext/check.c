@@ -80,7 +80,8 @@ int vt_check_schema(struct vt_connection *connection, const char *schema, lsm_ch
     if (rc != SQLITE_OK || space->store == NULL) return rc;
     rc = check_trees(space, found, arg, message);
     if (rc != SQLITE_OK) return rc;
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     uint64_t problems = 0;
     int status = lsm_store_check(space->store, found, arg, vt_interrupted, connection, &problems, &err);
     if (status != LSM_OK) return vt_fail_engine(message, status, &err);

@@ -127,7 +127,8 @@ static int open_at(struct vt_space *space, struct vt_place *place, const char *d
     options.owner_gid = place->gid;
     options.process_name = program_invocation_short_name;
     if (sqlite3_threadsafe() == 0) options.threads = 0;
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status = vt_registry_acquire(&options, place->memory, &space->shared, &err);
     if (status == LSM_NOTFOUND) return fail_missing(place, dir, &err, message);
     if (status == LSM_MISMATCH) return vt_fail(message, SQLITE_CANTOPEN, "%s", err.text);

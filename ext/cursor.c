@@ -112,7 +112,8 @@ int vt_cursor_close(sqlite3_vtab_cursor *base) {
 /* ---- walking -------------------------------------------------------------------------------------------------- */
 
 static int open_walk(struct vt_cursor *cursor, const struct lsm_slice *low, const struct lsm_slice *high) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status;
     if (cursor->walk == NULL) {
         status = lsm_cursor_open(cursor->view->engine, vt_table_tree(table_of(cursor)), low, high, &cursor->walk, &err);
@@ -125,7 +126,8 @@ static int open_walk(struct vt_cursor *cursor, const struct lsm_slice *low, cons
 }
 
 static int read_point(struct vt_cursor *cursor, const struct vt_range *range) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status = lsm_view_get(cursor->view->engine, vt_table_tree(table_of(cursor)), vt_bytes_slice(&range->low), &cursor->point, &err);
     if (status == LSM_NOTFOUND) return SQLITE_OK;
     if (status == LSM_OK) cursor->mode = CURSOR_POINT;
@@ -196,7 +198,8 @@ static int search_row(struct vt_cursor *cursor, struct search *search) {
 }
 
 static int search_ranges(struct vt_cursor *cursor, const struct vt_ranges *ranges, struct search *search) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status = LSM_OK, rc = SQLITE_OK;
     for (int i = 0; i < ranges->count && rc == SQLITE_OK && status == LSM_OK; i++) {
         rc = read_range(cursor, &ranges->range[i]);
@@ -275,7 +278,8 @@ int vt_cursor_next(sqlite3_vtab_cursor *base) {
     cursor->reader_ready = false;
     if (cursor->mode == CURSOR_DETACHED) return resume(cursor);
     if (cursor->mode != CURSOR_WALK) return next_range(cursor);
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status = cursor->plan.desc ? lsm_cursor_prev(cursor->walk, &err) : lsm_cursor_next(cursor->walk, &err);
     if (status != LSM_OK) {
         drop_row(cursor);
@@ -305,7 +309,10 @@ int vt_cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int co
         vt_row_reader_init(&cursor->reader, table_of(cursor)->schema, row_key(cursor), row_record(cursor));
         cursor->reader_ready = true;
     }
-    if (sqlite3_vtab_nochange(context) == 0) return fail_row(cursor, vt_row_result(&cursor->reader, column, context, SQLITE_TRANSIENT));
+    /* Only an UPDATE leaves columns as they are, and that has joined the transaction. */
+    const struct vt_table *table = table_of(cursor);
+    bool updating = table->space->txn.state != VT_TXN_IDLE && table->joined_epoch == table->space->txn.epoch;
+    if (!updating || sqlite3_vtab_nochange(context) == 0) return fail_row(cursor, vt_row_result(&cursor->reader, column, context, SQLITE_TRANSIENT));
     struct vt_value value;
     int rc = vt_row_get(&cursor->reader, column, &value);
     if (rc != SQLITE_OK) return fail_row(cursor, rc);

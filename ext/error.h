@@ -12,6 +12,13 @@
 /* The SQLite code for an engine status. LSM_NOTFOUND becomes SQLITE_CORRUPT_VTAB: callers who expect it deal with it before. */
 int vt_error_code(int status);
 
+/* Make err say nothing. Zeroing all of it would cost more than many a call it is made for. */
+static inline void vt_error_clear(struct lsm_error *err) {
+    err->code = LSM_OK;
+    err->os_errno = 0;
+    err->text[0] = '\0';
+}
+
 /* Put the text into *message (what was there is freed) and return rc. Out of memory for the text: rc without text. */
 int vt_fail(char **message, int rc, const char *format, ...) LSM_PRINTF(3, 4);
 

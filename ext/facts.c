@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "home.h"
+#include "shadow.h"
 
 /* The open store of the schema, or NULL in *store if it has none. */
 static int open_store(struct vt_connection *connection, const char *schema, struct lsm_store **store, char **message) {
@@ -117,7 +118,8 @@ static int list_files(struct vt_connection *connection, const char *schema, stru
     struct lsm_store *store;
     int rc = open_store(connection, schema, &store, message);
     if (rc != SQLITE_OK || store == NULL) return rc;
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     return vt_fail_engine(message, lsm_store_files(store, files, count, &err), &err);
 }
 
@@ -165,6 +167,67 @@ static int collect_levels(struct vt_connection *connection, const char *schema, 
     return SQLITE_OK;
 }
 
+/* ---- lsm_tables ----------------------------------------------------------------------------------------------- */
+
+static void add_tree(struct vt_report *report, const char *name, struct lsm_view *view, uint32_t tree) {
+    struct lsm_estimate estimate = {0};
+    lsm_view_estimate(view, tree, NULL, NULL, &estimate);
+    vt_report_text(report, name);
+    vt_report_int(report, tree);
+    vt_report_int(report, (int64_t)estimate.rows);
+    vt_report_int(report, (int64_t)estimate.bytes);
+}
+
+/* The committed tree with this number is taken out of the list. */
+static bool take_tree(struct lsm_tree_info *trees, size_t count, struct lsm_tree_info tree) {
+    for (size_t i = 0; i < count; i++) {
+        if (trees[i].tree != tree.tree || trees[i].nonce != tree.nonce) continue;
+        trees[i].tree = 0;
+        return true;
+    }
+    return false;
+}
+
+static int add_named(struct vt_space *space, struct lsm_view *view, struct lsm_tree_info *trees, size_t count, struct vt_report *report) {
+    char *sql = sqlite3_mprintf("SELECT substr(name, 1, length(name) - length('_" VT_SHADOW_SUFFIX "')) FROM \"%w\".sqlite_schema WHERE type = 'table'"
+                                " AND rootpage > 0 AND name LIKE '%%!_" VT_SHADOW_SUFFIX "' ESCAPE '!' ORDER BY 1", space->schema);
+    if (sql == NULL) return SQLITE_NOMEM;
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(space->connection->db, sql, -1, &statement, NULL);
+    sqlite3_free(sql);
+    while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(statement, 0);
+        struct vt_shadow shadow;
+        rc = SQLITE_OK;
+        if (name == NULL || vt_shadow_read(space->connection->db, space->schema, name, &shadow, NULL) != SQLITE_OK) continue;
+        if (take_tree(trees, count, shadow.tree)) add_tree(report, name, view, shadow.tree.tree);
+    }
+    sqlite3_finalize(statement);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int collect_tables(struct vt_connection *connection, const char *schema, struct vt_report *report, char **message) {
+    struct lsm_store *store;
+    struct vt_view *view = NULL;
+    struct lsm_tree_info *trees = NULL;
+    size_t count = 0;
+    int rc = open_store(connection, schema, &store, message);
+    if (rc != SQLITE_OK || store == NULL) return rc;
+    struct vt_space *space = vt_space_find(connection, schema);
+    if (space == NULL) return SQLITE_NOMEM;
+    struct lsm_error err;
+    vt_error_clear(&err);
+    rc = vt_fail_engine(message, lsm_store_trees(store, &trees, &count, &err), &err);
+    if (rc == SQLITE_OK) rc = vt_view_acquire(space, &view, message);
+    if (rc == SQLITE_OK) rc = add_named(space, view->engine, trees, count, report);
+    for (size_t i = 0; i < count && rc == SQLITE_OK; i++) {
+        if (trees[i].tree != 0) add_tree(report, NULL, view->engine, trees[i].tree); /* garbage: collected some day */
+    }
+    vt_view_unref(space, view);
+    lsm_free(trees);
+    return rc;
+}
+
 /* ---- lsm_check ------------------------------------------------------------------------------------------------ */
 
 static void add_problem(void *arg, const char *text) { vt_report_text(arg, text); }
@@ -182,6 +245,7 @@ static const struct vt_facts all[] = {
      "number INTEGER, level INTEGER, run INTEGER, rows INTEGER, tombstones INTEGER, range_tombstones INTEGER, bytes INTEGER, raw_bytes INTEGER,"
      " compression TEXT, tree_low INTEGER, tree_high INTEGER, log_low INTEGER, log_high INTEGER",
      13, collect_files},
+    {"lsm_tables", "name TEXT, tree INTEGER, rows INTEGER, bytes INTEGER", 4, collect_tables},
     {"lsm_check", "problem TEXT", 1, collect_problems},
 };
 

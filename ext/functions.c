@@ -44,7 +44,8 @@ static void maintain(sqlite3_context *context, int argc, sqlite3_value **argv, c
         return;
     }
     if (space->store != NULL) {
-        struct lsm_error err = {0};
+        struct lsm_error err;
+        vt_error_clear(&err);
         char *message = NULL;
         int rc = vt_fail_engine(&message, work(space->store, vt_interrupted, space->connection, &err), &err);
         if (rc != SQLITE_OK) {

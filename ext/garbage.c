@@ -18,7 +18,8 @@ int vt_garbage_collect(struct vt_space *space, char **message) {
     if (!vt_shared_garbage_due(space->shared) || sqlite3_get_autocommit(db) == 0) return SQLITE_OK;
     struct lsm_tree_info *trees = NULL;
     size_t tree_count = 0;
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status = lsm_store_trees(space->store, &trees, &tree_count, &err);
     if (status != LSM_OK) return vt_fail_engine(message, status, &err);
     struct vt_shadow_list list = {0};

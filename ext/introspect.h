@@ -1,4 +1,4 @@
-/* introspect.h: read-only tables about a schema's store: lsm_stats, lsm_levels, lsm_files, lsm_check.
+/* introspect.h: read-only tables about a schema's store: lsm_stats, lsm_levels, lsm_files, lsm_tables, lsm_check.
  *
  * Eponymous: SELECT * FROM lsm_levels; with a schema other than main: FROM lsm_levels('aux').
  */

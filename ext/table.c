@@ -148,15 +148,19 @@ static int make_tree(struct vt_table *table, char **message) {
 }
 
 /* Can go without the hook: somebody keeps us from it (an authorizer, a real table of that name), not the state of things. */
-static bool hook_is_out_of_reach(int rc) { return (rc & 0xff) == SQLITE_AUTH || rc == SQLITE_ERROR; }
+static int join_hook(struct vt_space *space, char **message) {
+    if (!vt_hook_serves(space)) return SQLITE_OK;
+    int rc = vt_hook_join(space, message);
+    if ((rc & 0xff) != SQLITE_AUTH && rc != SQLITE_ERROR) return rc;
+    sqlite3_free(*message);
+    *message = NULL;
+    return SQLITE_OK;
+}
 
 static int create_in_txn(struct vt_table *table, char **message) {
     struct vt_space *space = table->space;
-    if (vt_hook_serves(space)) {
-        int rc = vt_hook_join(space, message);
-        if (rc != SQLITE_OK && !hook_is_out_of_reach(rc)) return rc;
-    }
-    int rc = vt_txn_begin(space, message);
+    int rc = join_hook(space, message);
+    if (rc == SQLITE_OK) rc = vt_txn_begin(space, message);
     if (rc != SQLITE_OK) return rc;
     struct vt_mark mark = vt_txn_mark(space);
     rc = make_tree(table, message);
@@ -227,9 +231,8 @@ static int drop_data(struct vt_table *table, bool in_txn, char **message) {
 
 static int drop_all(struct vt_table *table, char **message) {
     struct vt_space *space = table->space;
-    int rc = SQLITE_OK;
-    if (vt_hook_serves(space)) rc = vt_hook_join(space, message);
-    if (rc == SQLITE_OK || hook_is_out_of_reach(rc)) rc = leave_txn(table, message);
+    int rc = join_hook(space, message);
+    if (rc == SQLITE_OK) rc = leave_txn(table, message);
     if (rc != SQLITE_OK) return rc;
     bool in_txn = space->txn.state != VT_TXN_IDLE;
     struct vt_mark mark = {0};

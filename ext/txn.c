@@ -36,7 +36,8 @@ int vt_pragma_int(sqlite3 *db, const char *schema, const char *pragma, int other
 /* ---- savepoints ----------------------------------------------------------------------------------------------- */
 
 static struct vt_mark mark_now(struct vt_txn *txn, int number) {
-    return (struct vt_mark){.number = number, .mark = lsm_txn_mark(txn->engine), .tick = ++txn->tick, .writes = txn->writes};
+    struct vt_mark mark = {.number = number, .mark = lsm_txn_mark(txn->engine), .epoch = txn->epoch, .tick = ++txn->tick, .writes = txn->writes};
+    return mark;
 }
 
 static int push_mark(struct vt_txn *txn, int number) {
@@ -55,10 +56,11 @@ struct vt_mark vt_txn_mark(struct vt_space *space) { return mark_now(&space->txn
 
 int vt_txn_undo(struct vt_space *space, const struct vt_mark *mark, char **message) {
     struct vt_txn *txn = &space->txn;
-    if (txn->writes == mark->writes) return SQLITE_OK;
+    if (txn->state == VT_TXN_IDLE || txn->epoch != mark->epoch || txn->writes == mark->writes) return SQLITE_OK;
     for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) vt_cursor_break(cursor, mark->tick);
     vt_view_forget_txn(space, mark->tick);
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status = lsm_txn_rollback_to(txn->engine, mark->mark, &err);
     txn->state = VT_TXN_OPEN;
     if (status != LSM_OK) return vt_fail_engine(message, status, &err);
@@ -108,7 +110,8 @@ int vt_txn_begin(struct vt_space *space, char **message) {
     if (txn->state != VT_TXN_IDLE) return SQLITE_OK;
     assert(space->store != NULL);
     uint64_t position = vt_view_position(space);
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status = lsm_txn_begin(space->store, position, 0, &txn->engine, &err);
     if (status == LSM_BUSY) {
         int timeout_ms = vt_pragma_int(space->connection->db, NULL, "busy_timeout", 0);
@@ -143,7 +146,8 @@ int vt_txn_prepare(struct vt_space *space, char **message) {
     vt_txn_check(space);
     struct vt_txn *txn = &space->txn;
     if (txn->state != VT_TXN_OPEN) return SQLITE_OK;
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     enum lsm_sync sync = lsm_txn_is_dirty(txn->engine) ? sync_level(space) : LSM_SYNC_OFF;
     int status = lsm_txn_prepare(txn->engine, sync, &err);
     if (status != LSM_OK) return vt_fail_engine(message, status, &err);
@@ -204,14 +208,16 @@ static int changed(struct vt_space *space, int status, const struct lsm_error *e
 
 int vt_txn_put(struct vt_space *space, uint32_t tree, struct lsm_slice key, struct lsm_slice value, char **message) {
     assert(space->txn.state != VT_TXN_IDLE);
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status = lsm_txn_put(space->txn.engine, tree, key, value, &err);
     return changed(space, status, &err, message);
 }
 
 int vt_txn_delete(struct vt_space *space, uint32_t tree, struct lsm_slice key, char **message) {
     assert(space->txn.state != VT_TXN_IDLE);
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status = lsm_txn_delete(space->txn.engine, tree, key, &err);
     return changed(space, status, &err, message);
 }
@@ -222,7 +228,8 @@ int vt_txn_tree_create(struct vt_space *space, struct lsm_tree_info *tree, char 
     struct lsm_tree_info *created = sqlite3_realloc64(txn->created, ((size_t)txn->created_count + 1) * sizeof *created);
     if (created == NULL) return SQLITE_NOMEM;
     txn->created = created;
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status = lsm_txn_tree_create(txn->engine, tree, &err);
     if (status == LSM_OK) txn->created[txn->created_count++] = *tree;
     return changed(space, status, &err, message);
@@ -230,7 +237,8 @@ int vt_txn_tree_create(struct vt_space *space, struct lsm_tree_info *tree, char 
 
 int vt_txn_tree_drop(struct vt_space *space, uint32_t tree, char **message) {
     assert(space->txn.state != VT_TXN_IDLE);
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status = lsm_txn_tree_drop(space->txn.engine, tree, &err);
     return changed(space, status, &err, message);
 }

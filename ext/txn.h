@@ -26,6 +26,7 @@ enum vt_txn_state { VT_TXN_IDLE = 0, VT_TXN_OPEN, VT_TXN_PREPARED };
 struct vt_mark {
     int number;      /* SQLite's */
     uint64_t mark;   /* the engine's */
+    uint64_t epoch;  /* of vt_txn.epoch */
     uint64_t tick;   /* of vt_txn.tick, to tell older views from younger ones */
     uint64_t writes; /* of vt_txn.writes */
 };
@@ -58,7 +59,8 @@ int vt_txn_savepoint(struct vt_space *space, int number, char **message) LSM_MUS
 void vt_txn_release(struct vt_space *space, int number);
 int vt_txn_rollback_to(struct vt_space *space, int number, char **message) LSM_MUST_CHECK;
 
-/* A private mark, for a statement of ours that may fail half way. */
+/* A private mark, for a statement of ours that may fail half way. SQL that fails for lack of memory or on I/O takes the whole transaction with it:
+ * then there is nothing left to undo. */
 struct vt_mark vt_txn_mark(struct vt_space *space);
 int vt_txn_undo(struct vt_space *space, const struct vt_mark *mark, char **message) LSM_MUST_CHECK;
 

@@ -5,7 +5,8 @@
 static int view_open(struct vt_space *space, bool of_txn, struct vt_view **out, char **message) {
     struct vt_view *view = sqlite3_malloc64(sizeof *view);
     if (view == NULL) return SQLITE_NOMEM;
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status = lsm_view_open(space->store, of_txn ? space->txn.engine : NULL, &view->engine, &err);
     if (status != LSM_OK) {
         sqlite3_free(view);

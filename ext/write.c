@@ -30,7 +30,8 @@ static int conflict_of(const struct write *w, int declared) {
 
 /* SQLITE_OK, or SQLITE_NOTFOUND. value may be NULL. What is read lives until it is released, before the transaction ends. */
 static int lookup(struct vt_table *table, struct lsm_slice key, struct lsm_value *value) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int status = lsm_txn_get(table->space->txn.engine, vt_table_tree(table), key, value, &err);
     return status == LSM_NOTFOUND ? SQLITE_NOTFOUND : vt_fail_engine(&table->base.zErrMsg, status, &err);
 }
@@ -103,7 +104,8 @@ static void rowid_deleted(struct vt_table *table, struct lsm_slice key) {
 static int find_rowid_max(struct vt_table *table) {
     struct vt_view *view = NULL;
     struct lsm_cursor *cursor = NULL;
-    struct lsm_error err = {0};
+    struct lsm_error err;
+    vt_error_clear(&err);
     int rc = vt_view_acquire(table->space, &view, &table->base.zErrMsg);
     if (rc != SQLITE_OK) return rc;
     int status = lsm_cursor_open(view->engine, vt_table_tree(table), NULL, NULL, &cursor, &err);

@@ -178,7 +178,7 @@ void lsm_job_discard(struct lsm_job *job) {
 }
 
 void lsm_job_release(struct lsm_job *job) {
-    for (size_t i = 0; i < job->files_count; i++) lsm_file_meta_unref(job->files[i]);
+    for (size_t i = 0; i < job->files_count; i++) lsm_version_set_unref_file(job->set, job->files[i]);
     lsm_free(job->files);
     lsm_ranges_release(&job->ranges);
     job->files = NULL;

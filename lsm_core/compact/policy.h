@@ -33,7 +33,8 @@ struct lsm_plan {
     const char *reason;     /* static text */
 };
 
-/* targets[level]: bytes the level should hold; base: the level that level 0 is merged into (1 .. LSM_LEVELS - 1). */
+/* targets[level]: bytes the level should hold, UINT64_MAX if it may hold any; base: the level that level 0 is merged into (1 .. LSM_LEVELS - 1):
+ * the first in use. One in use that is too high up for the size of the store has a target below what it holds. */
 void lsm_policy_targets(const struct lsm_shape *shape, const struct lsm_policy_options *options, uint64_t targets[LSM_LEVELS], int *base);
 struct lsm_plan lsm_policy_pick(const struct lsm_shape *shape, const struct lsm_policy_options *options);
 

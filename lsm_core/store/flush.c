@@ -216,16 +216,19 @@ int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) {
     status = lsm_job_run(&flush.job, err);
     log_files(&flush, &first_log, &last_log);
     if (status == LSM_OK) status = write_edit(&flush, last_log, err);
+    uint64_t bytes_written = flush.job.bytes_written;
+    /* From here on the version holds the files. A reference of ours would keep a merge that is done with one soon from removing it. */
+    lsm_job_release(&flush.job);
     if (status != LSM_OK) goto out;
     lsm_store_install(store, spare, NULL, flush.job.log_high);
     spare = NULL;
     remove_logs(store, first_log, last_log);
     uint64_t us = lsm_env_monotonic_us(store->env) - started + 1;
     lsm_mutex_lock(&store->mu);
-    store->flush_rate = flush.job.bytes_written * 1000000 / us;
+    store->flush_rate = bytes_written * 1000000 / us;
     lsm_mutex_unlock(&store->mu);
     lsm_count(store, LSM_COUNT_FLUSHES, 1);
-    lsm_count(store, LSM_COUNT_FLUSH_BYTES, flush.job.bytes_written);
+    lsm_count(store, LSM_COUNT_FLUSH_BYTES, bytes_written);
 out:
     lsm_free(spare);
     release(&flush);

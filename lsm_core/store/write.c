@@ -415,17 +415,16 @@ int lsm_txn_tree_create(struct lsm_txn *txn, struct lsm_tree_info *tree, struct 
     return LSM_OK;
 }
 
-/* Was the tree made by this very transaction? */
-static bool made_here(const struct lsm_txn *txn, uint32_t tree) {
+/* Is the tree there, with what this very transaction has made and dropped so far? known: it was before. */
+static bool is_there(const struct lsm_txn *txn, uint32_t tree, bool known) {
     struct lsm_batch_reader reader = {.batch = lsm_buf_slice(&txn->batch)};
     struct lsm_op op;
-    bool made = false;
     while (txn->has_trees && lsm_batch_next(&reader, &op) == LSM_OK) {
         if (op.tree != tree) continue;
-        if (op.kind == LSM_OP_TREE_CREATE) made = true;
-        if (op.kind == LSM_OP_TREE_DROP) made = false;
+        if (op.kind == LSM_OP_TREE_CREATE) known = true;
+        if (op.kind == LSM_OP_TREE_DROP) known = false;
     }
-    return made;
+    return known;
 }
 
 int lsm_txn_tree_drop(struct lsm_txn *txn, uint32_t tree, struct lsm_error *err) {
@@ -435,7 +434,7 @@ int lsm_txn_tree_drop(struct lsm_txn *txn, uint32_t tree, struct lsm_error *err)
     const struct lsm_store_tree *found = lsm_store_find_tree(store, tree);
     bool known = found != NULL && found->dropped_at == UINT64_MAX;
     lsm_mutex_unlock(&store->mu);
-    if (!known && !made_here(txn, tree)) return lsm_fail(err, LSM_NOTFOUND, "%s: there is no tree %u", store->dir, (unsigned)tree);
+    if (!is_there(txn, tree, known)) return lsm_fail(err, LSM_NOTFOUND, "%s: there is no tree %u", store->dir, (unsigned)tree);
     int status = change(txn, &op, err);
     if (status == LSM_OK) txn->has_trees = true;
     return status;

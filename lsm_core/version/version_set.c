@@ -294,12 +294,21 @@ void lsm_version_set_unref(struct lsm_version_set *set, struct lsm_version *vers
     lsm_mutex_unlock(&set->graveyard_mu);
 }
 
+void lsm_version_set_unref_file(struct lsm_version_set *set, struct lsm_file_meta *meta) {
+    lsm_mutex_lock(&set->graveyard_mu);
+    (void)remove_if_last(set, 0, 0, meta);
+    lsm_file_meta_unref(meta);
+    lsm_mutex_unlock(&set->graveyard_mu);
+}
+
 int lsm_version_set_table(struct lsm_version_set *set, struct lsm_file_meta *meta, struct lsm_sst **out, struct lsm_error *err) {
     struct lsm_sst *sst = atomic_load_explicit(&meta->sst, memory_order_acquire);
     if (sst == NULL) {
         char *path = lsm_file_path(set->dir, LSM_FILE_TABLE, meta->number);
         if (path == NULL) return lsm_fail_nomem(err, 0);
         int status = lsm_sst_open(set->env, path, set->store_id, meta, set->cache, &sst, err);
+        /* "Not found" would be taken for an answer about the key. */
+        if (status == LSM_NOTFOUND) status = lsm_fail(err, LSM_CORRUPT, "%s: missing, though the manifest names it; restore it from a backup", path);
         lsm_free(path);
         if (status != LSM_OK) return status;
         struct lsm_sst *first = NULL;

@@ -67,6 +67,9 @@ struct lsm_version *lsm_version_set_ref_current(struct lsm_version_set *set);
 /* The last reference of an old version removes the files that only it named. Locks: takes graveyard_mu for the last one. */
 void lsm_version_set_unref(struct lsm_version_set *set, struct lsm_version *version);
 
+/* Give back a job's own reference to a table it made. A merge may have replaced the table meanwhile, and the last reference removes it. */
+void lsm_version_set_unref_file(struct lsm_version_set *set, struct lsm_file_meta *meta);
+
 /* The open reader of a table file, opened on first use and kept with its meta. Any thread. */
 int lsm_version_set_table(struct lsm_version_set *set, struct lsm_file_meta *meta, struct lsm_sst **sst, struct lsm_error *err) LSM_MUST_CHECK;
 

@@ -68,6 +68,8 @@ def test_flipped_bytes_anywhere_never_give_wrong_rows(folder):
             result = shell(SUM, cwd=work)
             if kind == ".wal":  # behind the last synced position a torn log is no damage: a prefix of the commits is right
                 expect(result.code in (0, 1), result.out)
+            elif kind == "MANIFEST":  # a damaged last record looks like one cut off by a crash: then it is the log that does not fit
+                expect_clear(result, os.path.dirname(path), wanted)
             else:
                 expect_clear(result, path, wanted)
             shutil.rmtree(work)

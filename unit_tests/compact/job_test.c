@@ -581,7 +581,10 @@ static void failing_world(struct world *world) {
         world->value_bytes = 150;
         fill_world(world, 3, 1);
         bool tables = true, ranges = false;
-        for (size_t r = 0; r < world->all; r++) tables &= !world->contents[r].memory && world->files_count[r] != 0, ranges |= world->contents[r].ranges_count != 0;
+        for (size_t r = 0; r < world->all; r++) {
+            tables &= !world->contents[r].memory && world->files_count[r] != 0;
+            ranges |= world->contents[r].ranges_count != 0;
+        }
         if (tables && ranges) return;
         close_world(world);
     } while (true);

@@ -76,8 +76,9 @@ static void source_release(struct lsm_iter *iter) {
     fail_msg("the merge releases none of its sources");
 }
 
-static const struct lsm_iter_ops source_ops = {.first = source_first, .last = source_last, .seek = source_seek, .seek_before = source_seek_before,
-                                               .next = source_next, .prev = source_prev, .release = source_release};
+static const struct lsm_iter_ops source_ops = {.first = source_first, .last = source_last, .seek = source_seek,
+                                               .seek_before = source_seek_before, .next = source_next, .prev = source_prev,
+                                               .release = source_release};
 
 /* ---- a world: sources, the merge of them, what it should show --------------------------------------------------- */
 
@@ -160,7 +161,8 @@ static void each_world(void (*check)(struct world *world, uint64_t *random), int
     int64_t live = lsm_mem_live();
     static struct world world;
     for (int round = 0; round < rounds; round++) {
-        size_t sources = (size_t)kit_below(&random, SOURCES_MAX + 1), entries = (size_t)kit_below(&random, kit_below(&random, 2) == 0 ? 4 : ENTRIES_MAX);
+        size_t sources = (size_t)kit_below(&random, SOURCES_MAX + 1);
+        size_t entries = (size_t)kit_below(&random, kit_below(&random, 2) == 0 ? 4 : ENTRIES_MAX);
         make_world(&world, &random, sources, entries);
         check(&world, &random);
         release_world(&world);

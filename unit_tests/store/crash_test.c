@@ -1,7 +1,8 @@
 /* Power cuts: after each operation on the disk of a workload, what the disk could hold then is opened and looked at.
  *
  * Every such state must open, hold a state of the commit order from the last durable commit on, pass the check, take a further commit and
- * hold that after a reopening. Some of them lose power again while they recover. LSM_CRASH_STATES says how many states (default a few thousand).
+ * hold that after a reopening. Some of them lose power again while they recover. LSM_CRASH_STATES says how many states (default a few thousand),
+ * LSM_TEST_SEED varies the rows and the random crashes.
  * Beside it, order.h watches that nothing is named before it is durable and nothing removed that is still named.
  */
 #include <stdarg.h>
@@ -179,7 +180,6 @@ static void commit(enum lsm_sync sync) {
     if (sync == LSM_SYNC_FULL) order_committed(&harness.order);
 }
 
-/* Without prepare's state among the extras: so that the record can be there before commit is called. */
 static void write_rows(int slot, unsigned rows, enum lsm_sync sync) { MUST(world_write(harness.world, slot, rows, sync)); }
 
 static void make_tree(int slot) {
@@ -328,6 +328,25 @@ static void work_roll(void) {
     write_rows(0, 5, harness.sync);
 }
 
+/* Sealed, and not flushed before the next commit: what is in several logs must become durable in their order. */
+static void work_sealed(void) {
+    struct world *world = harness.world;
+    open_store();
+    make_tree(0);
+    for (unsigned i = 0; i < 5; i++) {
+        for (unsigned rolls = 0; rolls < 1 + i % 2; rolls++) {
+            write_rows(0, 3, i % 2 == 0 ? LSM_SYNC_OFF : harness.sync);
+            MUST(lsm_store_lock_writer(world->store, 0, &world->err));
+            MUST(lsm_store_roll(world->store, &world->err));
+            lsm_store_unlock_writer(world->store);
+        }
+        if (i == 2) reopen();
+        if (i == 3) power_cut(LSM_CRASH_RANDOM);
+        if (world->history[world->commits - 1].trees[0].tree == 0) make_tree(0);
+        write_rows(0, 2, LSM_SYNC_FULL);
+    }
+}
+
 static void work_merges(void) {
     struct world *world = harness.world;
     open_store();
@@ -437,9 +456,13 @@ static void work_random(void) {
     open_store();
     make_tree(0);
     for (unsigned i = 0; i < 40; i++) {
-        unsigned what = (unsigned)model_below(&world->random, 16);
-        if (world->history[world->commits - 1].trees[0].tree == 0) make_tree(0);
-        if (what < 10) write_rows(0, 1 + (unsigned)model_below(&world->random, 40), (enum lsm_sync)model_below(&world->random, 3));
+        unsigned what = (unsigned)model_below(&world->random, 17), slot = (unsigned)model_below(&world->random, WORLD_TREES);
+        if (world->history[world->commits - 1].trees[slot].tree == 0) make_tree((int)slot);
+        if (what == 16) {
+            begin();
+            MUST(world_drop(world, (int)slot));
+            commit((enum lsm_sync)model_below(&world->random, 3));
+        } else if (what < 10) write_rows((int)slot, 1 + (unsigned)model_below(&world->random, 40), (enum lsm_sync)model_below(&world->random, 3));
         else if (what < 12) MUST(world_flush(world));
         else if (what == 12) MUST(world_compact(world));
         else if (what == 13) reopen();
@@ -454,16 +477,19 @@ static const struct workload {
 } workloads[] = {
     {"create", work_create, false},       {"commits", work_commits, false},     {"mixed sync", work_mixed_sync, true},
     {"rollback", work_rollback, false},   {"savepoints", work_savepoints, false}, {"trees", work_trees, false},
-    {"roll", work_roll, false},           {"merges", work_merges, false},       {"compact", work_compact, false},
+    {"roll", work_roll, false},           {"sealed", work_sealed, false},       {"merges", work_merges, false},       {"compact", work_compact, false},
     {"reopen", work_reopen, false},       {"recovery", work_recovery, false},   {"recovery and flush", work_recovery_and_flush, false},
-    {"manifest", work_manifest, false},   {"abandoned", work_abandoned, false}, {"random", work_random, true},
+    {"manifest", work_manifest, false},   {"abandoned", work_abandoned, false}, {"random", work_random, false},
 };
+
+static uint64_t first_seed; /* LSM_TEST_SEED */
 
 static void run_once(const struct workload *workload, enum lsm_sync sync, bool count_only) {
     static struct world world;
     struct lsm_env *env = lsm_env_mem_new_strict();
     assert_non_null(env);
-    world_init(&world, env, 1 + (uint64_t)sync);
+    world_init(&world, env, 1 + (uint64_t)sync + first_seed);
+    harness.seed += first_seed;
     harness.world = &world;
     harness.name = workload->name;
     harness.sync = sync;
@@ -495,6 +521,9 @@ static void run_all(bool count_only) {
 static void what_a_power_cut_leaves_is_a_prefix_with_all_that_was_promised(void **state) {
     (void)state;
     const char *wanted = getenv("LSM_CRASH_STATES");
+    const char *seed = getenv("LSM_TEST_SEED");
+    first_seed = seed == NULL ? 0 : strtoull(seed, NULL, 10) * 1000;
+    print_message("seed %llu\n", (unsigned long long)first_seed / 1000);
     memset(&harness, 0, sizeof harness);
     run_all(true);
     uint64_t ops = harness.ops, aim = wanted == NULL ? DEFAULT_STATES : strtoull(wanted, NULL, 10);

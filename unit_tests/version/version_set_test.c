@@ -358,6 +358,10 @@ static void a_failed_append_keeps_the_files_and_the_next_edit_starts_a_new_manif
         assert_true(lsm_manifest_number(set.manifest) > number);
         edit_add(&edit, 1, 0, 104);
         apply_ok(&set, &edit);
+        assert_int_equal(lsm_edit_remove_file(&edit, 999), LSM_OK);
+        keep = true;
+        assert_int_equal(apply(&set, &edit, &keep), LSM_CORRUPT);
+        assert_false(keep); /* all is certain again */
         lsm_version_set_release(&set);
         init(&set, env);
         kit_ok(lsm_version_set_recover(&set, &err), &err);

@@ -1,0 +1,430 @@
+/* Transactions through SQLite's own calls: savepoints, statements undone, cursors that outlive their transaction, COMMIT that fails and is
+ * repeated, CREATE and DROP undone, memory that runs out. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../ext/sqlite_api.h"
+#include "../../lsm_core/base/base.h"
+
+int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
+
+/* ---- memory that fails on demand ------------------------------------------------------------------------------- */
+
+static sqlite3_mem_methods real_memory;
+static int64_t fail_after; /* the n-th allocation from now and all later ones fail; 0: none */
+static bool failed;
+
+static bool fails(void) {
+    if (fail_after == 0) return false;
+    if (fail_after > 1) {
+        fail_after--;
+        return false;
+    }
+    failed = true;
+    return true;
+}
+static void *failing_malloc(int n) { return fails() ? NULL : real_memory.xMalloc(n); }
+static void *failing_realloc(void *p, int n) { return fails() ? NULL : real_memory.xRealloc(p, n); }
+
+/* ---- scaffolding ----------------------------------------------------------------------------------------------- */
+
+static char folder[64];
+static sqlite3 *db;
+
+static sqlite3 *open_file(const char *name) {
+    char path[128];
+    sqlite3 *opened = NULL;
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(sqlite3_open(path, &opened), SQLITE_OK);
+    sqlite3_extended_result_codes(opened, 1);
+    assert_int_equal(sqlite3_lsm_init(opened, NULL, NULL), SQLITE_OK);
+    return opened;
+}
+
+static int run_on(sqlite3 *on, const char *sql) { return sqlite3_exec(on, sql, NULL, NULL, NULL); }
+
+static void must(const char *sql) {
+    int rc = run_on(db, sql);
+    if (rc != SQLITE_OK) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(db));
+}
+
+static int run(const char *sql) { return run_on(db, sql); }
+
+/* The first column of all rows, with blanks between. */
+static const char *rows_on(sqlite3 *on, const char *sql) {
+    static char text[4096];
+    sqlite3_stmt *statement = NULL;
+    size_t size = 0;
+    text[0] = '\0';
+    if (sqlite3_prepare_v2(on, sql, -1, &statement, NULL) != SQLITE_OK) return sqlite3_errmsg(on);
+    while (sqlite3_step(statement) == SQLITE_ROW) {
+        const char *value = (const char *)sqlite3_column_text(statement, 0);
+        size += (size_t)snprintf(text + size, sizeof text - size, "%s%s", size == 0 ? "" : " ", value == NULL ? "NULL" : value);
+    }
+    return sqlite3_finalize(statement) == SQLITE_OK ? text : sqlite3_errmsg(on);
+}
+
+static const char *rows(const char *sql) { return rows_on(db, sql); }
+
+static sqlite3_stmt *start(const char *sql, int steps) {
+    sqlite3_stmt *statement = NULL;
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    for (int i = 0; i < steps; i++) assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    return statement;
+}
+
+/* What is left, added up; the statement is finalized. */
+static int64_t sum_rest(sqlite3_stmt *statement, int *rc) {
+    int64_t sum = 0;
+    while ((*rc = sqlite3_step(statement)) == SQLITE_ROW) sum += sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return sum;
+}
+
+static void remove_folder(void) {
+    char command[128];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    assert_int_equal(system(command), 0);
+}
+
+static int set_up(void **unused) {
+    (void)unused;
+    strcpy(folder, "/tmp/lsm-txn-XXXXXX");
+    if (mkdtemp(folder) == NULL) return 1;
+    db = open_file("test.db");
+    must("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
+         "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v); CREATE VIRTUAL TABLE u USING lsm(k TEXT PRIMARY KEY, v);"
+         "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')");
+    return 0;
+}
+
+static int tear_down(void **unused) {
+    (void)unused;
+    assert_string_equal(rows("SELECT lsm_check()"), "ok");
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    remove_folder();
+    return 0;
+}
+
+/* ---- savepoints ------------------------------------------------------------------------------------------------ */
+
+static void savepoints_nest(void **unused) {
+    (void)unused;
+    must("BEGIN; INSERT INTO t VALUES (4, 0); SAVEPOINT a; INSERT INTO t VALUES (5, 0); SAVEPOINT b; INSERT INTO t VALUES (6, 0)");
+    must("ROLLBACK TO b; INSERT INTO t VALUES (7, 0); ROLLBACK TO b");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3 4 5");
+    must("RELEASE b; INSERT INTO t VALUES (8, 0); ROLLBACK TO a; INSERT INTO t VALUES (9, 0); COMMIT");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3 4 9");
+}
+
+static void a_savepoint_that_began_the_transaction_takes_everything_back(void **unused) {
+    (void)unused;
+    must("SAVEPOINT a; INSERT INTO t VALUES (4, 0), (5, 0); ROLLBACK TO a");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3");
+    must("INSERT INTO t VALUES (6, 0); RELEASE a");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3 6");
+}
+
+static void a_table_that_joins_late_goes_back_to_each_outer_savepoint(void **unused) {
+    (void)unused;
+    must("SAVEPOINT a; SAVEPOINT b; SAVEPOINT c; INSERT INTO t VALUES (4, 0), (5, 0); ROLLBACK TO b");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3");
+    must("INSERT INTO t VALUES (6, 0); INSERT INTO u VALUES ('x', 0), ('y', 0); ROLLBACK TO b");
+    assert_string_equal(rows("SELECT count(*) FROM t, u"), "0");
+    must("INSERT INTO t VALUES (7, 0); SAVEPOINT c; INSERT INTO u VALUES ('z', 0); ROLLBACK TO c; COMMIT");
+    assert_string_equal(rows("SELECT id FROM t UNION ALL SELECT k FROM u"), "1 2 3 7");
+}
+
+static void a_late_joiner_does_not_move_the_savepoints_of_others(void **unused) {
+    (void)unused;
+    must("BEGIN; SAVEPOINT a; INSERT INTO t VALUES (4, 0); SAVEPOINT b; INSERT INTO t VALUES (5, 0); INSERT INTO u VALUES ('x', 0); ROLLBACK TO b");
+    assert_string_equal(rows("SELECT id FROM t UNION ALL SELECT k FROM u"), "1 2 3 4");
+    must("ROLLBACK TO a; COMMIT");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3");
+}
+
+static void a_failing_statement_takes_back_itself_only(void **unused) {
+    (void)unused;
+    must("BEGIN; INSERT INTO t VALUES (4, 0)");
+    assert_int_equal(run("INSERT INTO t VALUES (5, 0), (6, 0), (1, 0)"), SQLITE_CONSTRAINT_PRIMARYKEY);
+    assert_string_equal(sqlite3_errmsg(db), "UNIQUE constraint failed: t.id");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3 4");
+    assert_int_equal(run("INSERT OR FAIL INTO t VALUES (5, 0), (1, 0), (6, 0)"), SQLITE_CONSTRAINT_PRIMARYKEY);
+    must("INSERT OR IGNORE INTO t VALUES (1, 0), (7, 0)");
+    must("COMMIT");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3 4 5 7");
+    assert_int_equal(run("BEGIN; INSERT INTO t VALUES (8, 0); INSERT OR ROLLBACK INTO t VALUES (1, 0)"), SQLITE_CONSTRAINT_PRIMARYKEY);
+    assert_int_equal(sqlite3_get_autocommit(db), 1);
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3 4 5 7");
+}
+
+static void the_greatest_rowid_is_forgotten_with_the_row(void **unused) {
+    (void)unused;
+    must("BEGIN; SAVEPOINT a; INSERT INTO t(v) VALUES (0), (0), (0); ROLLBACK TO a; INSERT INTO t(v) VALUES ('x'); COMMIT");
+    assert_string_equal(rows("SELECT id FROM t WHERE v = 'x'"), "4");
+    must("BEGIN; DELETE FROM t WHERE id = 4; INSERT INTO t(v) VALUES ('y'); UPDATE t SET id = 100 WHERE v = 'y'; INSERT INTO t(v) VALUES ('z'); COMMIT");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3 100 101");
+}
+
+/* ---- cursors --------------------------------------------------------------------------------------------------- */
+
+static void a_cursor_goes_on_after_commit(void **unused) {
+    (void)unused;
+    static const char *const queries[] = {"SELECT id FROM t", "SELECT id FROM t ORDER BY id DESC", "SELECT id FROM t WHERE id IN (1, 2, 3, 4)",
+                                          "SELECT id FROM t WHERE id BETWEEN 1 AND 4"};
+    for (int i = 0; i < 4; i++) {
+        int rc = 0;
+        must("BEGIN; INSERT INTO t VALUES (4, 0)");
+        sqlite3_stmt *statement = start(queries[i], 2);
+        must("COMMIT; DELETE FROM t WHERE id = 4");
+        int64_t sum = sum_rest(statement, &rc);
+        assert_int_equal(rc, SQLITE_DONE);
+        assert_int_equal(sum, i == 1 ? 2 + 1 : 3); /* row 4 is gone by then */
+    }
+}
+
+static void a_cursor_is_broken_by_rollback_and_keeps_its_row_until_then(void **unused) {
+    (void)unused;
+    int rc = 0;
+    must("BEGIN; INSERT INTO t VALUES (4, 0)");
+    sqlite3_stmt *statement = start("SELECT id FROM t", 1);
+    must("ROLLBACK");
+    (void)sum_rest(statement, &rc);
+    assert_int_equal(rc, SQLITE_ABORT_ROLLBACK);
+    must("BEGIN; INSERT INTO t VALUES (4, 0); SAVEPOINT a; INSERT INTO t VALUES (5, 0)");
+    statement = start("SELECT id FROM t", 1);
+    must("ROLLBACK TO a");
+    (void)sum_rest(statement, &rc);
+    assert_int_equal(rc, SQLITE_ABORT_ROLLBACK);
+    statement = start("SELECT id FROM t", 1); /* reads 1, 2, 3, 4 */
+    must("SAVEPOINT b; INSERT INTO t VALUES (6, 0); ROLLBACK TO b");
+    assert_int_equal(sum_rest(statement, &rc), 2 + 3 + 4);
+    assert_int_equal(rc, SQLITE_DONE);
+    must("COMMIT");
+}
+
+static void an_older_view_survives_the_transactions_of_its_connection(void **unused) {
+    (void)unused;
+    int rc = 0;
+    sqlite3_stmt *statement = start("SELECT id FROM t", 1);
+    must("INSERT INTO t VALUES (4, 0); BEGIN; INSERT INTO t VALUES (5, 0); ROLLBACK; UPDATE t SET v = 1; DELETE FROM t WHERE id = 2");
+    assert_string_equal(rows("SELECT id FROM t"), "1 3 4");
+    assert_int_equal(sum_rest(statement, &rc), 2 + 3);
+    assert_int_equal(rc, SQLITE_DONE);
+}
+
+static void changes_do_not_chase_themselves(void **unused) {
+    (void)unused;
+    must("UPDATE t SET id = id + 100");
+    assert_string_equal(rows("SELECT id FROM t"), "101 102 103");
+    must("INSERT INTO t(v) SELECT v FROM t; DELETE FROM t WHERE id IN (SELECT id - 3 FROM t WHERE id > 103)");
+    assert_string_equal(rows("SELECT id FROM t"), "104 105 106");
+}
+
+/* ---- commits that fail ----------------------------------------------------------------------------------------- */
+
+static int veto(void *arg) {
+    (void)arg;
+    return 1;
+}
+
+static void a_commit_hook_can_still_say_no(void **unused) {
+    (void)unused;
+    sqlite3_commit_hook(db, veto, NULL);
+    assert_int_equal(run("INSERT INTO t VALUES (4, 0)"), SQLITE_CONSTRAINT_COMMITHOOK);
+    sqlite3_commit_hook(db, NULL, NULL);
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3");
+    must("INSERT INTO t VALUES (5, 0)");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3 5");
+}
+
+static void a_commit_that_is_busy_can_be_repeated_with_more_rows_or_rolled_back(void **unused) {
+    (void)unused;
+    must("PRAGMA journal_mode = DELETE; CREATE TABLE plain(a); INSERT INTO plain VALUES (0)");
+    sqlite3 *reader = open_file("test.db");
+    sqlite3_stmt *reading = NULL;
+    assert_int_equal(sqlite3_prepare_v2(reader, "SELECT a FROM plain UNION ALL SELECT 1", -1, &reading, NULL), SQLITE_OK);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(sqlite3_step(reading), SQLITE_ROW); /* holds a shared lock: COMMIT cannot have its exclusive one */
+        must("BEGIN; INSERT INTO plain VALUES (1); INSERT INTO t VALUES (4, 0)");
+        assert_int_equal(run("COMMIT"), SQLITE_BUSY);
+        must("INSERT INTO t VALUES (5, 0)");
+        assert_int_equal(run("COMMIT"), SQLITE_BUSY);
+        sqlite3_reset(reading);
+        assert_string_equal(rows("SELECT id FROM t"), "1 2 3 4 5");
+        if (round == 0) must("ROLLBACK");
+        if (round == 0) assert_string_equal(rows("SELECT id FROM t"), "1 2 3");
+    }
+    must("COMMIT");
+    sqlite3_finalize(reading);
+    assert_string_equal(rows_on(reader, "SELECT id FROM t"), "1 2 3 4 5");
+    assert_int_equal(sqlite3_close(reader), SQLITE_OK);
+}
+
+static void a_stale_view_cannot_begin_to_write(void **unused) {
+    (void)unused;
+    sqlite3 *other = open_file("test.db");
+    sqlite3_stmt *reading = start("SELECT id FROM t", 1);
+    assert_int_equal(run_on(other, "INSERT INTO t VALUES (4, 0)"), SQLITE_OK);
+    assert_int_equal(run("INSERT INTO t VALUES (5, 0)"), SQLITE_BUSY_SNAPSHOT);
+    sqlite3_finalize(reading);
+    must("INSERT INTO t VALUES (5, 0)");
+    assert_string_equal(rows_on(other, "SELECT id FROM t"), "1 2 3 4 5");
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+}
+
+/* ---- CREATE and DROP ------------------------------------------------------------------------------------------- */
+
+static void a_drop_that_is_undone_leaves_the_rows(void **unused) {
+    (void)unused;
+    must("BEGIN; INSERT INTO t VALUES (4, 0); DROP TABLE t; ROLLBACK");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3");
+    must("BEGIN; INSERT INTO t VALUES (4, 0); SAVEPOINT a; DROP TABLE t; ROLLBACK TO a; COMMIT");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3 4");
+    must("DROP TABLE t");
+    assert_string_equal(rows("SELECT id FROM t"), "no such table: t");
+}
+
+static void a_create_that_is_undone_leaves_nothing(void **unused) {
+    (void)unused;
+    must("SAVEPOINT a; CREATE VIRTUAL TABLE w USING lsm(x); INSERT INTO w VALUES (1); ROLLBACK TO a; INSERT INTO t VALUES (4, 0); RELEASE a");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3 4");
+    must("BEGIN; SAVEPOINT a; SAVEPOINT b; CREATE VIRTUAL TABLE w USING lsm(x); INSERT INTO w VALUES (1); ROLLBACK TO b; COMMIT");
+    must("CREATE VIRTUAL TABLE w USING lsm(x)");
+    assert_string_equal(rows("SELECT count(*) FROM w"), "0");
+    must("BEGIN; CREATE VIRTUAL TABLE x USING lsm(x); INSERT INTO x VALUES (1); ALTER TABLE x RENAME TO y; INSERT INTO y VALUES (2); DROP TABLE y; COMMIT");
+    assert_string_equal(rows("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'y%' OR name LIKE 'x%'"), "0");
+}
+
+static void an_attached_table_with_uncommitted_rows_is_not_dropped(void **unused) {
+    (void)unused;
+    char sql[160];
+    (void)snprintf(sql, sizeof sql, "ATTACH '%s/aux.db' AS aux; CREATE VIRTUAL TABLE aux.w USING lsm(x)", folder);
+    must(sql);
+    must("BEGIN; INSERT INTO w VALUES (1)");
+    assert_int_equal(run("DROP TABLE w"), SQLITE_LOCKED);
+    must("COMMIT; DROP TABLE w; CREATE VIRTUAL TABLE aux.w USING lsm(x); INSERT INTO w VALUES (2)");
+    assert_string_equal(rows("SELECT x FROM w"), "2");
+    must("DETACH aux");
+}
+
+static void the_hook_is_nobodys_table(void **unused) {
+    (void)unused;
+    assert_int_not_equal(run("DELETE FROM lsm_hook_"), SQLITE_OK);
+    assert_int_not_equal(run("INSERT INTO lsm_hook_ VALUES (1)"), SQLITE_OK);
+    must("DROP TABLE u");
+    assert_int_not_equal(run("DELETE FROM lsm_hook_"), SQLITE_OK);
+    must("CREATE TABLE lsm_hook_(x); INSERT INTO lsm_hook_ VALUES (1); DROP TABLE t; CREATE VIRTUAL TABLE t USING lsm(x)");
+    assert_string_equal(rows("SELECT count(*) FROM lsm_hook_"), "1");
+}
+
+/* ---- out of memory --------------------------------------------------------------------------------------------- */
+
+/* The table is as before, or as after; a transaction that is open can be ended; the next statement works. */
+static void expect_whole(const char *before, const char *after) {
+    if (sqlite3_get_autocommit(db) == 0) must("ROLLBACK");
+    const char *now = rows("SELECT id || v FROM t");
+    if (strcmp(now, before) != 0) assert_string_equal(now, after);
+    must("DELETE FROM t; INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'); DROP TABLE IF EXISTS w");
+}
+
+static const char *const sweeps[][2] = {
+    {"INSERT INTO t VALUES (4, 'd')", "1a 2b 3c 4d"},
+    {"BEGIN; INSERT INTO t VALUES (4, 'd'); SAVEPOINT s; UPDATE t SET id = id + 10; ROLLBACK TO s; COMMIT", "1a 2b 3c 4d"},
+    {"CREATE VIRTUAL TABLE w USING lsm(a TEXT, b, PRIMARY KEY(a)); INSERT INTO w VALUES (1, 2); SELECT * FROM w WHERE a = '1'; DROP TABLE w", "1a 2b 3c"},
+    {"SELECT * FROM t WHERE id IN (1, 2) ORDER BY id DESC; UPDATE t SET v = v || 'x' WHERE id BETWEEN 1 AND 2", "1ax 2bx 3c"},
+    {"BEGIN; DELETE FROM t; SELECT lsm_check(); SELECT * FROM lsm_stats; SELECT * FROM lsm_files; COMMIT", ""},
+};
+
+static void running_out_of_sqlites_memory_leaves_things_whole(void **unused) {
+    (void)unused;
+    for (size_t i = 0; i < sizeof sweeps / sizeof sweeps[0]; i++) {
+        for (int64_t n = 1;; n++) {
+            failed = false;
+            fail_after = n;
+            int rc = run(sweeps[i][0]);
+            fail_after = 0;
+            if (!failed) assert_int_equal(rc, SQLITE_OK);
+            expect_whole("1a 2b 3c", sweeps[i][1]);
+            if (!failed) break;
+        }
+    }
+}
+
+static void running_out_of_the_engines_memory_leaves_things_whole(void **unused) {
+    (void)unused;
+    for (size_t i = 0; i < sizeof sweeps / sizeof sweeps[0]; i++) {
+        for (int64_t n = 1; n < 2000; n++) {
+            uint64_t calls = lsm_mem_calls();
+            lsm_mem_fail_after(n, false);
+            int rc = run(sweeps[i][0]);
+            bool reached = lsm_mem_calls() - calls >= (uint64_t)n;
+            lsm_mem_fail_after(0, false);
+            expect_whole("1a 2b 3c", sweeps[i][1]);
+            if (!reached && rc == SQLITE_OK) break;
+        }
+    }
+}
+
+static void opening_survives_running_out_of_memory(void **unused) {
+    (void)unused;
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    for (int64_t n = 1;; n++) {
+        char path[128];
+        (void)snprintf(path, sizeof path, "%s/test.db", folder);
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        failed = false;
+        fail_after = n;
+        int rc = sqlite3_lsm_init(db, NULL, NULL);
+        if (rc == SQLITE_OK) rc = run("SELECT * FROM t; REPLACE INTO t VALUES (4, 0); DELETE FROM t WHERE id = 4");
+        fail_after = 0;
+        sqlite3_close(db);
+        if (!failed) {
+            assert_int_equal(rc, SQLITE_OK);
+            break;
+        }
+    }
+    db = open_file("test.db");
+    must("DELETE FROM t WHERE id > 3");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(savepoints_nest, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_savepoint_that_began_the_transaction_takes_everything_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_table_that_joins_late_goes_back_to_each_outer_savepoint, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_late_joiner_does_not_move_the_savepoints_of_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failing_statement_takes_back_itself_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_greatest_rowid_is_forgotten_with_the_row, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_cursor_goes_on_after_commit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_cursor_is_broken_by_rollback_and_keeps_its_row_until_then, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_older_view_survives_the_transactions_of_its_connection, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(changes_do_not_chase_themselves, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_commit_hook_can_still_say_no, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_commit_that_is_busy_can_be_repeated_with_more_rows_or_rolled_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_stale_view_cannot_begin_to_write, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_drop_that_is_undone_leaves_the_rows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_create_that_is_undone_leaves_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_attached_table_with_uncommitted_rows_is_not_dropped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_hook_is_nobodys_table, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(running_out_of_sqlites_memory_leaves_things_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(running_out_of_the_engines_memory_leaves_things_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(opening_survives_running_out_of_memory, set_up, tear_down),
+    };
+    sqlite3_mem_methods memory;
+    sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
+    memory = real_memory;
+    memory.xMalloc = failing_malloc;
+    memory.xRealloc = failing_realloc;
+    sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
+    sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0); /* or most of it would never ask */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
