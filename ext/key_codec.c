@@ -457,6 +457,14 @@ int vt_key_read(const struct vt_key_column *columns, int column_count, struct ls
     return SQLITE_OK;
 }
 
+bool vt_key_only_bytes(const struct vt_key_column *column, struct lsm_slice key, bool *text, struct lsm_slice *bytes) {
+    if (column->desc || column->collation == VT_COLLATE_NOCASE || key.size == 0) return false;
+    if (key.data[0] != TAG_TEXT && key.data[0] != TAG_BLOB) return false;
+    *text = key.data[0] == TAG_TEXT;
+    *bytes = (struct lsm_slice){.data = key.data + 1, .size = key.size - 1};
+    return true;
+}
+
 int vt_key_check(const struct vt_key_column *columns, int column_count, struct lsm_slice key) {
     bool plain = false;
     struct vt_value value = vt_value_null();

@@ -70,6 +70,9 @@ extern const struct vt_key_column vt_rowid_key[1];
  * fractions, texts and blobs that stand there as they are. Depends on nothing but its arguments. */
 bool vt_key_keeps(const struct vt_value *value, const struct vt_key_column *column, bool last);
 
+/* The shortest way to the value of a key's only column: true if it is text or a blob that stands in the key as it is. */
+bool vt_key_only_bytes(const struct vt_key_column *column, struct lsm_slice key, bool *text, struct lsm_slice *bytes);
+
 /* Key column `index`'s value, of one vt_key_keeps() was true for. Bytes borrow from key. SQLITE_OK, or SQLITE_CORRUPT_VTAB if the key is not
  * well formed up to there or does not keep it. */
 int vt_key_read(const struct vt_key_column *columns, int column_count, struct lsm_slice key, int index, struct vt_value *out) LSM_MUST_CHECK;

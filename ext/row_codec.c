@@ -241,23 +241,38 @@ static int value_of_serial(const struct vt_row_reader *reader, int i, uint64_t s
     return SQLITE_OK;
 }
 
-static int get_stored(struct vt_row_reader *reader, int i, struct vt_value *out) {
+/* Find column i: its serial type and its bytes. *serial is SERIAL_RESERVED for a column younger than the row. */
+static inline int find_stored(struct vt_row_reader *reader, int i, uint64_t *serial, struct lsm_slice *bytes) {
     if (i < reader->next_column) rewind_reader(reader);
-    uint64_t serial = SERIAL_NULL;
-    struct lsm_slice bytes = {0};
+    *serial = SERIAL_RESERVED;
     while (reader->next_column <= i && !reader->corrupt) {
-        if (reader->header_at == reader->header_end) { /* the column is younger than the row */
-            *out = reader->schema->columns[i].default_value;
+        if (reader->header_at == reader->header_end) {
+            *serial = SERIAL_RESERVED;
             return SQLITE_OK;
         }
-        if (!step(reader, &serial, &bytes)) reader->corrupt = true;
+        if (!step(reader, serial, bytes)) reader->corrupt = true;
     }
-    if (reader->corrupt) return SQLITE_CORRUPT_VTAB;
+    return reader->corrupt ? SQLITE_CORRUPT_VTAB : SQLITE_OK;
+}
+
+/* The value of what find_stored() found. */
+static int value_found(const struct vt_row_reader *reader, int i, uint64_t serial, struct lsm_slice bytes, struct vt_value *out) {
+    if (serial == SERIAL_RESERVED) {
+        *out = reader->schema->columns[i].default_value;
+        return SQLITE_OK;
+    }
     int rc = value_of_serial(reader, i, serial, bytes, out);
     if (rc == SQLITE_OK && out->type == SQLITE_INTEGER && reader->schema->columns[i].affinity == VT_AFFINITY_REAL) {
         *out = vt_value_real((double)out->i);
     }
     return rc;
+}
+
+static int get_stored(struct vt_row_reader *reader, int i, struct vt_value *out) {
+    uint64_t serial;
+    struct lsm_slice bytes = {0};
+    int rc = find_stored(reader, i, &serial, &bytes);
+    return rc == SQLITE_OK ? value_found(reader, i, serial, bytes, out) : rc;
 }
 
 int vt_row_get(struct vt_row_reader *reader, int i, struct vt_value *out) {
@@ -276,9 +291,36 @@ int vt_row_get(struct vt_row_reader *reader, int i, struct vt_value *out) {
     return get_stored(reader, i, out);
 }
 
+/* Text or a blob, straight from where it lies; most of what a scan hands over. False: it is something else. */
+static inline bool result_bytes(const struct vt_row_reader *reader, int i, uint64_t serial, struct lsm_slice bytes, sqlite3_context *context,
+                                sqlite3_destructor_type destructor) {
+    bool text = (serial & 1) != 0;
+    if (serial == SERIAL_KEY) {
+        const struct vt_schema *schema = reader->schema;
+        if (schema->kind != VT_KIND_CLUSTERED || schema->key_count != 1 || schema->columns[i].key_index != 0) return false;
+        if (!vt_key_only_bytes(schema->key, reader->key, &text, &bytes)) return false;
+    } else if (serial < SERIAL_BLOB) {
+        return false;
+    }
+    const char *data = bytes.size == 0 ? "" : (const char *)bytes.data;
+    if (text) sqlite3_result_text64(context, data, bytes.size, destructor, SQLITE_UTF8);
+    else sqlite3_result_blob64(context, data, bytes.size, destructor);
+    return true;
+}
+
 int vt_row_result(struct vt_row_reader *reader, int i, sqlite3_context *context, sqlite3_destructor_type destructor) {
+    const struct vt_schema *schema = reader->schema;
     struct vt_value value;
-    int rc = vt_row_get(reader, i, &value);
+    int rc;
+    if (i >= 0 && i < schema->column_count && i != schema->rowid_column) {
+        uint64_t serial;
+        struct lsm_slice bytes = {0};
+        rc = find_stored(reader, i, &serial, &bytes);
+        if (rc == SQLITE_OK && result_bytes(reader, i, serial, bytes, context, destructor)) return SQLITE_OK;
+        if (rc == SQLITE_OK) rc = value_found(reader, i, serial, bytes, &value);
+    } else {
+        rc = vt_row_get(reader, i, &value);
+    }
     if (rc == SQLITE_OK) vt_value_result(context, &value, destructor);
     return rc;
 }

@@ -301,6 +301,7 @@ int lsm_store_close(struct lsm_store *store, struct lsm_error *err) {
         if (status == LSM_OK) status = closed;
         store->log = NULL;
     }
+    lsm_version_set_seal(&store->set);
     tear_down(store, true);
     return status;
 }

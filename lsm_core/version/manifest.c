@@ -233,6 +233,19 @@ int lsm_manifest_append(struct lsm_manifest *manifest, const struct lsm_edit *ed
     return status;
 }
 
+void lsm_manifest_seal(struct lsm_manifest *manifest, const struct lsm_edit *edit) {
+    struct lsm_edit nothing = {.next_file = edit->next_file, .log_position = edit->log_position, .log_generation = edit->log_generation,
+                               .next_tree = edit->next_tree, .time_us = edit->time_us};
+    uint64_t begin = manifest->end, check = manifest->check;
+    lsm_buf_reset(&manifest->buffer);
+    int status = put_record(manifest, &nothing, NULL);
+    if (status == LSM_OK) status = lsm_file_write_at(manifest->file, offset_of(begin), manifest->buffer.data, manifest->buffer.size, NULL);
+    if (status == LSM_OK) return;
+    /* What a write that failed has left is overwritten by the next edit. */
+    manifest->end = begin;
+    manifest->check = check;
+}
+
 uint64_t lsm_manifest_number(const struct lsm_manifest *manifest) { return manifest->number; }
 uint64_t lsm_manifest_bytes(const struct lsm_manifest *manifest) { return offset_of(manifest->end); }
 

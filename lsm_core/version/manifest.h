@@ -14,6 +14,9 @@ int lsm_manifest_create(struct lsm_env *env, const char *dir, const struct lsm_e
                         const struct lsm_edit *full, struct lsm_manifest **manifest, struct lsm_error *err) LSM_MUST_CHECK;
 /* Append an edit and make it durable. After any error the manifest is unusable (every later append fails): create another. */
 int lsm_manifest_append(struct lsm_manifest *manifest, const struct lsm_edit *edit, struct lsm_error *err) LSM_MUST_CHECK;
+/* For closing: an edit that changes nothing, not synced. Where it is found, the record before it was whole once, and is damaged if it is not
+ * now; without it, a last record that does not verify is one that was being written. No append may follow. A failure does no harm. */
+void lsm_manifest_seal(struct lsm_manifest *manifest, const struct lsm_edit *edit);
 uint64_t lsm_manifest_number(const struct lsm_manifest *manifest);
 uint64_t lsm_manifest_bytes(const struct lsm_manifest *manifest);
 void lsm_manifest_close(struct lsm_manifest *manifest); /* NULL is allowed */

@@ -164,7 +164,10 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
                       size_t trees_count, struct lsm_error *err) {
     if (set->manifest != NULL && lsm_manifest_bytes(set->manifest) < set->manifest_bytes_max) {
         int status = lsm_manifest_append(set->manifest, edit, err);
-        if (status == LSM_OK) return LSM_OK;
+        if (status == LSM_OK) {
+            set->appended = true;
+            return LSM_OK;
+        }
         /* It cannot be appended to any more, nor is it known what it holds: the next edit writes a new one. */
         lsm_manifest_close(set->manifest);
         set->manifest = NULL;
@@ -186,6 +189,7 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
     }
     lsm_manifest_close(set->manifest);
     set->manifest = fresh;
+    set->appended = false;
     set->uncertain = false;
     remove_doubtful(set);
     char *old_path = old_number == 0 ? NULL : lsm_file_path(set->dir, LSM_FILE_MANIFEST, old_number);
@@ -255,6 +259,15 @@ int lsm_version_set_recover(struct lsm_version_set *set, struct lsm_error *err) 
     if (status == LSM_OK && !found.torn) status = lsm_manifest_resume(set->env, set->dir, &found, &set->manifest, err);
     lsm_mutex_unlock(&set->manifest_mu);
     return status;
+}
+
+void lsm_version_set_seal(struct lsm_version_set *set) {
+    lsm_mutex_lock(&set->manifest_mu);
+    const struct lsm_edit nothing = {.next_file = atomic_load_explicit(&set->next_file, memory_order_relaxed), .log_position = set->log_position,
+                                     .log_generation = set->log_generation, .next_tree = set->next_tree, .time_us = lsm_env_now_us(set->env)};
+    if (set->manifest != NULL && set->appended) lsm_manifest_seal(set->manifest, &nothing);
+    set->appended = false;
+    lsm_mutex_unlock(&set->manifest_mu);
 }
 
 /* ---- references ------------------------------------------------------------------------------------------------------ */

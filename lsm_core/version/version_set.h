@@ -30,6 +30,7 @@ struct lsm_version_set {
     bool uncertain;                    /* an append failed, or a new manifest did after CURRENT named it: the disk may hold an edit that
                                           memory does not; files that it may name must stay until a new manifest stands */
 
+    bool appended;                     /* an edit was, that nothing stands behind yet */
     uint64_t *doubtful;                /* tables that such an edit may name: they go when a new manifest stands */
     size_t doubtful_count;
 
@@ -60,6 +61,9 @@ int lsm_version_set_recover(struct lsm_version_set *set, struct lsm_error *err) 
  * next edit writes a whole new manifest without it, and until then the files it adds must stay: *keep_files is set. edit->next_file is filled in; log_position, log_generation and next_tree of 0
  * keep their values. Locks: takes manifest_mu, mu. */
 int lsm_version_set_apply(struct lsm_version_set *set, struct lsm_edit *edit, bool *keep_files, struct lsm_error *err) LSM_MUST_CHECK;
+
+/* The last call before the release: a last edit that is damaged from now on is told from one that was never finished. Locks: takes manifest_mu. */
+void lsm_version_set_seal(struct lsm_version_set *set);
 
 uint64_t lsm_version_set_new_number(struct lsm_version_set *set);
 /* Locks: takes mu. */
