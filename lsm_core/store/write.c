@@ -496,7 +496,7 @@ static void roll_if_full(struct lsm_store *store, struct lsm_gen *gen, uint64_t 
 
 void lsm_txn_commit(struct lsm_txn *txn) {
     struct lsm_store *store = txn->store;
-    assert(txn->prepared && txn->prepared_size == txn->batch.size);
+    assert(txn->batch.size == 0 || (txn->prepared && txn->prepared_size == txn->batch.size));
     uint64_t bytes = txn->batch.size;
     if (txn->record.end != 0) {
         if (txn->has_trees || txn->sync == LSM_SYNC_NORMAL) {

@@ -246,6 +246,9 @@ static int replay_one(void *arg, struct lsm_edit *edit, struct lsm_error *err) {
         uint64_t number = edit->added[i].meta->number;
         if (number >= atomic_load_explicit(&set->next_file, memory_order_relaxed)) atomic_store_explicit(&set->next_file, number + 1, memory_order_relaxed);
     }
+    /* Killed before it could seal its last edit: this process will. */
+    set->appended = !edit->full && (edit->added_count + edit->removed_count + edit->trees_count + edit->dropped_count != 0 ||
+                                    edit->log_position != set->log_position);
     return apply_locked(set, edit, false, err);
 }
 

@@ -214,7 +214,10 @@ static bool read_view(struct lsm_view *view, struct model_random *random) {
     static const char *ways[] = {"get", "scan up", "scan down", "halves"};
     int64_t sum = 0;
     unsigned way = (unsigned)model_below(random, 4);
-    bool done = way == 0 ? sum_by_keys(view, &sum) : way == 3 ? sum_by_halves(view, (unsigned)model_below(random, ACCOUNTS), &sum) : sum_by_scan(view, way == 2, &sum);
+    bool done;
+    if (way == 0) done = sum_by_keys(view, &sum);
+    else if (way == 3) done = sum_by_halves(view, (unsigned)model_below(random, ACCOUNTS), &sum);
+    else done = sum_by_scan(view, way == 2, &sum);
     if (done && sum != TOTAL) {
         char text[100];
         (void)snprintf(text, sizeof text, "the sum is %lld, not %d", (long long)sum, (int)TOTAL);

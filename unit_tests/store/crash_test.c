@@ -477,7 +477,8 @@ static const struct workload {
 } workloads[] = {
     {"create", work_create, false},       {"commits", work_commits, false},     {"mixed sync", work_mixed_sync, true},
     {"rollback", work_rollback, false},   {"savepoints", work_savepoints, false}, {"trees", work_trees, false},
-    {"roll", work_roll, false},           {"sealed", work_sealed, false},       {"merges", work_merges, false},       {"compact", work_compact, false},
+    {"roll", work_roll, false},           {"sealed", work_sealed, false},       {"merges", work_merges, false},
+    {"compact", work_compact, false},
     {"reopen", work_reopen, false},       {"recovery", work_recovery, false},   {"recovery and flush", work_recovery_and_flush, false},
     {"manifest", work_manifest, false},   {"abandoned", work_abandoned, false}, {"random", work_random, false},
 };
@@ -508,8 +509,8 @@ static void run_once(const struct workload *workload, enum lsm_sync sync, bool c
     lsm_env_mem_free(env);
     if (harness.order.wrong[0] != 0) fail_msg("%s, sync %d: %s", workload->name, (int)sync, harness.order.wrong);
     if (!count_only && getenv("LSM_CRASH_STATES") != NULL)
-        print_message("  %-20s sync %d: %4llu operations, %6llu states, %zu commits\n", workload->name, (int)sync, (unsigned long long)(harness.ops - ops),
-                      (unsigned long long)(harness.states - states), world.commits - 1);
+        print_message("  %-20s sync %d: %4llu operations, %6llu states, %zu commits\n", workload->name, (int)sync,
+                      (unsigned long long)(harness.ops - ops), (unsigned long long)(harness.states - states), world.commits - 1);
 }
 
 static void run_all(bool count_only) {
@@ -530,8 +531,9 @@ static void what_a_power_cut_leaves_is_a_prefix_with_all_that_was_promised(void 
     memset(&harness, 0, sizeof harness);
     harness.per_op = (double)aim / (double)ops;
     run_all(false);
-    print_message("%llu operations, %llu states after a power cut, %llu after a second one during recovery, %llu bad\n", (unsigned long long)harness.ops,
-                  (unsigned long long)harness.states, (unsigned long long)harness.deep_states, (unsigned long long)harness.bad);
+    print_message("%llu operations, %llu states after a power cut, %llu after a second one during recovery, %llu bad\n",
+                  (unsigned long long)harness.ops, (unsigned long long)harness.states, (unsigned long long)harness.deep_states,
+                  (unsigned long long)harness.bad);
     assert_int_equal(harness.bad, 0);
 }
 

@@ -30,8 +30,8 @@ static bool went(int status, const char *step) {
     failures++;
     if (status > 0 || status < LSM_INTERRUPTED) fail_msg("%s, point %llu: %s returned %d", doing, point, step, status);
     if (world.err.code != status || world.err.text[0] == 0)
-        fail_msg("%s, point %llu: %s returned %s, but the error says %s '%s'", doing, point, step, lsm_status_name(status), lsm_status_name(world.err.code),
-                 world.err.text);
+        fail_msg("%s, point %llu: %s returned %s, but the error says %s '%s'", doing, point, step, lsm_status_name(status),
+                 lsm_status_name(world.err.code), world.err.text);
     memset(&world.err, 0, sizeof world.err);
     return false;
 }

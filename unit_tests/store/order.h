@@ -86,7 +86,8 @@ static inline void order_manifest_write(struct order *order, const struct lsm_en
         for (size_t f = 0; f < order->count; f++) {
             const struct order_file *file = &order->files[f];
             if (file->type != LSM_FILE_TABLE || file->number != edit.added[i].meta->number) continue;
-            if (file->dirty || file->unnamed) ORDER_WRONG(order, "%s names table %llu before it is durable", op->path, (unsigned long long)file->number);
+            if (file->dirty || file->unnamed)
+                ORDER_WRONG(order, "%s names table %llu before it is durable", op->path, (unsigned long long)file->number);
         }
     order_apply(&order->written, &edit);
     lsm_edit_release(&edit);
@@ -108,7 +109,8 @@ static inline void order_check_unlink(struct order *order, const struct order_fi
         ORDER_WRONG(order, "log %llu removed, but the durable manifest needs logs from %llu on", (unsigned long long)file->number,
                     (unsigned long long)order->durable.log_generation);
     for (size_t i = 0; file->type == LSM_FILE_TABLE && i < order->durable.count; i++)
-        if (order->durable.tables[i] == file->number) ORDER_WRONG(order, "table %llu removed, but the durable manifest names it", (unsigned long long)file->number);
+        if (order->durable.tables[i] == file->number)
+            ORDER_WRONG(order, "table %llu removed, but the durable manifest names it", (unsigned long long)file->number);
 }
 
 static inline void order_check_log_sync(struct order *order, const struct order_file *synced) {
@@ -152,9 +154,11 @@ static inline void order_see(struct order *order, const struct lsm_env_op *op) {
 }
 
 static inline void order_committed(struct order *order) {
-    for (size_t f = 0; f < order->count; f++)
-        if (order->files[f].type == LSM_FILE_WAL && order->files[f].number >= order->durable.log_generation && (order->files[f].dirty || order->files[f].unnamed))
-            ORDER_WRONG(order, "a commit at FULL returned with log %llu not synced", (unsigned long long)order->files[f].number);
+    for (size_t f = 0; f < order->count; f++) {
+        const struct order_file *file = &order->files[f];
+        if (file->type != LSM_FILE_WAL || file->number < order->durable.log_generation) continue;
+        if (file->dirty || file->unnamed) ORDER_WRONG(order, "a commit at FULL returned with log %llu not synced", (unsigned long long)file->number);
+    }
 }
 
 /* While a store is opened, leftovers are removed that this does not judge. */
