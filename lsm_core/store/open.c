@@ -14,28 +14,28 @@ enum {
 /* ---- the process's cache --------------------------------------------------------------------------------------------------------- */
 
 /* One budget of blocks for all stores of the process. The mutex is static: it must be there before anything is. */
-static pthread_mutex_t cache_mu = PTHREAD_MUTEX_INITIALIZER;
+static struct lsm_mutex cache_mu = LSM_MUTEX_STATIC;
 static struct lsm_cache *process_cache; /* Guarded by cache_mu; NULL while no store is open */
 static int process_cache_users;
 
 static struct lsm_cache *ref_cache(size_t capacity_bytes) {
-    (void)pthread_mutex_lock(&cache_mu);
+    lsm_mutex_lock(&cache_mu);
     if (process_cache == NULL) process_cache = lsm_cache_new(capacity_bytes);
     else if (lsm_cache_capacity(process_cache) < capacity_bytes) lsm_cache_set_capacity(process_cache, capacity_bytes);
     if (process_cache != NULL) process_cache_users++;
     struct lsm_cache *cache = process_cache;
-    (void)pthread_mutex_unlock(&cache_mu);
+    lsm_mutex_unlock(&cache_mu);
     return cache;
 }
 
 static void unref_cache(struct lsm_cache *cache) {
     if (cache == NULL) return;
-    (void)pthread_mutex_lock(&cache_mu);
+    lsm_mutex_lock(&cache_mu);
     if (--process_cache_users == 0) {
         lsm_cache_free(process_cache);
         process_cache = NULL;
     }
-    (void)pthread_mutex_unlock(&cache_mu);
+    lsm_mutex_unlock(&cache_mu);
 }
 
 /* ---- options ------------------------------------------------------------------------------------------------------------------------ */
@@ -296,12 +296,13 @@ int lsm_store_close(struct lsm_store *store, struct lsm_error *err) {
     lsm_background_stop(store);
     if (store->normal_commits) status = store->failed == LSM_OK ? lsm_store_sync_logs(store, err) : store->failed;
     if (store->normal_commits && store->failed != LSM_OK && err != NULL) *err = store->failed_error;
+    uint64_t durable = store->failed != LSM_OK ? 0 : store->log != NULL ? lsm_wal_writer_synced(store->log) : store->log_synced;
     if (store->log != NULL) {
         int closed = lsm_wal_writer_close(store->log, store->failed == LSM_OK, status == LSM_OK ? err : NULL);
         if (status == LSM_OK) status = closed;
         store->log = NULL;
     }
-    lsm_version_set_seal(&store->set);
+    lsm_version_set_seal(&store->set, durable);
     tear_down(store, true);
     return status;
 }

@@ -255,6 +255,7 @@ int lsm_recover_log(struct lsm_store *store, struct lsm_error *err) {
     bool *used = NULL;
     size_t last = SIZE_MAX, used_count = 0;
     store->log_end = store->set.log_position;
+    if (store->set.log_durable > replay.synced) replay.synced = store->set.log_durable;
     int status = list_logs(store, &logs, err);
     if (status == LSM_OK) status = open_logs(store, &logs, err);
     if (status == LSM_OK) {

@@ -17,7 +17,9 @@ enum edit_tag {
     TAG_ADDED = 7,
     TAG_REMOVED = 8,
     TAG_TREE = 9,
-    TAG_DROPPED = 10
+    TAG_DROPPED = 10,
+    TAG_LOG_DURABLE = 11,
+    TAG_LAST = TAG_LOG_DURABLE
 };
 enum { FLAG_LARGEST_EXCLUSIVE = 1, STORED_KEY_BYTES_MIN = LSM_TREE_BYTES };
 #define STORED_KEY_BYTES_MAX (LSM_TREE_BYTES + LSM_KEY_BYTES_MAX)
@@ -116,6 +118,7 @@ static int put_all(struct lsm_buf *out, const struct lsm_edit *edit) {
         if (status == LSM_OK) status = lsm_put_u64(out, edit->trees[i].nonce);
     }
     for (size_t i = 0; status == LSM_OK && i < edit->dropped_count; i++) status = put_tagged(out, TAG_DROPPED, edit->dropped[i]);
+    if (status == LSM_OK && edit->log_durable != 0) status = put_tagged(out, TAG_LOG_DURABLE, edit->log_durable);
     return status;
 }
 
@@ -207,7 +210,7 @@ static int get_scalars(struct lsm_decoder *in, struct lsm_edit *edit, struct lsm
     }
     for (unsigned i = 0; i < sizeof values / sizeof values[0]; i++) {
         if (i > 0) tag = lsm_get_u8(in);
-        if (!in->failed && tag > TAG_DROPPED) return newer("tag", tag, err);
+        if (!in->failed && tag > TAG_LAST) return newer("tag", tag, err);
         if (tag != TAG_NEXT_FILE + i) return malformed("a field is missing, double or out of order", err);
         *values[i] = lsm_get_varint(in);
     }
@@ -225,6 +228,11 @@ static int get_field(struct lsm_decoder *in, uint8_t tag, struct lsm_edit *edit,
         uint64_t number = lsm_get_varint(in);
         if (in->failed || number == 0) return malformed("file number 0", err);
         return lsm_edit_remove_file(edit, number) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, sizeof number);
+    }
+    if (tag == TAG_LOG_DURABLE) {
+        if (edit->log_durable != 0) return malformed("a field is double", err);
+        edit->log_durable = lsm_get_varint(in);
+        return in->failed || edit->log_durable == 0 ? malformed("log position 0", err) : LSM_OK;
     }
     int status = get_u32(in, 1, &tree.tree, err);
     if (status != LSM_OK) return status;
@@ -296,7 +304,7 @@ static int decode(struct lsm_decoder *in, struct lsm_edit *edit, struct lsm_erro
     uint8_t last = TAG_ADDED;
     while (status == LSM_OK && lsm_decoder_left(in) > 0) {
         uint8_t tag = lsm_get_u8(in);
-        if (tag == 0 || tag > TAG_DROPPED) return newer("tag", tag, err);
+        if (tag == 0 || tag > TAG_LAST) return newer("tag", tag, err);
         if (tag < last) return malformed("a field is double or out of order", err);
         last = tag;
         status = get_field(in, tag, edit, err);

@@ -20,6 +20,7 @@ struct lsm_edit {
     uint64_t log_generation;     /* first generation still needed; older log files can go */
     uint32_t next_tree;          /* smallest tree id never used, as far as flushed */
     uint64_t time_us;            /* when; for reports only */
+    uint64_t log_durable;        /* the log is durable up to here and may not end before; 0: nothing said */
 
     struct lsm_edit_file *added;
     size_t added_count, added_capacity;

@@ -235,7 +235,7 @@ int lsm_manifest_append(struct lsm_manifest *manifest, const struct lsm_edit *ed
 
 void lsm_manifest_seal(struct lsm_manifest *manifest, const struct lsm_edit *edit) {
     struct lsm_edit nothing = {.next_file = edit->next_file, .log_position = edit->log_position, .log_generation = edit->log_generation,
-                               .next_tree = edit->next_tree, .time_us = edit->time_us};
+                               .next_tree = edit->next_tree, .time_us = edit->time_us, .log_durable = edit->log_durable};
     uint64_t begin = manifest->end, check = manifest->check;
     lsm_buf_reset(&manifest->buffer);
     int status = put_record(manifest, &nothing, NULL);

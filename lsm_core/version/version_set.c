@@ -64,7 +64,7 @@ static int full_edit(const struct lsm_version *version, const struct lsm_tree_in
                      struct lsm_edit *full) {
     int status = LSM_OK;
     *full = (struct lsm_edit){.full = true, .next_file = edit->next_file, .log_position = edit->log_position, .log_generation = edit->log_generation,
-                              .next_tree = edit->next_tree, .time_us = edit->time_us};
+                              .next_tree = edit->next_tree, .time_us = edit->time_us, .log_durable = edit->log_durable};
     for (size_t r = 0; r < version->level0_count; r++)
         for (size_t i = 0; i < version->level0[r].count && status == LSM_OK; i++)
             status = lsm_edit_add_file(full, 0, version->level0[r].number, version->level0[r].files[i]);
@@ -84,6 +84,7 @@ static void adopt_plain(struct lsm_version_set *set, const struct lsm_edit *edit
     set->log_position = edit->log_position;
     set->log_generation = edit->log_generation;
     set->next_tree = edit->next_tree;
+    if (edit->log_durable > set->log_durable) set->log_durable = edit->log_durable;
 }
 
 /* Mark the files that the edit leaves nobody to name: they go with the last version that holds them. */
@@ -181,6 +182,7 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
     int status = full_edit(version, trees, trees_count, edit, &full);
     if (status != LSM_OK) return lsm_fail_nomem(err, 0);
     full.next_file = number + 1 > full.next_file ? number + 1 : full.next_file;
+    if (full.log_durable < set->log_durable) full.log_durable = set->log_durable;
     status = lsm_manifest_create(set->env, set->dir, &set->perm, set->store_id, number, &full, &fresh, err);
     lsm_edit_release(&full);
     if (status != LSM_OK) {
@@ -264,11 +266,11 @@ int lsm_version_set_recover(struct lsm_version_set *set, struct lsm_error *err) 
     return status;
 }
 
-void lsm_version_set_seal(struct lsm_version_set *set) {
+void lsm_version_set_seal(struct lsm_version_set *set, uint64_t log_durable) {
     lsm_mutex_lock(&set->manifest_mu);
     const struct lsm_edit nothing = {.next_file = atomic_load_explicit(&set->next_file, memory_order_relaxed), .log_position = set->log_position,
-                                     .log_generation = set->log_generation, .next_tree = set->next_tree, .time_us = lsm_env_now_us(set->env)};
-    if (set->manifest != NULL && set->appended) lsm_manifest_seal(set->manifest, &nothing);
+                                     .log_generation = set->log_generation, .next_tree = set->next_tree, .time_us = lsm_env_now_us(set->env), .log_durable = log_durable};
+    if (set->manifest != NULL && (set->appended || log_durable > set->log_durable)) lsm_manifest_seal(set->manifest, &nothing);
     set->appended = false;
     lsm_mutex_unlock(&set->manifest_mu);
 }

@@ -26,6 +26,7 @@ struct lsm_version_set {
     size_t trees_count;
     uint32_t next_tree;
     uint64_t log_position, log_generation;
+    uint64_t log_durable;              /* greatest position that an edit said to be durable in the log */
     uint64_t manifest_bytes_max;       /* a longer one is replaced by a fresh one */
     bool uncertain;                    /* an append failed, or a new manifest did after CURRENT named it: the disk may hold an edit that
                                           memory does not; files that it may name must stay until a new manifest stands */
@@ -62,8 +63,9 @@ int lsm_version_set_recover(struct lsm_version_set *set, struct lsm_error *err) 
  * keep their values. Locks: takes manifest_mu, mu. */
 int lsm_version_set_apply(struct lsm_version_set *set, struct lsm_edit *edit, bool *keep_files, struct lsm_error *err) LSM_MUST_CHECK;
 
-/* The last call before the release: a last edit that is damaged from now on is told from one that was never finished. Locks: takes manifest_mu. */
-void lsm_version_set_seal(struct lsm_version_set *set);
+/* The last call before the release: a last edit that is damaged from now on is told from one that was never finished, and so is a log that ends
+ * before log_durable. Not synced. Locks: takes manifest_mu. */
+void lsm_version_set_seal(struct lsm_version_set *set, uint64_t log_durable);
 
 uint64_t lsm_version_set_new_number(struct lsm_version_set *set);
 /* Locks: takes mu. */

@@ -53,6 +53,9 @@ class Twins:
         try:
             cursor = self.db.execute(sql.replace("$t", table))
             rows = cursor.fetchall()
+            # Which of several equal values min() and max() show (1 and 1.0, 'a' and 'A') depends on the direction of the walk.
+            if sql.startswith(("SELECT min", "SELECT max")):
+                return "rows", [tuple(v.lower().rstrip(" ") if isinstance(v, str) else v for v in row) for row in rows]
             return "rows", [tuple((type(v).__name__, v) for v in row) for row in rows]
         except sqlite3.Error as error:
             return "error", getattr(error, "sqlite_errorcode", 0), str(error).replace(table, "$t")

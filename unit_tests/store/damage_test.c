@@ -1,9 +1,8 @@
 /* Damaged files: every byte of every file of a small closed store flipped, cut off at every length (tables: every seventh), files
  * emptied, zeroed, missing, exchanged.
  *
- * Opening and reading then ends in an error that names the file, or in exactly the right rows. What nobody can know is listed here, and only
- * this: the end of the newest log. Its last record, once damaged, looks like one that never was finished, and a log that is cut short or
- * missing like one that was never longer; the store is then as it was some commits ago, whole.
+ * Opening and reading then ends in an error that names the file, or in exactly the right rows. That goes for the end of the newest log too, of which
+ * the closing edit of the manifest says how far it was durable; when that edit is the damaged one, the log itself is whole.
  * A check of an open store reports every flip in every live byte.
  */
 #include <stdarg.h>
@@ -114,7 +113,7 @@ static int free_store(void **state) {
 /* ---- what must follow from damage ------------------------------------------------------------------------------------------------ */
 
 struct tally {
-    unsigned long long refused, read_errors, right, earlier;
+    unsigned long long refused, read_errors, right;
 };
 
 static void must_name(const struct victim *victim, const struct lsm_error *err, const char *how, size_t at) {
@@ -152,31 +151,26 @@ static bool read_tree(struct lsm_view *view, size_t slot, const struct victim *v
     return whole && wrong == NULL;
 }
 
-/* Open the damaged store and read all of it. early: an earlier state of the log will do. */
-static void open_damaged(struct lsm_env *env, const struct victim *victim, const char *how, size_t at, bool early, struct tally *tally) {
+/* Open the damaged store and read all of it. */
+static void open_damaged(struct lsm_env *env, const struct victim *victim, const char *how, size_t at, struct tally *tally) {
     struct lsm_options options = world.options;
     struct lsm_store *store = NULL;
     struct lsm_error err = {0};
-    size_t found = 0;
     options.env = env;
     if (lsm_store_open(&options, &store, &err) != LSM_OK) {
         must_name(victim, &err, how, at);
         tally->refused++;
         return;
     }
-    if (early && world_find(&world, store, 1, &found) == NULL && found + 1 < world.commits) {
-        tally->earlier++;
-    } else {
-        struct lsm_view *view = NULL;
-        MUST(lsm_view_open(store, NULL, &view, &world.err));
-        bool whole = read_tree(view, 0, victim, how, at) && read_tree(view, 1, victim, how, at);
-        lsm_view_close(view);
-        if (whole) tally->right++;
-        else tally->read_errors++;
-        /* The opening has cut off the log's end; what lies behind the manifest's end is a torn edit, that will not be appended to. */
-        bool dead = victim->type == LSM_FILE_LOCK || victim->type == LSM_FILE_WAL || (victim->type == LSM_FILE_MANIFEST && at + 64 > last_edit);
-        if (!dead && world_check(store) == NULL) fail_msg("%s: %s at %zu: the check finds nothing", victim->path, how, at);
-    }
+    struct lsm_view *view = NULL;
+    MUST(lsm_view_open(store, NULL, &view, &world.err));
+    bool whole = read_tree(view, 0, victim, how, at) && read_tree(view, 1, victim, how, at);
+    lsm_view_close(view);
+    if (whole) tally->right++;
+    else tally->read_errors++;
+    /* The opening has cut off the log's end; what lies behind the manifest's end is a torn edit, that will not be appended to. */
+    bool dead = victim->type == LSM_FILE_LOCK || victim->type == LSM_FILE_WAL || (victim->type == LSM_FILE_MANIFEST && at + 64 > last_edit);
+    if (!dead && world_check(store) == NULL) fail_msg("%s: %s at %zu: the check finds nothing", victim->path, how, at);
     (void)lsm_store_close(store, NULL);
 }
 
@@ -187,18 +181,17 @@ static struct lsm_env *copy_disk(void) {
 }
 
 /* Replace the file's content and see. bytes NULL: remove the file. */
-static void with_content(const struct victim *victim, const uint8_t *bytes, size_t size, const char *how, size_t at, bool early,
-                         struct tally *tally) {
+static void with_content(const struct victim *victim, const uint8_t *bytes, size_t size, const char *how, size_t at, struct tally *tally) {
     struct lsm_env *env = copy_disk();
     if (bytes == NULL) MUST(lsm_env_unlink(env, victim->path, &world.err));
     else assert_int_equal(lsm_env_mem_write_file(env, victim->path, bytes, size), LSM_OK);
-    open_damaged(env, victim, how, at, early, tally);
+    open_damaged(env, victim, how, at, tally);
     lsm_env_mem_free(env);
 }
 
 static void say(const struct victim *victim, const char *how, const struct tally *tally) {
-    print_message("  %-34s %-10s %6zu bytes: %5llu refused, %5llu read errors, %5llu right, %4llu earlier\n", victim->path, how, victim->size,
-                  tally->refused, tally->read_errors, tally->right, tally->earlier);
+    print_message("  %-34s %-10s %6zu bytes: %5llu refused, %5llu read errors, %5llu right\n", victim->path, how, victim->size,
+                  tally->refused, tally->read_errors, tally->right);
 }
 
 /* ---- tests ----------------------------------------------------------------------------------------------------------------------- */
@@ -213,30 +206,28 @@ static void a_flipped_byte_is_an_error_or_does_not_matter(void **state) {
         for (size_t at = 0; at < victim->size; at++) {
             uint8_t flip = flips[at % 3];
             victim->bytes[at] ^= flip;
-            with_content(victim, victim->bytes, victim->size, "flip", at, victim->type == LSM_FILE_WAL && at >= last_record, &tally);
+            with_content(victim, victim->bytes, victim->size, "flip", at, &tally);
             victim->bytes[at] ^= flip;
         }
         say(victim, "flipped", &tally);
-        if (victim->type != LSM_FILE_WAL && victim->type != LSM_FILE_LOCK) assert_int_equal(tally.earlier, 0);
     }
     drop_victims();
 }
 
-static void a_file_cut_short_is_an_error_or_the_log_of_earlier(void **state) {
+static void a_file_cut_short_is_an_error(void **state) {
     (void)state;
     list_victims(world.env);
     for (size_t v = 0; v < victims_count; v++) {
         const struct victim *victim = &victims[v];
         struct tally tally = {0};
-        bool log = victim->type == LSM_FILE_WAL;
         size_t step = victim->type == LSM_FILE_TABLE ? 7 : 1;
-        for (size_t size = 0; size < victim->size; size += step) with_content(victim, victim->bytes, size, "cut", size, log, &tally);
+        for (size_t size = 0; size < victim->size; size += step) with_content(victim, victim->bytes, size, "cut", size, &tally);
         say(victim, "cut", &tally);
     }
     drop_victims();
 }
 
-static void a_file_of_zeros_or_missing_or_longer_is_an_error_or_the_log_of_earlier(void **state) {
+static void a_file_of_zeros_or_missing_or_longer_is_an_error(void **state) {
     (void)state;
     list_victims(world.env);
     for (size_t v = 0; v < victims_count; v++) {
@@ -245,13 +236,13 @@ static void a_file_of_zeros_or_missing_or_longer_is_an_error_or_the_log_of_earli
         bool log = victim->type == LSM_FILE_WAL;
         uint8_t *longer = calloc(1, victim->size + 512);
         assert_non_null(longer);
-        with_content(victim, longer, victim->size, "zeros", 0, log, &tally);
-        with_content(victim, NULL, 0, "missing", 0, log, &tally);
+        with_content(victim, longer, victim->size, "zeros", 0, &tally);
+        with_content(victim, NULL, 0, "missing", 0, &tally);
         memcpy(longer, victim->bytes, victim->size);
         if (!log && victim->type != LSM_FILE_LOCK) {
             struct tally grown = {0};
             memset(longer + victim->size, 0x5a, 512);
-            with_content(victim, longer, victim->size + 512, "longer", victim->size, false, &grown);
+            with_content(victim, longer, victim->size + 512, "longer", victim->size, &grown);
             tally.refused += grown.refused;
             tally.read_errors += grown.read_errors;
             tally.right += grown.right;
@@ -260,7 +251,7 @@ static void a_file_of_zeros_or_missing_or_longer_is_an_error_or_the_log_of_earli
         for (size_t at = 0; at + 64 <= victim->size; at += 64) {
             memcpy(longer, victim->bytes, victim->size);
             memset(longer + at, 0, 64);
-            with_content(victim, longer, victim->size, "64 zeros", at, log && at + 64 > last_record, &tally);
+            with_content(victim, longer, victim->size, "64 zeros", at, &tally);
         }
         free(longer);
         say(victim, "zeroed", &tally);
@@ -275,9 +266,9 @@ static void exchanged_files_are_refused(void **state) {
     for (size_t a = 0; a < victims_count; a++)
         for (size_t b = 0; b < victims_count; b++) {
             if (a == b || victims[a].type == LSM_FILE_LOCK) continue;
-            with_content(&victims[a], victims[b].bytes, victims[b].size, "exchanged with another", b, victims[a].type == LSM_FILE_WAL, &tally);
+            with_content(&victims[a], victims[b].bytes, victims[b].size, "exchanged with another", b, &tally);
         }
-    print_message("  %llu refused, %llu read errors, %llu right, %llu earlier\n", tally.refused, tally.read_errors, tally.right, tally.earlier);
+    print_message("  %llu refused, %llu read errors, %llu right\n", tally.refused, tally.read_errors, tally.right);
     drop_victims();
 }
 
@@ -370,8 +361,8 @@ static void a_check_of_an_open_store_finds_every_flip(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_flipped_byte_is_an_error_or_does_not_matter),
-        cmocka_unit_test(a_file_cut_short_is_an_error_or_the_log_of_earlier),
-        cmocka_unit_test(a_file_of_zeros_or_missing_or_longer_is_an_error_or_the_log_of_earlier),
+        cmocka_unit_test(a_file_cut_short_is_an_error),
+        cmocka_unit_test(a_file_of_zeros_or_missing_or_longer_is_an_error),
         cmocka_unit_test(exchanged_files_are_refused),
         cmocka_unit_test(a_damaged_last_edit_is_refused_after_a_close),
         cmocka_unit_test(a_check_of_an_open_store_finds_every_flip),

@@ -35,6 +35,7 @@ static void random_edit(uint64_t *random, struct lsm_edit *edit) {
     edit->log_generation = kit_random(random) >> kit_below(random, 64);
     edit->next_tree = (uint32_t)kit_random(random);
     edit->time_us = kit_random(random) >> kit_below(random, 64);
+    edit->log_durable = kit_below(random, 2) == 0 ? 0 : kit_random(random) >> kit_below(random, 64);
     uint64_t added = kit_below(random, 8), removed = edit->full ? 0 : kit_below(random, 8), trees = kit_below(random, 8);
     uint64_t dropped = edit->full ? 0 : kit_below(random, 8);
     for (uint64_t i = 0; i < added; i++) {
@@ -74,6 +75,7 @@ static void same_edit(const struct lsm_edit *a, const struct lsm_edit *b) {
     assert_int_equal(a->log_generation, b->log_generation);
     assert_int_equal(a->next_tree, b->next_tree);
     assert_int_equal(a->time_us, b->time_us);
+    assert_int_equal(a->log_durable, b->log_durable);
     assert_int_equal(a->added_count, b->added_count);
     assert_int_equal(a->removed_count, b->removed_count);
     assert_int_equal(a->trees_count, b->trees_count);
@@ -214,8 +216,11 @@ static const struct crafted crafted[] = {
     CRAFTED("one key", LSM_OK, 1, SCALARS, ADDED(0, 9, 5, 1, 1, 1, 1, 0, 0, 7, 7)),
     CRAFTED("version 0", LSM_UNSUPPORTED, 0, SCALARS),
     CRAFTED("version 2", LSM_UNSUPPORTED, 2, SCALARS),
-    CRAFTED("unknown tag", LSM_UNSUPPORTED, 1, SCALARS, 11, 1),
-    CRAFTED("unknown tag among the first", LSM_UNSUPPORTED, 1, 11, 1, SCALARS),
+    CRAFTED("the log durable up to 5", LSM_OK, 1, SCALARS, 11, 5),
+    CRAFTED("durable up to 0", LSM_CORRUPT, 1, SCALARS, 11, 0),
+    CRAFTED("durable twice", LSM_CORRUPT, 1, SCALARS, 11, 5, 11, 6),
+    CRAFTED("unknown tag", LSM_UNSUPPORTED, 1, SCALARS, 12, 1),
+    CRAFTED("unknown tag among the first", LSM_UNSUPPORTED, 1, 12, 1, SCALARS),
     CRAFTED("tag 0", LSM_UNSUPPORTED, 1, SCALARS, 0),
     CRAFTED("nothing but a version", LSM_CORRUPT, 1),
     CRAFTED("a scalar missing", LSM_CORRUPT, 1, 2, 9, 3, 8, 5, 3, 6, 1),
