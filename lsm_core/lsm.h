@@ -84,7 +84,7 @@ void lsm_env_mem_free(struct lsm_env *env);
 
 enum lsm_sync {
     LSM_SYNC_OFF = 0,    /* no sync at all: a power cut may lose recent commits */
-    LSM_SYNC_NORMAL = 1, /* sync when a generation rolls and about once a second */
+    LSM_SYNC_NORMAL = 1, /* sync about once a second; what is flushed is durable too */
     LSM_SYNC_FULL = 2    /* sync at every commit, before it is acknowledged */
 };
 

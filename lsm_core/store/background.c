@@ -11,6 +11,7 @@ enum {
     SYNC_EVERY_US = 1000000,         /* at LSM_SYNC_NORMAL: what a power cut may take, about */
     RETRY_FIRST_US = 50000,
     RETRY_LAST_US = 5000000,
+    RETRY_DAMAGE_US = 60000000,      /* a damaged file does not heal by itself; somebody may put it right */
     RETRY_PATIENCE_US = 1000000,     /* how long a writer waits for a retry before it reports the trouble */
     CLAIM_POLL_US = 5000,            /* between two looks at an interrupt */
     SLOW_SEALED = 2,                 /* sealed generations from which writers are slowed down */
@@ -50,6 +51,7 @@ static void note(struct lsm_store *store, enum lsm_work work, int status, const 
     trouble->error = *err;
     trouble->delay_us = trouble->delay_us == 0 ? RETRY_FIRST_US : trouble->delay_us * 2;
     if (trouble->delay_us > RETRY_LAST_US) trouble->delay_us = RETRY_LAST_US;
+    if (status == LSM_CORRUPT) trouble->delay_us = RETRY_DAMAGE_US;
     trouble->retry_at_us = lsm_env_monotonic_us(store->env) + trouble->delay_us;
     store->shape_changed = true;
 }
@@ -206,9 +208,16 @@ void lsm_background_stop(struct lsm_store *store) {
 
 /* ---- pacing ------------------------------------------------------------------------------------------------------------------ */
 
-/* Without threads: flush and merge here, until nothing is due. */
+/* Without threads: flush and merge here, until nothing is due, and sync if the last time is long ago. */
 static void work_inline(struct lsm_store *store) {
     lsm_mutex_lock(&store->mu);
+    uint64_t now = lsm_env_monotonic_us(store->env);
+    if (store->normal_commits && now >= store->inline_sync_us) {
+        store->inline_sync_us = now + SYNC_EVERY_US;
+        lsm_mutex_unlock(&store->mu);
+        sync_in_background(store);
+        lsm_mutex_lock(&store->mu);
+    }
     while (work_once(store, lsm_env_monotonic_us(store->env))) {
     }
     lsm_mutex_unlock(&store->mu);
@@ -237,7 +246,7 @@ static uint64_t debt_us(struct lsm_store *store, uint64_t bytes) {
 void lsm_background_pace(struct lsm_store *store, uint64_t bytes) {
     int sealed = atomic_load_explicit(&store->sealed, memory_order_relaxed), runs = atomic_load_explicit(&store->level0_runs, memory_order_relaxed);
     if (store->threads_count == 0) {
-        if (sealed > 0 || runs > 0) work_inline(store);
+        work_inline(store);
         return;
     }
     if (sealed < SLOW_SEALED && runs < SLOW_RUNS) return;

@@ -6,7 +6,7 @@
  *   cursor.c      ordered reads                         check.c       verify every byte
  *   state.c       what a view pins                      stats.c       reports
  *
- * Lock order: writer (a flag under mu) -> work_mu -> the version set's -> mu. Nothing blocks while mu is held.
+ * Lock order: writer (a flag under mu) -> claims on work (flags under mu) -> manifest_mu -> mu -> the version set's mu. Nothing blocks while mu is held.
  */
 #ifndef LSM_STORE_STORE_H
 #define LSM_STORE_STORE_H
@@ -88,6 +88,7 @@ struct lsm_store {
     size_t trees_count, trees_capacity;
     struct lsm_old_log *old_logs;    /* oldest first */
     bool normal_commits;             /* something was committed at LSM_SYNC_NORMAL since the last sync */
+    uint64_t inline_sync_us;         /* without threads: when the next sync at NORMAL is due */
     bool flushing, merging, syncing; /* somebody is at it: a worker or a caller */
     bool shape_changed;              /* since a merge was last looked for */
     bool drop_wanted;                /* a tree was dropped: its files can go */
