@@ -4,7 +4,8 @@
  *   write.c       transactions                          flush.c       memtables -> table files
  *   view.c        views, point reads, estimates         merge.c       levels -> levels, dropped trees
  *   cursor.c      ordered reads                         check.c       verify every byte
- *   state.c       what a view pins                      stats.c       reports
+ *   state.c       what a view pins                      trees.c       which trees there are
+ *   gen.c         memtables of a generation             stats.c       reports
  *
  * Lock order: writer (a flag under mu) -> claims on work (flags under mu) -> manifest_mu -> mu -> the version set's mu. Nothing blocks while mu is held.
  */
@@ -129,7 +130,7 @@ struct lsm_state *lsm_store_spare(struct lsm_store *store, struct lsm_error *err
 /* Replace the current state by `spare`, with these generations and the version set's current version. Locks: takes mu. */
 void lsm_store_install(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, uint64_t drop_below);
 
-/* ---- trees (write.c) ---- */
+/* ---- trees.c ---- */
 struct lsm_store_tree *lsm_store_find_tree(struct lsm_store *store, uint32_t tree); /* Locks: needs mu */
 int lsm_store_reserve_trees(struct lsm_store *store, size_t more) LSM_MUST_CHECK;   /* room for so many more; Locks: takes mu */
 void lsm_store_add_tree(struct lsm_store *store, const struct lsm_store_tree *tree); /* needs room; Locks: needs mu */
