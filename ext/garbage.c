@@ -18,10 +18,15 @@ int vt_garbage_collect(struct vt_space *space, char **message) {
     if (!vt_shared_garbage_due(space->shared) || sqlite3_get_autocommit(db) == 0) return SQLITE_OK;
     struct lsm_tree_info *trees = NULL;
     size_t tree_count = 0;
+    /* Before looking: what another connection asks for from now on is not lost. */
+    vt_shared_garbage_set(space->shared, false);
     struct lsm_error err;
     vt_error_clear(&err);
     int status = lsm_store_trees(space->store, &trees, &tree_count, &err);
-    if (status != LSM_OK) return vt_fail_engine(message, status, &err);
+    if (status != LSM_OK) {
+        vt_shared_garbage_set(space->shared, true);
+        return vt_fail_engine(message, status, &err);
+    }
     struct vt_shadow_list list = {0};
     int rc = SQLITE_OK;
     /* If it cannot be told: another time. */
@@ -31,6 +36,7 @@ int vt_garbage_collect(struct vt_space *space, char **message) {
     }
     if (rc == SQLITE_OK) space->txn.collected = true;
 out:
+    if (!space->txn.collected) vt_shared_garbage_set(space->shared, true);
     sqlite3_free(list.shadows);
     lsm_free(trees);
     return rc;

@@ -118,6 +118,7 @@ static void choose_bounds(const struct vt_schema *schema, const struct vt_term *
     }
     if (upper >= 0) {
         plan->upper = terms[upper].op;
+        plan->upper_plain = terms[upper].rhs_type == SQLITE_TEXT;
         take_term(plan, args, upper, affinity);
     }
 }
@@ -140,8 +141,19 @@ void vt_plan_choose(const struct vt_schema *schema, const struct vt_term *terms,
 /* ---- idxNum and idxStr ---------------------------------------------------------------------------------------- */
 
 /* bits 0-7 equal_count, 8-9 lower, 10-11 upper (0 none, 1 with the bound itself, 2 without), 12 desc, 13 ordered, 14 single, 15 unique,
- * 16-22 list_at + 1 */
-enum { LOWER_AT = 8, UPPER_AT = 10, DESC_BIT = 1 << 12, ORDERED_BIT = 1 << 13, SINGLE_BIT = 1 << 14, UNIQUE_BIT = 1 << 15, LIST_AT = 16, PLAN_BITS = (1 << 23) - 1 };
+ * 16-22 list_at + 1, 23 upper_plain */
+enum {
+    LOWER_AT = 8,
+    UPPER_AT = 10,
+    DESC_BIT = 1 << 12,
+    ORDERED_BIT = 1 << 13,
+    SINGLE_BIT = 1 << 14,
+    UNIQUE_BIT = 1 << 15,
+    LIST_AT = 16,
+    LIST_BITS = 0x7f,
+    UPPER_PLAIN_BIT = 1 << 23,
+    PLAN_BITS = (1 << 24) - 1
+};
 
 static int bound_code(int op, int inclusive_op) { return op == 0 ? 0 : op == inclusive_op ? 1 : 2; }
 
@@ -153,6 +165,7 @@ int vt_plan_write(const struct vt_plan *plan) {
     if (plan->ordered) number |= ORDERED_BIT;
     if (plan->single) number |= SINGLE_BIT;
     if (plan->unique) number |= UNIQUE_BIT;
+    if (plan->upper_plain) number |= UPPER_PLAIN_BIT;
     number |= (plan->list_at + 1) << LIST_AT;
     return number;
 }
@@ -167,7 +180,7 @@ bool vt_plan_read(const struct vt_schema *schema, int number, struct vt_plan *pl
     plan->equal_count = number & 0xff;
     if ((number & ~PLAN_BITS) != 0 || lower > 2 || upper > 2 || plan->equal_count > key_count || plan->equal_count > VT_PLAN_EQUAL_MAX) return false;
     if (plan->equal_count == key_count && (lower != 0 || upper != 0)) return false;
-    plan->list_at = (number >> LIST_AT) - 1;
+    plan->list_at = (number >> LIST_AT & LIST_BITS) - 1;
     if (plan->list_at >= plan->equal_count) return false;
     plan->lower = lower_ops[lower];
     plan->upper = upper_ops[upper];
@@ -175,7 +188,8 @@ bool vt_plan_read(const struct vt_schema *schema, int number, struct vt_plan *pl
     plan->ordered = (number & ORDERED_BIT) != 0;
     plan->single = (number & SINGLE_BIT) != 0;
     plan->unique = (number & UNIQUE_BIT) != 0;
-    return true;
+    plan->upper_plain = (number & UPPER_PLAIN_BIT) != 0;
+    return plan->upper != 0 || !plan->upper_plain;
 }
 
 static const char *key_name(const struct vt_schema *schema, const struct vt_key_column *key) {
@@ -214,10 +228,20 @@ struct plan_values {
     bool equal_inexact[VT_PLAN_EQUAL_MAX], lower_inexact, upper_inexact;
 };
 
-/* Convert one right-hand side. A bound parameter has no affinity of its own, so the column's is all that counts. */
+/* Convert one right-hand side. That it is a bound parameter says nothing of a number: CAST(? AS INTEGER) looks the same, and has an affinity. */
 static int convert(sqlite3_value *in, enum vt_affinity affinity, struct vt_value *out, bool *inexact) {
-    *inexact = !vt_compare_is_exact(sqlite3_value_type(in), affinity) && sqlite3_value_frombind(in) == 0;
+    *inexact = !vt_compare_is_exact(sqlite3_value_type(in), affinity);
     return vt_affinity_compare(in, affinity, out);
+}
+
+/* A text from a column of numeric affinity makes SQLite read the key's texts as numbers where they look like it, and a number is below every text.
+ * Such texts begin with a space, a sign, a point or a digit: all below ':'. Literals, and parameters (a cast to a number gives no text), are safe. */
+static int convert_upper(const struct vt_plan *plan, sqlite3_value *in, enum vt_affinity affinity, struct vt_value *out, bool *inexact) {
+    int rc = convert(in, affinity, out, inexact);
+    bool reads_texts = affinity == VT_AFFINITY_TEXT || affinity == VT_AFFINITY_BLOB;
+    if (rc != SQLITE_OK || plan->upper_plain || !reads_texts || sqlite3_value_type(in) != SQLITE_TEXT || sqlite3_value_frombind(in) != 0) return rc;
+    if (out->type == SQLITE_TEXT && (out->size == 0 || out->bytes[0] < ':')) *out = vt_value_bytes(SQLITE_TEXT, ":", 1);
+    return SQLITE_OK;
 }
 
 /* All but the list. *nothing: one of them is NULL, which equals and exceeds nothing. */
@@ -235,7 +259,7 @@ static int convert_all(const struct vt_schema *schema, const struct vt_plan *pla
         if (arg != plan->list_at) rc = convert(in[arg], key_affinity(schema, &key[arg]), &out->equal[arg], &out->equal_inexact[arg]);
     }
     if (plan->lower != 0 && rc == SQLITE_OK) rc = convert(in[arg++], key_affinity(schema, &key[plan->equal_count]), &out->lower, &out->lower_inexact);
-    if (plan->upper != 0 && rc == SQLITE_OK) rc = convert(in[arg], key_affinity(schema, &key[plan->equal_count]), &out->upper, &out->upper_inexact);
+    if (plan->upper != 0 && rc == SQLITE_OK) rc = convert_upper(plan, in[arg], key_affinity(schema, &key[plan->equal_count]), &out->upper, &out->upper_inexact);
     return rc;
 }
 

@@ -39,6 +39,7 @@ struct vt_plan {
     bool ordered;        /* rows come in the order asked for */
     bool single;         /* at most one row, or the order holds only if the equal columns (before the list) have one value each */
     bool unique;         /* at most one row */
+    bool upper_plain;    /* the upper bound is a text literal, so that no affinity but the column's counts */
     /* Known to xBestIndex only. */
     int terms[VT_PLAN_EQUAL_MAX + 2]; /* which constraint is argument i of xFilter */
     bool omit[VT_PLAN_EQUAL_MAX + 2]; /* SQLite need not check it again */

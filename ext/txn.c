@@ -179,9 +179,7 @@ void vt_txn_commit(struct vt_space *space) {
     }
     for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) vt_cursor_detach(cursor);
     vt_view_forget(space);
-    bool collected = txn->collected;
     lsm_txn_commit(txn->engine);
-    if (collected) vt_shared_garbage_set(space->shared, false);
     end(space);
 }
 
@@ -193,6 +191,7 @@ void vt_txn_rollback(struct vt_space *space) {
     vt_view_forget_txn(space, 0);
     /* If the abort of a prepared transaction cannot be written, the store refuses writes from here on and says why. */
     (void)lsm_txn_rollback(txn->engine, NULL);
+    if (txn->collected) vt_shared_garbage_set(space->shared, true);
     end(space);
 }
 

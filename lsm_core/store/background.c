@@ -46,7 +46,7 @@ static void note(struct lsm_store *store, enum lsm_work work, int status, const 
         *trouble = (struct lsm_trouble){0};
         return;
     }
-    if (status == LSM_INTERRUPTED) return;
+    if (status == LSM_WORK_SAYS_NOTHING) return;
     trouble->status = status;
     trouble->error = *err;
     trouble->delay_us = trouble->delay_us == 0 ? RETRY_FIRST_US : trouble->delay_us * 2;
@@ -67,11 +67,20 @@ void lsm_work_done(struct lsm_store *store, enum lsm_work work, int status, cons
 
 void lsm_store_set_failed(struct lsm_store *store, const struct lsm_error *why) {
     lsm_mutex_lock(&store->mu);
-    if (store->failed == LSM_OK) {
-        store->failed = why->code;
+    if (atomic_load_explicit(&store->failed, memory_order_relaxed) == LSM_OK) {
         store->failed_error = *why;
+        atomic_store_explicit(&store->failed, why->code, memory_order_release);
     }
     lsm_mutex_unlock(&store->mu);
+}
+
+int lsm_store_check_failed(struct lsm_store *store, struct lsm_error *err) {
+    int status = atomic_load_explicit(&store->failed, memory_order_acquire);
+    if (status == LSM_OK || err == NULL) return status;
+    lsm_mutex_lock(&store->mu);
+    *err = store->failed_error;
+    lsm_mutex_unlock(&store->mu);
+    return status;
 }
 
 /* ---- syncing ------------------------------------------------------------------------------------------------------------ */
@@ -108,6 +117,7 @@ int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) {
     store->syncing = false;
     if (status != LSM_OK && normal_commits) store->normal_commits = true; /* so that closing says what may be lost */
     lsm_cond_broadcast(&store->done);
+    if (store->drop_wanted) lsm_cond_broadcast(&store->work); /* which a worker has left alone while this sync ran */
     lsm_mutex_unlock(&store->mu);
     return status;
 }
@@ -134,12 +144,14 @@ static void do_work(struct lsm_store *store, enum lsm_work work, int (*job)(stru
     *claim_of(store, work) = true;
     lsm_mutex_unlock(&store->mu);
     int status = job(store, &err);
+    if (job == lsm_store_drop_job && status == LSM_OK) status = LSM_WORK_SAYS_NOTHING;
     lsm_work_done(store, work, status, &err);
     lsm_mutex_lock(&store->mu);
 }
 
 /* One piece of work, the most urgent that is due. False: nothing is. Locks: needs mu, which is let go of meanwhile. */
 static bool work_once(struct lsm_store *store, uint64_t now) {
+    if (lsm_store_cancelled(store)) return false;
     if (store->state->gens_count > 1 && !store->flushing && is_ready(store, LSM_WORK_FLUSH, now)) {
         do_work(store, LSM_WORK_FLUSH, lsm_store_flush_job);
         return true;
@@ -279,18 +291,19 @@ void lsm_background_retry(struct lsm_store *store) {
 int lsm_store_quiesce(struct lsm_store *store, struct lsm_error *err) {
     int status = lsm_store_guard(store, err);
     if (status != LSM_OK) return status;
-    if (store->threads_count == 0) work_inline(store);
-    lsm_mutex_lock(&store->mu);
     for (;;) {
+        if (store->threads_count == 0) work_inline(store);
+        lsm_mutex_lock(&store->mu);
         for (int work = 0; work < LSM_WORK_KINDS && status == LSM_OK; work++) {
             status = store->trouble[work].status;
             if (status != LSM_OK && err != NULL) *err = store->trouble[work].error;
         }
         bool busy = store->flushing || store->merging || store->state->gens_count > 1 || store->shape_changed || store->drop_wanted;
-        if (status != LSM_OK || !busy) break;
-        lsm_cond_broadcast(&store->work);
-        (void)lsm_cond_wait_us(&store->done, &store->mu, CLAIM_POLL_US);
+        if (status == LSM_OK && busy) {
+            lsm_cond_broadcast(&store->work);
+            (void)lsm_cond_wait_us(&store->done, &store->mu, CLAIM_POLL_US);
+        }
+        lsm_mutex_unlock(&store->mu);
+        if (status != LSM_OK || !busy) return status;
     }
-    lsm_mutex_unlock(&store->mu);
-    return status;
 }

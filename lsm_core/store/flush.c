@@ -243,10 +243,7 @@ int lsm_store_flush(struct lsm_store *store, lsm_interrupt_fn interrupted, void 
     int status = lsm_store_guard(store, err);
     if (status == LSM_OK) status = lsm_store_lock_writer(store, WRITER_PATIENCE_US, err);
     if (status != LSM_OK) return status;
-    lsm_mutex_lock(&store->mu);
-    status = store->failed;
-    if (status != LSM_OK && err != NULL) *err = store->failed_error;
-    lsm_mutex_unlock(&store->mu);
+    status = lsm_store_check_failed(store, err);
     if (status == LSM_OK) status = lsm_store_roll(store, err);
     lsm_store_unlock_writer(store);
     while (status == LSM_OK && atomic_load_explicit(&store->sealed, memory_order_relaxed) > 0) {

@@ -339,7 +339,7 @@ int lsm_store_compact(struct lsm_store *store, lsm_interrupt_fn interrupted, voi
     if (status == LSM_OK) status = lsm_work_claim(store, LSM_WORK_MERGE, interrupted, arg, err);
     if (status != LSM_OK) return status;
     status = lsm_store_compact_job(store, must_stop, &asker, &local);
-    lsm_work_done(store, LSM_WORK_MERGE, status, &local);
+    lsm_work_done(store, LSM_WORK_MERGE, status == LSM_NOTFOUND ? LSM_WORK_SAYS_NOTHING : status, &local);
     if (status == LSM_NOTFOUND) status = LSM_OK;
     if (status != LSM_OK && err != NULL) *err = local;
     return status;

@@ -275,7 +275,7 @@ static bool is_all_garbage(struct lsm_store *store) {
 
 /* What was dropped leaves the disk now: the next open may be far away. A failure leaves it for that. */
 static void remove_dropped(struct lsm_store *store) {
-    if (store->failed != LSM_OK) return;
+    if (lsm_store_check_failed(store, NULL) != LSM_OK) return;
     bool garbage = is_all_garbage(store);
     if (garbage && lsm_store_flush(store, NULL, NULL, NULL) != LSM_OK) return;
     lsm_mutex_lock(&store->mu);
@@ -284,7 +284,8 @@ static void remove_dropped(struct lsm_store *store) {
     atomic_store_explicit(&store->stop, true, memory_order_relaxed); /* a merge that runs gives up */
     if (!wanted || lsm_work_claim(store, LSM_WORK_MERGE, NULL, NULL, NULL) != LSM_OK) return;
     struct lsm_error err = {0};
-    lsm_work_done(store, LSM_WORK_MERGE, lsm_store_drop_job(store, &err), &err);
+    int status = lsm_store_drop_job(store, &err);
+    lsm_work_done(store, LSM_WORK_MERGE, status == LSM_OK ? LSM_WORK_SAYS_NOTHING : status, &err);
 }
 
 int lsm_store_close(struct lsm_store *store, struct lsm_error *err) {
@@ -294,11 +295,11 @@ int lsm_store_close(struct lsm_store *store, struct lsm_error *err) {
     if (status != LSM_OK) return status;
     remove_dropped(store);
     lsm_background_stop(store);
-    if (store->normal_commits) status = store->failed == LSM_OK ? lsm_store_sync_logs(store, err) : store->failed;
-    if (store->normal_commits && store->failed != LSM_OK && err != NULL) *err = store->failed_error;
-    uint64_t durable = store->failed != LSM_OK ? 0 : store->log != NULL ? lsm_wal_writer_synced(store->log) : store->log_synced;
+    bool failed = lsm_store_check_failed(store, NULL) != LSM_OK;
+    if (store->normal_commits) status = failed ? lsm_store_check_failed(store, err) : lsm_store_sync_logs(store, err);
+    uint64_t durable = failed ? 0 : store->log != NULL ? lsm_wal_writer_synced(store->log) : store->log_synced;
     if (store->log != NULL) {
-        int closed = lsm_wal_writer_close(store->log, store->failed == LSM_OK, status == LSM_OK ? err : NULL);
+        int closed = lsm_wal_writer_close(store->log, !failed, status == LSM_OK ? err : NULL);
         if (status == LSM_OK) status = closed;
         store->log = NULL;
     }

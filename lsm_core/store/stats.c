@@ -57,8 +57,9 @@ void lsm_store_stats(struct lsm_store *store, struct lsm_stats *stats) {
         stats->background_status = trouble->status;
         (void)snprintf(stats->background_error, sizeof stats->background_error, "%.*s", (int)sizeof stats->background_error - 1, trouble->error.text);
     }
-    if (store->failed != LSM_OK) {
-        stats->background_status = store->failed;
+    int failed = atomic_load_explicit(&store->failed, memory_order_relaxed);
+    if (failed != LSM_OK) {
+        stats->background_status = failed;
         (void)snprintf(stats->background_error, sizeof stats->background_error, "%.*s", (int)sizeof stats->background_error - 1, store->failed_error.text);
     }
     memcpy(stats->stall_reason, store->stall_reason, sizeof stats->stall_reason);

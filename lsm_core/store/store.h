@@ -96,12 +96,12 @@ struct lsm_store {
     bool closing;
     struct lsm_trouble trouble[LSM_WORK_KINDS];
     uint64_t flush_rate;             /* bytes per second of recent flushes, for pacing */
-    int failed;                      /* the log cannot be trusted: writes get this status until the store is reopened */
-    struct lsm_error failed_error;
+    struct lsm_error failed_error;   /* what `failed` means */
     char stall_reason[64];
     int pinned_views;
 
     /* Atomic. */
+    _Atomic int failed;              /* not LSM_OK: the log cannot be trusted, writes get this status until the store is reopened. Set once, under mu */
     _Atomic uint64_t published;      /* position up to which commits are visible: stored (release) by the writer, loaded (acquire) by views */
     _Atomic bool stop;               /* jobs give up */
     _Atomic int sealed, level0_runs; /* of the current state, for pacing */
@@ -169,6 +169,8 @@ void lsm_background_stop(struct lsm_store *store);
 void lsm_background_pace(struct lsm_store *store, uint64_t bytes);
 /* Flushing fails and memory fills: try again now, and wait a moment for the outcome. Locks: none held. */
 void lsm_background_retry(struct lsm_store *store);
+/* An outcome that says nothing about whether the work succeeds now: what trouble there was, is still there. */
+#define LSM_WORK_SAYS_NOTHING LSM_INTERRUPTED
 /* Claim a kind of work, waiting for whoever is at it (interrupted, if not NULL, ends the wait); give it back with its outcome. */
 int lsm_work_claim(struct lsm_store *store, enum lsm_work work, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) LSM_MUST_CHECK;
 void lsm_work_done(struct lsm_store *store, enum lsm_work work, int status, const struct lsm_error *err);
@@ -176,6 +178,8 @@ void lsm_work_done(struct lsm_store *store, enum lsm_work work, int status, cons
 int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 /* Turn the store read-only for good. Locks: takes mu. */
 void lsm_store_set_failed(struct lsm_store *store, const struct lsm_error *why);
+/* LSM_OK, or why nothing is written any more. Locks: takes mu if there is something to say. */
+int lsm_store_check_failed(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 
 /* ---- views (view.c) ---- */
 struct lsm_view {

@@ -117,10 +117,8 @@ void lsm_store_unlock_writer(struct lsm_store *store) {
 
 /* Writes are refused after a failure of the log, and while flushing fails and memory fills. Needs: the writer. */
 static int check_writable(struct lsm_store *store, struct lsm_error *err) {
-    int status;
+    int status = lsm_store_check_failed(store, err);
     lsm_mutex_lock(&store->mu);
-    status = store->failed;
-    if (status != LSM_OK && err != NULL) *err = store->failed_error;
     struct lsm_trouble *trouble = &store->trouble[LSM_WORK_FLUSH];
     bool stuck = store->state->gens_count > SEALED_MAX && trouble->status != LSM_OK;
     if (status == LSM_OK && stuck) {
@@ -183,7 +181,7 @@ static int open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_err
         status = lsm_wal_writer_resume(store->env, store->dir, store->store_id, number, store->resume.start, store->log_end, store->log_check,
                                        store->log_synced, &log, err);
     } else {
-        number = store->next_log;
+        number = store->next_log++; /* also if it fails: its file may be there, and cannot be made twice */
         status = lsm_wal_writer_create(store->env, store->dir, &store->perm, store->store_id, number, store->log_end, store->log_check, false, &log, err);
     }
     if (status != LSM_OK) return status;
@@ -239,8 +237,9 @@ int lsm_txn_prepare(struct lsm_txn *txn, enum lsm_sync sync, struct lsm_error *e
     struct lsm_error local = {0};
     int status = lsm_store_guard(store, err);
     if (status != LSM_OK) return status;
-    if (txn->prepared && txn->prepared_size == txn->batch.size) return LSM_OK;
-    status = unprepare(txn, err);
+    if (txn->prepared && txn->prepared_size == txn->batch.size && sync <= txn->sync) return LSM_OK;
+    status = lsm_store_check_failed(store, err);
+    if (status == LSM_OK) status = unprepare(txn, err);
     if (status != LSM_OK) return status;
     txn->sync = sync;
     txn->prepared_size = txn->batch.size;
@@ -285,7 +284,8 @@ static int change(struct lsm_txn *txn, struct lsm_op *op, struct lsm_error *err)
     size_t room = lsm_op_bytes_max(op->key.size, op->value.size);
     if (txn->batch.size + room > LSM_WAL_PAYLOAD_BYTES_MAX)
         return lsm_fail(err, LSM_TOOBIG, "a transaction may write at most %llu bytes; commit more often", (unsigned long long)LSM_WAL_PAYLOAD_BYTES_MAX);
-    status = unprepare(txn, err);
+    status = lsm_store_check_failed(store, err);
+    if (status == LSM_OK) status = unprepare(txn, err);
     if (status != LSM_OK) return status;
     if (lsm_buf_reserve(&txn->batch, room) != LSM_OK) return lsm_fail_nomem(err, room);
     size_t before = txn->batch.size;
@@ -483,7 +483,9 @@ int lsm_store_roll(struct lsm_store *store, struct lsm_error *err) {
     struct lsm_gen *fresh = NULL;
     struct lsm_state *spare = NULL;
     int status = LSM_OK;
-    if (active->trees == 0) goto out;
+    /* Behind what could not be taken back nothing may be appended. */
+    status = lsm_store_check_failed(store, err);
+    if (status != LSM_OK || (active->trees == 0 && active->first_log == 0)) goto out;
     if (state->gens_count == LSM_GENS_MAX) {
         status = lsm_fail(err, LSM_BUSY, "%s: %d memtables wait to be flushed; try again later", store->dir, LSM_GENS_MAX - 1);
         goto out;
@@ -502,24 +504,25 @@ int lsm_store_roll(struct lsm_store *store, struct lsm_error *err) {
     if (status != LSM_OK) goto out;
     active->end = log_end(store);
     fresh->start = fresh->end = active->end;
-    lsm_store_install(store, spare, fresh, 0);
-    spare = NULL;
-    fresh = NULL;
+    store->resume.number = 0;
     if (store->log != NULL) {
         old->writer = store->log;
         store->log_end = lsm_wal_writer_end(store->log);
         store->log_check = lsm_wal_writer_check(store->log);
         store->log_synced = lsm_wal_writer_synced(store->log);
-    }
-    store->resume.number = 0;
-    lsm_mutex_lock(&store->mu);
-    if (store->log != NULL) {
+        /* Before the generation can be flushed: the flush closes the logs it makes superfluous. */
+        lsm_mutex_lock(&store->mu);
         struct lsm_old_log **end = &store->old_logs;
         while (*end != NULL) end = &(*end)->next;
         *end = old;
         old = NULL;
         store->log = NULL;
+        lsm_mutex_unlock(&store->mu);
     }
+    lsm_store_install(store, spare, fresh, 0);
+    spare = NULL;
+    fresh = NULL;
+    lsm_mutex_lock(&store->mu);
     lsm_cond_broadcast(&store->work);
     lsm_mutex_unlock(&store->mu);
 out:

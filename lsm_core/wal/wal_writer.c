@@ -186,7 +186,7 @@ bool lsm_wal_writer_poisoned(const struct lsm_wal_writer *writer) { return atomi
 
 /* Needs a poisoned writer. */
 static int refuse(const struct lsm_wal_writer *writer, struct lsm_error *err) {
-    return lsm_fail(err, LSM_IO, "%s: not used any more, because a sync of it failed: %.300s", writer->file->path, writer->why.text);
+    return lsm_fail(err, LSM_IO, "%s: not used any more after a failure: %.300s", writer->file->path, writer->why.text);
 }
 
 /* ---- appending ------------------------------------------------------------------------------------------------- */
@@ -256,7 +256,16 @@ static void erase_header(const struct lsm_wal_writer *writer, uint64_t position)
     (void)ignored;
 }
 
-void lsm_wal_writer_erase(struct lsm_wal_writer *writer, const struct lsm_wal_record *record) { erase_header(writer, record->position); }
+void lsm_wal_writer_erase(struct lsm_wal_writer *writer, const struct lsm_wal_record *record) {
+    erase_header(writer, record->position);
+    lsm_mutex_lock(&writer->mutex);
+    if (!lsm_wal_writer_poisoned(writer)) {
+        int status = lsm_fail(&writer->why, LSM_IO, "a record had to be taken back");
+        (void)status;
+        atomic_store_explicit(&writer->poisoned, true, memory_order_release);
+    }
+    lsm_mutex_unlock(&writer->mutex);
+}
 
 int lsm_wal_writer_append(struct lsm_wal_writer *writer, enum lsm_wal_kind kind, uint64_t time_us, struct lsm_slice first, struct lsm_slice second,
                           struct lsm_wal_record *record, struct lsm_error *err) {

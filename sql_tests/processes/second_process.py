@@ -148,6 +148,30 @@ print(b.execute('SELECT * FROM t').fetchall())
     expect_equal(result.lines, ["('x',)", "SQLITE_BUSY_SNAPSHOT", "[('y',)]", "[('x', 2), ('y', 1)]"])
 
 
+def test_a_table_dropped_by_another_connection_is_an_error_and_not_empty(folder):
+    """SQLite's snapshot of the schema may be older than the DROP; rows that are gone must not look like no rows."""
+    result = python("""
+import sqlite3
+a, b = connect('test.db', timeout=1, isolation_level=None), connect('test.db', timeout=1, isolation_level=None)
+a.execute('PRAGMA journal_mode = WAL')
+a.execute("CREATE VIRTUAL TABLE t USING lsm(x)")
+a.execute("INSERT INTO t VALUES (1)")
+b.execute('BEGIN'); print(b.execute('SELECT * FROM t').fetchall())
+a.execute('DROP TABLE t')
+print(b.execute("SELECT count(*) FROM sqlite_master WHERE name = 't'").fetchall())
+try:
+    print(b.execute('SELECT * FROM t').fetchall())
+except sqlite3.OperationalError as error:
+    print(error)
+b.execute('ROLLBACK')
+try:
+    print(b.execute('SELECT * FROM t').fetchall())
+except sqlite3.OperationalError as error:
+    print(error)
+""", folder)
+    expect_equal(result.lines, ["[(1,)]", "[(1,)]", "table t was dropped by another connection: end this transaction", "no such table: t"])
+
+
 def test_an_open_cursor_keeps_its_rows_while_others_commit(folder):
     result = python("""
 import sqlite3

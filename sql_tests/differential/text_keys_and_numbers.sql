@@ -1,0 +1,36 @@
+-- What stands on the other side of a text key may have a numeric affinity: then SQLite reads the key's texts as numbers.
+@CLUSTERED t(a TEXT, PRIMARY KEY (a));
+INSERT INTO t VALUES ('05'), ('10'), ('9'), ('abc'), (' 7'), ('+3'), ('.5'), ('-1'), (''), (':'), ('zebra');
+@CLUSTERED u(a, PRIMARY KEY (a));
+INSERT INTO u SELECT a FROM t UNION ALL SELECT 4 UNION ALL SELECT 7.5 UNION ALL SELECT x'35';
+@CLUSTERED d(a TEXT, PRIMARY KEY (a DESC));
+INSERT INTO d SELECT a FROM t;
+@TABLE q(c INTEGER);
+INSERT INTO q VALUES (' '), ('abc'), (7), (''), ('9x');
+-- An upper bound that is a text in a column of numeric affinity.
+SELECT count(*) FROM t WHERE a < (SELECT c FROM q WHERE rowid = 1);
+SELECT count(*) FROM t WHERE a <= (SELECT c FROM q WHERE rowid = 4);
+SELECT count(*) FROM u WHERE a < (SELECT c FROM q WHERE rowid = 1);
+SELECT count(*) FROM d WHERE a < (SELECT c FROM q WHERE rowid = 1);
+@SORTED SELECT q.c, count(*) FROM q CROSS JOIN t WHERE t.a < q.c GROUP BY q.rowid;
+@SORTED SELECT q.c, count(*) FROM q CROSS JOIN u WHERE u.a < q.c GROUP BY q.rowid;
+@SORTED SELECT q.c, count(*) FROM q CROSS JOIN d WHERE d.a >= q.c GROUP BY q.rowid;
+@SORTED SELECT q.c, count(*) FROM q CROSS JOIN u WHERE u.a > q.c GROUP BY q.rowid;
+-- A parameter within a CAST is not a bare parameter.
+.parameter init
+.parameter set :n 5
+.parameter set :m 10
+SELECT a FROM t WHERE a = CAST(:n AS INTEGER);
+SELECT a FROM t WHERE a = CAST(:n AS REAL);
+SELECT a FROM t WHERE a < CAST(:m AS INTEGER) ORDER BY a;
+SELECT a FROM t WHERE a BETWEEN CAST(:n AS INTEGER) AND 100 ORDER BY a;
+SELECT a FROM t WHERE a = (SELECT CAST(:n AS NUMERIC));
+SELECT a FROM t WHERE a < (SELECT CAST(:m AS INTEGER)) ORDER BY a;
+SELECT a FROM u WHERE a = CAST(:n AS INTEGER);
+SELECT a FROM u WHERE a < CAST(:m AS INTEGER) ORDER BY typeof(a), a;
+SELECT a FROM d WHERE a = CAST(:n AS INTEGER);
+SELECT a FROM t WHERE a = :n;
+SELECT a FROM t WHERE a < :m ORDER BY a;
+SELECT a FROM t WHERE a < '9' ORDER BY a;
+DELETE FROM t WHERE a = CAST(:n AS INTEGER);
+SELECT count(*) FROM t;

@@ -1,0 +1,127 @@
+/* Preparing again, and what must not be written behind a record that could not be taken back. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lsm_core/env/env_mem.h"
+#include "../../lsm_core/lsm.h"
+
+static const uint8_t store_id[LSM_STORE_ID_BYTES] = "prepare-test----";
+static struct lsm_env *env;
+static struct lsm_store *store;
+static struct lsm_options options;
+static struct lsm_error err;
+static uint32_t tree;
+
+#define MUST(step) \
+    do { \
+        if ((step) != LSM_OK) fail_msg("%s: %s", #step, err.text); \
+    } while (0)
+
+static struct lsm_slice text(const char *s) { return (struct lsm_slice){.data = (const uint8_t *)s, .size = strlen(s)}; }
+
+static int put(struct lsm_txn *txn, const char *key) { return lsm_txn_put(txn, tree, text(key), text("value"), &err); }
+
+static int set_up(void **state) {
+    (void)state;
+    struct lsm_txn *txn = NULL;
+    struct lsm_tree_info info;
+    env = lsm_env_mem_new_strict();
+    lsm_options_init(&options);
+    options.env = env;
+    options.dir = "store";
+    options.store_id = store_id;
+    options.create = true;
+    options.threads = 0;
+    options.write_buffer_bytes = 65536;
+    MUST(lsm_store_open(&options, &store, &err));
+    MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
+    MUST(lsm_txn_tree_create(txn, &info, &err));
+    tree = info.tree;
+    MUST(put(txn, "first"));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err));
+    lsm_txn_commit(txn);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    (void)lsm_store_close(store, NULL);
+    lsm_env_mem_free(env);
+    return 0;
+}
+
+/* After a power cut that keeps (or loses) what was not synced, is the key there? */
+static bool found_after(enum lsm_crash_mode mode, const char *key) {
+    struct lsm_view *view = NULL;
+    MUST(lsm_env_mem_crash(env, mode, 1));
+    (void)lsm_store_close(store, NULL);
+    store = NULL;
+    MUST(lsm_store_open(&options, &store, &err));
+    MUST(lsm_view_open(store, NULL, &view, &err));
+    int status = lsm_view_get(view, tree, text(key), NULL, &err);
+    assert_true(status == LSM_OK || status == LSM_NOTFOUND);
+    lsm_view_close(view);
+    return status == LSM_OK;
+}
+
+static void the_next_write_fails(void) {
+    const struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_WRITE, .os_errno = ENOSPC};
+    lsm_env_mem_fail_at(env, &fault);
+}
+
+static void preparing_again_at_full_syncs(void **state) {
+    (void)state;
+    struct lsm_txn *txn = NULL;
+    MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
+    MUST(put(txn, "second"));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, &err));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err));
+    lsm_txn_commit(txn);
+    assert_true(found_after(LSM_CRASH_LOSE, "second"));
+}
+
+static void after_an_abort_that_failed_nothing_is_written_any_more(void **state) {
+    (void)state;
+    struct lsm_txn *txn = NULL;
+    MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
+    MUST(put(txn, "second"));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err));
+    the_next_write_fails();
+    assert_int_not_equal(put(txn, "third"), LSM_OK);
+    lsm_env_mem_fail_at(env, NULL);
+    assert_int_equal(put(txn, "third"), LSM_READONLY);
+    assert_int_equal(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err), LSM_READONLY);
+    (void)lsm_txn_rollback(txn, NULL);
+    assert_int_equal(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err), LSM_READONLY);
+    assert_true(found_after(LSM_CRASH_KEEP, "first"));
+}
+
+static void a_large_transaction_whose_abort_failed_leaves_a_store_that_opens(void **state) {
+    (void)state;
+    struct lsm_txn *txn = NULL;
+    char *value = calloc(1, 100000);
+    assert_non_null(value);
+    MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
+    MUST(lsm_txn_put(txn, tree, text("large"), (struct lsm_slice){.data = (const uint8_t *)value, .size = 100000}, &err));
+    free(value);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err));
+    the_next_write_fails();
+    assert_int_not_equal(lsm_txn_rollback(txn, &err), LSM_OK);
+    lsm_env_mem_fail_at(env, NULL);
+    assert_true(found_after(LSM_CRASH_KEEP, "first"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(preparing_again_at_full_syncs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(after_an_abort_that_failed_nothing_is_written_any_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_large_transaction_whose_abort_failed_leaves_a_store_that_opens, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
