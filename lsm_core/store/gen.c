@@ -1,6 +1,7 @@
 #include "gen.h"
 
 #include "../codec/coding.h"
+#include "budget.h"
 
 #include <stdlib.h>
 
@@ -16,6 +17,7 @@ void lsm_gen_ref(struct lsm_gen *gen) { (void)atomic_fetch_add_explicit(&gen->re
 
 void lsm_gen_unref(struct lsm_gen *gen) {
     if (gen == NULL || atomic_fetch_sub_explicit(&gen->refs, 1, memory_order_acq_rel) != 1) return;
+    lsm_budget_charge(-(int64_t)gen->charged);
     for (size_t b = 0; b < LSM_GEN_BUCKETS; b++) {
         struct lsm_gen_tree *node = atomic_load_explicit(&gen->buckets[b], memory_order_relaxed);
         while (node != NULL) {

@@ -25,6 +25,7 @@ struct lsm_gen {
     uint64_t first_log, last_log;         /* log files whose records it holds; 0: none yet */
     uint64_t start, end;                  /* log positions [start, end) */
     size_t trees;
+    size_t charged;                       /* bytes told to the budget when it was sealed */
     uint64_t unmeasured;                  /* bytes committed since its size was last looked at */
 };
 

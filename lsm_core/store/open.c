@@ -1,5 +1,6 @@
 /* Opening and closing a store. */
 #include "../env/filename.h"
+#include "budget.h"
 #include "recover.h"
 
 #include <stdio.h>
@@ -10,33 +11,6 @@ enum {
     HOLDER_NOTE_OFFSET = 512,        /* behind the lock bytes: who holds the store, for messages only */
     HOLDER_NOTE_BYTES = 120
 };
-
-/* ---- the process's cache --------------------------------------------------------------------------------------------------------- */
-
-/* One budget of blocks for all stores of the process. The mutex is static: it must be there before anything is. */
-static struct lsm_mutex cache_mu = LSM_MUTEX_STATIC;
-static struct lsm_cache *process_cache; /* Guarded by cache_mu; NULL while no store is open */
-static int process_cache_users;
-
-static struct lsm_cache *ref_cache(size_t capacity_bytes) {
-    lsm_mutex_lock(&cache_mu);
-    if (process_cache == NULL) process_cache = lsm_cache_new(capacity_bytes);
-    else if (lsm_cache_capacity(process_cache) < capacity_bytes) lsm_cache_set_capacity(process_cache, capacity_bytes);
-    if (process_cache != NULL) process_cache_users++;
-    struct lsm_cache *cache = process_cache;
-    lsm_mutex_unlock(&cache_mu);
-    return cache;
-}
-
-static void unref_cache(struct lsm_cache *cache) {
-    if (cache == NULL) return;
-    lsm_mutex_lock(&cache_mu);
-    if (--process_cache_users == 0) {
-        lsm_cache_free(process_cache);
-        process_cache = NULL;
-    }
-    lsm_mutex_unlock(&cache_mu);
-}
 
 /* ---- options ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -201,7 +175,7 @@ static int open_steps(struct lsm_store *store, const struct lsm_options *options
     if (status == LSM_OK && !options->create && !exists) status = lsm_fail(err, LSM_NOTFOUND, "%s: there is no such store", store->dir);
     if (status == LSM_OK) status = take_lock(store, options->process_name, err);
     if (status != LSM_OK) return status;
-    store->cache = ref_cache(options->cache_bytes);
+    store->cache = lsm_budget_join(options->cache_bytes, options->write_buffer_bytes);
     if (store->cache == NULL) return lsm_fail_nomem(err, 0);
     if (lsm_version_set_init(&store->set, store->env, store->dir, &store->perm, store->store_id, store->cache) != LSM_OK) return lsm_fail_nomem(err, 0);
     *set_up = true;
@@ -225,7 +199,7 @@ static void tear_down(struct lsm_store *store, bool set_up) {
         lsm_free(old);
     }
     if (set_up) lsm_version_set_release(&store->set);
-    unref_cache(store->cache);
+    if (store->cache != NULL) lsm_budget_leave(store->options.write_buffer_bytes);
     lsm_file_close(store->lock_file);
     lsm_free(store->trees);
     release_locks(store);

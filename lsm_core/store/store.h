@@ -6,6 +6,7 @@
  *   cursor.c      ordered reads                         check.c       verify every byte
  *   state.c       what a view pins                      trees.c       which trees there are
  *   gen.c         memtables of a generation             stats.c       reports
+ *   budget.c      the memory of the process
  *
  * Lock order: writer (a flag under mu) -> claims on work (flags under mu) -> manifest_mu -> mu -> the version set's mu. Nothing blocks while mu is held.
  */

@@ -4,6 +4,7 @@
  * record that will hold the batch is longer than the batch and starts at base or later, every sequence lies at or above what is published
  * and below the position published by the commit.
  */
+#include "budget.h"
 #include "store.h"
 
 #include <assert.h>
@@ -503,6 +504,8 @@ int lsm_store_roll(struct lsm_store *store, struct lsm_error *err) {
         status = lsm_wal_writer_append(store->log, LSM_WAL_ROLL, lsm_env_now_us(store->env), (struct lsm_slice){0}, (struct lsm_slice){0}, NULL, err);
     if (status != LSM_OK) goto out;
     active->end = log_end(store);
+    active->charged = lsm_gen_bytes(active);
+    lsm_budget_charge((int64_t)active->charged);
     fresh->start = fresh->end = active->end;
     store->resume.number = 0;
     if (store->log != NULL) {

@@ -44,6 +44,24 @@ def test_the_shell_by_hand(folder):
     expect(len(result.lines) == 2 and result.lines[1][:1].isdigit() or "lsm" in result.lines[1], result.out)
 
 
+def test_a_second_sqlite_library_in_the_process_is_refused(folder):
+    """Its calls would go into the first one's: refused with the reason before anything is touched, and the first goes on."""
+    result = python("""
+import ctypes, shutil, sqlite3
+db = connect('one.db')
+db.execute('CREATE VIRTUAL TABLE t USING lsm(a PRIMARY KEY)'); db.execute('INSERT INTO t VALUES (1)'); db.commit()
+shutil.copy([line.split()[-1] for line in open('/proc/self/maps') if 'libsqlite3.so' in line][0], './libother.so')
+other = ctypes.CDLL('./libother.so')
+handle, message = ctypes.c_void_p(), ctypes.c_char_p()
+print(other.sqlite3_open(b'two.db', ctypes.byref(handle)))
+other.sqlite3_enable_load_extension(handle, 1)
+print(other.sqlite3_load_extension(handle, %r, None, ctypes.byref(message)) != 0, b'another SQLite library' in message.value)
+other.sqlite3_close(handle)
+print(db.execute('SELECT a, (SELECT lsm_check()) FROM t').fetchall())
+""" % EXTENSION[:-3].encode(), folder)
+    expect_equal(result.lines, ["0", "True True", "[(1, 'ok')]"])
+
+
 def test_other_names_of_the_library_load_too(folder):
     for name in ("mod_lsm.so", "liblsm.so", "other.so"):
         shutil.copy(EXTENSION, os.path.join(folder, name))
