@@ -99,8 +99,8 @@ struct lsm_options {
     unsigned file_mode;                   /* permission bits of new files; default 0644, directories add x for each r */
     int64_t owner_uid, owner_gid;         /* owner of new files; -1 (default): leave as created */
     size_t write_buffer_bytes;            /* memtable size at which a generation rolls; default 32 MiB, 64 KiB .. 1 GiB */
-    size_t cache_bytes;                   /* blocks kept in memory; default 64 MiB; shared by all stores of the process:
-                                             the largest value asked for wins */
+    size_t cache_bytes;                   /* blocks kept in memory; default 64 MiB; shared by all stores of the process: the
+                                             largest value asked for wins; pinned and waiting memtables are taken from it */
     size_t block_bytes;                   /* payload of a data block; default 4096, 512 .. 65536 */
     size_t file_bytes;                    /* size at which a merge starts a new table file; default 16 MiB */
     enum lsm_compression compression;     /* of the older levels; default LSM_COMPRESS_LZ4; young levels: none */
@@ -235,7 +235,8 @@ void lsm_view_estimate(struct lsm_view *view, uint32_t tree, const struct lsm_sl
 /* Return true to stop; called at least every few milliseconds of long work. */
 typedef bool (*lsm_interrupt_fn)(void *arg);
 
-/* Write every committed memtable to table files and wait for it. LSM_BUSY while txn-holding threads call it themselves. */
+/* Write every committed memtable to table files and wait for it. Waits up to 10 seconds for a running transaction to end, then LSM_BUSY (always,
+ * therefore, in the thread that holds it). */
 int lsm_store_flush(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) LSM_MUST_CHECK;
 /* Flush, then merge everything into one bottom run, dropping what nobody can see; waits. */
 int lsm_store_compact(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) LSM_MUST_CHECK;

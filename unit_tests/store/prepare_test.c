@@ -1,4 +1,4 @@
-/* Preparing again, and what must not be written behind a record that could not be taken back. */
+/* Preparing again, what must not be written behind a record that could not be taken back, and the syncs that nobody waits for. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "../../lsm_core/env/env_mem.h"
-#include "../../lsm_core/lsm.h"
+#include "../../lsm_core/store/store.h"
 
 static const uint8_t store_id[LSM_STORE_ID_BYTES] = "prepare-test----";
 static struct lsm_env *env;
@@ -117,11 +117,65 @@ static void a_large_transaction_whose_abort_failed_leaves_a_store_that_opens(voi
     assert_true(found_after(LSM_CRASH_KEEP, "first"));
 }
 
+static void commit_at_normal(const char *key) {
+    struct lsm_txn *txn = NULL;
+    MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
+    MUST(put(txn, key));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_NORMAL, &err));
+    lsm_txn_commit(txn);
+}
+
+static void without_threads_normal_still_syncs_once_a_second(void **state) {
+    (void)state;
+    const uint64_t now_us = UINT64_C(4000000000000000);
+    lsm_env_mem_set_clock(env, now_us);
+    commit_at_normal("second"); /* syncs: the last time is long ago */
+    commit_at_normal("third");
+    lsm_env_mem_set_clock(env, now_us + 2000000);
+    commit_at_normal("fourth");
+    assert_true(found_after(LSM_CRASH_LOSE, "third"));
+}
+
+static bool drop_is_wanted(void) {
+    lsm_mutex_lock(&store->mu);
+    bool wanted = store->drop_wanted;
+    lsm_mutex_unlock(&store->mu);
+    return wanted;
+}
+
+static void set_syncing(bool syncing) {
+    lsm_mutex_lock(&store->mu);
+    store->syncing = syncing;
+    lsm_mutex_unlock(&store->mu);
+}
+
+static void a_drop_that_meets_a_sync_is_not_forgotten(void **state) {
+    (void)state;
+    struct lsm_txn *txn = NULL;
+    MUST(lsm_store_close(store, &err));
+    options.threads = 2;
+    MUST(lsm_store_open(&options, &store, &err));
+    MUST(lsm_store_quiesce(store, &err));
+    set_syncing(true);
+    MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
+    MUST(lsm_txn_tree_drop(txn, tree, &err));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, &err));
+    lsm_txn_commit(txn);
+    lsm_env_sleep_us(lsm_env_posix(), 50000); /* the workers look, see the sync, and sleep */
+    assert_true(drop_is_wanted());
+    set_syncing(false);
+    MUST(lsm_store_sync_logs(store, &err));
+    for (int i = 0; i < 500 && drop_is_wanted(); i++) lsm_env_sleep_us(lsm_env_posix(), 10000);
+    assert_false(drop_is_wanted());
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(preparing_again_at_full_syncs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(after_an_abort_that_failed_nothing_is_written_any_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_large_transaction_whose_abort_failed_leaves_a_store_that_opens, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_threads_normal_still_syncs_once_a_second, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_drop_that_meets_a_sync_is_not_forgotten, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
