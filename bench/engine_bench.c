@@ -54,8 +54,8 @@ static void fresh_store(void) {
     check(lsm_store_open(&opt.store, &store, &err), &err, "open");
     check(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err), &err, "begin");
     check(lsm_txn_tree_create(txn, &info, &err), &err, "create a tree");
-    check(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err), &err, "prepare");
-    lsm_txn_commit(txn);
+    check(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err), &err, "prepare");
+    lsm_txn_commit(txn, true);
     tree = info.tree;
 }
 
@@ -92,8 +92,8 @@ static void write_rows(const struct workload *w) {
             check(lsm_txn_put(txn, tree, slice(key, KEY_BYTES), slice(value, opt.value_bytes), &err), &err, "put");
         }
         if ((i + 1) % per_commit == 0 || i + 1 == opt.rows) {
-            check(lsm_txn_prepare(txn, opt.sync, &err), &err, "prepare");
-            lsm_txn_commit(txn);
+            check(lsm_txn_prepare(txn, opt.sync, LSM_DECIDES_ITSELF, NULL, &err), &err, "prepare");
+            lsm_txn_commit(txn, true);
             txn = NULL;
         }
         histogram_add(&latencies, now_ns() - start);

@@ -19,6 +19,7 @@ int vt_error_code(int status) {
     case LSM_UNSUPPORTED: return SQLITE_CANTOPEN;
     case LSM_MISMATCH: return SQLITE_CORRUPT_VTAB;
     case LSM_INTERRUPTED: return SQLITE_INTERRUPT;
+    case LSM_UNDECIDED: return SQLITE_BUSY;
     }
     return SQLITE_ERROR;
 }

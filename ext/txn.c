@@ -149,7 +149,7 @@ int vt_txn_prepare(struct vt_space *space, char **message) {
     struct lsm_error err;
     vt_error_clear(&err);
     enum lsm_sync sync = lsm_txn_is_dirty(txn->engine) ? sync_level(space) : LSM_SYNC_OFF;
-    int status = lsm_txn_prepare(txn->engine, sync, &err);
+    int status = lsm_txn_prepare(txn->engine, sync, LSM_DECIDES_ITSELF, NULL, &err);
     if (status != LSM_OK) return vt_fail_engine(message, status, &err);
     txn->state = VT_TXN_PREPARED;
     return SQLITE_OK;
@@ -179,7 +179,7 @@ void vt_txn_commit(struct vt_space *space) {
     }
     for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) vt_cursor_detach(cursor);
     vt_view_forget(space);
-    lsm_txn_commit(txn->engine);
+    lsm_txn_commit(txn->engine, true);
     end(space);
 }
 

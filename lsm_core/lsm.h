@@ -41,7 +41,8 @@ enum lsm_status {
     LSM_TOOBIG = -10,       /* a key, value or transaction over its documented limit */
     LSM_UNSUPPORTED = -11,  /* written by a newer release, or by a feature this one does not have */
     LSM_MISMATCH = -12,     /* the store is not the one that was asked for */
-    LSM_INTERRUPTED = -13   /* stopped at the caller's wish */
+    LSM_INTERRUPTED = -13,  /* stopped at the caller's wish */
+    LSM_UNDECIDED = -14     /* a transaction that its database decides waits to be settled: lsm_store_settle(), then again */
 };
 
 /* A message for people: what happened, to which file and offset, what to do. Owned by the caller; no allocation. */
@@ -144,7 +145,7 @@ struct lsm_txn;
 
 /* Become the one writer. Waits at most busy_timeout_ms for a predecessor, then LSM_BUSY.
  * snapshot_position, if not UINT64_MAX, is lsm_view_position() of the view the transaction's reads are based on:
- * LSM_BUSY_SNAPSHOT if something was committed after it. */
+ * LSM_BUSY_SNAPSHOT if something was committed after it; LSM_UNDECIDED if a pending transaction must be settled first. */
 int lsm_txn_begin(struct lsm_store *store, uint64_t snapshot_position, int busy_timeout_ms, struct lsm_txn **txn,
                   struct lsm_error *err) LSM_MUST_CHECK;
 
@@ -167,14 +168,51 @@ int lsm_txn_rollback_to(struct lsm_txn *txn, uint64_t mark, struct lsm_error *er
 /* True if there is anything to commit. */
 bool lsm_txn_is_dirty(const struct lsm_txn *txn);
 
-/* Everything that can fail in a commit: appends the log record and, at LSM_SYNC_FULL, syncs it. May be called again, with or
- * without more changes in between. On error the transaction is open and unprepared. */
-int lsm_txn_prepare(struct lsm_txn *txn, enum lsm_sync sync, struct lsm_error *err) LSM_MUST_CHECK;
-/* Publish a prepared (or clean) transaction and free it. Cannot fail. */
-void lsm_txn_commit(struct lsm_txn *txn);
+/* Who says, after a crash, whether a prepared transaction was committed. */
+enum lsm_decider {
+    LSM_DECIDES_ITSELF = 0,     /* its record being there whole does */
+    LSM_DECIDED_BY_TOKEN = 1,   /* the database: it is if the token is found there */
+    LSM_DECIDED_BY_ABSENCE = 2  /* the database: it is if nothing there names the store any more */
+};
+#define LSM_TOKEN_BYTES 16      /* 8 bytes position of the record, big-endian, then 8 random ones; of ABSENCE: all zero */
+
+/* Everything that can fail in a commit: appends the log record and, at LSM_SYNC_FULL, syncs it; with another decider at LSM_SYNC_NORMAL too, because the
+ * database must not know a token that the log may lose. token (may be NULL if the transaction decides itself): filled in. May be called again,
+ * with or without more changes in between; the token is then another one. On error the transaction is open and unprepared. */
+int lsm_txn_prepare(struct lsm_txn *txn, enum lsm_sync sync, enum lsm_decider decider, uint8_t *token, struct lsm_error *err) LSM_MUST_CHECK;
+/* Publish a prepared (or clean) transaction and free it. Cannot fail. durable: what decided it is as durable as it ever gets, so the log may go on
+ * behind it; otherwise it is visible, but stays the last record until lsm_store_settle(). Not looked at if it decides itself. */
+void lsm_txn_commit(struct lsm_txn *txn, bool durable);
 /* Undo everything and free the transaction, whatever is returned. An error says that a prepared transaction could not be
  * aborted on disk; the store then refuses writes until it is reopened. */
 int lsm_txn_rollback(struct lsm_txn *txn, struct lsm_error *err);
+
+/* ---- transactions that the database decides ------------------------------------------------------------------- */
+
+/* A prepared transaction whose process died between lsm_txn_prepare() and lsm_txn_commit(), or is there right now, or was committed without `durable`.
+ * There is one at most, and nothing is written behind it. */
+enum lsm_pending {
+    LSM_PENDING_NONE = 0,
+    LSM_PENDING_UNKNOWN,   /* not visible; readers may ask the database */
+    LSM_PENDING_COMMITTED  /* visible; only writers have to settle it */
+};
+/* Which; token (LSM_TOKEN_BYTES, may be NULL) is filled in unless there is none. One atomic load when there is none. */
+enum lsm_pending lsm_store_pending(struct lsm_store *store, uint8_t *token);
+
+enum lsm_decision {
+    LSM_DECISION_SEEN,    /* some snapshot of the database has the token: that is final. Makes it visible and writes nothing: for readers */
+    LSM_DECISION_COMMIT,  /* the same, and as durable as it gets: COMMIT is written. Under the database's write lock */
+    LSM_DECISION_ABORT    /* the database does not have it. Under its write lock, or it might still come */
+};
+/* Settle the pending transaction with this token; LSM_OK if it is settled already. COMMIT and ABORT wait at most busy_timeout_ms for the writer (LSM_BUSY). */
+int lsm_store_settle(struct lsm_store *store, const uint8_t *token, enum lsm_decision decision, int busy_timeout_ms, struct lsm_error *err) LSM_MUST_CHECK;
+
+/* The token of the last committed transaction that had one. False: none, or the last one was decided by absence. */
+bool lsm_store_last_token(struct lsm_store *store, uint8_t *token);
+/* Position behind the last record of the log. A token that says a greater one was never in it. */
+uint64_t lsm_store_log_end(struct lsm_store *store);
+/* Wait, at most timeout_ms, until nobody writes: what a predecessor has committed in the database is visible here then. LSM_BUSY. */
+int lsm_store_await_writer(struct lsm_store *store, int timeout_ms, struct lsm_error *err) LSM_MUST_CHECK;
 
 /* ---- views and reads ------------------------------------------------------------------------------------------ */
 

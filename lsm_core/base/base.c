@@ -14,7 +14,7 @@ static _Atomic bool mem_fail_sticky;
 const char *lsm_status_name(int status) {
     static const char *const names[] = {"LSM_OK",       "LSM_NOMEM",    "LSM_IO",     "LSM_FULL",     "LSM_CORRUPT",
                                         "LSM_BUSY",     "LSM_BUSY_SNAPSHOT", "LSM_NOTFOUND", "LSM_MISUSE",
-                                        "LSM_READONLY", "LSM_TOOBIG",   "LSM_UNSUPPORTED", "LSM_MISMATCH", "LSM_INTERRUPTED"};
+                                        "LSM_READONLY", "LSM_TOOBIG",   "LSM_UNSUPPORTED", "LSM_MISMATCH", "LSM_INTERRUPTED", "LSM_UNDECIDED"};
     if (status > 0 || status <= -(int)(sizeof names / sizeof names[0])) return "LSM_UNKNOWN";
     return names[-status];
 }

@@ -138,6 +138,9 @@ static bool is_ready(const struct lsm_store *store, enum lsm_work work, uint64_t
     return store->trouble[work].status == LSM_OK || now >= store->trouble[work].retry_at_us;
 }
 
+/* A drop that may yet be taken back, or come back after a crash, waits for its end in the log. Locks: needs mu. */
+static bool is_drop_due(const struct lsm_store *store) { return store->drop_wanted && store->pending.state == LSM_PENDING_NONE; }
+
 /* Do one job and give the claim back. Locks: needs mu, which is let go of meanwhile. */
 static void do_work(struct lsm_store *store, enum lsm_work work, int (*job)(struct lsm_store *, struct lsm_error *)) {
     struct lsm_error err = {0};
@@ -157,7 +160,7 @@ static bool work_once(struct lsm_store *store, uint64_t now) {
         return true;
     }
     if (store->merging || !is_ready(store, LSM_WORK_MERGE, now)) return false;
-    if (store->drop_wanted && !store->syncing) {
+    if (is_drop_due(store) && !store->syncing) {
         do_work(store, LSM_WORK_MERGE, lsm_store_drop_job);
         return true;
     }
@@ -298,7 +301,7 @@ int lsm_store_quiesce(struct lsm_store *store, struct lsm_error *err) {
             status = store->trouble[work].status;
             if (status != LSM_OK && err != NULL) *err = store->trouble[work].error;
         }
-        bool busy = store->flushing || store->merging || store->state->gens_count > 1 || store->shape_changed || store->drop_wanted;
+        bool busy = store->flushing || store->merging || store->state->gens_count > 1 || store->shape_changed || is_drop_due(store);
         if (status == LSM_OK && busy) {
             lsm_cond_broadcast(&store->work);
             (void)lsm_cond_wait_us(&store->done, &store->mu, CLAIM_POLL_US);

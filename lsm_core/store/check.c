@@ -91,6 +91,20 @@ static void check_manifest(struct check *check) {
     if (replay.version != NULL && lsm_version_unref(replay.version)) lsm_version_destroy(replay.version);
 }
 
+/* Do the operations of the record's transaction, if it has one, make sense? */
+static bool decodes(const struct lsm_wal_record *record) {
+    bool prepare = record->kind == LSM_WAL_PREPARE;
+    if (record->kind != LSM_WAL_TXN && !prepare) return true;
+    size_t skip = prepare ? LSM_TOKEN_BYTES : 0;
+    if (record->payload.size < skip) return false;
+    struct lsm_batch_reader batch = {.batch = lsm_slice_of(record->payload.data + skip, record->payload.size - skip)};
+    struct lsm_op op;
+    int status;
+    while ((status = lsm_batch_next(&batch, &op)) == LSM_OK) {
+    }
+    return status == LSM_NOTFOUND;
+}
+
 /* Every record verifies, decodes and chains. Needs: the claim of flushes, which remove logs, and for the newest log (is_writer) the writer, so that
  * it stands still. */
 static void check_logs(struct check *check, bool is_writer) {
@@ -118,13 +132,7 @@ static void check_logs(struct check *check, bool is_writer) {
         }
         struct lsm_wal_record record;
         while ((status = lsm_wal_reader_next(reader, 0, &record, &err)) == LSM_OK) {
-            struct lsm_batch_reader batch = {.batch = record.payload};
-            struct lsm_op op;
-            int decoded = LSM_NOTFOUND;
-            if (record.kind == LSM_WAL_TXN)
-                while ((decoded = lsm_batch_next(&batch, &op)) == LSM_OK) {
-                }
-            if (decoded != LSM_NOTFOUND)
+            if (!decodes(&record))
                 report(check, "%s: log position %llu: a transaction that does not decode", store->dir, (unsigned long long)record.position);
         }
         position = lsm_wal_reader_end(reader);

@@ -112,6 +112,15 @@ static int collect_trees(struct lsm_store *store, uint64_t position, struct lsm_
     return status;
 }
 
+/* The last token among them: the log that has it goes. */
+static void collect_token(const struct flush *flush, struct lsm_edit *edit) {
+    for (size_t i = 1; i <= flush->count && !edit->has_token; i++) {
+        const struct lsm_gen *gen = flush->state->gens[i];
+        edit->has_token = gen->has_token;
+        memcpy(edit->token, gen->token, sizeof edit->token);
+    }
+}
+
 static void settle_trees(struct lsm_store *store, uint64_t position) {
     lsm_mutex_lock(&store->mu);
     size_t kept = 0;
@@ -143,6 +152,7 @@ static int write_edit(struct flush *flush, uint64_t last_log, struct lsm_error *
     lsm_mutex_lock(&store->set.manifest_mu);
     edit.next_tree = store->set.next_tree;
     lsm_mutex_unlock(&store->set.manifest_mu);
+    collect_token(flush, &edit);
     int status = collect_trees(store, newest->end, &edit);
     for (size_t i = 0; i < flush->job.files_count && status == LSM_OK; i++) status = lsm_edit_add_file(&edit, 0, run, flush->job.files[i]);
     status = status == LSM_OK ? lsm_version_set_apply(&store->set, &edit, &keep_files, err) : lsm_fail_nomem(err, 0);

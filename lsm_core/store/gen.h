@@ -26,6 +26,8 @@ struct lsm_gen {
     uint64_t start, end;                  /* log positions [start, end) */
     size_t trees;
     size_t charged;                       /* bytes told to the budget when it was sealed */
+    bool has_token;                       /* a transaction in it was decided by the database */
+    uint8_t token[LSM_TOKEN_BYTES];       /* the last one's */
     uint64_t unmeasured;                  /* bytes committed since its size was last looked at */
 };
 

@@ -378,6 +378,7 @@ static bool drop_one(void *arg, int level, size_t run, struct lsm_file_meta *met
 int lsm_store_drop_job(struct lsm_store *store, struct lsm_error *err) {
     /* The drop must be durable before the files are gone, or a power cut would bring the tree back without its rows. */
     struct drop_search search = {.store = store, .durable = atomic_load_explicit(&store->published, memory_order_acquire)};
+    if (lsm_store_pending(store, NULL) != LSM_PENDING_NONE) return LSM_OK; /* it stays wanted until that is settled */
     int status = lsm_store_sync_logs(store, err);
     if (status != LSM_OK) return status;
     struct lsm_version *version = lsm_version_set_ref_current(&store->set);

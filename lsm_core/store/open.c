@@ -202,6 +202,7 @@ static void tear_down(struct lsm_store *store, bool set_up) {
     if (store->cache != NULL) lsm_budget_leave(store->options.write_buffer_bytes);
     lsm_file_close(store->lock_file);
     lsm_free(store->trees);
+    lsm_buf_free(&store->pending.held);
     release_locks(store);
     lsm_free(store->dir);
     lsm_free(store);

@@ -7,7 +7,7 @@
  * - The log ends at the first record that does not verify and chain, when no file follows.
  * - If that leaves out a position that any record, of whatever file, knew to be durable, it is damage, not an end.
  * - The newest file may be empty or half-written: it was being made when the power went.
- * A transaction is applied when it is read and taken back if the next record is its ABORT.
+ * A transaction is applied when it is read and taken back if the next record is its ABORT. A PREPARE without COMMIT or ABORT is the last record, and waits.
  */
 #include "recover.h"
 
@@ -77,6 +77,8 @@ struct replay {
     struct lsm_buf batch;      /* of the last transaction, as long as an ABORT may follow */
     struct lsm_buf scratch;
     uint64_t position, end;    /* of its record; end 0: none */
+    bool undecided;            /* it is a PREPARE */
+    uint8_t token[LSM_TOKEN_BYTES];
     uint64_t synced;           /* greatest position known durable */
 };
 
@@ -85,38 +87,34 @@ static int damaged(const struct replay *replay, uint64_t position, const char *w
                     (unsigned long long)position, what);
 }
 
+/* Room for the trees that the last transaction makes. */
+static int reserve_trees(const struct replay *replay, struct lsm_error *err) {
+    struct lsm_batch_reader reader = {.batch = lsm_buf_slice(&replay->batch)};
+    struct lsm_op op;
+    size_t made = 0;
+    while (lsm_batch_next(&reader, &op) == LSM_OK) made += op.kind == LSM_OP_TREE_CREATE;
+    if (made != 0 && lsm_store_reserve_trees(replay->store, made) != LSM_OK) return lsm_fail_nomem(err, made * sizeof(struct lsm_store_tree));
+    return LSM_OK;
+}
+
 /* The last transaction stands: make its trees known. */
 static int settle(struct replay *replay, struct lsm_error *err) {
     struct lsm_store *store = replay->store;
-    struct lsm_batch_reader reader = {.batch = lsm_buf_slice(&replay->batch)};
-    struct lsm_op op;
     if (replay->end == 0) return LSM_OK;
-    while (lsm_batch_next(&reader, &op) == LSM_OK) {
-        struct lsm_store_tree *tree = NULL;
-        if (op.kind != LSM_OP_TREE_CREATE && op.kind != LSM_OP_TREE_DROP) continue;
-        if (op.kind == LSM_OP_TREE_CREATE && lsm_store_reserve_trees(store, 1) != LSM_OK) return lsm_fail_nomem(err, sizeof *tree);
-        lsm_mutex_lock(&store->mu);
-        tree = lsm_store_find_tree(store, op.tree);
-        if (op.kind == LSM_OP_TREE_DROP && tree != NULL) {
-            tree->dropped_at = replay->end;
-            store->drop_wanted = true;
-        }
-        if (op.kind == LSM_OP_TREE_CREATE && tree == NULL) {
-            struct lsm_store_tree made = {.info = {.tree = op.tree, .nonce = op.nonce}, .created_at = replay->end, .dropped_at = UINT64_MAX};
-            lsm_store_add_tree(store, &made);
-            if (op.tree >= store->next_tree) store->next_tree = op.tree + 1;
-        }
-        lsm_mutex_unlock(&store->mu);
-    }
+    int status = reserve_trees(replay, err);
+    if (status != LSM_OK) return status;
+    lsm_mutex_lock(&store->mu);
+    lsm_store_publish_trees(store, lsm_buf_slice(&replay->batch), replay->end);
+    lsm_mutex_unlock(&store->mu);
     replay->end = 0;
     return LSM_OK;
 }
 
-static int apply_txn(struct replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
-    struct lsm_batch_reader reader = {.batch = record->payload};
+static int apply_batch(struct replay *replay, const struct lsm_wal_record *record, struct lsm_slice batch, struct lsm_error *err) {
+    struct lsm_batch_reader reader = {.batch = batch};
     struct lsm_op op;
     int status;
-    if (lsm_buf_set(&replay->batch, record->payload) != LSM_OK) return lsm_fail_nomem(err, record->payload.size);
+    if (lsm_buf_set(&replay->batch, batch) != LSM_OK) return lsm_fail_nomem(err, batch.size);
     while ((status = lsm_batch_next(&reader, &op)) == LSM_OK) {
         status = lsm_gen_apply(replay->gen, NULL, &op, record->position + op.offset, &replay->scratch);
         if (status != LSM_OK) return lsm_fail_nomem(err, op.key.size + op.value.size);
@@ -127,31 +125,72 @@ static int apply_txn(struct replay *replay, const struct lsm_wal_record *record,
     return LSM_OK;
 }
 
-static int apply_abort(struct replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+static int apply_prepare(struct replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+    struct lsm_slice payload = record->payload;
+    if (payload.size < LSM_TOKEN_BYTES) return damaged(replay, record->position, "a PREPARE without a token", err);
+    memcpy(replay->token, payload.data, LSM_TOKEN_BYTES);
+    int status = apply_batch(replay, record, lsm_slice_of(payload.data + LSM_TOKEN_BYTES, payload.size - LSM_TOKEN_BYTES), err);
+    replay->undecided = status == LSM_OK;
+    return status;
+}
+
+/* COMMIT and ABORT stand right behind the record they name. */
+static int check_end(const struct replay *replay, const struct lsm_wal_record *record, const char *what, struct lsm_error *err) {
     struct lsm_decoder d = lsm_decoder_of(record->payload);
     uint64_t position = lsm_get_u64(&d);
-    if (d.failed || replay->end == 0 || position != replay->position || record->position != replay->end)
-        return damaged(replay, record->position, "an ABORT of nothing", err);
+    if (!d.failed && replay->end != 0 && position == replay->position && record->position == replay->end) return LSM_OK;
+    return damaged(replay, record->position, what, err);
+}
+
+static int apply_commit(struct replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+    struct lsm_store *store = replay->store;
+    int status = check_end(replay, record, "a COMMIT of nothing", err);
+    if (status != LSM_OK) return status;
+    replay->undecided = false;
+    store->has_token = replay->gen->has_token = true;
+    memcpy(store->token, replay->token, sizeof store->token);
+    memcpy(replay->gen->token, replay->token, sizeof replay->gen->token);
+    return settle(replay, err);
+}
+
+static int apply_abort(struct replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+    int status = check_end(replay, record, "an ABORT of nothing", err);
+    if (status != LSM_OK) return status;
     replay->end = 0;
-    if (lsm_gen_undo(replay->gen, lsm_buf_slice(&replay->batch), 0, position, &replay->scratch) != LSM_OK) return lsm_fail_nomem(err, 0);
+    replay->undecided = false;
+    if (lsm_gen_undo(replay->gen, lsm_buf_slice(&replay->batch), 0, replay->position, &replay->scratch) != LSM_OK) return lsm_fail_nomem(err, 0);
     return LSM_OK;
 }
 
 static int apply_record(struct replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
     int status = LSM_OK;
+    bool ends = record->kind == LSM_WAL_ABORT || record->kind == LSM_WAL_COMMIT;
     if (record->synced > replay->synced) replay->synced = record->synced;
-    if (record->kind != LSM_WAL_ABORT) status = settle(replay, err);
+    if (!ends && replay->undecided) return damaged(replay, record->position, "a record behind a transaction that nobody has decided", err);
+    if (!ends) status = settle(replay, err);
     if (status != LSM_OK) return status;
     switch (record->kind) {
-    case LSM_WAL_TXN: return apply_txn(replay, record, err);
+    case LSM_WAL_TXN: return apply_batch(replay, record, record->payload, err);
+    case LSM_WAL_PREPARE: return apply_prepare(replay, record, err);
+    case LSM_WAL_COMMIT: return replay->undecided ? apply_commit(replay, record, err) : damaged(replay, record->position, "a COMMIT of nothing", err);
     case LSM_WAL_ABORT: return apply_abort(replay, record, err);
     case LSM_WAL_ROLL: return LSM_OK;
-    case LSM_WAL_PREPARE:
-    case LSM_WAL_COMMIT:
     case LSM_WAL_RUNS: break;
     }
     return lsm_fail(err, LSM_UNSUPPORTED, "%s: log position %llu: a record of kind %d, which this release does not write; open the store with the release that did",
                     replay->store->dir, (unsigned long long)record->position, (int)record->kind);
+}
+
+/* The log ends with a transaction that its database decides: it waits for that, in the memtable but not visible. */
+static int keep_pending(struct replay *replay, struct lsm_error *err) {
+    int status = reserve_trees(replay, err);
+    if (status != LSM_OK) return status;
+    struct lsm_pending_txn pending = {.state = LSM_PENDING_UNKNOWN, .position = replay->position, .end = replay->end, .base = replay->position,
+                                      .batch = lsm_buf_slice(&replay->batch), .held = replay->batch};
+    memcpy(pending.token, replay->token, sizeof pending.token);
+    replay->batch = (struct lsm_buf){0};
+    lsm_pending_set(replay->store, &pending);
+    return LSM_OK;
 }
 
 /* Everything that a later generation says to be durable. */
@@ -244,7 +283,7 @@ static int replay_all(struct replay *replay, struct logs *logs, bool *used, size
         gen->last_log = logs->numbers[at];
         status = replay_log(replay, logs, at, err);
     }
-    if (status == LSM_OK) status = settle(replay, err);
+    if (status == LSM_OK) status = replay->undecided ? keep_pending(replay, err) : settle(replay, err);
     if (status == LSM_OK) status = check_leftover(replay, logs, used, err);
     return status;
 }
@@ -256,6 +295,8 @@ int lsm_recover_log(struct lsm_store *store, struct lsm_error *err) {
     size_t last = SIZE_MAX, used_count = 0;
     store->log_end = store->set.log_position;
     if (store->set.log_durable > replay.synced) replay.synced = store->set.log_durable;
+    store->has_token = store->set.has_token;
+    memcpy(store->token, store->set.token, sizeof store->token);
     int status = list_logs(store, &logs, err);
     if (status == LSM_OK) status = open_logs(store, &logs, err);
     if (status == LSM_OK) {
@@ -273,7 +314,9 @@ int lsm_recover_log(struct lsm_store *store, struct lsm_error *err) {
     }
     replay.gen->end = store->log_end;
     store->log_synced = store->log_end;
-    atomic_store_explicit(&store->published, store->log_end, memory_order_release);
+    bool waits = lsm_store_pending(store, NULL) != LSM_PENDING_NONE;
+    atomic_store_explicit(&store->published, waits ? replay.position : store->log_end, memory_order_release);
+    if (waits) goto out; /* it must stay the last record */
     if (lsm_gen_bytes(replay.gen) >= store->options.write_buffer_bytes || used_count > LOG_FILES_MAX) status = lsm_store_roll(store, err);
 out:
     lsm_buf_free(&replay.batch);

@@ -2,6 +2,7 @@
  *
  *   open.c        open, close, recovery                 background.c  worker threads, pacing, kept errors
  *   write.c       transactions                          flush.c       memtables -> table files
+ *   pending.c     transactions the database decides
  *   view.c        views, point reads, estimates         merge.c       levels -> levels, dropped trees
  *   cursor.c      ordered reads                         check.c       verify every byte
  *   state.c       what a view pins                      trees.c       which trees there are
@@ -48,6 +49,17 @@ struct lsm_trouble {
     uint64_t retry_at_us, delay_us;  /* monotonic clock; how long the last wait was */
 };
 
+/* A PREPARE with neither COMMIT nor ABORT behind it: the last record of the log. Its rows are in the active generation. */
+struct lsm_pending_txn {
+    enum lsm_pending state;          /* under mu; also in store->pending_state */
+    struct lsm_txn *owner;           /* the transaction that prepared it, until it ends; NULL: found in the log, or committed without `durable` */
+    uint8_t token[LSM_TOKEN_BYTES];
+    uint64_t position, end;          /* of the record */
+    uint64_t base;                   /* its rows have the sequences base + offset in the batch */
+    struct lsm_slice batch;          /* the owner's, or held */
+    struct lsm_buf held;
+};
+
 /* A log file that is no longer written but may not be durable yet. */
 struct lsm_old_log {
     struct lsm_old_log *next;        /* newer */
@@ -89,6 +101,9 @@ struct lsm_store {
     struct lsm_store_tree *trees;    /* ascending by id */
     size_t trees_count, trees_capacity;
     struct lsm_old_log *old_logs;    /* oldest first */
+    struct lsm_pending_txn pending;
+    bool has_token;                  /* a transaction was decided by the database */
+    uint8_t token[LSM_TOKEN_BYTES];  /* the last committed one's */
     bool normal_commits;             /* something was committed at LSM_SYNC_NORMAL since the last sync */
     uint64_t inline_sync_us;         /* without threads: when the next sync at NORMAL is due */
     bool flushing, merging, syncing; /* somebody is at it: a worker or a caller */
@@ -104,6 +119,7 @@ struct lsm_store {
     /* Atomic. */
     _Atomic int failed;              /* not LSM_OK: the log cannot be trusted, writes get this status until the store is reopened. Set once, under mu */
     _Atomic uint64_t published;      /* position up to which commits are visible: stored (release) by the writer, loaded (acquire) by views */
+    _Atomic int pending_state;       /* of pending, for a look without the lock */
     _Atomic bool stop;               /* jobs give up */
     _Atomic int sealed, level0_runs; /* of the current state, for pacing */
     _Atomic uint64_t counters[32];   /* enum lsm_counter */
@@ -140,6 +156,12 @@ void lsm_store_add_tree(struct lsm_store *store, const struct lsm_store_tree *tr
 /* Be the writer, or stop. timeout in microseconds. */
 int lsm_store_lock_writer(struct lsm_store *store, uint64_t timeout_us, struct lsm_error *err) LSM_MUST_CHECK;
 void lsm_store_unlock_writer(struct lsm_store *store);
+/* The present log file, opened if need be. Needs: the writer. */
+int lsm_store_open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_error *err) LSM_MUST_CHECK;
+/* A failure that leaves the log's durable content unknown: nothing more is written until the store is opened again and read from disk. */
+void lsm_store_fail_log(struct lsm_store *store, const struct lsm_error *why);
+/* COMMIT or ABORT of the transaction whose record is at `position` and the last one. Needs: the writer, an open log with room. */
+int lsm_store_append_end(struct lsm_store *store, enum lsm_wal_kind kind, uint64_t position, struct lsm_error *err) LSM_MUST_CHECK;
 /* Seal the active generation (if it holds anything) and start another. Needs: the writer, nothing uncommitted. */
 int lsm_store_roll(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 /* Apply one operation of the log or of a transaction to the generation; trees are made and dropped elsewhere, but a drop hides its rows here. */
@@ -153,6 +175,16 @@ uint64_t lsm_txn_position(const struct lsm_txn *txn);
 struct lsm_state *lsm_txn_state(const struct lsm_txn *txn);
 /* tree, then key. */
 int lsm_full_key(struct lsm_buf *out, uint32_t tree, struct lsm_slice key) LSM_MUST_CHECK;
+
+/* ---- pending.c ---- */
+/* The trees that a batch made and dropped are known from `position` on. Needs: room for the new ones. Locks: needs mu. */
+void lsm_store_publish_trees(struct lsm_store *store, struct lsm_slice batch, uint64_t position);
+/* A PREPARE is the last record from now on. Locks: takes mu. */
+void lsm_pending_set(struct lsm_store *store, const struct lsm_pending_txn *pending);
+/* It has its COMMIT or ABORT. Locks: takes mu. */
+void lsm_pending_clear(struct lsm_store *store);
+/* Make its rows visible, if they are not. Locks: needs mu. */
+void lsm_pending_publish(struct lsm_store *store);
 
 /* ---- flush.c, merge.c: one job each; LSM_NOTFOUND if there is nothing to do. Locks: none held ---- */
 int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;

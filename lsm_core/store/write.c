@@ -22,13 +22,15 @@ struct lsm_txn {
     size_t prepared_size;             /* batch bytes that the record holds */
     struct lsm_wal_record record;
     enum lsm_sync sync;               /* of the last prepare */
+    enum lsm_decider decider;
+    uint8_t token[LSM_TOKEN_BYTES];
     uint64_t puts, deletes, range_deletes;
     bool has_trees;
     size_t trees_made;                /* rolled back ones included: room is kept for so many */
 };
 
 enum {
-    ABORT_PAYLOAD_BYTES = 8,
+    END_PAYLOAD_BYTES = 8,            /* of COMMIT and ABORT */
     MEASURE_EVERY_BYTES = 16384,
     SEALED_MAX = 4                    /* so many sealed generations, and flushing fails: no more rows are taken in */
 };
@@ -148,6 +150,8 @@ int lsm_txn_begin(struct lsm_store *store, uint64_t snapshot_position, int busy_
         return status;
     }
     status = check_writable(store, err);
+    if (status == LSM_OK && lsm_store_pending(store, NULL) != LSM_PENDING_NONE)
+        status = lsm_fail(err, LSM_UNDECIDED, "%s: a transaction that the database decides has not been settled yet", store->dir);
     if (status == LSM_OK && snapshot_position != UINT64_MAX && snapshot_position < atomic_load_explicit(&store->published, memory_order_acquire))
         status = lsm_fail(err, LSM_BUSY_SNAPSHOT, "%s: the transaction reads an older state than the newest commit; roll back and start again", store->dir);
     if (status != LSM_OK) {
@@ -173,9 +177,9 @@ static void free_txn(struct lsm_txn *txn) {
 
 /* ---- the log ---------------------------------------------------------------------------------------------------------------- */
 
-/* Open the active generation's log file. */
-static int open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_error *err) {
+int lsm_store_open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_error *err) {
     struct lsm_wal_writer *log = NULL;
+    if (store->log != NULL) return LSM_OK;
     uint64_t number = store->resume.number;
     int status;
     if (number != 0) {
@@ -196,8 +200,7 @@ static int open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_err
     return LSM_OK;
 }
 
-/* A failure that leaves the log's durable content unknown: nothing more is written until the store is opened again and read from disk. */
-static void fail_log(struct lsm_store *store, const struct lsm_error *why) {
+void lsm_store_fail_log(struct lsm_store *store, const struct lsm_error *why) {
     struct lsm_error err;
     int status = lsm_fail(&err, LSM_READONLY, "the log could not be written (%s); the store is read-only until it is closed and opened again",
                           why == NULL ? "" : why->text);
@@ -205,19 +208,22 @@ static void fail_log(struct lsm_store *store, const struct lsm_error *why) {
     lsm_store_set_failed(store, &err);
 }
 
+int lsm_store_append_end(struct lsm_store *store, enum lsm_wal_kind kind, uint64_t position, struct lsm_error *err) {
+    uint8_t payload[END_PAYLOAD_BYTES];
+    lsm_store_u64(payload, position);
+    return lsm_wal_writer_append(store->log, kind, lsm_env_now_us(store->env), lsm_slice_of(payload, sizeof payload), (struct lsm_slice){0}, NULL, err);
+}
+
 /* Append an ABORT behind the prepared record, and make it durable in every sync mode: the record before it may reach the disk by itself,
- * and would then decide itself. */
+ * and would then decide itself, or meet its token. */
 static int append_abort(struct lsm_txn *txn, struct lsm_error *err) {
-    uint8_t payload[ABORT_PAYLOAD_BYTES];
     struct lsm_store *store = txn->store;
     struct lsm_error local = {0};
-    lsm_store_u64(payload, txn->record.position);
-    int status = lsm_wal_writer_append(store->log, LSM_WAL_ABORT, lsm_env_now_us(store->env), lsm_slice_of(payload, sizeof payload),
-                                       (struct lsm_slice){0}, NULL, &local);
+    int status = lsm_store_append_end(store, LSM_WAL_ABORT, txn->record.position, &local);
     if (status != LSM_OK) lsm_wal_writer_erase(store->log, &txn->record); /* at least whoever opens the store next shall not find it */
     if (status == LSM_OK) status = lsm_store_sync_logs(store, &local);
     if (status != LSM_OK) {
-        fail_log(store, &local);
+        lsm_store_fail_log(store, &local);
         if (err != NULL) *err = local;
     }
     return status;
@@ -228,48 +234,75 @@ static int unprepare(struct lsm_txn *txn, struct lsm_error *err) {
     if (!txn->prepared) return LSM_OK;
     txn->prepared = false;
     if (txn->record.end == 0) return LSM_OK;
+    if (txn->decider != LSM_DECIDES_ITSELF) lsm_pending_clear(txn->store);
     int status = append_abort(txn, err);
     txn->record = (struct lsm_wal_record){0};
     return status;
 }
 
-int lsm_txn_prepare(struct lsm_txn *txn, enum lsm_sync sync, struct lsm_error *err) {
+/* The token names the place of the record, so that a store can tell whether it ever had it. */
+static int make_token(struct lsm_txn *txn, struct lsm_error *err) {
+    uint64_t position = lsm_wal_writer_end(txn->store->log);
+    memset(txn->token, 0, sizeof txn->token);
+    if (txn->decider == LSM_DECIDED_BY_ABSENCE) return LSM_OK;
+    lsm_store_be32(txn->token, (uint32_t)(position >> 32));
+    lsm_store_be32(txn->token + 4, (uint32_t)position);
+    int status = lsm_env_random(txn->store->env, txn->token + 8, 8, err);
+    txn->token[8] |= 1; /* never all zero */
+    return status;
+}
+
+/* The record of everything so far, with the room for its end, so that taking the transaction back cannot fail for lack of space. */
+static int append_txn(struct lsm_txn *txn, struct lsm_error *err) {
+    struct lsm_store *store = txn->store;
+    struct lsm_slice batch = lsm_buf_slice(&txn->batch), none = {0}, token = {0};
+    int status = lsm_store_open_log(store, txn->gen, err);
+    if (status == LSM_OK && txn->decider != LSM_DECIDES_ITSELF) {
+        status = make_token(txn, err);
+        token = lsm_slice_of(txn->token, sizeof txn->token);
+    }
+    uint64_t room = lsm_wal_record_bytes(token.size + batch.size) + lsm_wal_record_bytes(END_PAYLOAD_BYTES);
+    if (status == LSM_OK) status = lsm_wal_writer_reserve(store->log, room, err);
+    if (status == LSM_OK)
+        status = lsm_wal_writer_append(store->log, token.size == 0 ? LSM_WAL_TXN : LSM_WAL_PREPARE, lsm_env_now_us(store->env),
+                                       token.size == 0 ? batch : token, token.size == 0 ? none : batch, &txn->record, err);
+    if (status != LSM_OK) txn->record = (struct lsm_wal_record){0};
+    txn->record.payload = none;
+    return status;
+}
+
+int lsm_txn_prepare(struct lsm_txn *txn, enum lsm_sync sync, enum lsm_decider decider, uint8_t *token, struct lsm_error *err) {
     struct lsm_store *store = txn->store;
     struct lsm_error local = {0};
     int status = lsm_store_guard(store, err);
     if (status != LSM_OK) return status;
-    if (txn->prepared && txn->prepared_size == txn->batch.size && sync <= txn->sync) return LSM_OK;
-    status = lsm_store_check_failed(store, err);
-    if (status == LSM_OK) status = unprepare(txn, err);
+    bool again = txn->prepared && txn->prepared_size == txn->batch.size && sync <= txn->sync && decider == txn->decider;
+    if (!again) status = lsm_store_check_failed(store, err);
+    if (!again && status == LSM_OK) status = unprepare(txn, err);
     if (status != LSM_OK) return status;
     txn->sync = sync;
+    txn->decider = decider;
     txn->prepared_size = txn->batch.size;
-    if (txn->batch.size == 0) {
-        txn->prepared = true;
-        return LSM_OK;
-    }
-    if (store->log == NULL) status = open_log(store, txn->gen, err);
-    /* With the room for its ABORT, so that taking the transaction back cannot fail for lack of space. */
-    uint64_t room = lsm_wal_record_bytes(txn->batch.size) + lsm_wal_record_bytes(ABORT_PAYLOAD_BYTES);
-    if (status == LSM_OK) status = lsm_wal_writer_reserve(store->log, room, err);
-    if (status == LSM_OK)
-        status = lsm_wal_writer_append(store->log, LSM_WAL_TXN, lsm_env_now_us(store->env), lsm_buf_slice(&txn->batch), (struct lsm_slice){0},
-                                       &txn->record, err);
-    if (status != LSM_OK) {
-        txn->record = (struct lsm_wal_record){0};
-        return status;
-    }
-    txn->record.payload = (struct lsm_slice){0};
-    if (sync == LSM_SYNC_FULL) status = lsm_store_sync_logs(store, &local);
+    if (!again && txn->batch.size != 0) status = append_txn(txn, err);
+    if (status != LSM_OK) return status;
+    bool durable = sync == LSM_SYNC_FULL || (sync == LSM_SYNC_NORMAL && decider != LSM_DECIDES_ITSELF);
+    if (!again && txn->batch.size != 0 && durable) status = lsm_store_sync_logs(store, &local);
     if (status != LSM_OK) {
         /* The record may or may not be durable. Taking it back settles that for everybody but a power cut right now. */
-        fail_log(store, &local);
+        lsm_store_fail_log(store, &local);
         (void)append_abort(txn, NULL);
         txn->record = (struct lsm_wal_record){0};
         if (err != NULL) *err = local;
         return status;
     }
+    if (!again && txn->batch.size != 0 && decider != LSM_DECIDES_ITSELF) {
+        struct lsm_pending_txn pending = {.state = LSM_PENDING_UNKNOWN, .owner = txn, .position = txn->record.position, .end = txn->record.end,
+                                          .base = txn->base, .batch = lsm_buf_slice(&txn->batch)};
+        memcpy(pending.token, txn->token, sizeof pending.token);
+        lsm_pending_set(store, &pending);
+    }
     txn->prepared = true;
+    if (token != NULL) memcpy(token, txn->token, sizeof txn->token);
     return LSM_OK;
 }
 
@@ -397,24 +430,6 @@ int lsm_txn_rollback_to(struct lsm_txn *txn, uint64_t mark, struct lsm_error *er
 
 /* ---- the end -------------------------------------------------------------------------------------------------------------------- */
 
-/* Make known which trees the transaction made and dropped. Locks: needs mu. */
-static void publish_trees(struct lsm_txn *txn, uint64_t position) {
-    struct lsm_store *store = txn->store;
-    struct lsm_batch_reader reader = {.batch = lsm_buf_slice(&txn->batch)};
-    struct lsm_op op;
-    while (lsm_batch_next(&reader, &op) == LSM_OK) {
-        if (op.kind == LSM_OP_TREE_CREATE) {
-            struct lsm_store_tree tree = {.info = {.tree = op.tree, .nonce = op.nonce}, .created_at = position, .dropped_at = UINT64_MAX};
-            lsm_store_add_tree(store, &tree);
-        } else if (op.kind == LSM_OP_TREE_DROP) {
-            struct lsm_store_tree *tree = lsm_store_find_tree(store, op.tree);
-            if (tree != NULL) tree->dropped_at = position;
-            store->drop_wanted = true;
-            lsm_cond_signal(&store->work);
-        }
-    }
-}
-
 /* Seal a generation that is full. A failure (no space, no memory) leaves it open: the next commit tries again. */
 static void roll_if_full(struct lsm_store *store, struct lsm_gen *gen, uint64_t bytes) {
     /* Adding up the memtables costs more than a small commit: not every time. */
@@ -424,23 +439,41 @@ static void roll_if_full(struct lsm_store *store, struct lsm_gen *gen, uint64_t 
     if (lsm_gen_bytes(gen) >= store->options.write_buffer_bytes && lsm_store_roll(store, NULL) != LSM_OK) return;
 }
 
-void lsm_txn_commit(struct lsm_txn *txn) {
+/* The log may go on behind a transaction that the database has decided. A failure leaves that to the next writer. */
+static void end_pending(struct lsm_txn *txn, bool durable) {
+    struct lsm_store *store = txn->store;
+    if (durable && lsm_store_append_end(store, LSM_WAL_COMMIT, txn->record.position, NULL) == LSM_OK) lsm_pending_clear(store);
+}
+
+/* Everybody may see it from now on. */
+static void publish(struct lsm_txn *txn) {
+    struct lsm_store *store = txn->store;
+    lsm_mutex_lock(&store->mu);
+    if (txn->decider != LSM_DECIDES_ITSELF) {
+        lsm_pending_publish(store);
+        store->pending.owner = NULL;
+        store->pending.batch = (struct lsm_slice){0};
+    } else if (txn->has_trees) {
+        lsm_store_publish_trees(store, lsm_buf_slice(&txn->batch), txn->record.end);
+    }
+    if (txn->sync == LSM_SYNC_NORMAL && !store->normal_commits) {
+        store->normal_commits = true;
+        lsm_cond_signal(&store->work); /* whoever sleeps without end has a sync to do in a while */
+    }
+    lsm_mutex_unlock(&store->mu);
+}
+
+void lsm_txn_commit(struct lsm_txn *txn, bool durable) {
     struct lsm_store *store = txn->store;
     assert(txn->batch.size == 0 || (txn->prepared && txn->prepared_size == txn->batch.size));
     uint64_t bytes = txn->batch.size;
     if (txn->record.end != 0) {
-        if (txn->has_trees || txn->sync == LSM_SYNC_NORMAL) {
-            lsm_mutex_lock(&store->mu);
-            if (txn->has_trees) publish_trees(txn, txn->record.end);
-            if (txn->sync == LSM_SYNC_NORMAL && !store->normal_commits) {
-                store->normal_commits = true;
-                lsm_cond_signal(&store->work); /* whoever sleeps without end has a sync to do in a while */
-            }
-            lsm_mutex_unlock(&store->mu);
-        }
-        txn->gen->end = txn->record.end;
+        bool decided = txn->decider != LSM_DECIDES_ITSELF;
+        if (decided || txn->has_trees || txn->sync == LSM_SYNC_NORMAL) publish(txn);
         /* Pairs with the acquire in lsm_view_open(): who sees the position sees the rows. */
-        atomic_store_explicit(&store->published, txn->record.end, memory_order_release);
+        if (!decided) atomic_store_explicit(&store->published, txn->record.end, memory_order_release);
+        if (decided) end_pending(txn, durable);
+        txn->gen->end = lsm_wal_writer_end(store->log);
         lsm_count(store, LSM_COUNT_WAL_BYTES, txn->record.end - txn->record.position);
     }
     lsm_count(store, LSM_COUNT_COMMITS, 1);
@@ -466,7 +499,7 @@ int lsm_txn_rollback(struct lsm_txn *txn, struct lsm_error *err) {
         struct lsm_error why;
         int nomem = lsm_fail(&why, LSM_NOMEM, "a transaction could not be rolled back for lack of memory");
         if (status == LSM_OK) status = nomem;
-        fail_log(store, &why);
+        lsm_store_fail_log(store, &why);
     }
     lsm_count(store, LSM_COUNT_ROLLBACKS, 1);
     roll_if_full(store, txn->gen, txn->batch.size);
@@ -487,6 +520,10 @@ int lsm_store_roll(struct lsm_store *store, struct lsm_error *err) {
     /* Behind what could not be taken back nothing may be appended. */
     status = lsm_store_check_failed(store, err);
     if (status != LSM_OK || (active->trees == 0 && active->first_log == 0)) goto out;
+    if (lsm_store_pending(store, NULL) != LSM_PENDING_NONE) {
+        status = lsm_fail(err, LSM_BUSY, "%s: the last transaction has not been settled yet; write to one of its tables first", store->dir);
+        goto out;
+    }
     if (state->gens_count == LSM_GENS_MAX) {
         status = lsm_fail(err, LSM_BUSY, "%s: %d memtables wait to be flushed; try again later", store->dir, LSM_GENS_MAX - 1);
         goto out;

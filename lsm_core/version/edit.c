@@ -19,7 +19,8 @@ enum edit_tag {
     TAG_TREE = 9,
     TAG_DROPPED = 10,
     TAG_LOG_DURABLE = 11,
-    TAG_LAST = TAG_LOG_DURABLE
+    TAG_TOKEN = 12,
+    TAG_LAST = TAG_TOKEN
 };
 enum { FLAG_LARGEST_EXCLUSIVE = 1, STORED_KEY_BYTES_MIN = LSM_TREE_BYTES };
 #define STORED_KEY_BYTES_MAX (LSM_TREE_BYTES + LSM_KEY_BYTES_MAX)
@@ -119,6 +120,8 @@ static int put_all(struct lsm_buf *out, const struct lsm_edit *edit) {
     }
     for (size_t i = 0; status == LSM_OK && i < edit->dropped_count; i++) status = put_tagged(out, TAG_DROPPED, edit->dropped[i]);
     if (status == LSM_OK && edit->log_durable != 0) status = put_tagged(out, TAG_LOG_DURABLE, edit->log_durable);
+    if (status == LSM_OK && edit->has_token) status = lsm_put_u8(out, TAG_TOKEN);
+    if (status == LSM_OK && edit->has_token) status = lsm_buf_append(out, edit->token, sizeof edit->token);
     return status;
 }
 
@@ -233,6 +236,14 @@ static int get_field(struct lsm_decoder *in, uint8_t tag, struct lsm_edit *edit,
         if (edit->log_durable != 0) return malformed("a field is double", err);
         edit->log_durable = lsm_get_varint(in);
         return in->failed || edit->log_durable == 0 ? malformed("log position 0", err) : LSM_OK;
+    }
+    if (tag == TAG_TOKEN) {
+        if (edit->has_token) return malformed("a field is double", err);
+        struct lsm_slice token = lsm_get_fixed(in, sizeof edit->token);
+        if (in->failed) return malformed("it ends within a token", err);
+        memcpy(edit->token, token.data, sizeof edit->token);
+        edit->has_token = true;
+        return LSM_OK;
     }
     int status = get_u32(in, 1, &tree.tree, err);
     if (status != LSM_OK) return status;

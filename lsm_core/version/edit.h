@@ -21,6 +21,8 @@ struct lsm_edit {
     uint32_t next_tree;          /* smallest tree id never used, as far as flushed */
     uint64_t time_us;            /* when; for reports only */
     uint64_t log_durable;        /* the log is durable up to here and may not end before; 0: nothing said */
+    bool has_token;
+    uint8_t token[LSM_TOKEN_BYTES]; /* of the last transaction below log_position that the database decided; zeros: by absence */
 
     struct lsm_edit_file *added;
     size_t added_count, added_capacity;

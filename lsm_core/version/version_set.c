@@ -64,7 +64,8 @@ static int full_edit(const struct lsm_version *version, const struct lsm_tree_in
                      struct lsm_edit *full) {
     int status = LSM_OK;
     *full = (struct lsm_edit){.full = true, .next_file = edit->next_file, .log_position = edit->log_position, .log_generation = edit->log_generation,
-                              .next_tree = edit->next_tree, .time_us = edit->time_us, .log_durable = edit->log_durable};
+                              .next_tree = edit->next_tree, .time_us = edit->time_us, .log_durable = edit->log_durable, .has_token = edit->has_token};
+    memcpy(full->token, edit->token, sizeof full->token);
     for (size_t r = 0; r < version->level0_count; r++)
         for (size_t i = 0; i < version->level0[r].count && status == LSM_OK; i++)
             status = lsm_edit_add_file(full, 0, version->level0[r].number, version->level0[r].files[i]);
@@ -85,6 +86,9 @@ static void adopt_plain(struct lsm_version_set *set, const struct lsm_edit *edit
     set->log_generation = edit->log_generation;
     set->next_tree = edit->next_tree;
     if (edit->log_durable > set->log_durable) set->log_durable = edit->log_durable;
+    if (!edit->has_token) return;
+    set->has_token = true;
+    memcpy(set->token, edit->token, sizeof set->token);
 }
 
 /* Mark the files that the edit leaves nobody to name: they go with the last version that holds them. */
@@ -183,6 +187,10 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
     if (status != LSM_OK) return lsm_fail_nomem(err, 0);
     full.next_file = number + 1 > full.next_file ? number + 1 : full.next_file;
     if (full.log_durable < set->log_durable) full.log_durable = set->log_durable;
+    if (!full.has_token && set->has_token) {
+        full.has_token = true;
+        memcpy(full.token, set->token, sizeof full.token);
+    }
     status = lsm_manifest_create(set->env, set->dir, &set->perm, set->store_id, number, &full, &fresh, err);
     lsm_edit_release(&full);
     if (status != LSM_OK) {

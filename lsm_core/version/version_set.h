@@ -27,6 +27,8 @@ struct lsm_version_set {
     uint32_t next_tree;
     uint64_t log_position, log_generation;
     uint64_t log_durable;              /* greatest position that an edit said to be durable in the log */
+    bool has_token;                    /* a transaction in table files was decided by the database */
+    uint8_t token[LSM_TOKEN_BYTES];    /* the last one's */
     uint64_t manifest_bytes_max;       /* a longer one is replaced by a fresh one */
     bool uncertain;                    /* an append failed, or a new manifest did after CURRENT named it: the disk may hold an edit that
                                           memory does not; files that it may name must stay until a new manifest stands */

@@ -14,15 +14,15 @@
 
 static void every_status_has_its_own_name(void **state) {
     (void)state;
-    for (int a = LSM_INTERRUPTED; a <= LSM_OK; a++) {
+    for (int a = LSM_UNDECIDED; a <= LSM_OK; a++) {
         assert_int_equal(strncmp(lsm_status_name(a), "LSM_", 4), 0);
         assert_string_not_equal(lsm_status_name(a), "LSM_UNKNOWN");
-        for (int b = LSM_INTERRUPTED; b < a; b++) assert_string_not_equal(lsm_status_name(a), lsm_status_name(b));
+        for (int b = LSM_UNDECIDED; b < a; b++) assert_string_not_equal(lsm_status_name(a), lsm_status_name(b));
     }
     assert_string_equal(lsm_status_name(LSM_OK), "LSM_OK");
     assert_string_equal(lsm_status_name(LSM_CORRUPT), "LSM_CORRUPT");
-    assert_string_equal(lsm_status_name(LSM_INTERRUPTED), "LSM_INTERRUPTED");
-    static const int strangers[] = {1, 2, INT_MAX, INT_MIN, INT_MIN + 1, LSM_INTERRUPTED - 1};
+    assert_string_equal(lsm_status_name(LSM_UNDECIDED), "LSM_UNDECIDED");
+    static const int strangers[] = {1, 2, INT_MAX, INT_MIN, INT_MIN + 1, LSM_UNDECIDED - 1};
     for (size_t i = 0; i < sizeof strangers / sizeof strangers[0]; i++) assert_string_equal(lsm_status_name(strangers[i]), "LSM_UNKNOWN");
 }
 

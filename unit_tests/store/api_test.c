@@ -70,8 +70,8 @@ static void commit_row(uint32_t tree, struct lsm_slice key, struct lsm_slice val
     struct lsm_txn *txn = NULL;
     MUST(lsm_txn_begin(world.store, UINT64_MAX, 0, &txn, &world.err));
     MUST(lsm_txn_put(txn, tree, key, value, &world.err));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, &world.err));
-    lsm_txn_commit(txn);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &world.err));
+    lsm_txn_commit(txn, true);
 }
 
 /* ---- opening and options ------------------------------------------------------------------------------------------------------ */
@@ -197,7 +197,7 @@ static void a_child_of_fork_touches_nothing(void **state) {
     struct lsm_tree_info tree;
     MUST(lsm_txn_tree_create(txn, &tree, &world.err));
     MUST(lsm_txn_put(txn, tree.tree, text("k"), text("v"), &world.err));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &world.err));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &world.err));
     MUST(lsm_view_open(store, NULL, &view, &world.err));
     pid_t child = fork();
     if (child == 0) {
@@ -213,7 +213,7 @@ static void a_child_of_fork_touches_nothing(void **state) {
         bad |= lsm_view_open(store, NULL, &another, NULL) != LSM_MISUSE;
         bad |= lsm_view_get(view, tree.tree, text("k"), NULL, NULL) != LSM_MISUSE;
         bad |= lsm_txn_put(txn, tree.tree, text("k"), text("w"), NULL) != LSM_MISUSE;
-        bad |= lsm_txn_prepare(txn, LSM_SYNC_FULL, NULL) != LSM_MISUSE;
+        bad |= lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, NULL) != LSM_MISUSE;
         bad |= lsm_store_flush(store, NULL, NULL, NULL) != LSM_MISUSE;
         bad |= lsm_store_compact(store, NULL, NULL, NULL) != LSM_MISUSE;
         bad |= lsm_store_quiesce(store, NULL) != LSM_MISUSE;
@@ -230,7 +230,7 @@ static void a_child_of_fork_touches_nothing(void **state) {
     int code = -1;
     assert_int_equal(waitpid(child, &code, 0), child);
     assert_int_equal(code, 0);
-    lsm_txn_commit(txn);
+    lsm_txn_commit(txn, true);
     lsm_view_close(view);
     MUST(lsm_view_open(store, NULL, &view, &world.err));
     MUST(lsm_view_get(view, tree.tree, text("k"), NULL, &world.err));
@@ -291,7 +291,7 @@ static void a_transaction_on_an_old_view_is_refused(void **state) {
     assert_true(lsm_view_position(view) > position);
     MUST(lsm_txn_begin(world.store, lsm_view_position(view), 0, &txn, &world.err));
     MUST(lsm_txn_put(txn, tree_of(0), text("x"), text("y"), &world.err));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &world.err));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &world.err));
     MUST(lsm_txn_rollback(txn, &world.err)); /* a rollback is no commit: the view is still the newest */
     MUST(lsm_txn_begin(world.store, lsm_view_position(view), 0, &txn, &world.err));
     MUST(lsm_txn_rollback(txn, &world.err));
@@ -310,8 +310,8 @@ static void an_empty_transaction_changes_nothing(void **state) {
     assert_true(lsm_txn_is_dirty(txn));
     MUST(lsm_txn_rollback_to(txn, mark, &world.err));
     assert_false(lsm_txn_is_dirty(txn));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &world.err));
-    lsm_txn_commit(txn);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &world.err));
+    lsm_txn_commit(txn, true);
     lsm_store_stats(world.store, &after);
     assert_int_equal(after.position, before.position);
     must_be_right();
@@ -334,8 +334,8 @@ static void a_transaction_sees_itself_and_nobody_else_does(void **state) {
     assert_memory_equal(value.bytes.data, "old", 3);
     lsm_value_release(&value);
     lsm_view_close(inner);
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, &world.err));
-    lsm_txn_commit(txn);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &world.err));
+    lsm_txn_commit(txn, true);
     MUST(lsm_view_get(outer, tree_of(0), text("a"), &value, &world.err));
     assert_memory_equal(value.bytes.data, "old", 3);
     lsm_value_release(&value);
@@ -356,8 +356,8 @@ static void keys_and_values_over_the_limit_are_refused(void **state) {
     must_fail(lsm_txn_put(txn, tree_of(0), text("k"), lsm_slice_of(big, LSM_VALUE_BYTES_MAX + 1), &world.err), LSM_TOOBIG, "value");
     assert_false(lsm_txn_is_dirty(txn));
     MUST(lsm_txn_put(txn, tree_of(0), lsm_slice_of(big, LSM_KEY_BYTES_MAX), text("longest"), &world.err));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, &world.err));
-    lsm_txn_commit(txn);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &world.err));
+    lsm_txn_commit(txn, true);
     for (int i = 0; i < 3; i++) {
         struct lsm_view *view = view_of(NULL);
         MUST(lsm_view_get(view, tree_of(0), lsm_slice_of(big, LSM_KEY_BYTES_MAX), NULL, &world.err));
@@ -481,8 +481,8 @@ static void many_trees_are_made_in_one_transaction(void **state) {
         MUST(lsm_txn_tree_create(txn, &made[i], &world.err));
         MUST(lsm_txn_put(txn, made[i].tree, text("k"), lsm_slice_of(&made[i].nonce, 8), &world.err));
     }
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &world.err));
-    lsm_txn_commit(txn);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &world.err));
+    lsm_txn_commit(txn, true);
     for (int step = 0; step < 4; step++) {
         MUST(lsm_store_trees(world.store, &trees, &count, &world.err));
         assert_int_equal(count, MANY + 1);
@@ -704,8 +704,8 @@ static void estimates_are_about_right(void **state) {
             (void)snprintf(key, sizeof key, "%08u", i);
             MUST(lsm_txn_put(txn, tree_of(0), text(key), lsm_slice_of(value, sizeof value), &world.err));
         }
-        MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, &world.err));
-        lsm_txn_commit(txn);
+        MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &world.err));
+        lsm_txn_commit(txn, true);
         struct lsm_view *view = view_of(NULL);
         struct lsm_estimate all, half, none;
         struct lsm_slice middle = text("00002500"), end = text("9");
@@ -734,8 +734,8 @@ static void counters_count(void **state) {
     MUST(lsm_txn_put(txn, tree_of(0), text("b"), text("1"), &world.err));
     MUST(lsm_txn_delete(txn, tree_of(0), text("c"), &world.err));
     MUST(lsm_txn_delete_range(txn, tree_of(0), text("x"), text("y"), &world.err));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &world.err));
-    lsm_txn_commit(txn);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &world.err));
+    lsm_txn_commit(txn, true);
     MUST(lsm_txn_begin(world.store, UINT64_MAX, 0, &txn, &world.err));
     MUST(lsm_txn_rollback(txn, &world.err));
     MUST(world_flush(&world));

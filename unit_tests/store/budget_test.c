@@ -33,8 +33,8 @@ static void write_row(struct lsm_store *store, uint32_t *tree, unsigned n) {
     }
     struct lsm_slice key_slice = {.data = (const uint8_t *)key, .size = (size_t)size}, value_slice = {.data = value, .size = sizeof value};
     MUST(lsm_txn_put(txn, *tree, key_slice, value_slice, &err));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, &err));
-    lsm_txn_commit(txn);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err));
+    lsm_txn_commit(txn, true);
 }
 
 static void pinned_memtables_come_out_of_the_cache(void **state) {

@@ -115,13 +115,13 @@ static bool transaction(struct model_random *random, int64_t *balances) {
         return status == LSM_OK;
     }
     uint64_t sync = model_below(random, 20);
-    if (status == LSM_OK) status = lsm_txn_prepare(txn, sync == 0 ? LSM_SYNC_FULL : sync < 5 ? LSM_SYNC_NORMAL : LSM_SYNC_OFF, &err);
+    if (status == LSM_OK) status = lsm_txn_prepare(txn, sync == 0 ? LSM_SYNC_FULL : sync < 5 ? LSM_SYNC_NORMAL : LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err);
     if (status != LSM_OK) {
         wrong("transaction", err.text);
         if (txn != NULL) (void)lsm_txn_rollback(txn, NULL);
         return false;
     }
-    lsm_txn_commit(txn);
+    lsm_txn_commit(txn, true);
     memcpy(balances, next, sizeof next);
     (void)atomic_fetch_add(&shared.commits, 1);
     return true;
@@ -143,8 +143,8 @@ static void other_tree(struct model_random *random, struct lsm_tree_info *tree) 
         status = lsm_txn_tree_drop(txn, tree->tree, &err);
         tree->tree = 0;
     }
-    if (status == LSM_OK) status = lsm_txn_prepare(txn, LSM_SYNC_OFF, &err);
-    if (status == LSM_OK) lsm_txn_commit(txn);
+    if (status == LSM_OK) status = lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err);
+    if (status == LSM_OK) lsm_txn_commit(txn, true);
     else wrong("another tree", err.text);
 }
 
@@ -312,8 +312,8 @@ static void make_accounts(int64_t *balances) {
     MUST(lsm_txn_tree_create(txn, &tree, &err));
     shared.tree = tree.tree;
     for (unsigned account = 0; account < ACCOUNTS; account++) MUST(put_balance(txn, account, balances[account] = START_BALANCE, &err));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err));
-    lsm_txn_commit(txn);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err));
+    lsm_txn_commit(txn, true);
 }
 
 static void run(struct lsm_env *env, const char *dir) {

@@ -57,12 +57,12 @@ static const char *commit_more(struct lsm_store *store, uint32_t *tree, struct l
     lsm_free(trees);
     struct lsm_slice value = {.data = bytes, .size = sizeof bytes};
     if (status == LSM_OK) status = lsm_txn_put(txn, *tree, model_key(MORE_KEY), value, err);
-    if (status == LSM_OK) status = lsm_txn_prepare(txn, LSM_SYNC_FULL, err);
+    if (status == LSM_OK) status = lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, err);
     if (status != LSM_OK) {
         (void)lsm_txn_rollback(txn, NULL);
         return err->text;
     }
-    lsm_txn_commit(txn);
+    lsm_txn_commit(txn, true);
     return NULL;
 }
 

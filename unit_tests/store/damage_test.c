@@ -319,8 +319,8 @@ static void a_check_of_an_open_store_finds_every_flip(void **state) {
     MUST(lsm_store_open(&options, &store, &world.err));
     MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &world.err));
     MUST(lsm_txn_put(txn, world.history[world.commits - 1].trees[0].tree, model_key(5), model_key(6), &world.err));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, &world.err));
-    lsm_txn_commit(txn);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &world.err));
+    lsm_txn_commit(txn, true);
     assert_null(world_check(store));
     size_t log_end = LSM_WAL_HEADER_BYTES + (size_t)(lsm_wal_writer_end(store->log) - lsm_wal_writer_start(store->log));
     list_victims(env);

@@ -48,8 +48,8 @@ static void make_tree(struct run *run) {
     struct lsm_tree_info tree;
     must(lsm_txn_begin(run->store, UINT64_MAX, 0, &txn, &err), &err);
     must(lsm_txn_tree_create(txn, &tree, &err), &err);
-    must(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err), &err);
-    lsm_txn_commit(txn);
+    must(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err), &err);
+    lsm_txn_commit(txn, true);
     run->tree = tree.tree;
     run->history[run->commits++] = run->committed;
     run->durable = run->commits;
@@ -92,7 +92,7 @@ static void transaction(struct run *run) {
             now = saved;
             run->counts.savepoints++;
         } else if (what == 2) {
-            must(lsm_txn_prepare(txn, (enum lsm_sync)model_below(&run->random, 3), &err), &err); /* and then more changes */
+            must(lsm_txn_prepare(txn, (enum lsm_sync)model_below(&run->random, 3), LSM_DECIDES_ITSELF, NULL, &err), &err); /* and then more changes */
         } else if (what == 3) {
             struct lsm_view *view = NULL;
             struct model before = now;
@@ -105,15 +105,15 @@ static void transaction(struct run *run) {
         }
     }
     if (model_below(&run->random, 5) == 0) {
-        if (model_below(&run->random, 2) == 0) must(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err), &err);
+        if (model_below(&run->random, 2) == 0) must(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err), &err);
         must(lsm_txn_rollback(txn, &err), &err);
         run->counts.rollbacks++;
         return;
     }
     enum lsm_sync sync = (enum lsm_sync)model_below(&run->random, 3);
-    must(lsm_txn_prepare(txn, sync, &err), &err);
+    must(lsm_txn_prepare(txn, sync, LSM_DECIDES_ITSELF, NULL, &err), &err);
     bool dirty = lsm_txn_is_dirty(txn);
-    lsm_txn_commit(txn);
+    lsm_txn_commit(txn, true);
     run->committed = now;
     run->history[run->commits++] = now;
     if (sync == LSM_SYNC_FULL && dirty) run->durable = run->commits;

@@ -44,8 +44,8 @@ static int set_up(void **state) {
     MUST(lsm_txn_tree_create(txn, &info, &err));
     tree = info.tree;
     MUST(put(txn, "first"));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err));
-    lsm_txn_commit(txn);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err));
+    lsm_txn_commit(txn, true);
     return 0;
 }
 
@@ -80,9 +80,9 @@ static void preparing_again_at_full_syncs(void **state) {
     struct lsm_txn *txn = NULL;
     MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
     MUST(put(txn, "second"));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, &err));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err));
-    lsm_txn_commit(txn);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err));
+    lsm_txn_commit(txn, true);
     assert_true(found_after(LSM_CRASH_LOSE, "second"));
 }
 
@@ -91,12 +91,12 @@ static void after_an_abort_that_failed_nothing_is_written_any_more(void **state)
     struct lsm_txn *txn = NULL;
     MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
     MUST(put(txn, "second"));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err));
     the_next_write_fails();
     assert_int_not_equal(put(txn, "third"), LSM_OK);
     lsm_env_mem_fail_at(env, NULL);
     assert_int_equal(put(txn, "third"), LSM_READONLY);
-    assert_int_equal(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err), LSM_READONLY);
+    assert_int_equal(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err), LSM_READONLY);
     (void)lsm_txn_rollback(txn, NULL);
     assert_int_equal(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err), LSM_READONLY);
     assert_true(found_after(LSM_CRASH_KEEP, "first"));
@@ -110,7 +110,7 @@ static void a_large_transaction_whose_abort_failed_leaves_a_store_that_opens(voi
     MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
     MUST(lsm_txn_put(txn, tree, text("large"), (struct lsm_slice){.data = (const uint8_t *)value, .size = 100000}, &err));
     free(value);
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, &err));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err));
     the_next_write_fails();
     assert_int_not_equal(lsm_txn_rollback(txn, &err), LSM_OK);
     lsm_env_mem_fail_at(env, NULL);
@@ -121,8 +121,8 @@ static void commit_at_normal(const char *key) {
     struct lsm_txn *txn = NULL;
     MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
     MUST(put(txn, key));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_NORMAL, &err));
-    lsm_txn_commit(txn);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_NORMAL, LSM_DECIDES_ITSELF, NULL, &err));
+    lsm_txn_commit(txn, true);
 }
 
 static void without_threads_normal_still_syncs_once_a_second(void **state) {
@@ -159,8 +159,8 @@ static void a_drop_that_meets_a_sync_is_not_forgotten(void **state) {
     set_syncing(true);
     MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
     MUST(lsm_txn_tree_drop(txn, tree, &err));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, &err));
-    lsm_txn_commit(txn);
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err));
+    lsm_txn_commit(txn, true);
     lsm_env_sleep_us(lsm_env_posix(), 50000); /* the workers look, see the sync, and sleep */
     assert_true(drop_is_wanted());
     set_syncing(false);

@@ -85,7 +85,7 @@ int world_drop(struct world *world, int slot) {
 
 int world_prepare(struct world *world, enum lsm_sync sync) {
     if (world->extras_count < WORLD_EXTRAS) world->extras[world->extras_count++] = world->next;
-    return lsm_txn_prepare(world->txn, sync, &world->err);
+    return lsm_txn_prepare(world->txn, sync, LSM_DECIDES_ITSELF, NULL, &world->err);
 }
 
 int world_commit(struct world *world, enum lsm_sync sync) {
@@ -103,7 +103,7 @@ int world_commit(struct world *world, enum lsm_sync sync) {
     world->history[world->commits++] = world->next;
     if (sync == LSM_SYNC_FULL && dirty) world->durable = world->commits;
     if (sync != LSM_SYNC_OFF && dirty) world->normal = world->commits;
-    lsm_txn_commit(world->txn);
+    lsm_txn_commit(world->txn, true);
     world->txn = NULL;
     return LSM_OK;
 }

@@ -35,6 +35,8 @@ static void random_edit(uint64_t *random, struct lsm_edit *edit) {
     edit->log_generation = kit_random(random) >> kit_below(random, 64);
     edit->next_tree = (uint32_t)kit_random(random);
     edit->time_us = kit_random(random) >> kit_below(random, 64);
+    edit->has_token = kit_below(random, 2) == 0;
+    if (edit->has_token) memset(edit->token, (int)kit_below(random, 256), sizeof edit->token);
     edit->log_durable = kit_below(random, 2) == 0 ? 0 : kit_random(random) >> kit_below(random, 64);
     uint64_t added = kit_below(random, 8), removed = edit->full ? 0 : kit_below(random, 8), trees = kit_below(random, 8);
     uint64_t dropped = edit->full ? 0 : kit_below(random, 8);
@@ -76,6 +78,8 @@ static void same_edit(const struct lsm_edit *a, const struct lsm_edit *b) {
     assert_int_equal(a->next_tree, b->next_tree);
     assert_int_equal(a->time_us, b->time_us);
     assert_int_equal(a->log_durable, b->log_durable);
+    assert_int_equal(a->has_token, b->has_token);
+    assert_memory_equal(a->token, b->token, sizeof a->token);
     assert_int_equal(a->added_count, b->added_count);
     assert_int_equal(a->removed_count, b->removed_count);
     assert_int_equal(a->trees_count, b->trees_count);
@@ -169,7 +173,7 @@ static void hostile_bytes_are_refused_or_canonical(void **state) {
         for (int i = 0; i < 200; i++) {
             size_t place = (size_t)kit_below(&random, bytes.size);
             uint8_t old = bytes.data[place];
-            bytes.data[place] = kit_below(&random, 2) == 0 ? (uint8_t)kit_random(&random) : (uint8_t)kit_below(&random, 12);
+            bytes.data[place] = kit_below(&random, 2) == 0 ? (uint8_t)kit_random(&random) : (uint8_t)kit_below(&random, 14);
             int status = decode(bytes.data, bytes.size);
             assert_true(status == LSM_OK || status == LSM_CORRUPT || status == LSM_UNSUPPORTED);
             if (status == LSM_OK) {
@@ -219,8 +223,9 @@ static const struct crafted crafted[] = {
     CRAFTED("the log durable up to 5", LSM_OK, 1, SCALARS, 11, 5),
     CRAFTED("durable up to 0", LSM_CORRUPT, 1, SCALARS, 11, 0),
     CRAFTED("durable twice", LSM_CORRUPT, 1, SCALARS, 11, 5, 11, 6),
-    CRAFTED("unknown tag", LSM_UNSUPPORTED, 1, SCALARS, 12, 1),
-    CRAFTED("unknown tag among the first", LSM_UNSUPPORTED, 1, 12, 1, SCALARS),
+    CRAFTED("a token cut short", LSM_CORRUPT, 1, SCALARS, 12, 1, 2, 3),
+    CRAFTED("unknown tag", LSM_UNSUPPORTED, 1, SCALARS, 13, 1),
+    CRAFTED("unknown tag among the first", LSM_UNSUPPORTED, 1, 13, 1, SCALARS),
     CRAFTED("tag 0", LSM_UNSUPPORTED, 1, SCALARS, 0),
     CRAFTED("nothing but a version", LSM_CORRUPT, 1),
     CRAFTED("a scalar missing", LSM_CORRUPT, 1, 2, 9, 3, 8, 5, 3, 6, 1),

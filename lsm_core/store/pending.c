@@ -1,0 +1,151 @@
+/* Transactions that the database decides: between PREPARE and COMMIT or ABORT, in this process or left behind by one that is gone.
+ *
+ * PREPARE is the last record of the log meanwhile, and its rows are in the active generation, at or above what is published. So making it visible
+ * is one store, whoever finds out; taking it back is what any rollback does.
+ */
+#include "store.h"
+
+/* ---- what others use ----------------------------------------------------------------------------------------------- */
+
+void lsm_store_publish_trees(struct lsm_store *store, struct lsm_slice batch, uint64_t position) {
+    struct lsm_batch_reader reader = {.batch = batch};
+    struct lsm_op op;
+    while (lsm_batch_next(&reader, &op) == LSM_OK) {
+        if (op.kind != LSM_OP_TREE_CREATE && op.kind != LSM_OP_TREE_DROP) continue;
+        struct lsm_store_tree *tree = lsm_store_find_tree(store, op.tree);
+        if (op.kind == LSM_OP_TREE_CREATE && tree == NULL) {
+            struct lsm_store_tree made = {.info = {.tree = op.tree, .nonce = op.nonce}, .created_at = position, .dropped_at = UINT64_MAX};
+            lsm_store_add_tree(store, &made);
+            if (op.tree >= store->next_tree) store->next_tree = op.tree + 1;
+        } else if (op.kind == LSM_OP_TREE_DROP && tree != NULL) {
+            tree->dropped_at = position;
+            store->drop_wanted = true;
+            lsm_cond_signal(&store->work);
+        }
+    }
+}
+
+void lsm_pending_set(struct lsm_store *store, const struct lsm_pending_txn *pending) {
+    lsm_mutex_lock(&store->mu);
+    lsm_buf_free(&store->pending.held);
+    store->pending = *pending;
+    atomic_store_explicit(&store->pending_state, (int)pending->state, memory_order_release);
+    lsm_mutex_unlock(&store->mu);
+}
+
+void lsm_pending_clear(struct lsm_store *store) {
+    const struct lsm_pending_txn none = {.state = LSM_PENDING_NONE};
+    lsm_pending_set(store, &none);
+    /* A drop whose COMMIT is written can go on to the files. */
+    lsm_mutex_lock(&store->mu);
+    if (store->drop_wanted) lsm_cond_signal(&store->work);
+    lsm_mutex_unlock(&store->mu);
+}
+
+void lsm_pending_publish(struct lsm_store *store) {
+    struct lsm_pending_txn *pending = &store->pending;
+    if (pending->state != LSM_PENDING_UNKNOWN) return;
+    pending->state = LSM_PENDING_COMMITTED;
+    lsm_store_publish_trees(store, pending->batch, pending->end);
+    store->has_token = true;
+    memcpy(store->token, pending->token, sizeof store->token);
+    store->state->gens[0]->has_token = true;
+    memcpy(store->state->gens[0]->token, pending->token, sizeof store->token);
+    atomic_store_explicit(&store->pending_state, (int)LSM_PENDING_COMMITTED, memory_order_release);
+    /* Pairs with the acquire in lsm_view_open(): who sees the position sees the rows. */
+    atomic_store_explicit(&store->published, pending->end, memory_order_release);
+}
+
+/* ---- the public side ------------------------------------------------------------------------------------------------ */
+
+enum lsm_pending lsm_store_pending(struct lsm_store *store, uint8_t *token) {
+    /* Acquire pairs with the release of lsm_pending_set(): what led to it, such as main's commit, is not asked about before. */
+    enum lsm_pending state = (enum lsm_pending)atomic_load_explicit(&store->pending_state, memory_order_acquire);
+    if (state == LSM_PENDING_NONE || token == NULL) return state;
+    lsm_mutex_lock(&store->mu);
+    state = store->pending.state;
+    memcpy(token, store->pending.token, LSM_TOKEN_BYTES);
+    lsm_mutex_unlock(&store->mu);
+    return state;
+}
+
+static bool is_pending(struct lsm_store *store, const uint8_t *token) {
+    uint8_t present[LSM_TOKEN_BYTES];
+    return lsm_store_pending(store, present) != LSM_PENDING_NONE && memcmp(present, token, sizeof present) == 0;
+}
+
+/* Needs: the writer. */
+static int settle_commit(struct lsm_store *store, struct lsm_error *err) {
+    struct lsm_gen *active = store->state->gens[0]; /* the writer alone could replace it */
+    int status = lsm_store_open_log(store, active, err);
+    if (status == LSM_OK) status = lsm_store_append_end(store, LSM_WAL_COMMIT, store->pending.position, err);
+    if (status != LSM_OK) return status;
+    lsm_mutex_lock(&store->mu);
+    lsm_pending_publish(store);
+    lsm_mutex_unlock(&store->mu);
+    active->end = lsm_wal_writer_end(store->log);
+    lsm_pending_clear(store);
+    return LSM_OK;
+}
+
+/* Needs: the writer. */
+static int settle_abort(struct lsm_store *store, struct lsm_error *err) {
+    struct lsm_pending_txn *pending = &store->pending;
+    struct lsm_gen *active = store->state->gens[0];
+    struct lsm_buf scratch = {0};
+    if (pending->state == LSM_PENDING_COMMITTED)
+        return lsm_fail(err, LSM_MISUSE, "%s: the last transaction was committed, and is now said not to be", store->dir);
+    int status = lsm_store_open_log(store, active, err);
+    if (status == LSM_OK) status = lsm_store_append_end(store, LSM_WAL_ABORT, pending->position, err);
+    if (status == LSM_OK) status = lsm_store_sync_logs(store, err);
+    if (status == LSM_OK && lsm_gen_undo(active, pending->batch, 0, pending->base, &scratch) != LSM_OK) status = lsm_fail_nomem(err, 0);
+    lsm_buf_free(&scratch);
+    /* Half an end is none: nobody may append behind it. */
+    if (status != LSM_OK && store->log != NULL && lsm_wal_writer_end(store->log) != pending->end) lsm_store_fail_log(store, err);
+    if (status != LSM_OK) return status;
+    active->end = lsm_wal_writer_end(store->log);
+    lsm_pending_clear(store);
+    return LSM_OK;
+}
+
+int lsm_store_settle(struct lsm_store *store, const uint8_t *token, enum lsm_decision decision, int busy_timeout_ms, struct lsm_error *err) {
+    struct lsm_error local = {0};
+    int status = lsm_store_guard(store, err);
+    if (status != LSM_OK || !is_pending(store, token)) return status;
+    if (decision == LSM_DECISION_SEEN) {
+        lsm_mutex_lock(&store->mu);
+        if (memcmp(store->pending.token, token, LSM_TOKEN_BYTES) == 0) lsm_pending_publish(store);
+        lsm_mutex_unlock(&store->mu);
+        return LSM_OK;
+    }
+    status = lsm_store_lock_writer(store, busy_timeout_ms < 0 ? 0 : (uint64_t)busy_timeout_ms * 1000, err);
+    if (status != LSM_OK) return status;
+    status = lsm_store_check_failed(store, &local);
+    if (status == LSM_OK && is_pending(store, token)) status = decision == LSM_DECISION_COMMIT ? settle_commit(store, &local) : settle_abort(store, &local);
+    lsm_store_unlock_writer(store);
+    if (status != LSM_OK && err != NULL) *err = local;
+    return status;
+}
+
+bool lsm_store_last_token(struct lsm_store *store, uint8_t *token) {
+    static const uint8_t none[LSM_TOKEN_BYTES];
+    lsm_mutex_lock(&store->mu);
+    bool has = store->has_token && memcmp(store->token, none, sizeof none) != 0;
+    if (has) memcpy(token, store->token, LSM_TOKEN_BYTES);
+    lsm_mutex_unlock(&store->mu);
+    return has;
+}
+
+uint64_t lsm_store_log_end(struct lsm_store *store) {
+    lsm_mutex_lock(&store->mu);
+    uint64_t end = store->log == NULL ? store->log_end : lsm_wal_writer_end(store->log);
+    lsm_mutex_unlock(&store->mu);
+    return end;
+}
+
+int lsm_store_await_writer(struct lsm_store *store, int timeout_ms, struct lsm_error *err) {
+    int status = lsm_store_guard(store, err);
+    if (status == LSM_OK) status = lsm_store_lock_writer(store, timeout_ms < 0 ? 0 : (uint64_t)timeout_ms * 1000, err);
+    if (status == LSM_OK) lsm_store_unlock_writer(store);
+    return status;
+}
