@@ -47,6 +47,9 @@ struct lsm_env_ops {
     uint64_t (*monotonic_us)(struct lsm_env *env);            /* never goes back */
     void (*sleep_us)(struct lsm_env *env, uint64_t us);
     int (*random)(struct lsm_env *env, void *bytes, size_t size, struct lsm_error *err);
+    /* Can processes share files below the directory: locks and mapped memory that all of them see? *why: NULL if so, else the name of the file
+     * system that cannot, e.g. "NFS" (static). */
+    int (*can_share)(struct lsm_env *env, const char *path, const char **why, struct lsm_error *err);
     /* Files. Transfers are whole or fail; read_at alone may return less, at the end of the file (*got). */
     int (*read_at)(struct lsm_file *file, uint64_t offset, void *bytes, size_t size, size_t *got, struct lsm_error *err);
     int (*write_at)(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err);
@@ -54,8 +57,18 @@ struct lsm_env_ops {
     int (*truncate)(struct lsm_file *file, uint64_t size, struct lsm_error *err);
     int (*allocate)(struct lsm_file *file, uint64_t offset, uint64_t size, struct lsm_error *err); /* reserve blocks, grow with zeros; where the file system cannot, write zeros */
     int (*size)(struct lsm_file *file, uint64_t *size, struct lsm_error *err);
-    /* One byte of the file, without waiting. Excludes every other open of the file, in this process too; dies with the process. */
+    /* One byte of the file, without waiting. Excludes every other open of the file, in this process too; dies with the process, and in the child
+     * of a fork. Shared takes a file opened for reading, exclusive one for writing. Between shared and exclusive it changes in one step: nobody
+     * gets in between, and an exclusive that is refused leaves the shared one. */
     int (*lock)(struct lsm_file *file, uint64_t byte, enum lsm_lock lock, struct lsm_error *err);
+    /* Does another open of the file hold the byte, shared or exclusively? Our own lock is not seen. */
+    int (*locked)(struct lsm_file *file, uint64_t byte, bool *locked, struct lsm_error *err);
+    /* The first `size` bytes (a multiple of 4096) as memory that everybody who maps the file shares, until the file is closed; once per open, not
+     * after a fork. The file must be as long and never be cut: allocate() first. What a crash leaves of it is not defined, nor what read_at and
+     * write_at make of it. */
+    int (*map)(struct lsm_file *file, size_t size, void **bytes, struct lsm_error *err);
+    /* Does the file's path still lead to this very file? False if it was removed or replaced. */
+    int (*same_file)(struct lsm_file *file, bool *same, struct lsm_error *err);
     void (*close)(struct lsm_file *file);
 };
 
@@ -82,6 +95,7 @@ static inline uint64_t lsm_env_now_us(struct lsm_env *env) { return env->ops->no
 static inline uint64_t lsm_env_monotonic_us(struct lsm_env *env) { return env->ops->monotonic_us(env); }
 static inline void lsm_env_sleep_us(struct lsm_env *env, uint64_t us) { env->ops->sleep_us(env, us); }
 static inline LSM_MUST_CHECK int lsm_env_random(struct lsm_env *env, void *bytes, size_t size, struct lsm_error *err) { return env->ops->random(env, bytes, size, err); }
+static inline LSM_MUST_CHECK int lsm_env_can_share(struct lsm_env *env, const char *path, const char **why, struct lsm_error *err) { return env->ops->can_share(env, path, why, err); }
 static inline LSM_MUST_CHECK int lsm_file_read_at(struct lsm_file *file, uint64_t offset, void *bytes, size_t size, size_t *got, struct lsm_error *err) { return file->ops->read_at(file, offset, bytes, size, got, err); }
 static inline LSM_MUST_CHECK int lsm_file_write_at(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) { return file->ops->write_at(file, offset, bytes, size, err); }
 static inline LSM_MUST_CHECK int lsm_file_sync(struct lsm_file *file, struct lsm_error *err) { return file->ops->sync(file, err); }
@@ -89,6 +103,9 @@ static inline LSM_MUST_CHECK int lsm_file_truncate(struct lsm_file *file, uint64
 static inline LSM_MUST_CHECK int lsm_file_allocate(struct lsm_file *file, uint64_t offset, uint64_t size, struct lsm_error *err) { return file->ops->allocate(file, offset, size, err); }
 static inline LSM_MUST_CHECK int lsm_file_size(struct lsm_file *file, uint64_t *size, struct lsm_error *err) { return file->ops->size(file, size, err); }
 static inline LSM_MUST_CHECK int lsm_file_lock(struct lsm_file *file, uint64_t byte, enum lsm_lock lock, struct lsm_error *err) { return file->ops->lock(file, byte, lock, err); }
+static inline LSM_MUST_CHECK int lsm_file_locked(struct lsm_file *file, uint64_t byte, bool *locked, struct lsm_error *err) { return file->ops->locked(file, byte, locked, err); }
+static inline LSM_MUST_CHECK int lsm_file_map(struct lsm_file *file, size_t size, void **bytes, struct lsm_error *err) { return file->ops->map(file, size, bytes, err); }
+static inline LSM_MUST_CHECK int lsm_file_same(struct lsm_file *file, bool *same, struct lsm_error *err) { return file->ops->same_file(file, same, err); }
 static inline void lsm_file_close(struct lsm_file *file) { if (file != NULL) file->ops->close(file); } /* NULL is allowed */
 
 #endif

@@ -9,9 +9,14 @@
 
 static const struct lsm_env_ops mem_ops;
 
-static struct mem_env *mem_of(struct lsm_env *env) { return (struct mem_env *)(void *)env; }
+/* Every call: lsm_mem_enter(), lsm_mem_admit(), the work, lsm_mem_leave(). */
+void lsm_mem_enter(struct lsm_env *env, enum lsm_env_op_kind kind, const char *path) {
+    struct mem_process *process = lsm_mem_process_of(env);
+    if (process->before != NULL) process->before(process->before_arg, env, kind, path);
+    lsm_mutex_lock(&process->disk->mu);
+    if (process->kill_at > 0 && --process->kill_at == 0) lsm_mem_kill(process->disk, process);
+}
 
-/* Every call: lock, lsm_mem_admit(), the work, lsm_mem_leave(). */
 int lsm_mem_leave(struct mem_env *mem, struct lsm_env_op *op, int status) {
     op->status = status;
     if (op->number != 0 && mem->on_op != NULL) mem->on_op(mem->on_op_arg, op);
@@ -26,7 +31,8 @@ int lsm_mem_fail_nomem(struct lsm_error *err) { return lsm_fail(err, LSM_NOMEM, 
 struct mem_env *lsm_mem_env_new(bool strict) {
     struct mem_env *mem = lsm_calloc(1, sizeof *mem);
     if (mem == NULL) return NULL;
-    mem->base.ops = &mem_ops;
+    mem->self.base.ops = &mem_ops;
+    mem->self.disk = mem;
     mem->strict = strict;
     mem->space = UINT64_MAX;
     if (lsm_mem_disk_init(&mem->disk) != LSM_OK) {
@@ -43,18 +49,39 @@ struct mem_env *lsm_mem_env_new(bool strict) {
 
 struct lsm_env *lsm_env_mem_new(void) {
     struct mem_env *mem = lsm_mem_env_new(false);
-    return mem != NULL ? &mem->base : NULL;
+    return mem != NULL ? &mem->self.base : NULL;
 }
 
 struct lsm_env *lsm_env_mem_new_strict(void) {
     struct mem_env *mem = lsm_mem_env_new(true);
-    return mem != NULL ? &mem->base : NULL;
+    return mem != NULL ? &mem->self.base : NULL;
+}
+
+struct lsm_env *lsm_env_mem_process(struct lsm_env *env) {
+    struct mem_env *mem = lsm_mem_of(env);
+    struct mem_process *process = lsm_calloc(1, sizeof *process);
+    if (process == NULL) return NULL;
+    process->base.ops = &mem_ops;
+    process->disk = mem;
+    lsm_mutex_lock(&mem->mu);
+    mem->processes++;
+    lsm_mutex_unlock(&mem->mu);
+    return &process->base;
 }
 
 void lsm_env_mem_free(struct lsm_env *env) {
     if (env == NULL) return;
-    struct mem_env *mem = mem_of(env);
-    assert(mem->open_files == 0);
+    struct mem_process *process = lsm_mem_process_of(env);
+    struct mem_env *mem = process->disk;
+    assert(process->open_files == 0);
+    if (process != &mem->self) {
+        lsm_mutex_lock(&mem->mu);
+        mem->processes--;
+        lsm_mutex_unlock(&mem->mu);
+        lsm_free(process);
+        return;
+    }
+    assert(mem->processes == 0);
     lsm_mem_disk_release(&mem->disk);
     lsm_mutex_release(&mem->mu);
     lsm_free(mem);
@@ -99,34 +126,34 @@ static int remove_path(struct mem_env *mem, const struct lsm_env_op *op, const c
 }
 
 static int mem_unlink(struct lsm_env *env, const char *path, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     struct lsm_env_op op = {.kind = LSM_ENV_UNLINK, .path = path};
-    lsm_mutex_lock(&mem->mu);
-    int status = lsm_mem_admit(mem, &op, NULL, "remove file", err);
+    lsm_mem_enter(env, op.kind, path);
+    int status = lsm_mem_admit(env, &op, NULL, "remove file", err);
     if (status == LSM_OK) status = remove_path(mem, &op, "remove file", err);
     return lsm_mem_leave(mem, &op, status);
 }
 
 static int mem_rmdir(struct lsm_env *env, const char *path, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     struct lsm_env_op op = {.kind = LSM_ENV_RMDIR, .path = path};
-    lsm_mutex_lock(&mem->mu);
-    int status = lsm_mem_admit(mem, &op, NULL, "remove directory", err);
+    lsm_mem_enter(env, op.kind, path);
+    int status = lsm_mem_admit(env, &op, NULL, "remove directory", err);
     if (status == LSM_OK) status = remove_path(mem, &op, "remove directory", err);
     return lsm_mem_leave(mem, &op, status);
 }
 
 static int mem_mkdir(struct lsm_env *env, const char *path, const struct lsm_env_perm *perm, struct lsm_error *err) {
     (void)perm;
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     struct mem_path at;
     struct mem_node *made;
-    lsm_mutex_lock(&mem->mu);
+    lsm_mem_enter(env, LSM_ENV_MKDIR, path);
     int error = lsm_mem_resolve(&mem->disk, path, &at);
     if (error == 0 && at.node != NULL && !at.node->is_dir) error = ENOTDIR;
     bool there = error == 0 && at.node != NULL;
     struct lsm_env_op op = {.kind = there ? LSM_ENV_LIST : LSM_ENV_MKDIR, .path = path};
-    int status = lsm_mem_admit(mem, &op, NULL, "make directory", err);
+    int status = lsm_mem_admit(env, &op, NULL, "make directory", err);
     if (status == LSM_OK && error != 0) status = lsm_os_fail(err, error, true, "make directory", path);
     else if (status == LSM_OK && !there) status = make_node(mem, op.number, &at, true, &made) == LSM_OK ? LSM_OK : lsm_mem_fail_nomem(err);
     return lsm_mem_leave(mem, &op, status);
@@ -163,12 +190,12 @@ static int rename_path(struct mem_env *mem, const struct lsm_env_op *op, const c
 }
 
 static int mem_rename(struct lsm_env *env, const char *from, const char *to, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     struct lsm_env_op op = {.kind = LSM_ENV_RENAME, .path = from, .new_path = to};
     char action[256];
     (void)snprintf(action, sizeof action, "rename it to %s", to);
-    lsm_mutex_lock(&mem->mu);
-    int status = lsm_mem_admit(mem, &op, NULL, action, err);
+    lsm_mem_enter(env, op.kind, from);
+    int status = lsm_mem_admit(env, &op, NULL, action, err);
     if (status == LSM_OK) status = rename_path(mem, &op, action, err);
     return lsm_mem_leave(mem, &op, status);
 }
@@ -184,21 +211,21 @@ static int sync_dir_path(struct mem_env *mem, const char *path, struct lsm_error
 }
 
 static int mem_sync_dir(struct lsm_env *env, const char *path, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     struct lsm_env_op op = {.kind = LSM_ENV_SYNC_DIR, .path = path};
-    lsm_mutex_lock(&mem->mu);
-    int status = lsm_mem_admit(mem, &op, NULL, "sync directory", err);
+    lsm_mem_enter(env, op.kind, path);
+    int status = lsm_mem_admit(env, &op, NULL, "sync directory", err);
     if (status == LSM_OK) status = sync_dir_path(mem, path, err);
     return lsm_mem_leave(mem, &op, status);
 }
 
 static int mem_exists(struct lsm_env *env, const char *path, bool *exists, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     struct mem_path at = {0};
     struct lsm_env_op op = {.kind = LSM_ENV_LIST, .path = path};
     *exists = false;
-    lsm_mutex_lock(&mem->mu);
-    int status = lsm_mem_admit(mem, &op, NULL, "look for file", err);
+    lsm_mem_enter(env, op.kind, path);
+    int status = lsm_mem_admit(env, &op, NULL, "look for file", err);
     int error = status == LSM_OK ? lsm_mem_resolve(&mem->disk, path, &at) : 0;
     if (error != 0 && error != ENOENT && error != ENOTDIR) status = lsm_os_fail(err, error, false, "look for file", path);
     else *exists = status == LSM_OK && error == 0 && at.node != NULL;
@@ -221,12 +248,12 @@ static int list_dir(const struct mem_disk *disk, const struct mem_node *dir, str
 }
 
 static int mem_list(struct lsm_env *env, const char *path, struct lsm_names *names, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     struct mem_path at;
     struct lsm_env_op op = {.kind = LSM_ENV_LIST, .path = path};
     *names = (struct lsm_names){0};
-    lsm_mutex_lock(&mem->mu);
-    int status = lsm_mem_admit(mem, &op, NULL, "list directory", err);
+    lsm_mem_enter(env, op.kind, path);
+    int status = lsm_mem_admit(env, &op, NULL, "list directory", err);
     if (status != LSM_OK) return lsm_mem_leave(mem, &op, status);
     int error = lsm_mem_resolve(&mem->disk, path, &at);
     if (error == 0 && at.node == NULL) error = ENOENT;
@@ -241,19 +268,20 @@ static int mem_list(struct lsm_env *env, const char *path, struct lsm_names *nam
 
 /* ---- opening -------------------------------------------------------------------------------------------------- */
 
-static struct mem_file *file_new(struct mem_env *mem, const char *path, unsigned flags) {
+static struct mem_file *file_new(struct lsm_env *env, const char *path, unsigned flags) {
     struct mem_file *file = lsm_calloc(1, sizeof *file);
     if (file == NULL) return NULL;
-    file->base = (struct lsm_file){.ops = &mem_ops, .env = &mem->base, .path = lsm_strdup(path)};
-    file->epoch = mem->epoch;
+    file->base = (struct lsm_file){.ops = &mem_ops, .env = env, .path = lsm_strdup(path)};
+    file->epoch = lsm_mem_of(env)->epoch;
     file->writable = (flags & LSM_OPEN_WRITE) != 0;
     if (file->base.path != NULL) return file;
     lsm_free(file);
     return NULL;
 }
 
-static int open_node(struct mem_env *mem, const struct lsm_env_op *op, struct mem_path *at, unsigned flags, struct mem_file **opened) {
-    struct mem_file *file = file_new(mem, op->path, flags);
+static int open_node(struct lsm_env *env, const struct lsm_env_op *op, struct mem_path *at, unsigned flags, struct mem_file **opened) {
+    struct mem_env *mem = lsm_mem_of(env);
+    struct mem_file *file = file_new(env, op->path, flags);
     if (file == NULL) return LSM_NOMEM;
     if (op->kind == LSM_ENV_CREATE && make_node(mem, op->number, at, false, &at->node) != LSM_OK) {
         lsm_free(file->base.path);
@@ -263,7 +291,10 @@ static int open_node(struct mem_env *mem, const struct lsm_env_op *op, struct me
     file->node = at->node;
     file->node->handles++;
     lsm_mem_node_use(file->node);
-    mem->open_files++;
+    lsm_mem_process_of(env)->open_files++;
+    file->next = mem->files;
+    if (file->next != NULL) file->next->prev = file;
+    mem->files = file;
     *opened = file;
     return LSM_OK;
 }
@@ -271,21 +302,21 @@ static int open_node(struct mem_env *mem, const struct lsm_env_op *op, struct me
 static int mem_open(struct lsm_env *env, const char *path, unsigned flags, const struct lsm_env_perm *perm, struct lsm_file **file,
                     struct lsm_error *err) {
     (void)perm;
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     struct mem_path at;
     struct mem_file *opened = NULL;
     bool creating = (flags & LSM_OPEN_CREATE) != 0, writing = (flags & (LSM_OPEN_WRITE | LSM_OPEN_CREATE)) != 0;
     const char *action = creating ? "open or create file" : "open file";
     *file = NULL;
-    lsm_mutex_lock(&mem->mu);
+    lsm_mem_enter(env, LSM_ENV_OPEN, path);
     int error = lsm_mem_resolve(&mem->disk, path, &at);
     struct lsm_env_op op = {.kind = error == 0 && at.node == NULL && creating ? LSM_ENV_CREATE : LSM_ENV_OPEN, .path = path};
     if (error == 0 && at.node == NULL && !creating) error = ENOENT;
     else if (error == 0 && at.node != NULL && creating && (flags & LSM_OPEN_EXCL) != 0) error = EEXIST;
     else if (error == 0 && at.node != NULL && at.node->is_dir) error = EISDIR;
-    int status = lsm_mem_admit(mem, &op, NULL, action, err);
+    int status = lsm_mem_admit(env, &op, NULL, action, err);
     if (status == LSM_OK && error != 0) status = lsm_os_fail(err, error, writing, action, path);
-    else if (status == LSM_OK && open_node(mem, &op, &at, flags, &opened) != LSM_OK) status = lsm_mem_fail_nomem(err);
+    else if (status == LSM_OK && open_node(env, &op, &at, flags, &opened) != LSM_OK) status = lsm_mem_fail_nomem(err);
     if (opened != NULL) *file = &opened->base;
     return lsm_mem_leave(mem, &op, status);
 }
@@ -293,7 +324,7 @@ static int mem_open(struct lsm_env *env, const char *path, unsigned flags, const
 /* ---- time and chance ------------------------------------------------------------------------------------------ */
 
 static uint64_t mem_now_us(struct lsm_env *env) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     lsm_mutex_lock(&mem->mu);
     uint64_t now = mem->clock_us;
     lsm_mutex_unlock(&mem->mu);
@@ -301,7 +332,7 @@ static uint64_t mem_now_us(struct lsm_env *env) {
 }
 
 static uint64_t mem_monotonic_us(struct lsm_env *env) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     lsm_mutex_lock(&mem->mu);
     uint64_t now = mem->clock_us != 0 ? mem->clock_us : lsm_env_monotonic_us(lsm_env_posix());
     if (now > mem->monotonic_us) mem->monotonic_us = now;
@@ -311,19 +342,20 @@ static uint64_t mem_monotonic_us(struct lsm_env *env) {
 }
 
 static void mem_sleep_us(struct lsm_env *env, uint64_t us) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     const uint64_t strict_us_max = 100; /* tests wait for threads, not for time */
-    lsm_mutex_lock(&mem->mu);
+    lsm_mem_enter(env, LSM_ENV_SLEEP, "");
     bool fake = mem->clock_us != 0;
     if (fake) mem->clock_us += us;
     lsm_mutex_unlock(&mem->mu);
+    if (fake && lsm_mem_process_of(env)->before != NULL) return; /* who is told of every step decides who runs meanwhile */
     if ((fake || mem->strict) && us > strict_us_max) us = strict_us_max;
     lsm_env_sleep_us(lsm_env_posix(), us);
 }
 
 /* A strict environment repeats itself: the same run gives the same bytes. */
 static int mem_random(struct lsm_env *env, void *bytes, size_t size, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     uint8_t *to = bytes;
     if (!mem->strict) return lsm_env_random(lsm_env_posix(), bytes, size, err);
     lsm_mutex_lock(&mem->mu);
@@ -345,6 +377,7 @@ static const struct lsm_env_ops mem_ops = {
     .monotonic_us = mem_monotonic_us,
     .sleep_us = mem_sleep_us,
     .random = mem_random,
+    .can_share = lsm_mem_can_share,
     .read_at = lsm_mem_read_at,
     .write_at = lsm_mem_write_at,
     .sync = lsm_mem_sync,
@@ -352,5 +385,8 @@ static const struct lsm_env_ops mem_ops = {
     .allocate = lsm_mem_allocate,
     .size = lsm_mem_size,
     .lock = lsm_mem_lock,
+    .locked = lsm_mem_locked,
+    .map = lsm_mem_map,
+    .same_file = lsm_mem_same_file,
     .close = lsm_mem_close,
 };

@@ -32,10 +32,12 @@ enum lsm_env_op_kind {
     LSM_ENV_OPEN = 1024, /* of what is there; from here on: not numbered */
     LSM_ENV_READ = 2048, /* read_at and size */
     LSM_ENV_LIST = 4096, /* list and exists */
-    LSM_ENV_LOCK = 8192
+    LSM_ENV_LOCK = 8192, /* lock and locked */
+    LSM_ENV_MAP = 16384,
+    LSM_ENV_SLEEP = 32768 /* never fails; for lsm_env_mem_before_op() */
 };
 #define LSM_ENV_MUTATING 1023u
-#define LSM_ENV_ALL 16383u
+#define LSM_ENV_ALL 32767u
 
 /* Mutating operations tried so far, failed ones included. The next one gets this number plus 1. */
 uint64_t lsm_env_mem_ops(struct lsm_env *env);
@@ -79,6 +81,26 @@ void lsm_env_mem_set_space(struct lsm_env *env, uint64_t bytes);
 
 /* Both clocks stand at now_us; sleeping moves them. 0: real time again. (The monotonic one only ever moves forward.) */
 void lsm_env_mem_set_clock(struct lsm_env *env, uint64_t now_us);
+
+/* ---- processes -------------------------------------------------------------------------------------------------- */
+
+/* Another process on the same disk: an environment of its own over env's files, names, locks, mapped memory, clock, faults and numbers. To be
+ * released with lsm_env_mem_free() when its files are closed, before env is. NULL: out of memory. All functions of this header take a process for
+ * its disk but these four. */
+struct lsm_env *lsm_env_mem_process(struct lsm_env *env);
+/* Kill it, with kill -9: its locks are gone at once, every later call of it fails, and what it still writes into mapped memory nobody else sees.
+ * Files are still to be closed, to give their memory back. */
+void lsm_env_mem_kill(struct lsm_env *process);
+/* Kill it instead of its n-th operation from now, of any kind (enum lsm_env_op_kind); 1 is the next. 0 switches it off. */
+void lsm_env_mem_kill_at(struct lsm_env *process, uint64_t n);
+bool lsm_env_mem_is_killed(struct lsm_env *process);
+/* Called before each operation of the process, of any kind, without locks: the callee may wait for another thread, kill the process, or
+ * note what comes. NULL: off. Set while nobody uses the process. */
+typedef void (*lsm_env_before_fn)(void *arg, struct lsm_env *process, enum lsm_env_op_kind kind, const char *path);
+void lsm_env_mem_before_op(struct lsm_env *process, lsm_env_before_fn fn, void *arg);
+
+/* What can_share says from now on: NULL (default) that it can. Static. */
+void lsm_env_mem_set_unshareable(struct lsm_env *env, const char *why);
 
 /* ---- crashes -------------------------------------------------------------------------------------------------- */
 

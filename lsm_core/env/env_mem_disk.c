@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "env_mem_private.h"
 
@@ -76,6 +77,7 @@ static void node_free(struct mem_node *node) {
     for (int view = 0; view < MEM_VIEWS; view++) lsm_mem_name_unref(node->places[view].name);
     lsm_free(node->changes);
     lsm_free(node->locks);
+    if (node->shared_fd != 0) (void)close(node->shared_fd - 1);
     lsm_free(node);
 }
 

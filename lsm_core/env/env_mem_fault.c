@@ -4,8 +4,6 @@
 #include "env_mem_private.h"
 #include "os_error.h"
 
-static struct mem_env *mem_of(struct lsm_env *env) { return (struct mem_env *)(void *)env; }
-
 uint64_t lsm_mem_random(uint64_t *state) {
     uint64_t z = (*state += 0x9e3779b97f4a7c15u);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -28,9 +26,11 @@ static bool fault_strikes(struct mem_env *mem, enum lsm_env_op_kind kind) {
     return true;
 }
 
-int lsm_mem_admit(struct mem_env *mem, struct lsm_env_op *op, const struct mem_file *file, const char *action, struct lsm_error *err) {
+int lsm_mem_admit(struct lsm_env *env, struct lsm_env_op *op, const struct mem_file *file, const char *action, struct lsm_error *err) {
+    struct mem_env *mem = lsm_mem_of(env);
     bool mutating = ((unsigned)op->kind & LSM_ENV_MUTATING) != 0;
     mem->fault_struck = false;
+    if (lsm_mem_process_of(env)->killed) return lsm_fail(err, LSM_IO, "%s: cannot %s: the (simulated) process is dead", op->path, action);
     if (mutating) mem->ops++;
     if (file != NULL && file->epoch != mem->epoch)
         return lsm_fail(err, LSM_IO, "%s: cannot %s: it was opened before the (simulated) power cut", op->path, action);
@@ -47,7 +47,7 @@ int lsm_mem_admit(struct mem_env *mem, struct lsm_env_op *op, const struct mem_f
 }
 
 void lsm_env_mem_fail_at(struct lsm_env *env, const struct lsm_env_fault *fault) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     lsm_mutex_lock(&mem->mu);
     mem->fault = fault != NULL ? *fault : (struct lsm_env_fault){0};
     if (mem->fault.ops == 0) mem->fault.ops = LSM_ENV_MUTATING;
@@ -56,28 +56,28 @@ void lsm_env_mem_fail_at(struct lsm_env *env, const struct lsm_env_fault *fault)
 }
 
 void lsm_env_mem_cut_at(struct lsm_env *env, uint64_t n) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     lsm_mutex_lock(&mem->mu);
     mem->cut_at = n == 0 ? 0 : mem->ops + n;
     lsm_mutex_unlock(&mem->mu);
 }
 
 void lsm_env_mem_set_space(struct lsm_env *env, uint64_t bytes) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     lsm_mutex_lock(&mem->mu);
     mem->space = bytes;
     lsm_mutex_unlock(&mem->mu);
 }
 
 void lsm_env_mem_set_clock(struct lsm_env *env, uint64_t now_us) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     lsm_mutex_lock(&mem->mu);
     mem->clock_us = now_us;
     lsm_mutex_unlock(&mem->mu);
 }
 
 void lsm_env_mem_on_op(struct lsm_env *env, lsm_env_op_fn fn, void *arg) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     lsm_mutex_lock(&mem->mu);
     mem->on_op = fn;
     mem->on_op_arg = arg;
@@ -85,7 +85,7 @@ void lsm_env_mem_on_op(struct lsm_env *env, lsm_env_op_fn fn, void *arg) {
 }
 
 uint64_t lsm_env_mem_ops(struct lsm_env *env) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     lsm_mutex_lock(&mem->mu);
     uint64_t ops = mem->ops;
     lsm_mutex_unlock(&mem->mu);
@@ -93,7 +93,7 @@ uint64_t lsm_env_mem_ops(struct lsm_env *env) {
 }
 
 uint64_t lsm_env_mem_faults(struct lsm_env *env) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     lsm_mutex_lock(&mem->mu);
     uint64_t faults = mem->faults;
     lsm_mutex_unlock(&mem->mu);
@@ -290,7 +290,7 @@ static int crash_disk(struct mem_env *mem, enum lsm_crash_mode mode, uint64_t se
 }
 
 int lsm_env_mem_crash(struct lsm_env *env, enum lsm_crash_mode mode, uint64_t seed) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     struct mem_disk fresh;
     lsm_mutex_lock(&mem->mu);
     int status = crash_disk(mem, mode, seed, &fresh);
@@ -306,7 +306,7 @@ int lsm_env_mem_crash(struct lsm_env *env, enum lsm_crash_mode mode, uint64_t se
 }
 
 struct lsm_env *lsm_env_mem_clone_crashed(struct lsm_env *env, enum lsm_crash_mode mode, uint64_t seed) {
-    struct mem_env *mem = mem_of(env), *clone = lsm_mem_env_new(mem->strict);
+    struct mem_env *mem = lsm_mem_of(env), *clone = lsm_mem_env_new(mem->strict);
     struct mem_disk fresh;
     if (clone == NULL) return NULL;
     lsm_mutex_lock(&mem->mu);
@@ -318,12 +318,12 @@ struct lsm_env *lsm_env_mem_clone_crashed(struct lsm_env *env, enum lsm_crash_mo
     clone->random = mem->random;
     lsm_mutex_unlock(&mem->mu);
     if (status != LSM_OK) {
-        lsm_env_mem_free(&clone->base);
+        lsm_env_mem_free(&clone->self.base);
         return NULL;
     }
     lsm_mem_disk_release(&clone->disk);
     clone->disk = fresh;
-    return &clone->base;
+    return &clone->self.base;
 }
 
 /* ---- looking and damaging ------------------------------------------------------------------------------------- */
@@ -335,7 +335,7 @@ static struct mem_node *file_at(const struct mem_disk *disk, const char *path) {
 }
 
 int lsm_env_mem_read_file(struct lsm_env *env, const char *path, uint8_t **bytes, size_t *size) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     int status = LSM_NOTFOUND;
     *bytes = NULL;
     *size = 0;
@@ -351,7 +351,7 @@ int lsm_env_mem_read_file(struct lsm_env *env, const char *path, uint8_t **bytes
 }
 
 int lsm_env_mem_file_size(struct lsm_env *env, const char *path, uint64_t *size) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     lsm_mutex_lock(&mem->mu);
     const struct mem_node *node = file_at(&mem->disk, path);
     *size = node != NULL ? node->now.size : 0;
@@ -391,11 +391,12 @@ static int replace_content(struct mem_env *mem, struct mem_node *node, const voi
     lsm_mem_content_release(&node->durable);
     node->now = content;
     node->durable = durable;
+    lsm_mem_shared_replace(node, bytes, size);
     return LSM_OK;
 }
 
 int lsm_env_mem_write_file(struct lsm_env *env, const char *path, const void *bytes, size_t size) {
-    struct mem_env *mem = mem_of(env);
+    struct mem_env *mem = lsm_mem_of(env);
     int status = LSM_OK;
     lsm_mutex_lock(&mem->mu);
     struct mem_node *node = mem->disk.nodes[0];

@@ -4,26 +4,20 @@
 #include "env_mem_private.h"
 #include "os_error.h"
 
-static struct mem_env *mem_of(struct lsm_env *env) { return (struct mem_env *)(void *)env; }
-static struct mem_file *file_of(struct lsm_file *file) { return (struct mem_file *)(void *)file; }
-
-static void drop_locks(struct mem_node *node, const struct mem_file *owner) {
-    size_t left = 0;
-    for (size_t i = 0; i < node->lock_count; i++)
-        if (node->locks[i].owner != owner) node->locks[left++] = node->locks[i];
-    node->lock_count = left;
-}
-
 void lsm_mem_close(struct lsm_file *base) {
-    struct mem_env *mem = mem_of(base->env);
-    struct mem_file *file = file_of(base);
+    struct mem_env *mem = lsm_mem_of(base->env);
+    struct mem_file *file = lsm_mem_file_of(base);
     lsm_mutex_lock(&mem->mu);
+    lsm_mem_unmap(file);
     if (file->epoch == mem->epoch) {
-        drop_locks(file->node, file);
-        file->node->handles--;
+        lsm_mem_drop_locks(file->node, file);
+        if (!file->killed) file->node->handles--;
         lsm_mem_node_unuse(&mem->disk, file->node);
     }
-    mem->open_files--;
+    if (file->next != NULL) file->next->prev = file->prev;
+    if (file->prev != NULL) file->prev->next = file->next;
+    else mem->files = file->next;
+    lsm_mem_process_of(base->env)->open_files--;
     lsm_mutex_unlock(&mem->mu);
     lsm_free(base->path);
     lsm_free(file);
@@ -85,11 +79,11 @@ static int write_file(struct mem_env *mem, struct mem_file *file, const struct l
 }
 
 int lsm_mem_write_at(struct lsm_file *base, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(base->env);
-    struct mem_file *file = file_of(base);
+    struct mem_env *mem = lsm_mem_of(base->env);
+    struct mem_file *file = lsm_mem_file_of(base);
     struct lsm_env_op op = {.kind = LSM_ENV_WRITE, .path = base->path, .offset = offset, .size = size, .bytes = bytes};
-    lsm_mutex_lock(&mem->mu);
-    int status = lsm_mem_admit(mem, &op, file, "write file", err);
+    lsm_mem_enter(base->env, op.kind, base->path);
+    int status = lsm_mem_admit(base->env, &op, file, "write file", err);
     if (status == LSM_OK) status = write_file(mem, file, &op, err);
     else if (mem->fault_struck && mem->fault.short_write) {
         struct lsm_env_op half = op;
@@ -100,12 +94,12 @@ int lsm_mem_write_at(struct lsm_file *base, uint64_t offset, const void *bytes, 
 }
 
 int lsm_mem_read_at(struct lsm_file *base, uint64_t offset, void *bytes, size_t size, size_t *got, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(base->env);
+    struct mem_env *mem = lsm_mem_of(base->env);
     struct lsm_env_op op = {.kind = LSM_ENV_READ, .path = base->path, .offset = offset, .size = size};
     *got = 0;
-    lsm_mutex_lock(&mem->mu);
-    int status = lsm_mem_admit(mem, &op, file_of(base), "read file", err);
-    if (status == LSM_OK) *got = lsm_mem_content_read(&file_of(base)->node->now, offset, bytes, size);
+    lsm_mem_enter(base->env, op.kind, base->path);
+    int status = lsm_mem_admit(base->env, &op, lsm_mem_file_of(base), "read file", err);
+    if (status == LSM_OK) *got = lsm_mem_content_read(&lsm_mem_file_of(base)->node->now, offset, bytes, size);
     return lsm_mem_leave(mem, &op, status);
 }
 
@@ -116,11 +110,11 @@ static void sync_failed(struct mem_env *mem, struct mem_file *file) {
 }
 
 int lsm_mem_sync(struct lsm_file *base, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(base->env);
-    struct mem_file *file = file_of(base);
+    struct mem_env *mem = lsm_mem_of(base->env);
+    struct mem_file *file = lsm_mem_file_of(base);
     struct lsm_env_op op = {.kind = LSM_ENV_SYNC, .path = base->path};
-    lsm_mutex_lock(&mem->mu);
-    int status = lsm_mem_admit(mem, &op, file, "sync file", err);
+    lsm_mem_enter(base->env, op.kind, base->path);
+    int status = lsm_mem_admit(base->env, &op, file, "sync file", err);
     if (status != LSM_OK && mem->fault_struck) sync_failed(mem, file);
     else if (status == LSM_OK && file->poisoned)
         status = lsm_os_poisoned(err, base->path);
@@ -139,79 +133,35 @@ static int resize(struct mem_env *mem, struct mem_file *file, const struct lsm_e
 }
 
 int lsm_mem_truncate(struct lsm_file *base, uint64_t size, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(base->env);
+    struct mem_env *mem = lsm_mem_of(base->env);
     struct lsm_env_op op = {.kind = LSM_ENV_TRUNCATE, .path = base->path, .offset = size};
-    lsm_mutex_lock(&mem->mu);
-    int status = lsm_mem_admit(mem, &op, file_of(base), "set size of file", err);
-    int error = status == LSM_OK ? check_writable(file_of(base), size, 0) : 0;
+    lsm_mem_enter(base->env, op.kind, base->path);
+    int status = lsm_mem_admit(base->env, &op, lsm_mem_file_of(base), "set size of file", err);
+    int error = status == LSM_OK ? check_writable(lsm_mem_file_of(base), size, 0) : 0;
     if (error != 0) status = lsm_os_fail(err, error, true, "set size of file", base->path);
-    else if (status == LSM_OK) status = resize(mem, file_of(base), &op, size, err);
+    else if (status == LSM_OK) status = resize(mem, lsm_mem_file_of(base), &op, size, err);
     return lsm_mem_leave(mem, &op, status);
 }
 
 int lsm_mem_allocate(struct lsm_file *base, uint64_t offset, uint64_t size, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(base->env);
+    struct mem_env *mem = lsm_mem_of(base->env);
     struct lsm_env_op op = {.kind = LSM_ENV_ALLOCATE, .path = base->path, .offset = offset, .size = size};
-    lsm_mutex_lock(&mem->mu);
-    int status = lsm_mem_admit(mem, &op, file_of(base), "reserve space in file", err);
-    int error = status == LSM_OK ? check_writable(file_of(base), offset, size) : 0;
+    lsm_mem_enter(base->env, op.kind, base->path);
+    int status = lsm_mem_admit(base->env, &op, lsm_mem_file_of(base), "reserve space in file", err);
+    int error = status == LSM_OK ? check_writable(lsm_mem_file_of(base), offset, size) : 0;
     if (error != 0) status = transfer_fail(err, error, true, "reserve", &op);
     else if (status == LSM_OK && size > 0) {
-        uint64_t old_size = file_of(base)->node->now.size, end = offset + size;
-        status = resize(mem, file_of(base), &op, end > old_size ? end : old_size, err);
+        uint64_t old_size = lsm_mem_file_of(base)->node->now.size, end = offset + size;
+        status = resize(mem, lsm_mem_file_of(base), &op, end > old_size ? end : old_size, err);
     }
     return lsm_mem_leave(mem, &op, status);
 }
 
 int lsm_mem_size(struct lsm_file *base, uint64_t *size, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(base->env);
+    struct mem_env *mem = lsm_mem_of(base->env);
     struct lsm_env_op op = {.kind = LSM_ENV_READ, .path = base->path};
-    lsm_mutex_lock(&mem->mu);
-    int status = lsm_mem_admit(mem, &op, file_of(base), "get size of file", err);
-    if (status == LSM_OK) *size = file_of(base)->node->now.size;
-    return lsm_mem_leave(mem, &op, status);
-}
-
-/* ---- locks ---------------------------------------------------------------------------------------------------- */
-
-static bool lock_conflicts(const struct mem_node *node, const struct mem_file *owner, uint64_t byte, bool exclusive) {
-    for (size_t i = 0; i < node->lock_count; i++) {
-        const struct mem_lock *held = &node->locks[i];
-        if (held->byte == byte && held->owner != owner && (exclusive || held->exclusive)) return true;
-    }
-    return false;
-}
-
-/* Replaces what the owner holds on that byte. */
-static int lock_set(struct mem_node *node, const struct mem_file *owner, uint64_t byte, enum lsm_lock lock) {
-    size_t i = 0;
-    while (i < node->lock_count && (node->locks[i].owner != owner || node->locks[i].byte != byte)) i++;
-    bool held = i < node->lock_count;
-    if (lock == LSM_UNLOCK) {
-        if (held) node->locks[i] = node->locks[--node->lock_count];
-        return LSM_OK;
-    }
-    if (!held) {
-        struct mem_lock *locks = lsm_mem_grow(node->locks, &node->lock_capacity, node->lock_count + 1, sizeof *locks);
-        if (locks == NULL) return LSM_NOMEM;
-        node->locks = locks;
-        node->lock_count++;
-    }
-    node->locks[i] = (struct mem_lock){.owner = owner, .byte = byte, .exclusive = lock == LSM_LOCK_EXCLUSIVE};
-    return LSM_OK;
-}
-
-int lsm_mem_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, struct lsm_error *err) {
-    struct mem_env *mem = mem_of(base->env);
-    struct mem_file *file = file_of(base);
-    struct lsm_env_op op = {.kind = LSM_ENV_LOCK, .path = base->path, .offset = byte};
-    bool exclusive = lock == LSM_LOCK_EXCLUSIVE;
-    lsm_mutex_lock(&mem->mu);
-    int status = lsm_mem_admit(mem, &op, file, "lock file", err);
-    if (status != LSM_OK) return lsm_mem_leave(mem, &op, status);
-    if (exclusive && !file->writable) status = lsm_os_fail(err, EBADF, false, "lock file", base->path);
-    else if (lock != LSM_UNLOCK && lock_conflicts(file->node, file, byte, exclusive))
-        status = lsm_fail(err, LSM_BUSY, "%s: byte %llu is locked by somebody else", base->path, (unsigned long long)byte);
-    else if (lock_set(file->node, file, byte, lock) != LSM_OK) status = lsm_mem_fail_nomem(err);
+    lsm_mem_enter(base->env, op.kind, base->path);
+    int status = lsm_mem_admit(base->env, &op, lsm_mem_file_of(base), "get size of file", err);
+    if (status == LSM_OK) *size = lsm_mem_file_of(base)->node->now.size;
     return lsm_mem_leave(mem, &op, status);
 }

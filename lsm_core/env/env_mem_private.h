@@ -2,6 +2,7 @@
  *
  *   env_mem.c        the calls of env.h on names, directories and clocks
  *   env_mem_file.c   its calls on open files
+ *   env_mem_share.c  processes; locks and mapped memory between them
  *   env_mem_disk.c   nodes, names and the moves between directories
  *   env_mem_fault.c  admission of a call (faults, power cut), crash states, helpers of tests
  *
@@ -67,6 +68,7 @@ struct mem_node {
     size_t change_count, change_capacity;
     struct mem_lock *locks;
     size_t lock_count, lock_capacity;
+    int shared_fd; /* anonymous file of the operating system that maps of this file share, plus 1; 0: never mapped */
     struct mem_node *twin; /* scratch of a crash: what became of it on the new disk */
 };
 
@@ -77,14 +79,28 @@ struct mem_disk {
     size_t move_count, move_capacity;
 };
 
-struct mem_env {
+/* One user of the disk. */
+struct mem_process {
     struct lsm_env base;
+    struct mem_env *disk; /* immutable */
+    lsm_env_before_fn before; /* with its argument: set while nobody uses the process */
+    void *before_arg;
+    /* Guarded by disk->mu. */
+    uint64_t open_files;
+    uint64_t kill_at; /* how many operations more until it is killed instead; 0: never */
+    bool killed;
+};
+
+struct mem_env {
+    struct mem_process self; /* the first process: the environment itself */
     bool strict; /* immutable */
     struct lsm_mutex mu;
     /* Guarded by mu. */
     struct mem_disk disk;
     uint64_t epoch; /* crashes survived; files of an earlier one are dead */
-    uint64_t open_files;
+    struct mem_file *files; /* open ones, of all processes */
+    uint64_t processes; /* besides self */
+    const char *unshareable;
     uint64_t ops;
     lsm_env_op_fn on_op;
     void *on_op_arg;
@@ -102,13 +118,23 @@ struct mem_file {
     struct mem_node *node; /* dangling if epoch is not the environment's */
     uint64_t epoch;
     bool writable, poisoned;
+    bool killed; /* with its process: no longer an open file */
+    void *mapped; /* NULL: not */
+    size_t mapped_bytes;
+    struct mem_file *next, *prev; /* in mem_env.files */
 };
+
+static inline struct mem_process *lsm_mem_process_of(struct lsm_env *env) { return (struct mem_process *)(void *)env; }
+static inline struct mem_env *lsm_mem_of(struct lsm_env *env) { return lsm_mem_process_of(env)->disk; }
+static inline struct mem_file *lsm_mem_file_of(struct lsm_file *file) { return (struct mem_file *)(void *)file; }
 
 /* ---- env_mem.c ------------------------------------------------------------------------------------------------ */
 
 struct mem_env *lsm_mem_env_new(bool strict); /* NULL: out of memory */
 
-/* Every call locks mu, asks lsm_mem_admit(), does its work and ends with this: tell the listener, unlock, return status. */
+/* Every call begins with this: tell who wants to know before, lock mu, kill the process if it is time. */
+void lsm_mem_enter(struct lsm_env *env, enum lsm_env_op_kind kind, const char *path);
+/* Then it asks lsm_mem_admit(), does its work and ends with this: tell the listener, unlock, return status. */
 int lsm_mem_leave(struct mem_env *mem, struct lsm_env_op *op, int status) LSM_MUST_CHECK;
 int lsm_mem_fail_nomem(struct lsm_error *err) LSM_MUST_CHECK;
 
@@ -121,7 +147,20 @@ int lsm_mem_sync(struct lsm_file *base, struct lsm_error *err);
 int lsm_mem_truncate(struct lsm_file *base, uint64_t size, struct lsm_error *err);
 int lsm_mem_allocate(struct lsm_file *base, uint64_t offset, uint64_t size, struct lsm_error *err);
 int lsm_mem_size(struct lsm_file *base, uint64_t *size, struct lsm_error *err);
+
+/* ---- env_mem_share.c -------------------------------------------------------------------------------------------- */
+
 int lsm_mem_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, struct lsm_error *err);
+int lsm_mem_locked(struct lsm_file *base, uint64_t byte, bool *locked, struct lsm_error *err);
+int lsm_mem_map(struct lsm_file *base, size_t size, void **bytes, struct lsm_error *err);
+int lsm_mem_same_file(struct lsm_file *base, bool *same, struct lsm_error *err);
+int lsm_mem_can_share(struct lsm_env *env, const char *path, const char **why, struct lsm_error *err);
+void lsm_mem_drop_locks(struct mem_node *node, const struct mem_file *owner);
+void lsm_mem_unmap(struct mem_file *file);
+/* Everything of the process is gone but its memory. Locks: needs mu. */
+void lsm_mem_kill(struct mem_env *mem, struct mem_process *process);
+/* The file was replaced behind everybody's back: those who map it see that, too. */
+void lsm_mem_shared_replace(struct mem_node *node, const void *bytes, size_t size);
 
 /* ---- env_mem_disk.c ------------------------------------------------------------------------------------------- */
 
@@ -172,7 +211,7 @@ int lsm_mem_changes_settle(struct mem_node *node) LSM_MUST_CHECK;
 /* ---- env_mem_fault.c ------------------------------------------------------------------------------------------ */
 
 /* Number the operation if it is a mutating one, and decide whether it may go on. file may be NULL. action: as for lsm_os_fail(). */
-int lsm_mem_admit(struct mem_env *mem, struct lsm_env_op *op, const struct mem_file *file, const char *action, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_mem_admit(struct lsm_env *env, struct lsm_env_op *op, const struct mem_file *file, const char *action, struct lsm_error *err) LSM_MUST_CHECK;
 /* splitmix64: a new number from the state. */
 uint64_t lsm_mem_random(uint64_t *state);
 

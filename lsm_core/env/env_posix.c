@@ -7,22 +7,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <stdatomic.h>
 #include <stdio.h>
 
-#include "env.h"
+#include "env_posix_private.h"
 #include "os_error.h"
 
-struct posix_file {
-    struct lsm_file base;
-    int fd;
-    uint64_t size_limit;    /* writing past it would raise SIGXFSZ in the host: refused before */
-    _Atomic bool poisoned;  /* a sync failed: the kernel has marked the pages clean, another sync would lie */
-};
-
 static const struct lsm_env_ops posix_ops;
-
-static struct posix_file *posix_of(struct lsm_file *file) { return (struct posix_file *)(void *)file; }
 
 static const char *path_or_here(const char *path) { return path[0] == '\0' ? "." : path; }
 
@@ -120,7 +110,7 @@ static int posix_open(struct lsm_env *env, const char *path, unsigned flags, con
 
 static void posix_close(struct lsm_file *base) {
     struct posix_file *file = posix_of(base);
-    (void)close(file->fd); /* not retried on EINTR: Linux has closed it all the same */
+    lsm_posix_close_fd(file);
     lsm_free(base->path);
     lsm_free(file);
 }
@@ -223,23 +213,6 @@ static int posix_allocate(struct lsm_file *base, uint64_t offset, uint64_t size,
     if (rc == 0) return LSM_OK;
     if (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS) return allocate_by_writing(base, offset + size, err);
     return transfer_fail(err, errno, true, "reserve", offset, size, base->path);
-}
-
-/* Locks of the open file description: other opens in this process conflict, and closing another descriptor drops nothing. */
-static int posix_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, struct lsm_error *err) {
-    int rc;
-    struct flock range = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1, .l_pid = 0};
-    if (range_too_big(byte, 1)) return lsm_os_fail(err, EINVAL, false, "lock file", base->path);
-    if (lock == LSM_LOCK_SHARED) range.l_type = F_RDLCK;
-    if (lock == LSM_LOCK_EXCLUSIVE) range.l_type = F_WRLCK;
-    do rc = fcntl(posix_of(base)->fd, F_OFD_SETLK, &range);
-    while (rc != 0 && errno == EINTR);
-    if (rc == 0) return LSM_OK;
-    if (errno != EAGAIN && errno != EACCES) return lsm_os_fail(err, errno, false, "lock file", base->path);
-    int error = errno;
-    int status = lsm_fail(err, LSM_BUSY, "%s: byte %llu is locked by somebody else", base->path, (unsigned long long)byte);
-    if (err != NULL) err->os_errno = error;
-    return status;
 }
 
 /* ---- directories ---------------------------------------------------------------------------------------------- */
@@ -406,13 +379,17 @@ static const struct lsm_env_ops posix_ops = {
     .monotonic_us = posix_monotonic_us,
     .sleep_us = posix_sleep_us,
     .random = posix_random,
+    .can_share = lsm_posix_can_share,
     .read_at = posix_read_at,
     .write_at = posix_write_at,
     .sync = posix_sync,
     .truncate = posix_truncate,
     .allocate = posix_allocate,
     .size = posix_size,
-    .lock = posix_lock,
+    .lock = lsm_posix_lock,
+    .locked = lsm_posix_locked,
+    .map = lsm_posix_map,
+    .same_file = lsm_posix_same_file,
     .close = posix_close,
 };
 

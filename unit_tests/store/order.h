@@ -149,7 +149,8 @@ static inline void order_see(struct order *order, const struct lsm_env_op *op) {
         if (order->renamed) order->durable = order->written; /* a new manifest counts when CURRENT names it */
         order->renamed = false;
         break;
-    case LSM_ENV_MKDIR: case LSM_ENV_RMDIR: case LSM_ENV_OPEN: case LSM_ENV_READ: case LSM_ENV_LIST: case LSM_ENV_LOCK: break;
+    case LSM_ENV_MKDIR: case LSM_ENV_RMDIR: case LSM_ENV_OPEN: case LSM_ENV_READ: case LSM_ENV_LIST: case LSM_ENV_LOCK:
+    case LSM_ENV_MAP: case LSM_ENV_SLEEP: break;
     }
 }
 

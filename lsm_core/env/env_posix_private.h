@@ -1,0 +1,34 @@
+/* env_posix_private.h: an open file of the operating system, for env_posix.c and env_posix_share.c. */
+#ifndef LSM_ENV_ENV_POSIX_PRIVATE_H
+#define LSM_ENV_ENV_POSIX_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "env.h"
+
+struct posix_file {
+    struct lsm_file base;
+    int fd;                        /* -1: closed in the child of a fork */
+    uint64_t size_limit;           /* writing past it would raise SIGXFSZ in the host: refused before */
+    _Atomic bool poisoned;         /* a sync failed: the kernel has marked the pages clean, another sync would lie */
+    void *mapped;                  /* NULL: not */
+    size_t mapped_bytes;
+    uint32_t mapped_epoch;         /* lsm_fork_epoch() then: a child has no such memory */
+    /* Guarded by locked_mu of env_posix_share.c. */
+    bool is_listed;                /* has taken a lock: to be closed in the child of a fork */
+    struct posix_file *next, *prev;
+};
+
+static inline struct posix_file *posix_of(struct lsm_file *file) { return (struct posix_file *)(void *)file; }
+
+/* ---- env_posix_share.c: entries of struct lsm_env_ops ---- */
+
+int lsm_posix_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, struct lsm_error *err);
+int lsm_posix_locked(struct lsm_file *base, uint64_t byte, bool *locked, struct lsm_error *err);
+int lsm_posix_map(struct lsm_file *base, size_t size, void **bytes, struct lsm_error *err);
+int lsm_posix_same_file(struct lsm_file *base, bool *same, struct lsm_error *err);
+int lsm_posix_can_share(struct lsm_env *env, const char *path, const char **why, struct lsm_error *err);
+/* Close the descriptor and what hangs on it. */
+void lsm_posix_close_fd(struct posix_file *file);
+
+#endif
