@@ -31,7 +31,7 @@ static int keep_ranges(struct output *out, struct lsm_error *err) {
     const struct lsm_job *job = out->job;
     for (size_t i = 0; i < job->ranges.count; i++) {
         const struct lsm_range *range = &job->ranges.items[i];
-        bool hides = false;
+        bool hides = job->keep_tombstones;
         for (size_t r = 0; r < job->below_count && !hides; r++) {
             const struct lsm_run *run = job->below[r];
             size_t at = lsm_run_find(run, range->low);
@@ -131,7 +131,7 @@ static int copy_entries(struct output *out, struct lsm_merge_iter *merge, struct
         const uint64_t *sequence = job->sequences == NULL ? NULL : job->sequences[merge->source];
         bool covered = !lsm_ranges_empty(&job->ranges) &&
                        lsm_ranges_cover(&job->ranges, entry->key, merge->source, sequence == NULL ? UINT64_MAX : *sequence);
-        bool older = entry->kind != LSM_KIND_PUT && !covered && older_may_hold(job, entry->key);
+        bool older = entry->kind != LSM_KIND_PUT && !covered && (job->keep_tombstones || older_may_hold(job, entry->key));
         if (!lsm_drop_keeps(entry->kind, covered, older)) continue;
         int status = write_entry(out, entry, err);
         if (status != LSM_OK) return status;

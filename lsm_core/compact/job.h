@@ -17,6 +17,7 @@ struct lsm_job {
     struct lsm_ranges ranges;             /* of the sources; owned by the job */
     const struct lsm_run *const *below;   /* runs older than every source */
     size_t below_count;
+    bool keep_tombstones;                 /* what is older is not known here: keep every tombstone, below or not */
     struct lsm_sst_options sst;
     uint64_t file_bytes;                  /* start a new file at this size */
     uint64_t log_low, log_high;

@@ -57,6 +57,20 @@ static bool check_table(void *arg, int level, size_t run, struct lsm_file_meta *
     return outcome(check, status, &err);
 }
 
+static void check_tables(struct check *check) {
+    lsm_version_each(check->state->version, check_table, check);
+    for (size_t i = 0; i < check->state->gens_count && check->status == LSM_OK; i++) {
+        if (check->state->gens[i]->files != NULL) lsm_version_each(check->state->gens[i]->files, check_table, check);
+    }
+}
+
+/* Nothing but the present state pins table files: what it does not name should not be there. */
+static bool is_alone(const struct check *check) {
+    int versions = 1;
+    for (size_t i = 0; i < check->state->gens_count; i++) versions += check->state->gens[i]->files != NULL;
+    return atomic_load_explicit(&check->store->set.live_versions, memory_order_relaxed) == versions;
+}
+
 /* The manifest on disk says what memory says. */
 struct manifest_check {
     struct lsm_version *version;
@@ -144,19 +158,6 @@ static void check_logs(struct check *check, bool is_writer) {
                (unsigned long long)position, (unsigned long long)end);
 }
 
-struct name_search {
-    uint64_t number;
-    bool found;
-};
-
-static bool is_named(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
-    struct name_search *search = arg;
-    (void)level;
-    (void)run;
-    search->found = meta->number == search->number;
-    return !search->found;
-}
-
 /* No file that the state names is missing (opening them has shown that), and none is there that was left over by a finished merge. */
 static void check_leftovers(struct check *check) {
     struct lsm_store *store = check->store;
@@ -167,11 +168,9 @@ static void check_leftovers(struct check *check) {
     for (size_t i = 0; i < names.count; i++) {
         uint64_t number;
         enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
-        struct name_search search = {.number = number};
         if (type == LSM_FILE_OTHER) report(check, "%s/%s: not a file of the store; move it elsewhere", store->dir, names.names[i]);
         if (type != LSM_FILE_TABLE) continue;
-        lsm_version_each(check->state->version, is_named, &search);
-        if (!search.found) report(check, "%s/%s: a table file that nothing names; it goes when the store is opened again", store->dir, names.names[i]);
+        if (!lsm_state_names(check->state, number)) report(check, "%s/%s: a table file that nothing names; it goes when the store is opened again", store->dir, names.names[i]);
     }
     lsm_names_free(&names);
 }
@@ -184,7 +183,7 @@ int lsm_store_check(struct lsm_store *store, lsm_check_fn found, void *found_arg
     if (status != LSM_OK) return status;
     /* The long part holds up nobody: the state keeps its files. */
     check.state = lsm_store_ref_state(store);
-    lsm_version_each(check.state->version, check_table, &check);
+    check_tables(&check);
     lsm_state_unref(check.state);
     *problems = check.problems;
     if (check.status != LSM_OK) return check.status;
@@ -195,7 +194,7 @@ int lsm_store_check(struct lsm_store *store, lsm_check_fn found, void *found_arg
     if (status == LSM_OK) {
         check.state = lsm_store_ref_state(store);
         check_manifest(&check);
-        if (check.status == LSM_OK && atomic_load_explicit(&store->set.live_versions, memory_order_relaxed) == 1) check_leftovers(&check);
+        if (check.status == LSM_OK && is_alone(&check)) check_leftovers(&check);
         lsm_state_unref(check.state);
         /* A transaction that is open (the caller's own, perhaps) leaves out the newest log. */
         bool is_writer = lsm_store_lock_writer(store, 0, NULL) == LSM_OK;

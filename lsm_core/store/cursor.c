@@ -11,10 +11,12 @@ struct lsm_cursor {
     bool valid;
     struct lsm_buf low, high;          /* full keys; low is always set, high is the next tree if open */
     struct lsm_merge_iter merge;
-    struct lsm_iter **sources;         /* newest first: memtables, level 0 runs, levels */
-    size_t count, memtables;
-    struct lsm_memtable_iter *mem;     /* of the first `memtables` sources */
+    struct lsm_iter **sources;         /* newest first: generations (memtables and runs), level 0 runs, levels */
+    const uint64_t **sequences;        /* of each source: where its current entry's sequence stands; NULL for a run */
+    size_t count;
+    struct lsm_memtable_iter *mem;     /* of the sources that are memtables */
     struct lsm_run_iter *runs;         /* of the others */
+    size_t mem_count, runs_count;
     struct lsm_ranges ranges;
     struct lsm_buf scratch;
 };
@@ -37,9 +39,10 @@ static bool run_matters(const struct lsm_run *run, uint32_t tree) {
 }
 
 static int add_memtable(struct lsm_cursor *cursor, const struct lsm_memtable *mt) {
-    struct lsm_memtable_iter *iter = &cursor->mem[cursor->memtables++];
+    struct lsm_memtable_iter *iter = &cursor->mem[cursor->mem_count++];
     uint32_t source = (uint32_t)cursor->count;
     lsm_memtable_iter_init(iter, mt, cursor->view->position);
+    cursor->sequences[cursor->count] = &iter->sequence;
     cursor->sources[cursor->count++] = &iter->base;
     for (const struct lsm_mem_range *range = lsm_memtable_ranges(mt, cursor->view->position); range != NULL; range = lsm_memtable_range_next(range)) {
         struct lsm_range item = {.low = range->low, .high = range->high, .source = source, .sequence = range->sequence};
@@ -50,7 +53,7 @@ static int add_memtable(struct lsm_cursor *cursor, const struct lsm_memtable *mt
 
 static int add_run(struct lsm_cursor *cursor, const struct lsm_run *run, struct lsm_error *err) {
     if (run->count == 0 || !run_matters(run, cursor->tree)) return LSM_OK;
-    struct lsm_run_iter *iter = &cursor->runs[cursor->count - cursor->memtables];
+    struct lsm_run_iter *iter = &cursor->runs[cursor->runs_count++];
     lsm_run_iter_init(iter, &cursor->view->store->set, run->files, run->count, true);
     iter->tree = cursor->tree; /* the merge below compares without the tree: no other may come up */
     uint32_t source = (uint32_t)cursor->count;
@@ -58,21 +61,39 @@ static int add_run(struct lsm_cursor *cursor, const struct lsm_run *run, struct 
     return lsm_job_add_file_ranges(&cursor->view->store->set, run->files, run->count, source, &cursor->ranges, err);
 }
 
-static int add_sources(struct lsm_cursor *cursor, struct lsm_error *err) {
-    const struct lsm_state *state = cursor->view->state;
-    const struct lsm_version *version = state->version;
-    size_t most = state->gens_count + version->level0_count + LSM_LEVELS;
-    cursor->sources = lsm_calloc(most, sizeof(struct lsm_iter *));
-    cursor->mem = lsm_calloc(state->gens_count, sizeof *cursor->mem);
-    cursor->runs = lsm_calloc(version->level0_count + LSM_LEVELS, sizeof *cursor->runs);
-    if (cursor->sources == NULL || cursor->mem == NULL || cursor->runs == NULL) return lsm_fail_nomem(err, most * sizeof *cursor->runs);
-    for (size_t i = 0; i < state->gens_count; i++) {
-        const struct lsm_memtable *mt = lsm_gen_find(state->gens[i], cursor->tree);
-        if (mt != NULL && add_memtable(cursor, mt) != LSM_OK) return lsm_fail_nomem(err, sizeof(struct lsm_range));
-    }
+static int add_version(struct lsm_cursor *cursor, const struct lsm_version *version, struct lsm_error *err) {
     int status = LSM_OK;
     for (size_t r = 0; r < version->level0_count && status == LSM_OK; r++) status = add_run(cursor, &version->level0[r], err);
     for (int level = 1; level < LSM_LEVELS && status == LSM_OK; level++) status = add_run(cursor, &version->levels[level], err);
+    return status;
+}
+
+/* Room for every source that there may be. */
+static int make_room(struct lsm_cursor *cursor, struct lsm_error *err) {
+    const struct lsm_state *state = cursor->view->state;
+    size_t runs = state->version->level0_count + LSM_LEVELS, memtables = 0;
+    for (size_t i = 0; i < state->gens_count; i++) {
+        if (state->gens[i]->files != NULL) runs += state->gens[i]->files->level0_count;
+        else memtables++;
+    }
+    cursor->sources = lsm_calloc(memtables + runs, sizeof(struct lsm_iter *));
+    cursor->sequences = lsm_calloc(memtables + runs, sizeof(const uint64_t *));
+    cursor->mem = lsm_calloc(memtables, sizeof *cursor->mem);
+    cursor->runs = lsm_calloc(runs, sizeof *cursor->runs);
+    bool ok = cursor->sources != NULL && cursor->sequences != NULL && cursor->mem != NULL && cursor->runs != NULL;
+    return ok ? LSM_OK : lsm_fail_nomem(err, runs * sizeof *cursor->runs);
+}
+
+static int add_sources(struct lsm_cursor *cursor, struct lsm_error *err) {
+    const struct lsm_state *state = cursor->view->state;
+    int status = make_room(cursor, err);
+    for (size_t i = 0; i < state->gens_count && status == LSM_OK; i++) {
+        const struct lsm_gen *gen = state->gens[i];
+        const struct lsm_memtable *mt = gen->files != NULL ? NULL : lsm_gen_find(gen, cursor->tree);
+        if (gen->files != NULL) status = add_version(cursor, gen->files, err);
+        else if (mt != NULL && add_memtable(cursor, mt) != LSM_OK) status = lsm_fail_nomem(err, sizeof(struct lsm_range));
+    }
+    if (status == LSM_OK) status = add_version(cursor, state->version, err);
     if (status == LSM_OK && lsm_merge_iter_init(&cursor->merge, cursor->sources, cursor->count, LSM_TREE_BYTES) != LSM_OK) status = lsm_fail_nomem(err, 0);
     return status;
 }
@@ -101,6 +122,7 @@ void lsm_cursor_close(struct lsm_cursor *cursor) {
     lsm_iter_release(&cursor->merge.base);
     for (size_t i = 0; i < cursor->count; i++) lsm_iter_release(cursor->sources[i]);
     lsm_free(cursor->sources);
+    lsm_free(cursor->sequences);
     lsm_free(cursor->mem);
     lsm_free(cursor->runs);
     lsm_ranges_release(&cursor->ranges);
@@ -119,9 +141,8 @@ static bool is_hidden(const struct lsm_cursor *cursor) {
     const struct lsm_iter *entry = &cursor->merge.base;
     if (entry->kind == LSM_KIND_DELETE) return true;
     if (lsm_ranges_empty(&cursor->ranges)) return false;
-    uint32_t source = cursor->merge.source;
-    uint64_t sequence = source < cursor->memtables ? cursor->mem[source].sequence : UINT64_MAX;
-    return lsm_ranges_cover(&cursor->ranges, entry->key, source, sequence);
+    const uint64_t *sequence = cursor->sequences[cursor->merge.source];
+    return lsm_ranges_cover(&cursor->ranges, entry->key, cursor->merge.source, sequence == NULL ? UINT64_MAX : *sequence);
 }
 
 static int failed(struct lsm_cursor *cursor, struct lsm_error *err) {

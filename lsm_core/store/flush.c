@@ -1,4 +1,4 @@
-/* Sealed generations become one run of level 0; the log files behind them can go. */
+/* Sealed generations become runs of level 0, neighbours in memory one run together, and the log files behind them can go. */
 #include "../compact/job.h"
 #include "../env/filename.h"
 #include "store.h"
@@ -7,93 +7,125 @@
 
 enum { FILTER_BITS_PER_KEY = 10 };
 
-/* All memtables of a generation, tree after tree. Goes forward only: first() and next() are all a job asks for. */
-struct gen_iter {
-    struct lsm_iter base;
-    struct lsm_gen_tree **trees;
-    size_t count, at;
-    uint64_t sequence;
-    struct lsm_memtable_iter table;
+/* ---- the jobs ----------------------------------------------------------------------------------------------------------- */
+
+/* Neighbouring generations in memory, written as one run. */
+struct stretch {
+    size_t first, count;             /* state->gens[first .. first + count - 1], newest first */
+    struct lsm_gen_iter *gens;
+    struct lsm_iter **sources;
+    const uint64_t **sequences;
+    struct lsm_job job;
+    struct lsm_run made;             /* what came out; the files are the job's */
 };
-
-/* Copy the place in tree `at`, or go on to the next tree that has something. */
-static void gen_show(struct gen_iter *iter) {
-    while (!iter->table.base.valid && ++iter->at < iter->count) {
-        lsm_memtable_iter_init(&iter->table, iter->trees[iter->at]->memtable, UINT64_MAX);
-        lsm_iter_first(&iter->table.base);
-    }
-    iter->base.valid = iter->table.base.valid;
-    iter->base.kind = iter->table.base.kind;
-    iter->base.key = iter->table.base.key;
-    iter->base.value = iter->table.base.value;
-    iter->sequence = iter->table.sequence;
-}
-
-static void gen_first(struct lsm_iter *base) {
-    struct gen_iter *iter = (struct gen_iter *)base;
-    iter->at = SIZE_MAX;
-    iter->table.base.valid = false;
-    gen_show(iter);
-}
-
-static void gen_next(struct lsm_iter *base) {
-    struct gen_iter *iter = (struct gen_iter *)base;
-    lsm_iter_next(&iter->table.base);
-    gen_show(iter);
-}
-
-static void gen_release(struct lsm_iter *base) { lsm_free(((struct gen_iter *)base)->trees); }
-
-static int gen_iter_init(struct gen_iter *iter, const struct lsm_gen *gen) {
-    static const struct lsm_iter_ops ops = {.first = gen_first, .next = gen_next, .release = gen_release};
-    memset(iter, 0, sizeof *iter);
-    iter->base.ops = &ops;
-    iter->trees = lsm_gen_sorted(gen);
-    iter->count = gen->trees;
-    return iter->trees == NULL ? LSM_NOMEM : LSM_OK;
-}
-
-/* ---- the job ------------------------------------------------------------------------------------------------------------ */
 
 struct flush {
     struct lsm_store *store;
     struct lsm_state *state;
     size_t count;                    /* sealed generations: state->gens[1 .. count] */
-    struct gen_iter *gens;
-    struct lsm_iter **sources;
-    const uint64_t **sequences;
-    const struct lsm_run **below;
-    struct lsm_job job;
+    struct stretch *stretches;       /* oldest first */
+    size_t stretches_count;
+    const struct lsm_run **below;    /* what is older than the stretch at hand */
+    size_t below_count;
+    uint64_t bytes_written;
 };
 
-static int collect_ranges(struct flush *flush, uint32_t source) {
-    const struct gen_iter *gen = &flush->gens[source];
-    for (size_t t = 0; t < gen->count; t++) {
-        const struct lsm_mem_range *range = lsm_memtable_ranges(gen->trees[t]->memtable, UINT64_MAX);
-        for (; range != NULL; range = lsm_memtable_range_next(range)) {
-            struct lsm_range item = {.low = range->low, .high = range->high, .source = source, .sequence = range->sequence};
-            if (lsm_ranges_add(&flush->job.ranges, item) != LSM_OK) return LSM_NOMEM;
-        }
+static int collect_sources(struct flush *flush, struct stretch *stretch) {
+    stretch->gens = lsm_calloc(stretch->count, sizeof *stretch->gens);
+    stretch->sources = lsm_calloc(stretch->count, sizeof(struct lsm_iter *));
+    stretch->sequences = lsm_calloc(stretch->count, sizeof(const uint64_t *));
+    if (stretch->gens == NULL || stretch->sources == NULL || stretch->sequences == NULL) return LSM_NOMEM;
+    for (size_t i = 0; i < stretch->count; i++) {
+        const struct lsm_gen *gen = flush->state->gens[stretch->first + i];
+        if (lsm_gen_iter_init(&stretch->gens[i], gen, 0, UINT64_MAX) != LSM_OK) return LSM_NOMEM;
+        stretch->sources[i] = &stretch->gens[i].base;
+        stretch->sequences[i] = &stretch->gens[i].sequence;
+        if (lsm_gen_add_ranges(gen, 0, UINT64_MAX, (uint32_t)i, &stretch->job.ranges) != LSM_OK) return LSM_NOMEM;
     }
     return LSM_OK;
 }
 
-static int collect_sources(struct flush *flush) {
-    const struct lsm_version *version = flush->state->version;
-    flush->gens = lsm_calloc(flush->count, sizeof *flush->gens);
-    flush->sources = lsm_calloc(flush->count, sizeof(struct lsm_iter *));
-    flush->sequences = lsm_calloc(flush->count, sizeof(const uint64_t *));
-    flush->below = lsm_calloc(version->level0_count + LSM_LEVELS, sizeof(const struct lsm_run *));
-    if (flush->gens == NULL || flush->sources == NULL || flush->sequences == NULL || flush->below == NULL) return LSM_NOMEM;
-    for (size_t i = 0; i < flush->count; i++) {
-        if (gen_iter_init(&flush->gens[i], flush->state->gens[i + 1]) != LSM_OK) return LSM_NOMEM;
-        flush->sources[i] = &flush->gens[i].base;
-        flush->sequences[i] = &flush->gens[i].sequence;
-        if (collect_ranges(flush, (uint32_t)i) != LSM_OK) return LSM_NOMEM;
-    }
-    for (size_t r = 0; r < version->level0_count; r++) flush->below[flush->job.below_count++] = &version->level0[r];
-    for (int level = 1; level < LSM_LEVELS; level++) flush->below[flush->job.below_count++] = &version->levels[level];
+static int run_stretch(struct flush *flush, struct stretch *stretch, struct lsm_error *err) {
+    struct lsm_store *store = flush->store;
+    const struct lsm_options *options = &store->options;
+    struct lsm_job *job = &stretch->job;
+    if (collect_sources(flush, stretch) != LSM_OK) return lsm_fail_nomem(err, 0);
+    job->set = &store->set;
+    job->sources = stretch->sources;
+    job->sequences = stretch->sequences;
+    job->count = stretch->count;
+    job->below = flush->below;
+    job->below_count = flush->below_count;
+    job->sst = (struct lsm_sst_options){.block_bytes = options->block_bytes, .compression = LSM_COMPRESS_NONE, .filter_bits_per_key = FILTER_BITS_PER_KEY};
+    job->file_bytes = options->file_bytes > options->write_buffer_bytes ? options->file_bytes : options->write_buffer_bytes;
+    job->log_low = flush->state->gens[stretch->first + stretch->count - 1]->start;
+    job->log_high = flush->state->gens[stretch->first]->end;
+    job->cancelled = lsm_store_cancelled;
+    job->cancelled_arg = store;
+    int status = lsm_job_run(job, err);
+    if (status != LSM_OK) return status;
+    stretch->made = (struct lsm_run){.files = job->files, .count = job->files_count};
+    flush->below[flush->below_count++] = &stretch->made;
+    flush->bytes_written += job->bytes_written;
     return LSM_OK;
+}
+
+/* Room for all that may lie below the newest stretch. */
+static int find_below(struct flush *flush) {
+    const struct lsm_version *version = flush->state->version;
+    size_t most = version->level0_count + LSM_LEVELS + flush->count;
+    for (size_t i = 1; i <= flush->count; i++)
+        if (flush->state->gens[i]->files != NULL) most += flush->state->gens[i]->files->level0_count;
+    flush->below = lsm_calloc(most, sizeof(const struct lsm_run *));
+    flush->stretches = lsm_calloc(flush->count, sizeof *flush->stretches);
+    if (flush->below == NULL || flush->stretches == NULL) return LSM_NOMEM;
+    for (size_t r = 0; r < version->level0_count; r++) flush->below[flush->below_count++] = &version->level0[r];
+    for (int level = 1; level < LSM_LEVELS; level++) flush->below[flush->below_count++] = &version->levels[level];
+    return LSM_OK;
+}
+
+/* From the oldest on: a stretch must know everything that is older than it. */
+static int run_stretches(struct flush *flush, struct lsm_error *err) {
+    int status = find_below(flush) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
+    for (size_t i = flush->count; i >= 1 && status == LSM_OK; i--) {
+        const struct lsm_version *files = flush->state->gens[i]->files;
+        for (size_t r = 0; files != NULL && r < files->level0_count; r++) flush->below[flush->below_count++] = &files->level0[r];
+        if (files != NULL) continue;
+        struct stretch *stretch = &flush->stretches[flush->stretches_count++];
+        stretch->count = 1;
+        while (i > 1 && flush->state->gens[i - 1]->files == NULL) {
+            stretch->count++;
+            i--;
+        }
+        stretch->first = i;
+        status = run_stretch(flush, stretch, err);
+    }
+    return status;
+}
+
+/* The files of the generations become runs of level 0, a greater number for a newer one. */
+static int collect_files(struct flush *flush, struct lsm_edit *edit) {
+    struct lsm_version_set *set = &flush->store->set;
+    size_t next = 0;
+    int status = LSM_OK;
+    for (size_t i = flush->count; i >= 1 && status == LSM_OK; i--) {
+        const struct lsm_version *files = flush->state->gens[i]->files;
+        if (files == NULL) {
+            const struct stretch *stretch = &flush->stretches[next++];
+            uint64_t run = lsm_version_set_new_number(set);
+            for (size_t f = 0; f < stretch->made.count && status == LSM_OK; f++) status = lsm_edit_add_file(edit, 0, run, stretch->made.files[f]);
+            i = stretch->first;
+            continue;
+        }
+        for (size_t r = files->level0_count; r-- > 0;) {
+            uint64_t run = lsm_version_set_new_number(set);
+            for (size_t f = 0; f < files->level0[r].count && status == LSM_OK; f++) {
+                status = lsm_edit_add_file(edit, 0, run, files->level0[r].files[f]);
+                if (status == LSM_OK) edit->added[edit->added_count - 1].lent = true;
+            }
+        }
+    }
+    return status;
 }
 
 /* The trees made and dropped below a position, which the manifest must know before the log forgets them. */
@@ -143,22 +175,26 @@ static void log_files(const struct flush *flush, uint64_t *first, uint64_t *last
     }
 }
 
+/* Remove what was written, but not the files that generations brought: those are still theirs. */
+static void discard(struct flush *flush) {
+    for (size_t i = 0; i < flush->stretches_count; i++) lsm_job_discard(&flush->stretches[i].job);
+}
+
 static int write_edit(struct flush *flush, uint64_t last_log, struct lsm_error *err) {
     struct lsm_store *store = flush->store;
     const struct lsm_gen *newest = flush->state->gens[1];
     struct lsm_edit edit = {.log_position = newest->end, .log_generation = last_log == 0 ? 0 : last_log + 1};
     bool keep_files = false;
-    uint64_t run = lsm_version_set_new_number(&store->set);
     lsm_mutex_lock(&store->set.manifest_mu);
     edit.next_tree = store->set.next_tree;
     lsm_mutex_unlock(&store->set.manifest_mu);
     collect_token(flush, &edit);
     int status = collect_trees(store, newest->end, &edit);
-    for (size_t i = 0; i < flush->job.files_count && status == LSM_OK; i++) status = lsm_edit_add_file(&edit, 0, run, flush->job.files[i]);
+    if (status == LSM_OK) status = collect_files(flush, &edit);
     status = status == LSM_OK ? lsm_version_set_apply(&store->set, &edit, &keep_files, err) : lsm_fail_nomem(err, 0);
     lsm_edit_release(&edit);
     if (status == LSM_OK) settle_trees(store, newest->end);
-    else if (!keep_files) lsm_job_discard(&flush->job);
+    else if (!keep_files) discard(flush);
     return status;
 }
 
@@ -189,14 +225,21 @@ static void remove_logs(struct lsm_store *store, uint64_t first, uint64_t last) 
     }
 }
 
-static void release(struct flush *flush) {
-    for (size_t i = 0; i < flush->count && flush->gens != NULL; i++) lsm_iter_release(&flush->gens[i].base);
-    lsm_job_release(&flush->job);
-    lsm_free(flush->gens);
-    lsm_free(flush->sources);
-    lsm_free(flush->sequences);
+/* Once the edit is made, the version holds the files. A reference of ours would keep a merge that is done with one soon from removing it. */
+static void release_stretches(struct flush *flush) {
+    for (size_t s = 0; s < flush->stretches_count; s++) {
+        struct stretch *stretch = &flush->stretches[s];
+        for (size_t i = 0; i < stretch->count && stretch->gens != NULL; i++) lsm_iter_release(&stretch->gens[i].base);
+        lsm_job_release(&stretch->job);
+        lsm_free(stretch->gens);
+        lsm_free(stretch->sources);
+        lsm_free(stretch->sequences);
+    }
+    lsm_free(flush->stretches);
     lsm_free(flush->below);
-    lsm_state_unref(flush->state);
+    flush->stretches = NULL;
+    flush->stretches_count = 0;
+    flush->below = NULL;
 }
 
 int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) {
@@ -206,42 +249,26 @@ int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) {
     uint64_t started = lsm_env_monotonic_us(store->env), first_log = 0, last_log = 0;
     int status = LSM_NOTFOUND;
     if (flush.count == 0) goto out;
-    flush.job.set = &store->set;
     spare = lsm_store_spare(store, err);
-    if (spare == NULL || collect_sources(&flush) != LSM_OK) {
-        status = lsm_fail_nomem(err, 0);
-        goto out;
-    }
-    flush.job.sources = flush.sources;
-    flush.job.sequences = flush.sequences;
-    flush.job.count = flush.count;
-    flush.job.below = flush.below;
-    flush.job.sst = (struct lsm_sst_options){.block_bytes = store->options.block_bytes, .compression = LSM_COMPRESS_NONE,
-                                             .filter_bits_per_key = FILTER_BITS_PER_KEY};
-    flush.job.file_bytes = store->options.file_bytes > store->options.write_buffer_bytes ? store->options.file_bytes : store->options.write_buffer_bytes;
-    flush.job.log_low = flush.state->gens[flush.count]->start;
-    flush.job.log_high = flush.state->gens[1]->end;
-    flush.job.cancelled = lsm_store_cancelled;
-    flush.job.cancelled_arg = store;
-    status = lsm_job_run(&flush.job, err);
+    status = spare == NULL ? LSM_NOMEM : run_stretches(&flush, err);
+    if (status != LSM_OK) discard(&flush);
     log_files(&flush, &first_log, &last_log);
     if (status == LSM_OK) status = write_edit(&flush, last_log, err);
-    uint64_t bytes_written = flush.job.bytes_written;
-    /* From here on the version holds the files. A reference of ours would keep a merge that is done with one soon from removing it. */
-    lsm_job_release(&flush.job);
+    release_stretches(&flush);
     if (status != LSM_OK) goto out;
-    lsm_store_install(store, spare, NULL, flush.job.log_high);
+    lsm_store_install(store, spare, NULL, flush.state->gens[1]->end);
     spare = NULL;
     remove_logs(store, first_log, last_log);
     uint64_t us = lsm_env_monotonic_us(store->env) - started + 1;
     lsm_mutex_lock(&store->mu);
-    store->flush_rate = bytes_written * 1000000 / us;
+    store->flush_rate = flush.bytes_written * 1000000 / us;
     lsm_mutex_unlock(&store->mu);
     lsm_count(store, LSM_COUNT_FLUSHES, 1);
-    lsm_count(store, LSM_COUNT_FLUSH_BYTES, bytes_written);
+    lsm_count(store, LSM_COUNT_FLUSH_BYTES, flush.bytes_written);
 out:
     lsm_free(spare);
-    release(&flush);
+    release_stretches(&flush);
+    lsm_state_unref(flush.state);
     return status;
 }
 

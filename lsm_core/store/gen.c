@@ -13,11 +13,36 @@ struct lsm_gen *lsm_gen_new(uint64_t start) {
     return gen;
 }
 
+int lsm_gen_new_files(struct lsm_version_set *set, const struct lsm_edit *edit, uint64_t position, struct lsm_gen **out, struct lsm_error *err) {
+    *out = NULL;
+    struct lsm_gen *gen = lsm_gen_new(position);
+    if (gen == NULL) return lsm_fail_nomem(err, sizeof *gen);
+    int status = lsm_version_set_make(set, edit, &gen->files, err);
+    if (status != LSM_OK) {
+        lsm_free(gen);
+        return status;
+    }
+    gen->set = set;
+    *out = gen;
+    return LSM_OK;
+}
+
+static bool make_obsolete(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
+    (void)arg;
+    (void)level;
+    (void)run;
+    atomic_store_explicit(&meta->obsolete, true, memory_order_release);
+    return true;
+}
+
+void lsm_gen_abandon(struct lsm_gen *gen) { lsm_version_each(gen->files, make_obsolete, NULL); }
+
 void lsm_gen_ref(struct lsm_gen *gen) { (void)atomic_fetch_add_explicit(&gen->refs, 1, memory_order_relaxed); }
 
 void lsm_gen_unref(struct lsm_gen *gen) {
     if (gen == NULL || atomic_fetch_sub_explicit(&gen->refs, 1, memory_order_acq_rel) != 1) return;
     lsm_budget_charge(-(int64_t)gen->charged);
+    if (gen->files != NULL) lsm_version_set_unref(gen->set, gen->files);
     for (size_t b = 0; b < LSM_GEN_BUCKETS; b++) {
         struct lsm_gen_tree *node = atomic_load_explicit(&gen->buckets[b], memory_order_relaxed);
         while (node != NULL) {

@@ -328,26 +328,12 @@ out:
 
 /* ---- leftovers ----------------------------------------------------------------------------------------------------------------- */
 
-struct search {
-    uint64_t number;
-    bool found;
-};
-
-static bool is_number(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
-    struct search *search = arg;
-    (void)level;
-    (void)run;
-    search->found = meta->number == search->number;
-    return !search->found;
-}
-
 static bool is_leftover(struct lsm_store *store, enum lsm_file_type type, uint64_t number) {
-    struct search search = {.number = number};
     switch (type) {
     case LSM_FILE_TEMP: return true;
     case LSM_FILE_WAL: return number < store->set.log_generation || number >= store->next_log;
     case LSM_FILE_MANIFEST: return store->set.manifest != NULL && number != lsm_manifest_number(store->set.manifest);
-    case LSM_FILE_TABLE: lsm_version_each(store->set.current, is_number, &search); return !search.found;
+    case LSM_FILE_TABLE: return !lsm_state_names(store->state, number);
     case LSM_FILE_OTHER:
     case LSM_FILE_CURRENT:
     case LSM_FILE_LOCK:

@@ -11,6 +11,8 @@ struct lsm_state *lsm_state_new(struct lsm_store *store, size_t gens) {
     return state;
 }
 
+void lsm_state_ref(struct lsm_state *state) { (void)atomic_fetch_add_explicit(&state->refs, 1, memory_order_relaxed); }
+
 void lsm_state_unref(struct lsm_state *state) {
     if (state == NULL || atomic_fetch_sub_explicit(&state->refs, 1, memory_order_acq_rel) != 1) return;
     for (size_t i = 0; i < state->gens_count; i++) lsm_gen_unref(state->gens[i]);
@@ -21,14 +23,37 @@ void lsm_state_unref(struct lsm_state *state) {
 struct lsm_state *lsm_store_ref_state(struct lsm_store *store) {
     lsm_mutex_lock(&store->mu);
     struct lsm_state *state = store->state;
-    (void)atomic_fetch_add_explicit(&state->refs, 1, memory_order_relaxed);
+    lsm_state_ref(state);
     lsm_mutex_unlock(&store->mu);
     return state;
 }
 
+struct search {
+    uint64_t number;
+    bool found;
+};
+
+static bool is_number(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
+    struct search *search = arg;
+    (void)level;
+    (void)run;
+    search->found = meta->number == search->number;
+    return !search->found;
+}
+
+bool lsm_state_names(const struct lsm_state *state, uint64_t number) {
+    struct search search = {.number = number};
+    lsm_version_each(state->version, is_number, &search);
+    for (size_t i = 0; i < state->gens_count && !search.found; i++) {
+        if (state->gens[i]->files != NULL) lsm_version_each(state->gens[i]->files, is_number, &search);
+    }
+    return search.found;
+}
+
 /* Fill `next` from `old`. Sealed generations that end at or below drop_below are left out: the version has their rows. */
-static void fill_state(struct lsm_state *next, const struct lsm_state *old, struct lsm_gen *new_active, uint64_t drop_below) {
+static void fill_state(struct lsm_state *next, const struct lsm_state *old, struct lsm_gen *new_active, struct lsm_gen *files, uint64_t drop_below) {
     if (new_active != NULL) next->gens[next->gens_count++] = new_active;
+    if (files != NULL) next->gens[next->gens_count++] = files;
     for (size_t i = 0; i < old->gens_count; i++) {
         bool sealed = new_active != NULL || i > 0;
         if (sealed && old->gens[i]->end <= drop_below) continue;
@@ -38,22 +63,31 @@ static void fill_state(struct lsm_state *next, const struct lsm_state *old, stru
 }
 
 struct lsm_state *lsm_store_spare(struct lsm_store *store, struct lsm_error *err) {
-    struct lsm_state *spare = lsm_state_new(store, LSM_GENS_MAX);
+    /* Only the writer adds generations, up to LSM_GENS_MAX of them; recovery may have found more. */
+    lsm_mutex_lock(&store->mu);
+    size_t most = store->state->gens_count + 2 > LSM_GENS_MAX ? store->state->gens_count + 2 : LSM_GENS_MAX;
+    lsm_mutex_unlock(&store->mu);
+    struct lsm_state *spare = lsm_state_new(store, most);
     int status = spare == NULL ? lsm_fail_nomem(err, sizeof *spare) : LSM_OK;
     (void)status;
     return spare;
 }
 
-void lsm_store_install(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, uint64_t drop_below) {
-    lsm_mutex_lock(&store->mu);
+struct lsm_state *lsm_store_swap(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, struct lsm_gen *files, uint64_t drop_below) {
     struct lsm_state *old = store->state;
-    assert(old->gens_count + (new_active != NULL) <= LSM_GENS_MAX);
-    fill_state(spare, old, new_active, drop_below);
+    assert(files == NULL || new_active != NULL);
+    fill_state(spare, old, new_active, files, drop_below);
     spare->version = lsm_version_set_ref_current(&store->set);
     store->state = spare;
     store->shape_changed = true;
     atomic_store_explicit(&store->sealed, (int)spare->gens_count - 1, memory_order_relaxed);
     atomic_store_explicit(&store->level0_runs, (int)spare->version->level0_count, memory_order_relaxed);
+    return old;
+}
+
+void lsm_store_install(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, uint64_t drop_below) {
+    lsm_mutex_lock(&store->mu);
+    struct lsm_state *old = lsm_store_swap(store, spare, new_active, NULL, drop_below);
     lsm_mutex_unlock(&store->mu);
     lsm_state_unref(old);
 }

@@ -37,8 +37,11 @@ void lsm_store_stats(struct lsm_store *store, struct lsm_stats *stats) {
     stats->cache_misses = cache.misses;
     stats->cache_bytes = cache.bytes;
     struct lsm_state *state = lsm_store_ref_state(store);
-    for (size_t i = 0; i < state->gens_count; i++) stats->memtable_bytes += lsm_gen_bytes(state->gens[i]);
     stats->table_bytes = state->version->bytes;
+    for (size_t i = 0; i < state->gens_count; i++) {
+        stats->memtable_bytes += lsm_gen_bytes(state->gens[i]);
+        if (state->gens[i]->files != NULL) stats->table_bytes += state->gens[i]->files->bytes;
+    }
     stats->sealed_memtables = (int)state->gens_count - 1;
     stats->level0_runs = (int)state->version->level0_count;
     stats->position = atomic_load_explicit(&store->published, memory_order_acquire);

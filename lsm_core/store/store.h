@@ -6,8 +6,9 @@
  *   view.c        views, point reads, estimates         merge.c       levels -> levels, dropped trees
  *   cursor.c      ordered reads                         check.c       verify every byte
  *   state.c       what a view pins                      trees.c       which trees there are
- *   gen.c         memtables of a generation             stats.c       reports
- *   budget.c      the memory of the process
+ *   gen.c         generations                           gen_iter.c    the rows of one in memory
+ *   budget.c      the memory of the process             stats.c       reports
+ *   spill.c       a transaction's rows -> table files
  *
  * Lock order: writer (a flag under mu) -> claims on work (flags under mu) -> manifest_mu -> mu -> the version set's mu. Nothing blocks while mu is held.
  */
@@ -29,7 +30,7 @@ struct lsm_state {
     struct lsm_store *store;
     struct lsm_version *version;  /* one reference */
     size_t gens_count;
-    struct lsm_gen *gens[];       /* newest first, one reference each; [0] is the active one */
+    struct lsm_gen *gens[];       /* newest first, one reference each; [0] is the active one, in memory always */
 };
 
 /* A tree and how far its making and dropping have come. */
@@ -140,12 +141,19 @@ int lsm_store_guard(const struct lsm_store *store, struct lsm_error *err) LSM_MU
 
 /* ---- state.c ---- */
 struct lsm_state *lsm_state_new(struct lsm_store *store, size_t gens); /* no references filled in; NULL: out of memory */
-void lsm_state_unref(struct lsm_state *state);                          /* Locks: none of the store's may be held */
+void lsm_state_ref(struct lsm_state *state);
+void lsm_state_unref(struct lsm_state *state);                          /* NULL is allowed. Locks: none of the store's may be held */
 struct lsm_state *lsm_store_ref_state(struct lsm_store *store);         /* Locks: takes mu */
 /* A state to be filled by lsm_store_install(), got beforehand: what is durable must become visible, memory or not. NULL: out of memory. */
 struct lsm_state *lsm_store_spare(struct lsm_store *store, struct lsm_error *err);
-/* Replace the current state by `spare`, with these generations and the version set's current version. Locks: takes mu. */
+/* Replace the current state by `spare`: new generations on top (NULL: none; their references are handed over), those below without the sealed ones that end
+ * at or below drop_below, and the version set's current version. lsm_store_swap() leaves the old state to be released by the caller. Locks: needs mu. */
+struct lsm_state *lsm_store_swap(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, struct lsm_gen *files, uint64_t drop_below);
+/* The same for one who has nothing else to do meanwhile. Locks: takes mu. */
 void lsm_store_install(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, uint64_t drop_below);
+
+/* Does the state name this table file, in its version or in a generation? */
+bool lsm_state_names(const struct lsm_state *state, uint64_t number);
 
 /* ---- trees.c ---- */
 struct lsm_store_tree *lsm_store_find_tree(struct lsm_store *store, uint32_t tree); /* Locks: needs mu */
@@ -175,6 +183,11 @@ uint64_t lsm_txn_position(const struct lsm_txn *txn);
 struct lsm_state *lsm_txn_state(const struct lsm_txn *txn);
 /* tree, then key. */
 int lsm_full_key(struct lsm_buf *out, uint32_t tree, struct lsm_slice key) LSM_MUST_CHECK;
+
+/* ---- spill.c ---- */
+/* Write the rows that a generation in memory has from sequences [from, to) to table files of their own, with every tombstone: *out is a file generation
+ * of one run, NULL if there are none. They are durable, and nobody names them: lsm_gen_abandon() if that is to stay so. On error nothing is left. */
+int lsm_spill(struct lsm_store *store, const struct lsm_gen *gen, uint64_t from, uint64_t to, struct lsm_gen **out, struct lsm_error *err) LSM_MUST_CHECK;
 
 /* ---- pending.c ---- */
 /* The trees that a batch made and dropped are known from `position` on. Needs: room for the new ones. Locks: needs mu. */

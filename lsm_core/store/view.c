@@ -43,26 +43,15 @@ static uint64_t range_over(const struct lsm_memtable *mt, struct lsm_slice key, 
     return 0;
 }
 
-/* The active memtable as its writer sees it: all of it, and the place found is kept for the change that may follow. */
-static bool ask_active(struct lsm_memtable *mt, bool writer, struct lsm_slice key, uint64_t position, struct lsm_mem_hit *hit) {
-    return writer ? lsm_memtable_get_writer(mt, key, position, hit) : lsm_memtable_get(mt, key, position, hit);
-}
-
-static enum answer ask_memtables(const struct lsm_view *view, bool writer, uint32_t tree, struct lsm_slice key, struct lsm_value *value) {
-    for (size_t i = 0; i < view->state->gens_count; i++) {
-        struct lsm_memtable *mt = lsm_gen_find(view->state->gens[i], tree);
-        struct lsm_mem_hit hit;
-        if (mt == NULL) continue;
-        bool found = ask_active(mt, writer && i == 0, key, view->position, &hit);
-        uint64_t range = range_over(mt, key, view->position);
-        if (found && hit.sequence + 1 > range) {
-            if (hit.kind != LSM_KIND_PUT) return ANSWER_GONE;
-            if (value != NULL) value->bytes = hit.value;
-            return ANSWER_PUT;
-        }
-        if (range != 0) return ANSWER_GONE;
-    }
-    return ANSWER_NONE;
+/* writer: this is the active memtable of the thread's own transaction; the place found is kept for the change that may follow. */
+static enum answer ask_memtable(struct lsm_memtable *mt, bool writer, struct lsm_slice key, uint64_t position, struct lsm_value *value) {
+    struct lsm_mem_hit hit;
+    bool found = writer ? lsm_memtable_get_writer(mt, key, position, &hit) : lsm_memtable_get(mt, key, position, &hit);
+    uint64_t range = range_over(mt, key, position);
+    if (!found || hit.sequence + 1 <= range) return range != 0 ? ANSWER_GONE : ANSWER_NONE;
+    if (hit.kind != LSM_KIND_PUT) return ANSWER_GONE;
+    if (value != NULL) value->bytes = hit.value;
+    return ANSWER_PUT;
 }
 
 /* Is the key in a range tombstone of this file? */
@@ -74,52 +63,81 @@ static bool file_range_over(const struct lsm_sst *sst, struct lsm_slice key) {
     return false;
 }
 
-static int pin_value(struct lsm_value *value, struct lsm_sst_pin *pin, struct lsm_error *err) {
-    struct lsm_sst_pin *kept = lsm_malloc(sizeof *kept);
-    if (kept == NULL) {
-        lsm_sst_pin_release(pin);
-        return lsm_fail_nomem(err, sizeof *kept);
+/* What keeps a value where it is. */
+struct pin {
+    struct lsm_sst_pin table;
+    struct lsm_state *state;  /* of lsm_txn_get(), whose transaction may move on to another state before the value is released; else NULL */
+};
+
+static int pin_value(const struct lsm_view *view, bool writer, struct lsm_value *value, struct lsm_sst_pin *table, struct lsm_error *err) {
+    struct pin *pin = lsm_malloc(sizeof *pin);
+    if (pin == NULL) {
+        lsm_sst_pin_release(table);
+        return lsm_fail_nomem(err, sizeof *pin);
     }
-    *kept = *pin;
-    value->bytes = pin->value;
-    value->pin = kept;
+    *pin = (struct pin){.table = *table, .state = writer ? view->state : NULL};
+    if (writer) lsm_state_ref(view->state);
+    if (table->entry != NULL) value->bytes = table->value;
+    value->pin = pin;
     return LSM_OK;
 }
 
-static int ask_run(const struct lsm_view *view, const struct lsm_run *run, struct lsm_slice key, uint64_t hash, struct lsm_value *value,
-                   enum answer *answer, struct lsm_error *err) {
-    struct lsm_store *store = view->store;
-    struct lsm_file_meta *meta = lsm_run_file(run, key);
+/* A key that is looked for. */
+struct question {
+    const struct lsm_view *view;
+    bool writer;                 /* the view is the transaction's own */
+    uint32_t tree;
+    struct lsm_slice key;        /* full */
+    uint64_t hash;               /* of it, once `hashed` */
+    bool hashed;
+    bool wants_value;
+    struct lsm_sst_pin pin;      /* the value found in a table */
+    struct lsm_value in_memory;  /* ... or in a memtable */
+};
+
+static int ask_run(struct question *q, const struct lsm_run *run, enum answer *answer, struct lsm_error *err) {
+    struct lsm_store *store = q->view->store;
+    struct lsm_file_meta *meta = lsm_run_file(run, q->key);
     struct lsm_sst *sst = NULL;
-    struct lsm_sst_pin pin = {0};
     enum lsm_kind kind = LSM_KIND_PUT;
     if (meta == NULL) return LSM_OK;
+    if (!q->hashed) q->hash = lsm_sst_key_hash(q->key);
+    q->hashed = true;
     int status = lsm_version_set_table(&store->set, meta, &sst, err);
     if (status != LSM_OK) return status;
     lsm_count(store, LSM_COUNT_FILTER_PROBES, 1);
-    if (lsm_sst_may_contain(sst, hash)) {
-        status = lsm_sst_get(sst, key, &kind, value == NULL ? NULL : &pin, err);
-        if (status == LSM_OK && kind == LSM_KIND_DELETE) *answer = ANSWER_GONE;
-        else if (status == LSM_OK) *answer = ANSWER_PUT;
-        if (status == LSM_OK && *answer == ANSWER_PUT && value != NULL) return pin_value(value, &pin, err);
-        lsm_sst_pin_release(&pin);
+    if (lsm_sst_may_contain(sst, q->hash)) {
+        status = lsm_sst_get(sst, q->key, &kind, q->wants_value ? &q->pin : NULL, err);
+        if (status == LSM_OK) *answer = kind == LSM_KIND_DELETE ? ANSWER_GONE : ANSWER_PUT;
+        if (*answer != ANSWER_PUT) lsm_sst_pin_release(&q->pin);
         if (status != LSM_NOTFOUND) return status;
     } else {
         lsm_count(store, LSM_COUNT_FILTER_NEGATIVES, 1);
     }
-    if (meta->range_tombstones != 0 && file_range_over(sst, key)) *answer = ANSWER_GONE;
+    if (meta->range_tombstones != 0 && file_range_over(sst, q->key)) *answer = ANSWER_GONE;
     return LSM_OK;
 }
 
-static int ask_version(const struct lsm_view *view, struct lsm_slice key, struct lsm_value *value, enum answer *answer, struct lsm_error *err) {
-    const struct lsm_version *version = view->state->version;
-    if (version->files == 0) return LSM_OK;
-    uint64_t hash = lsm_sst_key_hash(key);
+static int ask_version(struct question *q, const struct lsm_version *version, enum answer *answer, struct lsm_error *err) {
     int status = LSM_OK;
     for (size_t r = 0; r < version->level0_count && *answer == ANSWER_NONE && status == LSM_OK; r++)
-        status = ask_run(view, &version->level0[r], key, hash, value, answer, err);
+        status = ask_run(q, &version->level0[r], answer, err);
     for (int level = 1; level < LSM_LEVELS && *answer == ANSWER_NONE && status == LSM_OK; level++)
-        if (version->levels[level].count != 0) status = ask_run(view, &version->levels[level], key, hash, value, answer, err);
+        if (version->levels[level].count != 0) status = ask_run(q, &version->levels[level], answer, err);
+    return status;
+}
+
+/* From the newest to the oldest. */
+static int ask_all(struct question *q, enum answer *answer, struct lsm_error *err) {
+    const struct lsm_state *state = q->view->state;
+    int status = LSM_OK;
+    for (size_t i = 0; i < state->gens_count && *answer == ANSWER_NONE && status == LSM_OK; i++) {
+        struct lsm_gen *gen = state->gens[i];
+        struct lsm_memtable *mt = gen->files != NULL ? NULL : lsm_gen_find(gen, q->tree);
+        if (gen->files != NULL) status = ask_version(q, gen->files, answer, err);
+        else if (mt != NULL) *answer = ask_memtable(mt, q->writer && i == 0, q->key, q->view->position, q->wants_value ? &q->in_memory : NULL);
+    }
+    if (*answer == ANSWER_NONE && status == LSM_OK) status = ask_version(q, state->version, answer, err);
     return status;
 }
 
@@ -129,7 +147,7 @@ enum { SMALL_KEY_BYTES = 256 };
 static int get(struct lsm_view *view, bool writer, uint32_t tree, struct lsm_slice key, struct lsm_value *value, struct lsm_error *err) {
     uint8_t small[LSM_TREE_BYTES + SMALL_KEY_BYTES];
     uint8_t *full = small;
-    enum answer answer;
+    enum answer answer = ANSWER_NONE;
     int status = lsm_store_guard(view->store, err);
     if (status != LSM_OK) return status;
     if (key.size > LSM_KEY_BYTES_MAX) return LSM_NOTFOUND; /* too long to be in any store */
@@ -139,10 +157,14 @@ static int get(struct lsm_view *view, bool writer, uint32_t tree, struct lsm_sli
     }
     lsm_store_be32(full, tree);
     if (key.size != 0) memcpy(full + LSM_TREE_BYTES, key.data, key.size);
-    struct lsm_slice full_key = lsm_slice_of(full, LSM_TREE_BYTES + key.size);
+    struct question q = {.view = view, .writer = writer, .tree = tree, .key = lsm_slice_of(full, LSM_TREE_BYTES + key.size), .wants_value = value != NULL};
     if (value != NULL) lsm_value_release(value);
-    answer = ask_memtables(view, writer, tree, full_key, value);
-    if (answer == ANSWER_NONE) status = ask_version(view, full_key, value, &answer, err);
+    status = ask_all(&q, &answer, err);
+    if (value != NULL && status == LSM_OK && answer == ANSWER_PUT) {
+        *value = q.in_memory;
+        if (writer || q.pin.entry != NULL) status = pin_value(view, writer, value, &q.pin, err);
+        if (status != LSM_OK) *value = (struct lsm_value){0};
+    }
     lsm_count(view->store, LSM_COUNT_GETS, 1);
     if (status == LSM_OK && answer == ANSWER_PUT) lsm_count(view->store, LSM_COUNT_GET_HITS, 1);
     if (full != small) lsm_free(full);
@@ -162,8 +184,10 @@ int lsm_txn_get(struct lsm_txn *txn, uint32_t tree, struct lsm_slice key, struct
 
 void lsm_value_release(struct lsm_value *value) {
     if (value->pin != NULL) {
-        lsm_sst_pin_release(value->pin);
-        lsm_free(value->pin);
+        struct pin *pin = value->pin;
+        lsm_sst_pin_release(&pin->table);
+        lsm_state_unref(pin->state);
+        lsm_free(pin);
     }
     *value = (struct lsm_value){0};
 }
@@ -188,6 +212,20 @@ static void estimate_run(const struct lsm_view *view, const struct lsm_run *run,
     sum->sources += any;
 }
 
+static void estimate_memtable(const struct lsm_memtable *mt, const struct lsm_slice *low, const struct lsm_slice *high, struct lsm_estimate *sum) {
+    size_t keys = lsm_memtable_estimate(mt, low, high), all = lsm_memtable_keys(mt);
+    sum->rows += (double)keys;
+    if (all != 0) sum->bytes += (double)lsm_memtable_bytes(mt) * (double)keys / (double)all;
+    sum->sources++;
+}
+
+static void estimate_version(const struct lsm_view *view, const struct lsm_version *version, const struct lsm_slice *low, const struct lsm_slice *high,
+                             struct lsm_estimate *sum) {
+    for (size_t r = 0; r < version->level0_count; r++) estimate_run(view, &version->level0[r], low, high, sum);
+    for (int level = 1; level < LSM_LEVELS; level++)
+        if (version->levels[level].count != 0) estimate_run(view, &version->levels[level], low, high, sum);
+}
+
 void lsm_view_estimate(struct lsm_view *view, uint32_t tree, const struct lsm_slice *low, const struct lsm_slice *high, struct lsm_estimate *estimate) {
     struct lsm_buf low_key = {0}, high_key = {0};
     *estimate = (struct lsm_estimate){0};
@@ -196,18 +234,13 @@ void lsm_view_estimate(struct lsm_view *view, uint32_t tree, const struct lsm_sl
     if (status == LSM_OK) status = high == NULL ? lsm_full_key(&high_key, tree + 1, (struct lsm_slice){0}) : lsm_full_key(&high_key, tree, *high);
     if (status == LSM_OK) {
         struct lsm_slice from = lsm_buf_slice(&low_key), to = lsm_buf_slice(&high_key);
-        const struct lsm_version *version = view->state->version;
         for (size_t i = 0; i < view->state->gens_count; i++) {
-            const struct lsm_memtable *mt = lsm_gen_find(view->state->gens[i], tree);
-            if (mt == NULL) continue;
-            size_t keys = lsm_memtable_estimate(mt, &from, &to), all = lsm_memtable_keys(mt);
-            estimate->rows += (double)keys;
-            if (all != 0) estimate->bytes += (double)lsm_memtable_bytes(mt) * (double)keys / (double)all;
-            estimate->sources++;
+            const struct lsm_gen *gen = view->state->gens[i];
+            const struct lsm_memtable *mt = gen->files != NULL ? NULL : lsm_gen_find(gen, tree);
+            if (gen->files != NULL) estimate_version(view, gen->files, &from, &to, estimate);
+            else if (mt != NULL) estimate_memtable(mt, &from, &to, estimate);
         }
-        for (size_t r = 0; r < version->level0_count; r++) estimate_run(view, &version->level0[r], &from, &to, estimate);
-        for (int level = 1; level < LSM_LEVELS; level++)
-            if (version->levels[level].count != 0) estimate_run(view, &version->levels[level], &from, &to, estimate);
+        estimate_version(view, view->state->version, &from, &to, estimate);
     }
     lsm_buf_free(&low_key);
     lsm_buf_free(&high_key);

@@ -10,6 +10,7 @@ struct lsm_edit_file {
     int level;
     uint64_t run;                /* level 0: files of one run share it; a newer run has a greater one. Other levels: 0 */
     struct lsm_file_meta *meta;  /* one reference held */
+    bool lent;                   /* not encoded: somebody else has the file, and keeps it if the edit fails */
 };
 
 /* Zero-initialise. Owns its arrays. */

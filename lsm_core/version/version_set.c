@@ -145,9 +145,9 @@ static void doubt_files(struct lsm_version_set *set, const struct lsm_edit *edit
     set->doubtful = grown;
     for (size_t i = 0; i < edit->added_count; i++) {
         uint64_t number = edit->added[i].meta->number;
-        bool moved = false;
-        for (size_t r = 0; r < edit->removed_count; r++) moved |= edit->removed[r] == number;
-        if (!moved) set->doubtful[set->doubtful_count++] = number;
+        bool stays = edit->added[i].lent; /* it may be named again, by the edit that takes the place of this one */
+        for (size_t r = 0; r < edit->removed_count; r++) stays |= edit->removed[r] == number;
+        if (!stays) set->doubtful[set->doubtful_count++] = number;
     }
 }
 
@@ -284,6 +284,12 @@ void lsm_version_set_seal(struct lsm_version_set *set, uint64_t log_durable) {
 }
 
 /* ---- references ------------------------------------------------------------------------------------------------------ */
+
+int lsm_version_set_make(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_version **version, struct lsm_error *err) {
+    int status = lsm_version_apply(NULL, edit, version, err);
+    if (status == LSM_OK) (void)atomic_fetch_add_explicit(&set->live_versions, 1, memory_order_relaxed);
+    return status;
+}
 
 uint64_t lsm_version_set_new_number(struct lsm_version_set *set) { return atomic_fetch_add_explicit(&set->next_file, 1, memory_order_relaxed); }
 

@@ -45,7 +45,7 @@ struct lsm_version_set {
     struct lsm_mutex graveyard_mu;     /* Guards destruction of versions: see lsm_version_set_unref(). */
 
     /* Atomic. */
-    _Atomic int live_versions;         /* 1: nothing but the current version pins files */
+    _Atomic int live_versions;         /* 1: nothing but the current version pins files; those of lsm_version_set_make() count too */
     _Atomic uint64_t next_file;
 };
 
@@ -59,6 +59,10 @@ void lsm_version_set_release(struct lsm_version_set *set);
 int lsm_version_set_create(struct lsm_version_set *set, struct lsm_error *err) LSM_MUST_CHECK;
 /* Read CURRENT and its manifest. LSM_NOTFOUND: there is no CURRENT. */
 int lsm_version_set_recover(struct lsm_version_set *set, struct lsm_error *err) LSM_MUST_CHECK;
+
+/* A version of its own, of nothing but the files that an edit adds: those of a transaction, which the manifest does not name yet. One reference, which
+ * lsm_version_set_unref() takes back. LSM_CORRUPT: files of a run overlap. */
+int lsm_version_set_make(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_version **version, struct lsm_error *err) LSM_MUST_CHECK;
 
 /* Make an edit durable, then current. On error nothing has changed in memory. On disk the edit may have happened, if its sync failed: the
  * next edit writes a whole new manifest without it, and until then the files it adds must stay: *keep_files is set. edit->next_file is filled in; log_position, log_generation and next_tree of 0
