@@ -252,3 +252,66 @@ int lsm_mem_changes_settle(struct mem_node *node) {
     lsm_mem_changes_drop(node, done);
     return status;
 }
+
+/* ---- copies --------------------------------------------------------------------------------------------------- */
+
+static int copy_changes(const struct mem_node *node, struct mem_node *twin) {
+    if (node->change_count == 0) return LSM_OK;
+    struct mem_change *changes = lsm_mem_grow(NULL, &twin->change_capacity, node->change_count, sizeof *changes);
+    if (changes == NULL) return LSM_NOMEM;
+    twin->changes = changes;
+    for (size_t i = 0; i < node->change_count; i++) {
+        struct mem_change change = node->changes[i];
+        if (change.bytes != NULL) {
+            change.bytes = lsm_malloc((size_t)change.size);
+            if (change.bytes == NULL) return LSM_NOMEM;
+            memcpy(change.bytes, node->changes[i].bytes, (size_t)change.size);
+        }
+        changes[twin->change_count++] = change;
+    }
+    return LSM_OK;
+}
+
+static int copy_node(struct mem_node *node, struct mem_disk *copy) {
+    node->twin = lsm_mem_node_new(copy, node->is_dir);
+    if (node->twin == NULL) return LSM_NOMEM;
+    int status = lsm_mem_content_copy(&node->twin->now, &node->now);
+    if (status == LSM_OK) status = lsm_mem_content_copy(&node->twin->durable, &node->durable);
+    if (status == LSM_OK) status = lsm_mem_shared_read(node, &node->twin->now);
+    return status == LSM_OK ? copy_changes(node, node->twin) : status;
+}
+
+static struct mem_place twin_place(struct mem_place place) {
+    return (struct mem_place){.dir = place.dir == NULL ? NULL : place.dir->twin, .name = place.name};
+}
+
+static int copy_moves(const struct mem_disk *disk, struct mem_disk *copy) {
+    if (disk->move_count == 0) return LSM_OK;
+    copy->moves = lsm_mem_grow(NULL, &copy->move_capacity, disk->move_count, sizeof *copy->moves);
+    if (copy->moves == NULL) return LSM_NOMEM;
+    for (size_t i = 0; i < disk->move_count; i++) {
+        const struct mem_move *move = &disk->moves[i];
+        struct mem_move twin = {.number = move->number, .node = move->node->twin, .from = twin_place(move->from), .to = twin_place(move->to)};
+        lsm_mem_node_use(twin.node);
+        place_use(twin.from);
+        place_use(twin.to);
+        copy->moves[copy->move_count++] = twin;
+    }
+    return LSM_OK;
+}
+
+/* A file that is open but nowhere any more comes along as a node without uses: releasing the disk frees it. */
+int lsm_mem_disk_copy(const struct mem_disk *disk, struct mem_disk *copy) {
+    int status = lsm_mem_disk_init(copy);
+    if (status != LSM_OK) return status;
+    disk->nodes[0]->twin = copy->nodes[0];
+    for (size_t i = 1; i < disk->node_count && status == LSM_OK; i++) status = copy_node(disk->nodes[i], copy);
+    for (size_t i = 1; i < disk->node_count && status == LSM_OK; i++) {
+        const struct mem_node *node = disk->nodes[i];
+        lsm_mem_place(copy, MEM_NOW, node->twin, twin_place(node->places[MEM_NOW]));
+        lsm_mem_place(copy, MEM_DURABLE, node->twin, twin_place(node->places[MEM_DURABLE]));
+    }
+    if (status == LSM_OK) status = copy_moves(disk, copy);
+    if (status != LSM_OK) lsm_mem_disk_release(copy);
+    return status;
+}

@@ -305,25 +305,39 @@ int lsm_env_mem_crash(struct lsm_env *env, enum lsm_crash_mode mode, uint64_t se
     return status;
 }
 
-struct lsm_env *lsm_env_mem_clone_crashed(struct lsm_env *env, enum lsm_crash_mode mode, uint64_t seed) {
-    struct mem_env *mem = lsm_mem_of(env), *clone = lsm_mem_env_new(mem->strict);
-    struct mem_disk fresh;
-    if (clone == NULL) return NULL;
-    lsm_mutex_lock(&mem->mu);
-    int status = crash_disk(mem, mode, seed, &fresh);
+/* A new environment on the fresh disk, which it owns, whatever is returned. */
+static struct lsm_env *clone_on(struct mem_env *mem, struct mem_disk *fresh) {
+    struct mem_env *clone = lsm_mem_env_new(mem->strict);
+    if (clone == NULL) {
+        lsm_mem_disk_release(fresh);
+        return NULL;
+    }
     clone->ops = mem->ops;
     clone->space = mem->space;
     clone->clock_us = mem->clock_us;
     clone->monotonic_us = mem->monotonic_us;
     clone->random = mem->random;
-    lsm_mutex_unlock(&mem->mu);
-    if (status != LSM_OK) {
-        lsm_env_mem_free(&clone->self.base);
-        return NULL;
-    }
     lsm_mem_disk_release(&clone->disk);
-    clone->disk = fresh;
+    clone->disk = *fresh;
     return &clone->self.base;
+}
+
+struct lsm_env *lsm_env_mem_clone_crashed(struct lsm_env *env, enum lsm_crash_mode mode, uint64_t seed) {
+    struct mem_env *mem = lsm_mem_of(env);
+    struct mem_disk fresh;
+    lsm_mutex_lock(&mem->mu);
+    struct lsm_env *clone = crash_disk(mem, mode, seed, &fresh) == LSM_OK ? clone_on(mem, &fresh) : NULL;
+    lsm_mutex_unlock(&mem->mu);
+    return clone;
+}
+
+struct lsm_env *lsm_env_mem_clone_killed(struct lsm_env *env) {
+    struct mem_env *mem = lsm_mem_of(env);
+    struct mem_disk fresh;
+    lsm_mutex_lock(&mem->mu);
+    struct lsm_env *clone = lsm_mem_disk_copy(&mem->disk, &fresh) == LSM_OK ? clone_on(mem, &fresh) : NULL;
+    lsm_mutex_unlock(&mem->mu);
+    return clone;
 }
 
 /* ---- looking and damaging ------------------------------------------------------------------------------------- */

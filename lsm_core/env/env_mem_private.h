@@ -161,6 +161,8 @@ void lsm_mem_unmap(struct mem_file *file);
 void lsm_mem_kill(struct mem_env *mem, struct mem_process *process);
 /* The file was replaced behind everybody's back: those who map it see that, too. */
 void lsm_mem_shared_replace(struct mem_node *node, const void *bytes, size_t size);
+/* Bring the content up to what those who map the file have written. */
+int lsm_mem_shared_read(const struct mem_node *node, struct mem_content *content) LSM_MUST_CHECK;
 
 /* ---- env_mem_disk.c ------------------------------------------------------------------------------------------- */
 
@@ -169,6 +171,8 @@ void *lsm_mem_grow(void *array, size_t *capacity, size_t needed, size_t item_byt
 
 int lsm_mem_disk_init(struct mem_disk *disk) LSM_MUST_CHECK; /* with a root */
 void lsm_mem_disk_release(struct mem_disk *disk);            /* open files and all */
+/* The same files, synced or not, in a new disk; handles and locks stay behind. LSM_NOMEM: *copy is released. */
+int lsm_mem_disk_copy(const struct mem_disk *disk, struct mem_disk *copy) LSM_MUST_CHECK;
 
 struct mem_name *lsm_mem_name_new(const char *text, size_t size);
 void lsm_mem_name_unref(struct mem_name *name); /* NULL is allowed */

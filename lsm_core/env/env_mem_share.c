@@ -115,6 +115,18 @@ void lsm_mem_unmap(struct mem_file *file) {
     file->mapped = NULL;
 }
 
+int lsm_mem_shared_read(const struct mem_node *node, struct mem_content *content) {
+    uint8_t part[4096];
+    int status = LSM_OK;
+    if (node->shared_fd == 0) return LSM_OK;
+    for (uint64_t at = 0; at < content->size && status == LSM_OK; at += sizeof part) {
+        size_t left = content->size - at < sizeof part ? (size_t)(content->size - at) : sizeof part;
+        ssize_t got = pread(node->shared_fd - 1, part, left, (off_t)at);
+        if (got > 0) status = lsm_mem_content_write(content, at, part, (size_t)got);
+    }
+    return status;
+}
+
 void lsm_mem_shared_replace(struct mem_node *node, const void *bytes, size_t size) {
     if (node->shared_fd == 0) return;
     ssize_t written = pwrite(node->shared_fd - 1, bytes, size, 0);

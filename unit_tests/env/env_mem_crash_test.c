@@ -549,6 +549,45 @@ static void every_crash_leaves_what_the_model_allows(void **state) {
     lsm_free(model);
 }
 
+static void a_kill_loses_nothing_and_makes_nothing_durable(void **state) {
+    struct lsm_env *env = *state;
+    struct lsm_file *synced = file_with(env, "f", 'a', 100, true);
+    lsm_file_close(file_with(env, "h", 'd', 10, true));
+    write_ok(synced, 0, 'b', 200);
+    struct lsm_file *fresh = open_ok(env, "g", RW_CREATE);
+    write_ok(fresh, 0, 'c', 10);
+    assert_int_equal(lsm_file_lock(fresh, 0, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    assert_int_equal(lsm_env_unlink(env, "h", NULL), LSM_OK);
+
+    struct lsm_env *killed = lsm_env_mem_clone_killed(env);
+    assert_non_null(killed);
+    expect_file(killed, "f", 'b', 200);
+    expect_file(killed, "g", 'c', 10);
+    assert_false(exists(killed, "h"));
+    struct lsm_env *cut = crashed(killed, LSM_CRASH_LOSE, 1);
+    expect_file(cut, "f", 'a', 100);
+    assert_false(exists(cut, "g"));
+    expect_file(cut, "h", 'd', 10);
+    lsm_env_mem_free(cut);
+
+    struct lsm_file *again = open_ok(killed, "g", LSM_OPEN_WRITE);
+    assert_int_equal(lsm_file_lock(again, 0, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    write_ok(again, 0, 'e', 10);
+    assert_int_equal(lsm_file_sync(again, NULL), LSM_OK);
+    assert_int_equal(lsm_env_sync_dir(killed, "/", NULL), LSM_OK);
+    lsm_file_close(again);
+    cut = crashed(killed, LSM_CRASH_LOSE, 1);
+    expect_file(cut, "f", 'a', 100);
+    expect_file(cut, "g", 'e', 10);
+    assert_false(exists(cut, "h"));
+    lsm_env_mem_free(cut);
+    lsm_env_mem_free(killed);
+
+    expect_file(env, "g", 'c', 10);
+    lsm_file_close(synced);
+    lsm_file_close(fresh);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -566,6 +605,7 @@ int main(void) {
         TEST(the_same_seed_gives_the_same_state),
         TEST(after_a_crash_open_files_are_dead_and_locks_are_gone),
         TEST(a_clone_and_its_original_do_not_disturb_each_other),
+        TEST(a_kill_loses_nothing_and_makes_nothing_durable),
         TEST(what_a_test_writes_is_durable_at_once),
         TEST(a_plain_file_system_loses_nothing),
         TEST(every_crash_leaves_what_the_model_allows),
