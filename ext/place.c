@@ -9,10 +9,10 @@
 /* SQLite's own VFS for shared databases in memory: it reports a file name although there is no file. */
 static const char memory_vfs[] = "memdb";
 
-static bool vfs_has_files(sqlite3 *db, const char *schema) {
+static const char *vfs_name(sqlite3 *db, const char *schema) {
     sqlite3_vfs *vfs = NULL;
-    if (sqlite3_file_control(db, schema, SQLITE_FCNTL_VFS_POINTER, (void *)&vfs) != SQLITE_OK || vfs == NULL) return true;
-    return vfs->zName == NULL || strcmp(vfs->zName, memory_vfs) != 0;
+    if (sqlite3_file_control(db, schema, SQLITE_FCNTL_VFS_POINTER, (void *)&vfs) != SQLITE_OK || vfs == NULL || vfs->zName == NULL) return "";
+    return vfs->zName;
 }
 
 int vt_place_find(sqlite3 *db, const char *schema, struct vt_place *place, char **message) {
@@ -20,10 +20,12 @@ int vt_place_find(sqlite3 *db, const char *schema, struct vt_place *place, char 
     place->uid = place->gid = -1;
     place->mode = 0600;
     const char *name = sqlite3_stricmp(schema, "temp") == 0 ? NULL : sqlite3_db_filename(db, schema);
-    place->memory = name == NULL || name[0] == '\0' || !vfs_has_files(db, schema);
+    const char *vfs = vfs_name(db, schema);
+    place->memory = name == NULL || name[0] == '\0' || strcmp(vfs, memory_vfs) == 0;
     place->file = sqlite3_mprintf("%s", place->memory ? "" : name);
     if (place->file == NULL) return SQLITE_NOMEM;
-    if (place->memory) return SQLITE_OK;
+    if (!place->memory) place->environment = vt_environment_of(vfs);
+    if (place->memory || place->environment != NULL) return SQLITE_OK;
 
     struct stat info;
     if (stat(place->file, &info) != 0) {
@@ -64,7 +66,7 @@ static int sync_parent(const char *path, char **message) {
 }
 
 int vt_place_prepare(const struct vt_place *place, char **message) {
-    if (place->memory) return SQLITE_OK;
+    if (place->memory || place->environment != NULL) return SQLITE_OK;
     char *dir = sqlite3_mprintf("%s-lsm", place->file);
     if (dir == NULL) return SQLITE_NOMEM;
     int rc = SQLITE_OK;

@@ -1,17 +1,19 @@
 /* place.h: where the store of a schema lives.
  *
  * Beside the schema's database file, in `<file>-lsm/<store id>/`, with the file's mode and owner; in memory if there is no file. The database file
- * itself is only stat()ed: opening and closing it here would drop SQLite's locks on it.
+ * itself is only stat()ed: opening and closing it here would drop SQLite's locks on it. In another environment (environment.h) not even that is done.
  */
 #ifndef VT_PLACE_H
 #define VT_PLACE_H
 
+#include "environment.h"
 #include "error.h"
 
 #define VT_STORE_HEX_BYTES (2 * LSM_STORE_ID_BYTES)
 
 struct vt_place {
     bool memory;
+    const struct vt_environment *environment; /* NULL: the operating system's files, or memory */
     char *file;        /* absolute name of the database file, "" in memory; owned */
     unsigned mode;     /* of new files */
     int64_t uid, gid;  /* -1: leave */
@@ -24,7 +26,7 @@ void vt_place_release(struct vt_place *place);
 /* The directory of a store; sqlite3_free(). NULL if out of memory. */
 char *vt_place_dir(const struct vt_place *place, const uint8_t *store_id);
 
-/* Make `<file>-lsm`, durably, if it is not there. */
+/* Make `<file>-lsm`, durably, if it is not there; where there is neither mode nor owner to care for, the engine makes it. */
 int vt_place_prepare(const struct vt_place *place, char **message) LSM_MUST_CHECK;
 
 /* 32 lower-case hex digits and a NUL. */

@@ -10,6 +10,7 @@ enum shared_state { SHARED_OPENING, SHARED_OPEN, SHARED_CLOSING };
 
 struct vt_shared {
     /* Immutable once listed. */
+    struct lsm_env *env;
     char *dir;
     uint8_t store_id[LSM_STORE_ID_BYTES];
     pid_t pid;
@@ -32,10 +33,10 @@ static void before_fork(void) { pthread_mutex_lock(&registry_mutex); }
 static void after_fork(void) { pthread_mutex_unlock(&registry_mutex); }
 static void watch_forks(void) { pthread_atfork(before_fork, after_fork, after_fork); }
 
-static struct vt_shared *find(const char *dir) {
+static struct vt_shared *find(const struct lsm_env *env, const char *dir) {
     pid_t self = getpid();
     for (struct vt_shared *s = registry; s != NULL; s = s->next) {
-        if (s->pid == self && strcmp(s->dir, dir) == 0) return s;
+        if (s->pid == self && s->env == env && strcmp(s->dir, dir) == 0) return s;
     }
     return NULL;
 }
@@ -60,6 +61,7 @@ static struct vt_shared *shared_new(const struct lsm_options *options) {
         free(shared);
         return NULL;
     }
+    shared->env = options->env;
     memcpy(shared->store_id, options->store_id, LSM_STORE_ID_BYTES);
     shared->pid = getpid();
     shared->state = SHARED_OPENING;
@@ -78,10 +80,10 @@ static void fill_error(struct lsm_error *err, int status, const char *text) {
 /* The entry for the directory of `fresh`, opened or being opened by somebody else, or `fresh` itself, listed now. NULL: the id differs. */
 static struct vt_shared *find_or_list(struct vt_shared *fresh) {
     pthread_mutex_lock(&registry_mutex);
-    struct vt_shared *found = find(fresh->dir);
+    struct vt_shared *found = find(fresh->env, fresh->dir);
     while (found != NULL && found->state != SHARED_OPEN) {
         pthread_cond_wait(&registry_changed, &registry_mutex);
-        found = find(fresh->dir);
+        found = find(fresh->env, fresh->dir);
     }
     if (found == NULL) {
         fresh->next = registry;

@@ -1,4 +1,4 @@
-/* registry.h: the stores this process has open, one per directory, shared by all connections and threads.
+/* registry.h: the stores this process has open, one per environment and directory, shared by all connections and threads.
  *
  * Opening and closing may take long (recovery, joining threads) and are done outside the registry's lock: who asks for the same directory
  * meanwhile waits, others do not. The last release closes the store. A child of fork() never gets a store of its parent.
@@ -10,7 +10,7 @@
 
 struct vt_shared;
 
-/* The store at options->dir: the one already open (the other options are then not looked at, but the id must match: LSM_MISMATCH), or
+/* The store at options->dir of options->env: the one already open (the other options are then not looked at, but the id must match: LSM_MISMATCH), or
  * opened now. A single one (in an environment of its own) is neither looked for nor found by others.
  * Owned by the caller: vt_registry_release(). Status and err as lsm_store_open(). Locks: takes the registry's. */
 int vt_registry_acquire(const struct lsm_options *options, bool single, struct vt_shared **shared, struct lsm_error *err) LSM_MUST_CHECK;
