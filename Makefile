@@ -26,7 +26,7 @@ TEST_SRC := $(sort $(shell find unit_tests -name '*_test.c'))
 SUPPORT_SRC := $(sort $(wildcard unit_tests/support/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql kill crash big bench asan tsan tidy format clean help
+.PHONY: all setup demo check unit sql kill crash matrix big bench asan tsan tidy format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -124,6 +124,11 @@ crash:
 	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/store/crash_test
 	@LSM_CRASH_STATES=$${LSM_CRASH_STATES:-100000} build/debug/unit/store/crash_test
 
+matrix:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/ext/crash_matrix_test
+	@LSM_MATRIX=$${LSM_MATRIX:-1000} build/debug/unit/ext/crash_matrix_test
+
 big:
 	@tools/setup check
 	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench
@@ -161,6 +166,7 @@ help:
 	@echo 'make unit     unit tests only          make sql      SQL tests only (CASES=word narrows them)'
 	@echo 'make kill     kill -9 at 200 random moments at OFF, NORMAL and FULL'
 	@echo 'make crash    100,000 states that a power cut can leave (LSM_CRASH_STATES=N for more)'
+	@echo 'make matrix   crashes at each step of commits, ordinary and LSM tables together, in all journal modes (LSM_MATRIX=N states a cell)'
 	@echo 'make big      2,000,000 rows against an ordinary table: equal, and how much faster'
 	@echo 'make bench    engine and SQL benchmarks (minutes)'
 	@echo 'make asan     unit and SQL tests under AddressSanitizer and UBSan;  make tsan: under ThreadSanitizer'
