@@ -26,7 +26,7 @@ TEST_SRC := $(sort $(shell find unit_tests -name '*_test.c'))
 SUPPORT_SRC := $(sort $(wildcard unit_tests/support/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql kill crash matrix big bench asan tsan tidy format clean help
+.PHONY: all setup demo check unit sql kill torture crash matrix big bench asan tsan tidy format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -119,6 +119,11 @@ kill:
 	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so
 	@$(PYTHON) sql_tests/kill/kill_test.py --kills 200
 
+torture:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so
+	@$(PYTHON) sql_tests/torture/torture.py --seconds $${TORTURE_SECONDS:-240}
+
 crash:
 	@tools/setup check
 	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/store/crash_test
@@ -165,6 +170,7 @@ help:
 	@echo 'make check    all tests; the last line is "N passed, N failed" (installs what is missing on Debian)'
 	@echo 'make unit     unit tests only          make sql      SQL tests only (CASES=word narrows them)'
 	@echo 'make kill     kill -9 at 200 random moments at OFF, NORMAL and FULL'
+	@echo 'make torture  several processes over one database, killed and stopped at random (TORTURE_SECONDS=N, 240 if not said)'
 	@echo 'make crash    100,000 states that a power cut can leave (LSM_CRASH_STATES=N for more)'
 	@echo 'make matrix   crashes at each step of commits, ordinary and LSM tables together, in all journal modes (LSM_MATRIX=N states a cell)'
 	@echo 'make big      2,000,000 rows against an ordinary table: equal, and how much faster'

@@ -111,6 +111,13 @@ static int fail_missing(const struct vt_place *place, const char *dir, const str
                    dir);
 }
 
+/* A size from the URI the database was opened with, e.g. "file:app.db?lsm_write_buffer=65536": of the host, which a schema is not. */
+static size_t uri_bytes(const struct vt_space *space, const char *parameter, size_t otherwise) {
+    const char *name = sqlite3_db_filename(space->connection->db, space->schema);
+    sqlite3_int64 bytes = name == NULL ? 0 : sqlite3_uri_int64(name, parameter, 0);
+    return bytes <= 0 ? otherwise : (size_t)bytes;
+}
+
 static int open_at(struct vt_space *space, struct vt_place *place, const char *dir, const uint8_t *store_id, enum vt_open_mode mode, char **message) {
     if (place->memory && space->memory == NULL) {
         space->memory = lsm_env_mem_new();
@@ -131,6 +138,7 @@ static int open_at(struct vt_space *space, struct vt_place *place, const char *d
     options.owner_uid = place->uid;
     options.owner_gid = place->gid;
     options.process_name = program_invocation_short_name;
+    if (!place->memory) options.write_buffer_bytes = uri_bytes(space, "lsm_write_buffer", options.write_buffer_bytes);
     if (sqlite3_threadsafe() == 0) options.threads = 0;
     struct lsm_error err;
     vt_error_clear(&err);
