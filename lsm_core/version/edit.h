@@ -13,8 +13,11 @@ struct lsm_edit_file {
     bool lent;                   /* not encoded: somebody else has the file, and keeps it if the edit fails */
 };
 
+struct lsm_version;
+
 /* Zero-initialise. Owns its arrays. */
 struct lsm_edit {
+    const struct lsm_version *base; /* borrowed, not stored: what the edit was worked out from; NULL: it fits whatever is there */
     bool full;                   /* describes everything: forget what came before */
     uint64_t next_file;          /* smallest file number never used */
     uint64_t log_position;       /* everything below is in table files */

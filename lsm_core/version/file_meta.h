@@ -23,8 +23,14 @@ struct lsm_file_meta {
     struct lsm_buf largest;      /* last full key; or a range tombstone's high, if greater (then exclusive, see next) */
     bool largest_exclusive;      /* largest is the end of a range tombstone and itself not in the file */
 
+    /* Set by the version set before others see it. Ids of versions, see version.h. */
+    uint64_t added_at;           /* the version that brought it; 0: unknown, it was there when this process came */
+    uint64_t removed_at;         /* the first version that does not name it; counts once obsolete is set */
+    uint64_t stamp;              /* guarded by manifest_mu of the set: scratch of comparing versions */
+    struct lsm_file_meta *next;  /* guarded by graveyard_mu of the set: in the list of what waits to be removed */
+
     _Atomic int refs;
-    _Atomic bool obsolete;       /* no version to come names it: the last unref unlinks the file (version_set does) */
+    _Atomic bool obsolete;       /* no version to come names it: the file goes with the last reference (version_set sees to it) */
     struct lsm_sst *_Atomic sst; /* the open reader, NULL until first used; owned by the meta, closed with it */
 };
 

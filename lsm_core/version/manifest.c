@@ -9,7 +9,7 @@
 #include "../env/filename.h"
 #include "../wal/chain.h"
 
-enum { RECORD_EDIT = 1, SECTOR_BYTES = 512 /* what a disk writes whole or not at all */ };
+enum { RECORD_EDIT = 1 };
 /* A name, an id, a check, two spaces and a line feed; the number takes 8 to 20 digits. */
 enum { CURRENT_BYTES_MAX = 9 + 20 + 1 + 2 * LSM_STORE_ID_BYTES + 1 + 16 + 1 };
 
@@ -17,6 +17,7 @@ struct lsm_manifest {
     struct lsm_file *file;
     uint64_t number, seed;
     uint64_t end, check; /* position behind the last record and its check */
+    uint64_t last;       /* offset of the last record, 0 if it is the first */
     struct lsm_buf buffer;
     bool unusable;
     struct lsm_error why;
@@ -64,7 +65,7 @@ static bool current_decode(char *line, size_t length, uint64_t *number, uint8_t 
     return ok && memcmp(line, again, length) == 0;
 }
 
-static int current_read(struct lsm_env *env, const char *dir, uint64_t *number, uint8_t *store_id, struct lsm_error *err) {
+int lsm_manifest_named(struct lsm_env *env, const char *dir, uint64_t *number, uint8_t *store_id, struct lsm_error *err) {
     char line[CURRENT_BYTES_MAX + 2] = {0};
     struct lsm_file *file = NULL;
     size_t got = 0;
@@ -114,7 +115,7 @@ static int current_replace(struct lsm_env *env, const char *dir, const struct ls
         /* A rename that failed may have happened all the same; if nobody can tell, it counts as done, so that nothing it names is removed. */
         *renamed = status == LSM_OK;
         if (status != LSM_OK) {
-            int told = current_read(env, dir, &named, named_id, NULL);
+            int told = lsm_manifest_named(env, dir, &named, named_id, NULL);
             *renamed = told == LSM_OK ? named == number : told != LSM_NOTFOUND;
         }
     }
@@ -150,6 +151,7 @@ static int put_record(struct lsm_manifest *manifest, const struct lsm_edit *edit
                                           .kind = RECORD_EDIT};
         status = lsm_chain_record_put(&manifest->buffer, manifest->seed, &record, lsm_buf_slice(&payload), lsm_slice_of(NULL, 0));
         if (status == LSM_OK) {
+            manifest->last = record.position == 0 ? 0 : offset_of(record.position);
             manifest->end = record.end;
             manifest->check = record.check;
         } else {
@@ -169,7 +171,7 @@ static int open_new(struct lsm_env *env, const char *dir, const char *path, cons
     uint64_t named = 0;
     int status = lsm_env_open(env, path, flags, perm, file, err);
     if (status == LSM_OK || lsm_env_exists(env, path, &exists, NULL) != LSM_OK || !exists) return status;
-    int told = current_read(env, dir, &named, named_id, NULL);
+    int told = lsm_manifest_named(env, dir, &named, named_id, NULL);
     if (told != LSM_NOTFOUND && (told != LSM_OK || named == number)) return status;
     status = lsm_env_unlink(env, path, err);
     return status == LSM_OK ? lsm_env_open(env, path, flags, perm, file, err) : status;
@@ -218,7 +220,7 @@ int lsm_manifest_append(struct lsm_manifest *manifest, const struct lsm_edit *ed
     if (manifest->unusable) {
         return lsm_fail(err, LSM_IO, "%s: not used any more since an earlier failure: %.300s", manifest->file->path, manifest->why.text);
     }
-    uint64_t begin = manifest->end, check = manifest->check;
+    uint64_t begin = manifest->end, check = manifest->check, last = manifest->last;
     struct lsm_error why = {0};
     lsm_buf_reset(&manifest->buffer);
     int status = put_record(manifest, edit, &why);
@@ -227,6 +229,7 @@ int lsm_manifest_append(struct lsm_manifest *manifest, const struct lsm_edit *ed
     if (status == LSM_OK) return LSM_OK;
     manifest->end = begin;
     manifest->check = check;
+    manifest->last = last;
     manifest->unusable = true;
     manifest->why = why;
     if (err != NULL) *err = why;
@@ -236,7 +239,7 @@ int lsm_manifest_append(struct lsm_manifest *manifest, const struct lsm_edit *ed
 void lsm_manifest_seal(struct lsm_manifest *manifest, const struct lsm_edit *edit) {
     struct lsm_edit nothing = {.next_file = edit->next_file, .log_position = edit->log_position, .log_generation = edit->log_generation,
                                .next_tree = edit->next_tree, .time_us = edit->time_us, .log_durable = edit->log_durable};
-    uint64_t begin = manifest->end, check = manifest->check;
+    uint64_t begin = manifest->end, check = manifest->check, last = manifest->last;
     lsm_buf_reset(&manifest->buffer);
     int status = put_record(manifest, &nothing, NULL);
     if (status == LSM_OK) status = lsm_file_write_at(manifest->file, offset_of(begin), manifest->buffer.data, manifest->buffer.size, NULL);
@@ -244,91 +247,22 @@ void lsm_manifest_seal(struct lsm_manifest *manifest, const struct lsm_edit *edi
     /* What a write that failed has left is overwritten by the next edit. */
     manifest->end = begin;
     manifest->check = check;
+    manifest->last = last;
 }
 
 uint64_t lsm_manifest_number(const struct lsm_manifest *manifest) { return manifest->number; }
 uint64_t lsm_manifest_bytes(const struct lsm_manifest *manifest) { return offset_of(manifest->end); }
 
+uint64_t lsm_manifest_last(const struct lsm_manifest *manifest, uint64_t *check) {
+    *check = manifest->check;
+    return manifest->last;
+}
+
 void lsm_manifest_close(struct lsm_manifest *manifest) {
     if (manifest != NULL) manifest_free(manifest);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------- */
-
-typedef int (*apply_fn)(void *arg, struct lsm_edit *edit, struct lsm_error *err);
-
-static int replay_record(const struct lsm_chain_record *record, const char *path, apply_fn apply, void *arg, struct lsm_error *err) {
-    struct lsm_edit edit = {0};
-    struct lsm_error why = {0};
-    uint64_t offset = offset_of(record->position);
-    int status = lsm_edit_decode(record->payload, &edit, &why);
-    if (status != LSM_OK) return lsm_fail(err, status, "%s: offset %" PRIu64 ": %.300s", path, offset, why.text);
-    if (record->position == 0 && !edit.full) {
-        status = lsm_fail(err, LSM_CORRUPT, "%s: offset %" PRIu64 ": the first record is not a full one", path, offset);
-    } else {
-        status = apply(arg, &edit, err);
-    }
-    lsm_edit_release(&edit);
-    return status;
-}
-
-/* The chain has ended. Was its end torn off, or is that damage? Every append was durable before the next, so only the last can be torn. */
-static int judge_end(struct lsm_chain_reader *chain, const char *path, struct lsm_manifest_found *found, struct lsm_error *err) {
-    struct lsm_chain_record last;
-    bool torn = false;
-    uint64_t offset = lsm_chain_end_offset(chain), file_bytes = lsm_chain_file_bytes(chain);
-    found->bytes = offset;
-    found->check = lsm_chain_check(chain);
-    found->torn = offset != file_bytes;
-    if (offset == LSM_CHAIN_HEADER_BYTES) {
-        return lsm_fail(err, LSM_CORRUPT, "%s: offset %" PRIu64 ": the first record is damaged; restore the store from a backup", path, offset);
-    }
-    if (!found->torn) return LSM_OK;
-    int status = lsm_chain_torn(chain, &last, &torn, err);
-    if (status != LSM_OK || !torn) return status;
-    /* A header that lies in two sectors can be torn itself, and its length be zeros. */
-    bool one_sector = offset / SECTOR_BYTES == (offset + LSM_CHAIN_RECORD_BYTES - 1) / SECTOR_BYTES;
-    if (one_sector && offset_of(last.end) < file_bytes) {
-        return lsm_fail(err, LSM_CORRUPT, "%s: offset %" PRIu64 ": a record is damaged and not the last; restore the store from a backup", path,
-                        offset);
-    }
-    return LSM_OK;
-}
-
-static int replay_file(struct lsm_env *env, const char *path, apply_fn apply, void *arg, struct lsm_manifest_found *found, struct lsm_error *err) {
-    struct lsm_chain_reader *chain = NULL;
-    struct lsm_chain_record record;
-    int status = lsm_chain_open(env, path, &lsm_chain_manifest, found->store_id, found->number, &chain, err);
-    if (status == LSM_NOTFOUND) return lsm_fail(err, LSM_CORRUPT, "%s: missing, though CURRENT names it; restore the store from a backup", path);
-    if (status == LSM_MISMATCH) return lsm_fail(err, LSM_CORRUPT, "%s: belongs to another store than the CURRENT that names it", path);
-    if (status != LSM_OK) return status;
-    if (chain == NULL) return lsm_fail(err, LSM_CORRUPT, "%s: offset 0: the header is damaged or missing; restore the store from a backup", path);
-    bool ended = false;
-    while (status == LSM_OK && !ended) {
-        status = lsm_chain_next(chain, 0, &record, err);
-        ended = status == LSM_NOTFOUND;
-        if (status == LSM_OK) found->last = record.position == 0 ? 0 : offset_of(record.position);
-        if (status == LSM_OK) status = replay_record(&record, path, apply, arg, err);
-    }
-    if (ended) status = judge_end(chain, path, found, err);
-    lsm_chain_close(chain);
-    return status;
-}
-
-int lsm_manifest_replay(struct lsm_env *env, const char *dir, const uint8_t *store_id, apply_fn apply, void *arg, struct lsm_manifest_found *found,
-                        struct lsm_error *err) {
-    *found = (struct lsm_manifest_found){0};
-    int status = current_read(env, dir, &found->number, found->store_id, err);
-    if (status != LSM_OK) return status;
-    if (store_id != NULL && memcmp(store_id, found->store_id, LSM_STORE_ID_BYTES) != 0) {
-        return lsm_fail(err, LSM_MISMATCH, "%s: holds another store than the one asked for", dir);
-    }
-    char *path = lsm_file_path(dir, LSM_FILE_MANIFEST, found->number);
-    if (path == NULL) return lsm_fail_nomem(err, strlen(dir));
-    status = replay_file(env, path, apply, arg, found, err);
-    lsm_free(path);
-    return status;
-}
+/* ---- going on -------------------------------------------------------------------------------------------------- */
 
 /* What replay read may still be on its way to the disk (its writer was killed); from now on it is built upon, so it must be there. */
 static int settle(struct lsm_env *env, const char *dir, struct lsm_file *file, const struct lsm_manifest_found *found, struct lsm_error *err) {
@@ -344,24 +278,42 @@ static int settle(struct lsm_env *env, const char *dir, struct lsm_file *file, c
     return status == LSM_OK ? lsm_env_sync_dir(env, dir, err) : status;
 }
 
-int lsm_manifest_resume(struct lsm_env *env, const char *dir, const struct lsm_manifest_found *found, struct lsm_manifest **manifest,
-                        struct lsm_error *err) {
+static int open_found(struct lsm_env *env, const char *dir, const struct lsm_manifest_found *found, bool durable, struct lsm_manifest **manifest,
+                      struct lsm_error *err) {
     *manifest = NULL;
     if (found->torn) return lsm_fail(err, LSM_MISUSE, "a torn manifest is not appended to: create another");
     struct lsm_manifest *made = lsm_calloc(1, sizeof *made);
     char *path = lsm_file_path(dir, LSM_FILE_MANIFEST, found->number);
     int status = made == NULL || path == NULL ? lsm_fail_nomem(err, sizeof *made) : LSM_OK;
     if (status == LSM_OK) status = lsm_env_open(env, path, LSM_OPEN_WRITE, NULL, &made->file, err);
-    if (status == LSM_OK) status = settle(env, dir, made->file, found, err);
+    if (status == LSM_OK && !durable) status = settle(env, dir, made->file, found, err);
     if (status == LSM_OK) {
         made->number = found->number;
         made->seed = lsm_chain_seed(&lsm_chain_manifest, found->store_id, found->number);
         made->end = found->bytes - LSM_CHAIN_HEADER_BYTES;
         made->check = found->check;
+        made->last = found->last;
         *manifest = made;
         made = NULL;
     }
     if (made != NULL) manifest_free(made);
     lsm_free(path);
     return status;
+}
+
+int lsm_manifest_resume(struct lsm_env *env, const char *dir, const struct lsm_manifest_found *found, struct lsm_manifest **manifest,
+                        struct lsm_error *err) {
+    return open_found(env, dir, found, false, manifest, err);
+}
+
+int lsm_manifest_attach(struct lsm_env *env, const char *dir, const struct lsm_manifest_found *found, struct lsm_manifest **manifest,
+                        struct lsm_error *err) {
+    return open_found(env, dir, found, true, manifest, err);
+}
+
+void lsm_manifest_advance(struct lsm_manifest *manifest, const struct lsm_manifest_found *found) {
+    assert(manifest->number == found->number && !found->torn);
+    manifest->end = found->bytes - LSM_CHAIN_HEADER_BYTES;
+    manifest->check = found->check;
+    manifest->last = found->last;
 }

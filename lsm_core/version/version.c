@@ -141,6 +141,37 @@ void lsm_version_destroy(struct lsm_version *version) {
     lsm_free(version);
 }
 
+/* ---- comparing ------------------------------------------------------------------------------------------------------ */
+
+static bool same_files(const struct lsm_run *a, const struct lsm_run *b) {
+    if (a->number != b->number || a->count != b->count) return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (a->files[i]->number != b->files[i]->number) return false;
+    return true;
+}
+
+bool lsm_version_only_flushed(const struct lsm_version *base, const struct lsm_version *now) {
+    if (now->level0_count < base->level0_count) return false;
+    size_t newer = now->level0_count - base->level0_count;
+    for (size_t r = 0; r < base->level0_count; r++)
+        if (!same_files(&base->level0[r], &now->level0[newer + r])) return false;
+    for (int level = 1; level < LSM_LEVELS; level++)
+        if (!same_files(&base->levels[level], &now->levels[level])) return false;
+    return true;
+}
+
+static struct lsm_file_meta *find_in_run(const struct lsm_run *run, const struct lsm_file_meta *meta) {
+    size_t at = lsm_run_find(run, lsm_buf_slice(&meta->smallest));
+    return at < run->count && run->files[at]->number == meta->number ? run->files[at] : NULL;
+}
+
+struct lsm_file_meta *lsm_version_find(const struct lsm_version *version, const struct lsm_file_meta *meta) {
+    struct lsm_file_meta *found = NULL;
+    for (size_t r = 0; r < version->level0_count && found == NULL; r++) found = find_in_run(&version->level0[r], meta);
+    for (int level = 1; level < LSM_LEVELS && found == NULL; level++) found = find_in_run(&version->levels[level], meta);
+    return found;
+}
+
 /* ---- looking up ----------------------------------------------------------------------------------------------------- */
 
 size_t lsm_run_find(const struct lsm_run *run, struct lsm_slice key) {

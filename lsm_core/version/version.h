@@ -16,6 +16,12 @@ struct lsm_run {
 
 struct lsm_version {
     _Atomic int refs;
+
+    /* Filled in by the version set. */
+    uint64_t id;                   /* number of the manifest << 36 | how many of its bytes say this: a later version has a greater one. 0: empty, of no store */
+    uint64_t log_position;         /* everything below is in the files */
+    uint64_t log_generation;       /* first log file still needed */
+
     struct lsm_run *level0;        /* newest first */
     size_t level0_count;
     struct lsm_run levels[LSM_LEVELS]; /* [0] unused */
@@ -30,6 +36,11 @@ void lsm_version_ref(struct lsm_version *version);
 /* True if that was the last reference: the caller then destroys it (version_set.h, which also removes obsolete files). */
 bool lsm_version_unref(struct lsm_version *version) LSM_MUST_CHECK;
 void lsm_version_destroy(struct lsm_version *version);
+
+/* Have only new runs come into level 0 since base? Then a merge worked out from base still fits: nothing older than its sources has moved. */
+bool lsm_version_only_flushed(const struct lsm_version *base, const struct lsm_version *now);
+/* The version's own meta of that file (by number and first key), borrowed, or NULL. */
+struct lsm_file_meta *lsm_version_find(const struct lsm_version *version, const struct lsm_file_meta *meta);
 
 /* Index of the first file whose range ends at or behind key (count if none): the only one that can hold the key. */
 size_t lsm_run_find(const struct lsm_run *run, struct lsm_slice key);

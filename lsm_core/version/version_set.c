@@ -5,7 +5,12 @@
 
 #include <assert.h>
 
-enum { MANIFEST_BYTES_MAX = 1 << 20 }; /* one edit is about 200 bytes a file: a few thousand edits, milliseconds to replay */
+enum {
+    MANIFEST_BYTES_MAX = 1 << 20,   /* one edit is about 200 bytes a file: a few thousand edits, milliseconds to replay */
+    VERSION_NUMBERS = 1 << 28       /* what an id has room for beside 36 bits of bytes */
+};
+
+static uint64_t id_of(const struct lsm_manifest *manifest) { return lsm_manifest_number(manifest) << 36 | lsm_manifest_bytes(manifest); }
 
 int lsm_version_set_init(struct lsm_version_set *set, struct lsm_env *env, const char *dir, const struct lsm_env_perm *perm, const uint8_t *store_id,
                          struct lsm_cache *cache) {
@@ -17,8 +22,8 @@ int lsm_version_set_init(struct lsm_version_set *set, struct lsm_env *env, const
     int status = lsm_version_apply(NULL, &nothing, &set->current, NULL);
     if (status != LSM_OK) return status;
     atomic_store_explicit(&set->live_versions, 1, memory_order_relaxed);
-    struct lsm_mutex *mutexes[] = {&set->manifest_mu, &set->mu, &set->graveyard_mu};
-    for (size_t i = 0; i < 3; i++) {
+    struct lsm_mutex *mutexes[] = {&set->append_mu, &set->manifest_mu, &set->mu, &set->graveyard_mu};
+    for (size_t i = 0; i < sizeof mutexes / sizeof mutexes[0]; i++) {
         status = lsm_mutex_init(mutexes[i]);
         if (status == LSM_OK) continue;
         while (i-- > 0) lsm_mutex_release(mutexes[i]);
@@ -30,9 +35,17 @@ int lsm_version_set_init(struct lsm_version_set *set, struct lsm_env *env, const
 
 void lsm_version_set_release(struct lsm_version_set *set) {
     lsm_version_set_unref(set, set->current);
+    /* What others still need is theirs to remove now, or the next process's that looks through the directory. */
+    while (set->obsolete != NULL) {
+        struct lsm_file_meta *meta = set->obsolete;
+        set->obsolete = meta->next;
+        lsm_file_meta_unref(meta);
+    }
     lsm_manifest_close(set->manifest);
+    lsm_manifest_tail_close(set->tail);
     lsm_free(set->trees);
     lsm_free(set->doubtful);
+    lsm_mutex_release(&set->append_mu);
     lsm_mutex_release(&set->manifest_mu);
     lsm_mutex_release(&set->mu);
     lsm_mutex_release(&set->graveyard_mu);
@@ -40,13 +53,13 @@ void lsm_version_set_release(struct lsm_version_set *set) {
 
 /* ---- the set's own plain state: trees and positions ------------------------------------------------------------------ */
 
-/* The trees after an edit, as a new array. */
-static int next_trees(const struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_tree_info **out, size_t *out_count, struct lsm_error *err) {
-    size_t kept = edit->full ? 0 : set->trees_count, count = 0;
+int lsm_version_set_next_trees(const struct lsm_tree_info *old, size_t old_count, const struct lsm_edit *edit, struct lsm_tree_info **out,
+                               size_t *out_count, struct lsm_error *err) {
+    size_t kept = edit->full ? 0 : old_count, count = 0;
     struct lsm_tree_info *trees = lsm_calloc(kept + edit->trees_count, sizeof *trees);
     if (trees == NULL) return lsm_fail_nomem(err, (kept + edit->trees_count) * sizeof *trees);
     for (size_t i = 0; i < kept + edit->trees_count; i++) {
-        struct lsm_tree_info tree = i < kept ? set->trees[i] : edit->trees[i - kept];
+        struct lsm_tree_info tree = i < kept ? old[i] : edit->trees[i - kept];
         bool gone = false;
         for (size_t d = 0; d < edit->dropped_count; d++) gone |= edit->dropped[d] == tree.tree;
         if (gone) continue;
@@ -77,8 +90,7 @@ static int full_edit(const struct lsm_version *version, const struct lsm_tree_in
     return status;
 }
 
-/* Take over what an edit says of trees and positions. Owns trees. */
-static void adopt_plain(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_tree_info *trees, size_t trees_count) {
+void lsm_version_set_adopt_plain(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_tree_info *trees, size_t trees_count) {
     lsm_free(set->trees);
     set->trees = trees;
     set->trees_count = trees_count;
@@ -91,34 +103,41 @@ static void adopt_plain(struct lsm_version_set *set, const struct lsm_edit *edit
     memcpy(set->token, edit->token, sizeof set->token);
 }
 
-/* Mark the files that the edit leaves nobody to name: they go with the last version that holds them. */
-static void mark_obsolete(const struct lsm_edit *edit, const struct lsm_version *old) {
-    for (size_t i = 0; i < edit->removed_count; i++) {
-        bool moved = false;
-        for (size_t a = 0; a < edit->added_count; a++) moved |= edit->added[a].meta->number == edit->removed[i];
-        if (moved) continue;
-        for (int level = 0; level < LSM_LEVELS; level++) {
-            size_t runs = level == 0 ? old->level0_count : 1;
-            for (size_t r = 0; r < runs; r++) {
-                const struct lsm_run *run = level == 0 ? &old->level0[r] : &old->levels[level];
-                for (size_t f = 0; f < run->count; f++)
-                    if (run->files[f]->number == edit->removed[i]) atomic_store_explicit(&run->files[f]->obsolete, true, memory_order_release);
-            }
-        }
-    }
+static bool stamp(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
+    (void)level;
+    (void)run;
+    meta->stamp = *(const uint64_t *)arg;
+    return true;
 }
 
-/* Make `version` current. durable: false while the manifest is being read. What that removes stays on the disk: the edit may be in the system's
- * cache only, and after a power cut the files would be named again. */
-static void adopt_version(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_version *version, bool durable) {
+/* Names the present version, whose files are all stamped. */
+struct gone {
+    uint64_t stamp, version;
+};
+
+static bool mark_if_gone(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
+    const struct gone *gone = arg;
+    (void)level;
+    (void)run;
+    if (meta->stamp == gone->stamp || atomic_load_explicit(&meta->obsolete, memory_order_relaxed)) return true;
+    meta->removed_at = gone->version;
+    atomic_store_explicit(&meta->obsolete, true, memory_order_release);
+    return true;
+}
+
+/* What is not durable stays on the disk: after a power cut the files would be named again. */
+void lsm_version_set_adopt(struct lsm_version_set *set, struct lsm_version *version, bool durable) {
     struct lsm_version *old;
     (void)atomic_fetch_add_explicit(&set->live_versions, 1, memory_order_relaxed);
     lsm_mutex_lock(&set->mu);
     old = set->current;
     set->current = version;
-    set->edits++;
+    struct gone gone = {.stamp = ++set->edits, .version = version->id};
     lsm_mutex_unlock(&set->mu);
-    if (durable) mark_obsolete(edit, old);
+    if (durable) {
+        lsm_version_each(version, stamp, &gone.stamp);
+        lsm_version_each(old, mark_if_gone, &gone);
+    }
     lsm_version_set_unref(set, old);
 }
 
@@ -137,9 +156,10 @@ static void judge_failed_create(struct lsm_version_set *set, uint64_t number) {
     set->uncertain = true;
 }
 
-/* Remember the tables of a failed edit that may be on disk in spite. Without memory they stay until the next open. */
+/* Remember the tables of a failed edit that may be on disk in spite. Without memory they stay until the next open. With others about the edit, if it is
+ * there, will be found and used; if not, the tables are what a dead process might have left. */
 static void doubt_files(struct lsm_version_set *set, const struct lsm_edit *edit) {
-    if (edit->added_count == 0) return;
+    if (edit->added_count == 0 || (set->share != NULL && !set->share->alone)) return;
     uint64_t *grown = lsm_realloc(set->doubtful, (set->doubtful_count + edit->added_count) * sizeof *grown);
     if (grown == NULL) return;
     set->doubtful = grown;
@@ -171,6 +191,7 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
         int status = lsm_manifest_append(set->manifest, edit, err);
         if (status == LSM_OK) {
             set->appended = true;
+            if (set->tail != NULL) lsm_manifest_tail_skip(set->tail, set->manifest);
             return LSM_OK;
         }
         /* It cannot be appended to any more, nor is it known what it holds: the next edit writes a new one. */
@@ -181,8 +202,9 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
     }
     struct lsm_edit full;
     struct lsm_manifest *fresh = NULL;
-    uint64_t old_number = set->manifest == NULL ? 0 : lsm_manifest_number(set->manifest);
+    uint64_t old_number = set->manifest != NULL ? lsm_manifest_number(set->manifest) : set->tail != NULL ? lsm_manifest_tail_found(set->tail)->number : 0;
     uint64_t number = lsm_version_set_new_number(set);
+    if (number >= VERSION_NUMBERS) return lsm_fail(err, LSM_TOOBIG, "%s: all file numbers are used up; copy the tables to a new database", set->dir);
     int status = full_edit(version, trees, trees_count, edit, &full);
     if (status != LSM_OK) return lsm_fail_nomem(err, 0);
     full.next_file = number + 1 > full.next_file ? number + 1 : full.next_file;
@@ -198,6 +220,8 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
         return status;
     }
     lsm_manifest_close(set->manifest);
+    lsm_manifest_tail_close(set->tail);
+    set->tail = NULL;
     set->manifest = fresh;
     set->appended = false;
     set->uncertain = false;
@@ -210,77 +234,79 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
     return LSM_OK;
 }
 
-/* Locks: needs manifest_mu. durable: false while the manifest itself is being read. */
-static int apply_locked(struct lsm_version_set *set, struct lsm_edit *edit, bool durable, struct lsm_error *err) {
+/* Does the edit still fit, whatever became of the version it was worked out from? A flush leaves out tombstones that hide nothing in its base, so
+ * nothing may have been flushed since; a merge takes its sources' place, so they must stand where they stood. */
+static bool is_overtaken(const struct lsm_version_set *set, const struct lsm_edit *edit) {
+    if (edit->base == NULL || edit->base == set->current) return false;
+    if (edit->log_position != 0) return edit->base->log_position != set->log_position;
+    return !lsm_version_only_flushed(edit->base, set->current);
+}
+
+/* Locks: needs manifest_mu. */
+static int apply_locked(struct lsm_version_set *set, struct lsm_edit *edit, struct lsm_error *err) {
     struct lsm_version *version = NULL;
     struct lsm_tree_info *trees = NULL;
     size_t trees_count = 0;
+    if (is_overtaken(set, edit)) return LSM_OVERTAKEN;
+    edit->next_file = set->share != NULL ? set->share->peek_next_file(set->share->arg) : atomic_load_explicit(&set->next_file, memory_order_relaxed);
+    edit->time_us = lsm_env_now_us(set->env);
     if (edit->log_position == 0) edit->log_position = set->log_position;
     if (edit->log_generation == 0) edit->log_generation = set->log_generation;
     if (edit->next_tree == 0) edit->next_tree = set->next_tree;
     int status = lsm_version_apply(set->current, edit, &version, err);
-    if (status == LSM_OK) status = next_trees(set, edit, &trees, &trees_count, err);
-    if (status == LSM_OK && durable) status = write_edit(set, edit, version, trees, trees_count, err);
+    if (status == LSM_OK) status = lsm_version_set_next_trees(set->trees, set->trees_count, edit, &trees, &trees_count, err);
+    if (status == LSM_OK) status = write_edit(set, edit, version, trees, trees_count, err);
     if (status != LSM_OK) {
         if (version != NULL) lsm_version_destroy(version);
         lsm_free(trees);
         return status;
     }
-    adopt_plain(set, edit, trees, trees_count);
-    adopt_version(set, edit, version, durable);
+    version->id = id_of(set->manifest);
+    version->log_position = edit->log_position;
+    version->log_generation = edit->log_generation;
+    for (size_t i = 0; i < edit->added_count; i++)
+        if (lsm_version_find(set->current, edit->added[i].meta) == NULL) edit->added[i].meta->added_at = version->id;
+    lsm_version_set_adopt_plain(set, edit, trees, trees_count);
+    lsm_version_set_adopt(set, version, true);
     return LSM_OK;
 }
 
-int lsm_version_set_apply(struct lsm_version_set *set, struct lsm_edit *edit, bool *keep_files, struct lsm_error *err) {
-    lsm_mutex_lock(&set->manifest_mu);
-    edit->next_file = atomic_load_explicit(&set->next_file, memory_order_relaxed);
-    edit->time_us = lsm_env_now_us(set->env);
-    int status = apply_locked(set, edit, true, err);
-    *keep_files = status != LSM_OK && set->uncertain;
+/* Locks: needs manifest_mu, and what keeps other processes out. */
+static int apply_and_publish(struct lsm_version_set *set, struct lsm_edit *edit, bool *keep_files, struct lsm_error *err) {
+    int status = apply_locked(set, edit, err);
+    *keep_files = status < 0 && set->uncertain;
     if (*keep_files) doubt_files(set, edit);
-    lsm_mutex_unlock(&set->manifest_mu);
+    if (status == LSM_OK && set->share != NULL) set->share->publish(set->share->arg, set->current->id);
+    return status;
+}
+
+int lsm_version_set_apply(struct lsm_version_set *set, struct lsm_edit *edit, bool *keep_files, struct lsm_error *err) {
+    *keep_files = false;
+    int status = lsm_version_set_lock(set, err);
+    if (status != LSM_OK) return status;
+    status = apply_and_publish(set, edit, keep_files, err);
+    lsm_version_set_unlock(set);
     return status;
 }
 
 int lsm_version_set_create(struct lsm_version_set *set, struct lsm_error *err) {
     struct lsm_edit nothing = {0};
     bool keep_files;
-    return lsm_version_set_apply(set, &nothing, &keep_files, err);
-}
-
-static int replay_one(void *arg, struct lsm_edit *edit, struct lsm_error *err) {
-    struct lsm_version_set *set = arg;
-    if (edit->next_file > atomic_load_explicit(&set->next_file, memory_order_relaxed))
-        atomic_store_explicit(&set->next_file, edit->next_file, memory_order_relaxed);
-    for (size_t i = 0; i < edit->added_count; i++) {
-        uint64_t number = edit->added[i].meta->number;
-        if (number >= atomic_load_explicit(&set->next_file, memory_order_relaxed)) atomic_store_explicit(&set->next_file, number + 1, memory_order_relaxed);
-    }
-    /* Killed before it could seal its last edit: this process will. */
-    set->appended = !edit->full && (edit->added_count + edit->removed_count + edit->trees_count + edit->dropped_count != 0 ||
-                                    edit->log_position != set->log_position);
-    return apply_locked(set, edit, false, err);
-}
-
-int lsm_version_set_recover(struct lsm_version_set *set, struct lsm_error *err) {
-    struct lsm_manifest_found found = {0};
     lsm_mutex_lock(&set->manifest_mu);
-    int status = lsm_manifest_replay(set->env, set->dir, set->store_id, replay_one, set, &found, err);
-    if (status == LSM_OK && found.number >= atomic_load_explicit(&set->next_file, memory_order_relaxed))
-        atomic_store_explicit(&set->next_file, found.number + 1, memory_order_relaxed);
-    /* Behind a torn record nothing may be appended: the next edit starts a new manifest. */
-    if (status == LSM_OK && !found.torn) status = lsm_manifest_resume(set->env, set->dir, &found, &set->manifest, err);
+    int status = apply_and_publish(set, &nothing, &keep_files, err);
     lsm_mutex_unlock(&set->manifest_mu);
     return status;
 }
 
 void lsm_version_set_seal(struct lsm_version_set *set, uint64_t log_durable) {
-    lsm_mutex_lock(&set->manifest_mu);
-    const struct lsm_edit nothing = {.next_file = atomic_load_explicit(&set->next_file, memory_order_relaxed), .log_position = set->log_position,
-                                     .log_generation = set->log_generation, .next_tree = set->next_tree, .time_us = lsm_env_now_us(set->env), .log_durable = log_durable};
+    /* Shared: the last one here may never have appended. */
+    if (lsm_version_set_lock(set, NULL) != LSM_OK) return;
+    uint64_t next_file = set->share != NULL ? set->share->peek_next_file(set->share->arg) : atomic_load_explicit(&set->next_file, memory_order_relaxed);
+    const struct lsm_edit nothing = {.next_file = next_file, .log_position = set->log_position, .log_generation = set->log_generation,
+                                     .next_tree = set->next_tree, .time_us = lsm_env_now_us(set->env), .log_durable = log_durable};
     if (set->manifest != NULL && (set->appended || log_durable > set->log_durable)) lsm_manifest_seal(set->manifest, &nothing);
     set->appended = false;
-    lsm_mutex_unlock(&set->manifest_mu);
+    lsm_version_set_unlock(set);
 }
 
 /* ---- references ------------------------------------------------------------------------------------------------------ */
@@ -291,7 +317,10 @@ int lsm_version_set_make(struct lsm_version_set *set, const struct lsm_edit *edi
     return status;
 }
 
-uint64_t lsm_version_set_new_number(struct lsm_version_set *set) { return atomic_fetch_add_explicit(&set->next_file, 1, memory_order_relaxed); }
+uint64_t lsm_version_set_new_number(struct lsm_version_set *set) {
+    if (set->share != NULL) return set->share->next_file(set->share->arg);
+    return atomic_fetch_add_explicit(&set->next_file, 1, memory_order_relaxed);
+}
 
 struct lsm_version *lsm_version_set_ref_current(struct lsm_version_set *set) {
     lsm_mutex_lock(&set->mu);
@@ -301,18 +330,53 @@ struct lsm_version *lsm_version_set_ref_current(struct lsm_version_set *set) {
     return version;
 }
 
+/* Locks: needs graveyard_mu. */
+static void remove_table(struct lsm_version_set *set, uint64_t number) {
+    char *path = lsm_file_path(set->dir, LSM_FILE_TABLE, number);
+    if (path != NULL && lsm_env_unlink(set->env, path, NULL) != LSM_OK) {
+        /* Left over until the next open, which removes what the manifest does not name; or another process was faster. */
+    }
+    lsm_free(path);
+}
+
+static bool may_remove(const struct lsm_version_set *set, const struct lsm_file_meta *meta) {
+    return set->share == NULL || set->share->may_remove(set->share->arg, meta->added_at, meta->removed_at);
+}
+
 static bool remove_if_last(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
     struct lsm_version_set *set = arg;
     (void)level;
     (void)run;
     if (!atomic_load_explicit(&meta->obsolete, memory_order_acquire)) return true;
     if (atomic_load_explicit(&meta->refs, memory_order_acquire) != 1) return true;
-    char *path = lsm_file_path(set->dir, LSM_FILE_TABLE, meta->number);
-    if (path != NULL && lsm_env_unlink(set->env, path, NULL) != LSM_OK) {
-        /* Left over until the next open, which removes what the manifest does not name. */
+    if (set->share == NULL) {
+        remove_table(set, meta->number);
+        return true;
     }
-    lsm_free(path);
+    /* Whoever comes last here may still be asked by another process to wait: the sweep looks. */
+    lsm_file_meta_ref(meta);
+    meta->next = set->obsolete;
+    set->obsolete = meta;
+    (void)atomic_fetch_add_explicit(&set->obsolete_count, 1, memory_order_relaxed);
     return true;
+}
+
+void lsm_version_set_sweep(struct lsm_version_set *set) {
+    if (atomic_load_explicit(&set->obsolete_count, memory_order_relaxed) == 0) return;
+    lsm_mutex_lock(&set->graveyard_mu);
+    struct lsm_file_meta **link = &set->obsolete;
+    while (*link != NULL) {
+        struct lsm_file_meta *meta = *link;
+        if (!may_remove(set, meta)) {
+            link = &meta->next;
+            continue;
+        }
+        *link = meta->next;
+        remove_table(set, meta->number);
+        lsm_file_meta_unref(meta);
+        (void)atomic_fetch_sub_explicit(&set->obsolete_count, 1, memory_order_relaxed);
+    }
+    lsm_mutex_unlock(&set->graveyard_mu);
 }
 
 void lsm_version_set_unref(struct lsm_version_set *set, struct lsm_version *version) {

@@ -1,7 +1,11 @@
 /* version_set.h: the current version, the manifest behind it, and the files that nobody needs any more.
  *
- * Two locks, both inside: `manifest` serialises edits and is held over I/O; `mu` guards `current` for a few instructions.
- * Order: manifest before mu. Version destruction happens under a third, `graveyard`, taken last.
+ * Locks, all inside, in order: `append` and (shared) a lock among processes: one edit at a time; `manifest`: what is known of the manifest, held over
+ * I/O; `mu` guards `current` for a few instructions; version destruction happens under `graveyard`, taken last.
+ *
+ * Several processes may have a set each over the same manifest (share below). One appends at a time, under a lock of theirs, and publishes the
+ * id of the version it has made; the others read on from where they are. What a set knows is then some version that was published once, and its
+ * files are there as long as somebody has told the others that he needs them (share/share.h, pins).
  */
 #ifndef LSM_VERSION_VERSION_SET_H
 #define LSM_VERSION_VERSION_SET_H
@@ -11,6 +15,23 @@
 #include "manifest.h"
 #include "version.h"
 
+/* Not an error: since the version that an edit was worked out from, somebody else has done work that it does not fit any more. */
+#define LSM_OVERTAKEN 1
+
+/* What the processes that share a store agree on. All functions may be called by any thread. */
+struct lsm_version_share {
+    void *arg;
+    bool alone;                                     /* nobody else can come: what was written need not be looked for */
+    int (*lock)(void *arg, struct lsm_error *err);  /* keep all other processes from appending to the manifest */
+    void (*unlock)(void *arg);
+    uint64_t (*version)(void *arg);                 /* id of the present version */
+    void (*publish)(void *arg, uint64_t version);
+    uint64_t (*next_file)(void *arg);               /* a number for a file, used by nobody else */
+    uint64_t (*peek_next_file)(void *arg);
+    void (*raise_next_file)(void *arg, uint64_t at_least);
+    bool (*may_remove)(void *arg, uint64_t added_at, uint64_t removed_at); /* does no other process need a file that these versions brought and removed? */
+};
+
 struct lsm_version_set {
     /* Immutable after init. */
     struct lsm_env *env;
@@ -18,10 +39,14 @@ struct lsm_version_set {
     struct lsm_env_perm perm;
     uint8_t store_id[LSM_STORE_ID_BYTES];
     struct lsm_cache *cache;
+    const struct lsm_version_share *share; /* NULL: nobody else is there. Set once, before a second thread looks */
+
+    struct lsm_mutex append_mu;        /* Held around the lock that keeps other processes from appending. */
 
     /* Guarded by manifest_mu. */
     struct lsm_mutex manifest_mu;
-    struct lsm_manifest *manifest;     /* NULL: the next edit starts a new one */
+    struct lsm_manifest *manifest;     /* for appending. NULL: the next edit starts a new one (shared: or opens the one that is there) */
+    struct lsm_manifest_tail *tail;    /* for reading what others append; NULL: the next look reads it all */
     struct lsm_tree_info *trees;       /* as the manifest knows them, ascending */
     size_t trees_count;
     uint32_t next_tree;
@@ -31,7 +56,8 @@ struct lsm_version_set {
     uint8_t token[LSM_TOKEN_BYTES];    /* the last one's */
     uint64_t manifest_bytes_max;       /* a longer one is replaced by a fresh one */
     bool uncertain;                    /* an append failed, or a new manifest did after CURRENT named it: the disk may hold an edit that
-                                          memory does not; files that it may name must stay until a new manifest stands */
+                                          memory does not; files that it may name must stay until a new manifest stands, or (shared) until the
+                                          edit was read back or its place overwritten */
 
     bool appended;                     /* an edit was, that nothing stands behind yet */
     uint64_t *doubtful;                /* tables that such an edit may name: they go when a new manifest stands */
@@ -43,10 +69,12 @@ struct lsm_version_set {
     uint64_t edits;                    /* applied since open */
 
     struct lsm_mutex graveyard_mu;     /* Guards destruction of versions: see lsm_version_set_unref(). */
+    struct lsm_file_meta *obsolete;    /* shared: files that this process needs no more; guarded by graveyard_mu, one reference each */
 
     /* Atomic. */
     _Atomic int live_versions;         /* 1: nothing but the current version pins files; those of lsm_version_set_make() count too */
-    _Atomic uint64_t next_file;
+    _Atomic uint64_t next_file;        /* not shared: the next number */
+    _Atomic int obsolete_count;
 };
 
 /* Nothing on disk is touched. LSM_NOMEM leaves nothing to release. */
@@ -57,20 +85,23 @@ void lsm_version_set_release(struct lsm_version_set *set);
 
 /* Make the first manifest of a new store. */
 int lsm_version_set_create(struct lsm_version_set *set, struct lsm_error *err) LSM_MUST_CHECK;
-/* Read CURRENT and its manifest. LSM_NOTFOUND: there is no CURRENT. */
+/* Read CURRENT and its manifest. LSM_NOTFOUND: there is no CURRENT. Makes durable what was read and goes on with it; read(): touches nothing. */
 int lsm_version_set_recover(struct lsm_version_set *set, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_version_set_read(struct lsm_version_set *set, struct lsm_error *err) LSM_MUST_CHECK;
 
 /* A version of its own, of nothing but the files that an edit adds: those of a transaction, which the manifest does not name yet. One reference, which
  * lsm_version_set_unref() takes back. LSM_CORRUPT: files of a run overlap. */
 int lsm_version_set_make(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_version **version, struct lsm_error *err) LSM_MUST_CHECK;
 
 /* Make an edit durable, then current. On error nothing has changed in memory. On disk the edit may have happened, if its sync failed: the
- * next edit writes a whole new manifest without it, and until then the files it adds must stay: *keep_files is set. edit->next_file is filled in; log_position, log_generation and next_tree of 0
- * keep their values. Locks: takes manifest_mu, mu. */
+ * next edit writes a whole new manifest without it (shared: finds it and takes it over), and until then the files it adds must stay: *keep_files
+ * is set. edit->next_file is filled in; log_position, log_generation and next_tree of 0 keep their values.
+ * LSM_OVERTAKEN: the edit does not fit what has become of its base: a flush (log_position set), if another was made since, anything else if other than
+ * flushes was. Shared: others' edits are applied first, whatever is returned. Locks: takes append_mu, manifest_mu, mu. */
 int lsm_version_set_apply(struct lsm_version_set *set, struct lsm_edit *edit, bool *keep_files, struct lsm_error *err) LSM_MUST_CHECK;
 
 /* The last call before the release: a last edit that is damaged from now on is told from one that was never finished, and so is a log that ends
- * before log_durable. Not synced. Locks: takes manifest_mu. */
+ * before log_durable. Not synced. Needs: no other process is there. Locks: takes append_mu, manifest_mu. */
 void lsm_version_set_seal(struct lsm_version_set *set, uint64_t log_durable);
 
 uint64_t lsm_version_set_new_number(struct lsm_version_set *set);
@@ -84,5 +115,28 @@ void lsm_version_set_unref_file(struct lsm_version_set *set, struct lsm_file_met
 
 /* The open reader of a table file, opened on first use and kept with its meta. Any thread. */
 int lsm_version_set_table(struct lsm_version_set *set, struct lsm_file_meta *meta, struct lsm_sst **sst, struct lsm_error *err) LSM_MUST_CHECK;
+
+/* ---- several processes (version_follow.c) ----------------------------------------------------------------------- */
+
+/* Make a version that was published the current one; nothing if it is, or a later one is. LSM_NOTFOUND: its manifest is gone, because a later one
+ * was published meanwhile: ask for that. Locks: takes manifest_mu, mu. */
+int lsm_version_set_catch_up(struct lsm_version_set *set, uint64_t version, struct lsm_error *err) LSM_MUST_CHECK;
+/* The current version, referenced, and the trees of that very version in a new array. Locks: takes manifest_mu, mu. */
+int lsm_version_set_trees(struct lsm_version_set *set, struct lsm_version **version, struct lsm_tree_info **trees, size_t *count, uint32_t *next_tree,
+                          struct lsm_error *err) LSM_MUST_CHECK;
+/* Remove from the disk what no version of this set names any more and no other process needs. Cheap if there is nothing. Locks: takes graveyard_mu. */
+void lsm_version_set_sweep(struct lsm_version_set *set);
+
+/* Private to the set's two files. */
+/* Take append_mu, the lock among processes, manifest_mu; be where the manifest ends, whether that was published or not. */
+int lsm_version_set_lock(struct lsm_version_set *set, struct lsm_error *err) LSM_MUST_CHECK;
+void lsm_version_set_unlock(struct lsm_version_set *set);
+/* The trees after an edit, as a new array. The rest needs manifest_mu. */
+int lsm_version_set_next_trees(const struct lsm_tree_info *trees, size_t trees_count, const struct lsm_edit *edit, struct lsm_tree_info **out,
+                               size_t *out_count, struct lsm_error *err) LSM_MUST_CHECK;
+/* Take over what an edit says of trees (owned now) and positions. */
+void lsm_version_set_adopt_plain(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_tree_info *trees, size_t trees_count);
+/* Make `version` current. durable: what it does not name any more may leave the disk. */
+void lsm_version_set_adopt(struct lsm_version_set *set, struct lsm_version *version, bool durable);
 
 #endif

@@ -79,6 +79,12 @@ void lsm_chain_close(struct lsm_chain_reader *reader); /* NULL is allowed */
  * call may be repeated: it looks at the file anew, so a tail that grows is followed. */
 int lsm_chain_next(struct lsm_chain_reader *reader, uint64_t known_synced, struct lsm_chain_record *record, struct lsm_error *err) LSM_MUST_CHECK;
 
+/* The next record that ends at or below `limit`, a position up to which somebody has published the chain: LSM_NOTFOUND if the reader is there, LSM_CORRUPT
+ * if the record does not verify. Looks at nothing behind the limit, so following a file that grows costs what is new. */
+int lsm_chain_next_below(struct lsm_chain_reader *reader, uint64_t limit, struct lsm_chain_record *record, struct lsm_error *err) LSM_MUST_CHECK;
+/* Go on from `end`, known to be the end of a record with this check. */
+void lsm_chain_skip(struct lsm_chain_reader *reader, uint64_t end, uint64_t check);
+
 const struct lsm_chain_header *lsm_chain_header(const struct lsm_chain_reader *reader);
 uint64_t lsm_chain_end(const struct lsm_chain_reader *reader);        /* position behind the last good record */
 uint64_t lsm_chain_end_offset(const struct lsm_chain_reader *reader); /* the same as a place in the file */

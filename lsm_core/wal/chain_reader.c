@@ -282,13 +282,43 @@ static int find(struct lsm_chain_reader *reader, uint64_t known_synced, struct l
                     "file from a backup", reader->file->path, offset_of(reader, reader->end), reader->type->name, reader->end);
 }
 
-int lsm_chain_next(struct lsm_chain_reader *reader, uint64_t known_synced, struct lsm_chain_record *record, struct lsm_error *err) {
-    int status = find(reader, known_synced, record, err);
-    if (status != LSM_OK) return status;
+static void take(struct lsm_chain_reader *reader, const struct lsm_chain_record *record) {
     reader->end = record->end;
     reader->check = record->check;
     if (record->synced > reader->synced) reader->synced = record->synced;
-    return LSM_OK;
+}
+
+int lsm_chain_next(struct lsm_chain_reader *reader, uint64_t known_synced, struct lsm_chain_record *record, struct lsm_error *err) {
+    int status = find(reader, known_synced, record, err);
+    if (status == LSM_OK) take(reader, record);
+    return status;
+}
+
+int lsm_chain_next_below(struct lsm_chain_reader *reader, uint64_t limit, struct lsm_chain_record *record, struct lsm_error *err) {
+    if (reader->end >= limit) return LSM_NOTFOUND;
+    /* What is below the limit does not change any more, so the window is good for ever; what is behind it is not looked at, so it never gets old. */
+    uint64_t window_end = reader->window_offset + reader->window.size;
+    if (window_end > offset_of(reader, limit)) lsm_buf_reset(&reader->window);
+    reader->file_bytes = offset_of(reader, limit);
+    int status = load(reader, record, err);
+    if (status == LSM_NOTFOUND) {
+        /* Read before it was published, in a call without a limit. */
+        lsm_buf_reset(&reader->window);
+        status = load(reader, record, err);
+    }
+    if (status == LSM_OK && record->end > limit) status = LSM_NOTFOUND;
+    else if (status == LSM_OK) {
+        take(reader, record);
+        return LSM_OK;
+    }
+    if (status != LSM_NOTFOUND) return status;
+    return lsm_fail(err, LSM_CORRUPT, "%s: offset %" PRIu64 ": the %s record at position %" PRIu64 " is damaged or missing, though it was published up to %" PRIu64
+                    "; restore this file from a backup", reader->file->path, offset_of(reader, reader->end), reader->type->name, reader->end, limit);
+}
+
+void lsm_chain_skip(struct lsm_chain_reader *reader, uint64_t end, uint64_t check) {
+    reader->end = end;
+    reader->check = check;
 }
 
 int lsm_chain_torn(struct lsm_chain_reader *reader, struct lsm_chain_record *record, bool *torn, struct lsm_error *err) {

@@ -53,6 +53,12 @@ int lsm_wal_writer_create(struct lsm_env *env, const char *dir, const struct lsm
 /* Go on with a generation whose file ends exactly where its last record does (lsm_wal_reader_clean()). */
 int lsm_wal_writer_resume(struct lsm_env *env, const char *dir, const uint8_t *store_id, uint64_t generation, uint64_t start, uint64_t end,
                           uint64_t prev_check, uint64_t synced, struct lsm_wal_writer **writer, struct lsm_error *err) LSM_MUST_CHECK;
+/* Go on with a generation that another process has written up to `end`: check and synced as it left them. What is preallocated behind the end
+ * stays; what else stands there is no record and is overwritten. Needs: nobody else appends meanwhile (nor to advance()). */
+int lsm_wal_writer_attach(struct lsm_env *env, const char *dir, const uint8_t *store_id, uint64_t generation, uint64_t start, uint64_t end,
+                          uint64_t prev_check, uint64_t synced, struct lsm_wal_writer **writer, struct lsm_error *err) LSM_MUST_CHECK;
+/* Others have appended to the file of this writer, up to `end`. */
+int lsm_wal_writer_advance(struct lsm_wal_writer *writer, uint64_t end, uint64_t check, uint64_t synced, struct lsm_error *err) LSM_MUST_CHECK;
 /* Make sure that `bytes` more can be appended without asking for space (so that an ABORT behind a PREPARE cannot fail for lack of it). */
 int lsm_wal_writer_reserve(struct lsm_wal_writer *writer, uint64_t bytes, struct lsm_error *err) LSM_MUST_CHECK;
 /* Append one record with one write. payload comes in up to two pieces (second may be empty). On success the writer's end has
@@ -79,7 +85,7 @@ bool lsm_wal_writer_poisoned(const struct lsm_wal_writer *writer);
 /* trim: cut the preallocated rest, so that the next opener can resume. Frees the writer whatever is returned. Does not sync. */
 int lsm_wal_writer_close(struct lsm_wal_writer *writer, bool trim, struct lsm_error *err);
 
-/* ---- reading: recovery now, other processes' tailing later ----------------------------------------------------- */
+/* ---- reading: recovery and following what other processes write --------------------------------------------------- */
 
 struct lsm_wal_reader;
 
@@ -93,6 +99,12 @@ uint64_t lsm_wal_reader_prev_check(const struct lsm_wal_reader *reader); /* as t
  * LSM_CORRUPT if a record does not verify although known_synced or a valid record further on in this file says that its position was
  * durable; LSM_UNSUPPORTED for a kind this release does not know. */
 int lsm_wal_reader_next(struct lsm_wal_reader *reader, uint64_t known_synced, struct lsm_wal_record *record, struct lsm_error *err) LSM_MUST_CHECK;
+/* The next record that ends at or below `limit`, a position up to which somebody has published the log: LSM_NOTFOUND if there is none left to
+ * read in this file (the limit, or a ROLL), LSM_CORRUPT if the next one does not verify. Never looks behind the limit. */
+int lsm_wal_reader_next_below(struct lsm_wal_reader *reader, uint64_t limit, struct lsm_wal_record *record, struct lsm_error *err) LSM_MUST_CHECK;
+/* Go on from `end`, known to be the end of a record with this check that is no ROLL: what this process has appended itself. */
+void lsm_wal_reader_skip(struct lsm_wal_reader *reader, uint64_t end, uint64_t check);
+bool lsm_wal_reader_rolled(const struct lsm_wal_reader *reader);         /* the last record was a ROLL */
 uint64_t lsm_wal_reader_end(const struct lsm_wal_reader *reader);        /* position behind the last good record */
 uint64_t lsm_wal_reader_check(const struct lsm_wal_reader *reader);      /* check of the last good record, or prev_check */
 uint64_t lsm_wal_reader_synced(const struct lsm_wal_reader *reader);     /* greatest synced position any good record told */

@@ -124,13 +124,12 @@ out:
     return status;
 }
 
-/* Does the open file carry this generation's header and end at `end`? */
-static int check_resumable(const struct lsm_wal_writer *writer, const uint8_t *store_id, uint64_t end, struct lsm_error *err) {
+/* Does the open file carry this generation's header and end at `end`, or, shared, not before it? *size: its size. */
+static int check_resumable(const struct lsm_wal_writer *writer, const uint8_t *store_id, uint64_t end, bool shared, uint64_t *size, struct lsm_error *err) {
     struct lsm_chain_header header;
     uint8_t bytes[LSM_CHAIN_HEADER_BYTES] = {0};
-    uint64_t size = 0;
     size_t got = 0;
-    int status = lsm_file_size(writer->file, &size, err);
+    int status = lsm_file_size(writer->file, size, err);
     if (status == LSM_OK) status = lsm_file_read_at(writer->file, 0, bytes, sizeof bytes, &got, err);
     if (status != LSM_OK) return status;
     const char *path = writer->file->path;
@@ -138,34 +137,74 @@ static int check_resumable(const struct lsm_wal_writer *writer, const uint8_t *s
         memcmp(header.store_id, store_id, LSM_STORE_ID_BYTES) != 0) {
         return lsm_fail(err, LSM_CORRUPT, "%s: offset 0: the header is not the one read before", path);
     }
-    if (end < writer->start || end % LSM_WAL_ALIGN != 0 || size != offset_of(writer, end)) {
-        return lsm_fail(err, LSM_MISUSE, "%s: %" PRIu64 " bytes long, but the log ends at position %" PRIu64 "; start a new generation", path, size,
+    if (end < writer->start || end % LSM_WAL_ALIGN != 0 || *size < offset_of(writer, end) || (!shared && *size != offset_of(writer, end))) {
+        return lsm_fail(err, LSM_MISUSE, "%s: %" PRIu64 " bytes long, but the log ends at position %" PRIu64 "; start a new generation", path, *size,
                         end);
     }
     return LSM_OK;
 }
 
+/* Writer only. The log ends at `end`, in a file of `size` bytes. */
+static void stand_at(struct lsm_wal_writer *writer, uint64_t size, uint64_t end, uint64_t check, uint64_t synced) {
+    writer->check = check;
+    writer->allocated = size;
+    atomic_store(&writer->end, end);
+    /* Who created the file may never have synced its directory: named stays false and the first sync does it. */
+    if (synced > end) synced = end;
+    if (synced > lsm_wal_writer_synced(writer)) atomic_store(&writer->synced, synced);
+}
+
+/* Open a file that is there. */
+static int writer_open(struct lsm_wal_writer *writer, const uint8_t *store_id, uint64_t end, bool shared, uint64_t *size, struct lsm_error *err) {
+    char *path = lsm_file_path(writer->dir, LSM_FILE_WAL, writer->generation);
+    int status = path == NULL ? lsm_fail_nomem(err, strlen(writer->dir)) : LSM_OK;
+    if (status == LSM_OK) status = lsm_env_open(writer->env, path, LSM_OPEN_WRITE, NULL, &writer->file, err);
+    if (status == LSM_OK) status = check_resumable(writer, store_id, end, shared, size, err);
+    lsm_free(path);
+    return status;
+}
+
 int lsm_wal_writer_resume(struct lsm_env *env, const char *dir, const uint8_t *store_id, uint64_t generation, uint64_t start, uint64_t end,
                           uint64_t prev_check, uint64_t synced, struct lsm_wal_writer **writer, struct lsm_error *err) {
     *writer = NULL;
+    uint64_t size = 0;
     struct lsm_wal_writer *made = writer_new(env, dir, store_id, generation, start);
     if (made == NULL) return lsm_fail_nomem(err, sizeof *made);
-    char *path = lsm_file_path(dir, LSM_FILE_WAL, generation);
-    int status = path == NULL ? lsm_fail_nomem(err, strlen(dir)) : LSM_OK;
-    if (status == LSM_OK) status = lsm_env_open(env, path, LSM_OPEN_WRITE, NULL, &made->file, err);
-    if (status == LSM_OK) status = check_resumable(made, store_id, end, err);
-    lsm_free(path);
+    int status = writer_open(made, store_id, end, false, &size, err);
     if (status != LSM_OK) {
         writer_free(made);
         return status;
     }
-    made->check = prev_check;
-    made->allocated = offset_of(made, end);
-    atomic_store(&made->end, end);
-    /* Who created the file may never have synced its directory: named stays false and the first sync does it. */
-    atomic_store(&made->synced, synced < end ? synced : end);
+    stand_at(made, size, end, prev_check, synced);
     *writer = made;
     return LSM_OK;
+}
+
+int lsm_wal_writer_attach(struct lsm_env *env, const char *dir, const uint8_t *store_id, uint64_t generation, uint64_t start, uint64_t end,
+                          uint64_t prev_check, uint64_t synced, struct lsm_wal_writer **writer, struct lsm_error *err) {
+    *writer = NULL;
+    uint64_t size = 0;
+    struct lsm_wal_writer *made = writer_new(env, dir, store_id, generation, start);
+    if (made == NULL) return lsm_fail_nomem(err, sizeof *made);
+    int status = writer_open(made, store_id, end, true, &size, err);
+    if (status != LSM_OK) {
+        writer_free(made);
+        return status;
+    }
+    stand_at(made, size, end, prev_check, synced);
+    *writer = made;
+    return LSM_OK;
+}
+
+int lsm_wal_writer_advance(struct lsm_wal_writer *writer, uint64_t end, uint64_t check, uint64_t synced, struct lsm_error *err) {
+    uint64_t size = 0;
+    if (end < lsm_wal_writer_end(writer)) return lsm_fail(err, LSM_MISUSE, "%s: a log does not go back", writer->file->path);
+    /* The others may have preallocated more: what they have written behind our idea of the size must not be written over by an allocation. */
+    int status = lsm_file_size(writer->file, &size, err);
+    if (status == LSM_OK && size < offset_of(writer, end))
+        status = lsm_fail(err, LSM_CORRUPT, "%s: %" PRIu64 " bytes long, but the log ends at position %" PRIu64, writer->file->path, size, end);
+    if (status == LSM_OK) stand_at(writer, size, end, check, synced);
+    return status;
 }
 
 int lsm_wal_sync_generation(struct lsm_env *env, const char *dir, uint64_t generation, struct lsm_error *err) {
