@@ -39,6 +39,9 @@ struct lsm_file_meta *lsm_file_meta_new(void); /* zeroed, one reference; NULL: o
 void lsm_file_meta_ref(struct lsm_file_meta *meta);
 void lsm_file_meta_unref(struct lsm_file_meta *meta);
 
+/* A transaction's own file, named by the log before any version: its interval of the log is empty. Who pins an older version may need it. */
+static inline bool lsm_file_meta_is_spilled(const struct lsm_file_meta *meta) { return meta->log_low == meta->log_high; }
+
 /* True if a key of the file may lie in [low, high]; NULL: open. Both inclusive. */
 bool lsm_file_meta_overlaps(const struct lsm_file_meta *meta, const struct lsm_slice *low, const struct lsm_slice *high);
 

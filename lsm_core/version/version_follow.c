@@ -29,7 +29,7 @@ static void use_known_metas(const struct follow *follow, struct lsm_edit *edit) 
             edit->added[i].meta = have;
             lsm_file_meta_unref(read);
         } else if (!edit->full) {
-            read->added_at = id;
+            read->added_at = lsm_file_meta_is_spilled(read) ? 0 : id;
         }
     }
 }

@@ -265,7 +265,8 @@ static int apply_locked(struct lsm_version_set *set, struct lsm_edit *edit, stru
     version->log_position = edit->log_position;
     version->log_generation = edit->log_generation;
     for (size_t i = 0; i < edit->added_count; i++)
-        if (lsm_version_find(set->current, edit->added[i].meta) == NULL) edit->added[i].meta->added_at = version->id;
+        if (lsm_version_find(set->current, edit->added[i].meta) == NULL && !lsm_file_meta_is_spilled(edit->added[i].meta))
+            edit->added[i].meta->added_at = version->id;
     lsm_version_set_adopt_plain(set, edit, trees, trees_count);
     lsm_version_set_adopt(set, version, true);
     return LSM_OK;

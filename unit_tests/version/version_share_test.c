@@ -79,6 +79,7 @@ static struct lsm_file_meta *meta_of(struct fixture *f, uint64_t number) {
     assert_non_null(meta);
     meta->number = number;
     meta->bytes = 5;
+    meta->log_high = 8;
     lsm_store_be32(key + 4, (uint32_t)number * 2);
     assert_int_equal(lsm_buf_set(&meta->smallest, lsm_slice_of(key, 8)), LSM_OK);
     lsm_store_be32(key + 4, (uint32_t)number * 2 + 1);
