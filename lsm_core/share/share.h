@@ -63,7 +63,7 @@ struct lsm_share_options {
  * layout while others are there, LOCK deleted or replaced under living processes. On error nothing is held and *share is NULL. */
 int lsm_share_join(const struct lsm_share_options *options, struct lsm_share **share, struct lsm_error *err) LSM_MUST_CHECK;
 bool lsm_share_is_first(const struct lsm_share *share);
-/* Nobody else can be in while we are (exclusive or detached); NULL-terminated reason, e.g. "NFS", or NULL if it is shared. Cheap. */
+/* NULL if others may join, else why nobody can (static), e.g. "NFS cannot be shared by processes". Cheap. */
 const char *lsm_share_exclusive(const struct lsm_share *share);
 /* The store can be used: the first one lets others in; OPEN is released. On error lsm_share_free() is what is left to do. */
 int lsm_share_ready(struct lsm_share *share, struct lsm_error *err) LSM_MUST_CHECK;
@@ -72,8 +72,8 @@ int lsm_share_ready(struct lsm_share *share, struct lsm_error *err) LSM_MUST_CHE
 bool lsm_share_leave(struct lsm_share *share, uint64_t timeout_us);
 /* Give up the slot and all locks, close the files. At any stage; NULL is allowed. */
 void lsm_share_free(struct lsm_share *share);
-/* LSM_BUSY if LOCK was deleted or replaced: another process may think it is alone. One system call (none if exclusive): before work that would
- * hurt then, not in every transaction. */
+/* LSM_BUSY if LOCK was deleted or replaced: another process may think it is alone. Two system calls: before work that would hurt then, not in every
+ * transaction. */
 int lsm_share_check_place(struct lsm_share *share, struct lsm_error *err) LSM_MUST_CHECK;
 
 /* ---- locks ---------------------------------------------------------------------------------------------------------- */
@@ -89,7 +89,7 @@ uint64_t lsm_share_beats(struct lsm_share *share, enum lsm_share_lock lock);
 
 /* Position up to which commits are visible. Only grows: a smaller one is ignored. Release / acquire: who sees it, finds the records in the log. */
 void lsm_share_publish(struct lsm_share *share, uint64_t position);
-uint64_t lsm_share_published(const struct lsm_share *share);
+uint64_t lsm_share_published(struct lsm_share *share);
 
 /* The log's end. Needs WRITER. Around everything a writer appends: begin; append; end(the new end). If `died` is said, a writer died between begin
  * and end, and what stands in the log from `position` on is to be looked at; whoever has done so calls end() himself. Release / acquire. */
@@ -99,19 +99,21 @@ struct lsm_share_end {
 };
 void lsm_share_append_begin(struct lsm_share *share);
 void lsm_share_append_end(struct lsm_share *share, uint64_t position);
-struct lsm_share_end lsm_share_log_end(const struct lsm_share *share);
+struct lsm_share_end lsm_share_log_end(struct lsm_share *share);
 
 /* Every log file is durable below this. Only grows. Release / acquire. */
 void lsm_share_set_synced(struct lsm_share *share, uint64_t position);
-uint64_t lsm_share_synced(const struct lsm_share *share);
+uint64_t lsm_share_synced(struct lsm_share *share);
 
-/* A PREPARE that nobody has decided; UINT64_MAX: none. Set with WRITER held, cleared by whoever learns the decision. Release / acquire. */
+/* Position of a PREPARE that nobody has decided; UINT64_MAX: none. Set with WRITER held; cleared, if it still is this one, by whoever learns the
+ * decision. Release / acquire. */
 void lsm_share_set_undecided(struct lsm_share *share, uint64_t position);
-uint64_t lsm_share_undecided(const struct lsm_share *share);
+void lsm_share_clear_undecided(struct lsm_share *share, uint64_t position);
+uint64_t lsm_share_undecided(struct lsm_share *share);
 
 /* A write or sync of the log failed: nobody writes until all have closed. Release / acquire. */
 void lsm_share_set_failed(struct lsm_share *share);
-bool lsm_share_failed(const struct lsm_share *share);
+bool lsm_share_failed(struct lsm_share *share);
 
 /* The present version: manifest number and how many bytes of that manifest count. A later version is a greater number, none is 0. Only grows; set
  * with MANIFEST held, after the record is durable. Sequentially consistent with pins. */
@@ -119,7 +121,7 @@ static inline uint64_t lsm_share_version_id(uint64_t manifest, uint64_t bytes) {
 static inline uint64_t lsm_share_version_manifest(uint64_t version) { return version >> 36; }
 static inline uint64_t lsm_share_version_bytes(uint64_t version) { return version & (((uint64_t)1 << 36) - 1); }
 void lsm_share_set_version(struct lsm_share *share, uint64_t version);
-uint64_t lsm_share_version(const struct lsm_share *share);
+uint64_t lsm_share_version(struct lsm_share *share);
 
 /* ---- pins ----------------------------------------------------------------------------------------------------------- */
 
@@ -150,7 +152,7 @@ void lsm_share_build_end(struct lsm_share *share, struct lsm_share_build *build)
 uint64_t lsm_share_next_file(struct lsm_share *share);
 /* Numbers below this are taken. */
 void lsm_share_raise_next_file(struct lsm_share *share, uint64_t at_least);
-uint64_t lsm_share_peek_next_file(const struct lsm_share *share);
+uint64_t lsm_share_peek_next_file(struct lsm_share *share);
 
 /* Files with a smaller number are not being made by anybody alive. Then look at the manifest, the log and the directory, in this order of calls: a
  * file below the bound that is in none of the former is a dead process's. Dead processes' slots are cleared on the way (system calls only then). */

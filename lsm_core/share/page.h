@@ -1,0 +1,107 @@
+/* page.h: the page as it lies in SHM (docs/format.md), and what a process knows of its part in it.
+ *
+ *   join.c    entering, leaving, byte locks, the holder note        page.c   the page itself and its numbers
+ *   slots.c   slots, pins, builds, the deletion rule, reports
+ */
+#ifndef LSM_SHARE_PAGE_H
+#define LSM_SHARE_PAGE_H
+
+#include <assert.h>
+#include <stdatomic.h>
+
+#include "../env/sync.h"
+#include "share.h"
+
+enum {
+    PAGE_BYTES = 32768,
+    PAGE_LAYOUT = 1,
+    PAGE_LINE = 64           /* of a cache: numbers that different processes change stand on different ones */
+};
+#define PAGE_MAGIC 0x0a0d4d48534d534cu /* "LSMSHM\r\n" */
+
+typedef _Atomic uint64_t page_u64;
+_Static_assert(sizeof(page_u64) == 8 && ATOMIC_LLONG_LOCK_FREE == 2, "processes share numbers that the processor changes whole");
+
+/* A process. The byte lock of the slot says whether it lives; only its owner, or who holds that lock because the owner is dead, changes it. */
+struct page_slot {
+    page_u64 owner;                    /* random, not 0; 0: free */
+    page_u64 pid, opened_at_us;
+    page_u64 pinned;                   /* how many pins are held, for reports */
+    page_u64 building;                 /* numbers from here on may be in the making; 0: none */
+    page_u64 floor, floor_since_us;    /* every version from this one on is pinned; 0: not */
+    page_u64 unused;
+    page_u64 name[LSM_SHARE_NAME_BYTES / 8];
+    page_u64 pins[LSM_SHARE_PINS];     /* versions; 0: free */
+    page_u64 since_us[LSM_SHARE_PINS];
+};
+_Static_assert(sizeof(struct page_slot) == 256, "as in format.md");
+
+struct lsm_share_page {
+    page_u64 magic;                    /* stored last: before, the page is nothing */
+    uint32_t layout, slots;
+    uint64_t bytes;
+    uint8_t store_id[LSM_STORE_ID_BYTES];
+    _Alignas(PAGE_LINE) page_u64 published;
+    _Alignas(PAGE_LINE) page_u64 version;
+    _Alignas(PAGE_LINE) page_u64 log_end;
+    page_u64 writing;                  /* slot + 1 of the writer that is appending */
+    _Alignas(PAGE_LINE) page_u64 synced;
+    _Alignas(PAGE_LINE) page_u64 next_file;
+    _Alignas(PAGE_LINE) page_u64 undecided; /* position + 1; 0: none */
+    page_u64 failed;
+    _Alignas(PAGE_LINE) page_u64 beats[LSM_SHARE_LOCKS];
+    _Alignas(PAGE_LINE) page_u64 holders[LSM_SHARE_LOCKS]; /* slot + 1 of who took the lock last, for messages */
+    _Alignas(2048) struct page_slot slot[LSM_SHARE_SLOTS];
+};
+_Static_assert(sizeof(struct lsm_share_page) == PAGE_BYTES, "as in format.md");
+
+/* What is pinned or built here, counted. */
+struct share_count {
+    uint64_t value, count; /* value means something while count is not 0 */
+};
+
+enum { SHARE_BUILDS = 8 };
+
+struct lsm_share {
+    /* Immutable after join. */
+    struct lsm_env *env;
+    char *dir;
+    struct lsm_env_perm perm;
+    struct lsm_file *lock_file, *shm_file; /* NULL: detached; exclusive */
+    struct lsm_share_page *page;
+    void *block;                       /* the memory of a private page */
+    size_t slot;
+    bool first;
+    bool claimed;                      /* the slot is ours */
+    const char *exclusive;             /* why nobody else can join */
+    _Atomic bool held[LSM_SHARE_LOCKS]; /* to catch ourselves taking a lock twice */
+    bool ready;
+
+    struct lsm_mutex mu;               /* guards: */
+    struct share_count pins[LSM_SHARE_PINS], overflow;
+    struct share_count builds[SHARE_BUILDS];
+    uint64_t pinned;
+
+    struct lsm_mutex dead_mu;          /* one thread at a time looks whether a slot's owner is dead: the byte lock does not tell two threads apart */
+};
+
+/* ---- page.c ---- */
+int lsm_page_new(struct lsm_share *share, struct lsm_error *err) LSM_MUST_CHECK;                       /* a private block as page */
+void lsm_page_build(struct lsm_share_page *page, const uint8_t *store_id);                             /* all zero, and no magic yet */
+/* NULL if it is the store's page, of our layout; else what is wrong with it. */
+const char *lsm_page_refuse(const struct lsm_share_page *page, const uint8_t *store_id);
+
+/* ---- slots.c ---- */
+int lsm_slot_claim(struct lsm_share *share, const char *name, struct lsm_error *err) LSM_MUST_CHECK;   /* needs OPEN */
+void lsm_slot_release(struct lsm_share *share);
+/* Who holds the lock, as "process 12 (sqlite3)". */
+void lsm_slot_describe(const struct lsm_share *share, uint64_t slot_plus_1, char *text, size_t size);
+
+#ifndef NDEBUG
+void lsm_share_point(struct lsm_share *share, const char *what);
+#define SHARE_POINT(share, what) lsm_share_point(share, what)
+#else
+#define SHARE_POINT(share, what) ((void)0)
+#endif
+
+#endif
