@@ -26,7 +26,7 @@ TEST_SRC := $(sort $(shell find unit_tests -name '*_test.c'))
 SUPPORT_SRC := $(sort $(wildcard unit_tests/support/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql kill torture crash matrix big bench asan tsan tidy format clean help
+.PHONY: all setup demo check unit sql slt kill torture crash matrix big bench asan tsan tidy format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -84,6 +84,13 @@ build/bench/%: build/release/bench/%.o $(CORE_OBJ_release)
 	$(Q)$(CC) -o $@ $^ -lsqlite3 -lm $(LIBS)
 -include $(wildcard build/release/bench/*.d)
 
+SLT_OBJ := $(patsubst %.c,build/release/%.o,$(sort $(wildcard sql_tests/slt/*.c)))
+build/sql_tests/slt: $(SLT_OBJ)
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) -o $@ $^ -lsqlite3
+-include $(SLT_OBJ:.o=.d)
+
 # ---- what people type --------------------------------------------------------------------------------------------
 # Set-up runs first and the rest in a second make, because the compiler itself may be what is missing.
 
@@ -101,7 +108,7 @@ demo:
 
 check:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench $(UNIT_debug)
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench build/sql_tests/slt $(UNIT_debug)
 	@tools/check
 
 unit:
@@ -111,8 +118,13 @@ unit:
 
 sql:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/sql_tests/slt
 	@$(PYTHON) sql_tests/run $(CASES)
+
+slt:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/sql_tests/slt
+	@$(PYTHON) sql_tests/slt/corpus.py
 
 kill:
 	@tools/setup check
@@ -147,12 +159,12 @@ bench:
 
 asan:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) build/asan/lsm.so $(UNIT_asan)
+	@$(MAKE) --no-print-directory -j$(JOBS) build/asan/lsm.so build/sql_tests/slt $(UNIT_asan)
 	@tools/sanitize asan
 
 tsan:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) build/tsan/lsm.so $(UNIT_tsan)
+	@$(MAKE) --no-print-directory -j$(JOBS) build/tsan/lsm.so build/sql_tests/slt $(UNIT_tsan)
 	@tools/sanitize tsan
 
 tidy:
@@ -169,6 +181,7 @@ help:
 	@echo 'make demo     a real job in the sqlite3 shell, with a crash in the middle (installs what is missing on Debian)'
 	@echo 'make check    all tests; the last line is "N passed, N failed" (installs what is missing on Debian)'
 	@echo 'make unit     unit tests only          make sql      SQL tests only (CASES=word narrows them)'
+	@echo 'make slt      the sqllogictest corpus in ../shared/slt or SLT_DIR, against ordinary tables'
 	@echo 'make kill     kill -9 at 200 random moments at OFF, NORMAL and FULL'
 	@echo 'make torture  several processes over one database, killed and stopped at random (TORTURE_SECONDS=N, 240 if not said)'
 	@echo 'make crash    100,000 states that a power cut can leave (LSM_CRASH_STATES=N for more)'

@@ -1,0 +1,31 @@
+#ifndef SLT_REWRITE_H
+#define SLT_REWRITE_H
+
+#include <stdbool.h>
+
+#include <sqlite3.h>
+
+/* Ordinary DDL turned into what LSM tables have for it. */
+
+enum rewritten {
+    REWRITE_NONE,      /* run the statement as it is */
+    REWRITE_CHANGED,   /* run *out */
+    REWRITE_SKIP,      /* nothing to run: it would have succeeded */
+    REWRITE_NO_INDEX,  /* fails: "no such index" */
+};
+
+/* Which index stands on which table. */
+struct indexes {
+    struct index_name {
+        struct index_name *next;
+        char *index, *table;
+    } *first;
+    bool available;   /* the library has functions for indexes; else index statements are skipped */
+    long skipped;
+};
+
+/* *out: from sqlite3_malloc. sql is one statement. */
+enum rewritten rewrite(struct indexes *indexes, const char *sql, char **out);
+void indexes_release(struct indexes *indexes);
+
+#endif
