@@ -26,7 +26,7 @@ TEST_SRC := $(sort $(shell find unit_tests -name '*_test.c'))
 SUPPORT_SRC := $(sort $(wildcard unit_tests/support/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql slt kill torture crash matrix big bench asan tsan tidy format clean help
+.PHONY: all setup demo check unit sql slt kill torture crash matrix big bench costs asan tsan tidy format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -108,7 +108,7 @@ demo:
 
 check:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench build/sql_tests/slt $(UNIT_debug)
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench build/bench/cost_bench build/sql_tests/slt $(UNIT_debug)
 	@tools/check
 
 unit:
@@ -157,6 +157,11 @@ bench:
 	@build/bench/engine_bench
 	@build/bench/sql_bench --extension ./lsm
 
+costs:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/cost_bench
+	@build/bench/cost_bench --extension ./lsm
+
 asan:
 	@tools/setup check
 	@$(MAKE) --no-print-directory -j$(JOBS) build/asan/lsm.so build/sql_tests/slt $(UNIT_asan)
@@ -188,6 +193,7 @@ help:
 	@echo 'make matrix   crashes at each step of commits, ordinary and LSM tables together, in all journal modes (LSM_MATRIX=N states a cell)'
 	@echo 'make big      2,000,000 rows against an ordinary table: equal, and how much faster'
 	@echo 'make bench    engine and SQL benchmarks (minutes)'
+	@echo 'make costs    what commits, views, processes and system calls cost, beside ordinary tables'
 	@echo 'make asan     unit and SQL tests under AddressSanitizer and UBSan;  make tsan: under ThreadSanitizer'
 	@echo 'make tidy     layer rules, and the size of files and functions'
 	@echo 'make format   clang-format;  make clean;  make setup: install what the tests need'
