@@ -1,0 +1,392 @@
+/* What processes share through the environment: locks, mapped memory, names; in memory and on the operating system. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../lsm_core/env/env_mem.h"
+#include "../../lsm_core/env/sync.h"
+
+#define RW_CREATE (LSM_OPEN_WRITE | LSM_OPEN_CREATE)
+
+enum { PAGE = 8192 };
+
+/* The same tests run on both: `dir` is a prefix of every path. */
+struct place {
+    struct lsm_env *disk, *other; /* two processes in memory; twice the same on the operating system */
+    char dir[64];
+    char path[96];
+};
+
+static int set_up_memory(void **state) {
+    static struct place place;
+    place = (struct place){.disk = lsm_env_mem_new_strict()};
+    place.other = lsm_env_mem_process(place.disk);
+    (void)snprintf(place.path, sizeof place.path, "f");
+    *state = &place;
+    return place.other == NULL;
+}
+
+static int tear_down_memory(void **state) {
+    struct place *place = *state;
+    lsm_env_mem_free(place->other);
+    lsm_env_mem_free(place->disk);
+    return lsm_mem_live() == 0 ? 0 : -1;
+}
+
+static int set_up_posix(void **state) {
+    static struct place place;
+    place = (struct place){.disk = lsm_env_posix(), .other = lsm_env_posix(), .dir = "/tmp/lsm-process-test-XXXXXX"};
+    if (mkdtemp(place.dir) == NULL) return -1;
+    (void)snprintf(place.path, sizeof place.path, "%s/f", place.dir);
+    *state = &place;
+    return 0;
+}
+
+static int tear_down_posix(void **state) {
+    struct place *place = *state;
+    (void)unlink(place->path);
+    (void)rmdir(place->dir);
+    return lsm_mem_live() == 0 ? 0 : -1;
+}
+
+static struct lsm_file *open_ok(struct lsm_env *env, const char *path, unsigned flags) {
+    struct lsm_file *file;
+    struct lsm_error err = {0};
+    if (lsm_env_open(env, path, flags, NULL, &file, &err) != LSM_OK) fail_msg("%s", err.text);
+    return file;
+}
+
+static _Atomic uint64_t *map_ok(struct lsm_file *file) {
+    void *bytes;
+    struct lsm_error err = {0};
+    if (lsm_file_allocate(file, 0, PAGE, &err) != LSM_OK || lsm_file_map(file, PAGE, &bytes, &err) != LSM_OK) fail_msg("%s", err.text);
+    return bytes;
+}
+
+static bool is_locked(struct lsm_file *file, uint64_t byte) {
+    bool locked;
+    assert_int_equal(lsm_file_locked(file, byte, &locked, NULL), LSM_OK);
+    return locked;
+}
+
+/* ---- both ---------------------------------------------------------------------------------------------------------------------------- */
+
+static void a_lock_is_seen_by_others_and_not_by_its_owner(void **state) {
+    struct place *place = *state;
+    struct lsm_file *a = open_ok(place->disk, place->path, RW_CREATE), *b = open_ok(place->other, place->path, LSM_OPEN_WRITE);
+    assert_int_equal(lsm_file_lock(a, 7, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    assert_int_equal(lsm_file_lock(b, 8, LSM_LOCK_SHARED, NULL), LSM_OK);
+    assert_true(is_locked(b, 7) && is_locked(a, 8));
+    assert_false(is_locked(a, 7) || is_locked(b, 8) || is_locked(a, 9));
+    lsm_file_close(b);
+    assert_false(is_locked(a, 8));
+    lsm_file_close(a);
+}
+
+static void a_lock_changes_between_shared_and_exclusive_in_one_step(void **state) {
+    struct place *place = *state;
+    struct lsm_file *a = open_ok(place->disk, place->path, RW_CREATE), *b = open_ok(place->other, place->path, LSM_OPEN_WRITE);
+    assert_int_equal(lsm_file_lock(a, 0, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    assert_int_equal(lsm_file_lock(b, 0, LSM_LOCK_SHARED, NULL), LSM_BUSY);
+    assert_int_equal(lsm_file_lock(a, 0, LSM_LOCK_SHARED, NULL), LSM_OK);
+    assert_int_equal(lsm_file_lock(b, 0, LSM_LOCK_SHARED, NULL), LSM_OK);
+    assert_int_equal(lsm_file_lock(a, 0, LSM_LOCK_EXCLUSIVE, NULL), LSM_BUSY);
+    assert_true(is_locked(b, 0)); /* refused, it has what it had */
+    assert_int_equal(lsm_file_lock(b, 0, LSM_UNLOCK, NULL), LSM_OK);
+    assert_int_equal(lsm_file_lock(a, 0, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    lsm_file_close(a);
+    lsm_file_close(b);
+}
+
+static void mapped_memory_is_one_for_all_who_map_the_file(void **state) {
+    struct place *place = *state;
+    struct lsm_file *a = open_ok(place->disk, place->path, RW_CREATE), *b = open_ok(place->other, place->path, LSM_OPEN_WRITE);
+    _Atomic uint64_t *at_a = map_ok(a), *at_b = map_ok(b);
+    assert_ptr_not_equal(at_a, at_b);
+    assert_true(at_a[3] == 0 && at_b[PAGE / 8 - 1] == 0);
+    at_a[3] = 4711;
+    assert_true(at_b[3] == 4711);
+    lsm_file_close(a);
+    at_b[4] = 5;
+    a = open_ok(place->disk, place->path, LSM_OPEN_WRITE);
+    at_a = map_ok(a);
+    assert_true(at_a[3] == 4711 && at_a[4] == 5);
+    void *bytes;
+    assert_int_equal(lsm_file_map(a, PAGE, &bytes, NULL), LSM_MISUSE);
+    lsm_file_close(a);
+    lsm_file_close(b);
+}
+
+static void what_a_file_does_not_have_is_not_mapped(void **state) {
+    struct place *place = *state;
+    struct lsm_file *file = open_ok(place->disk, place->path, RW_CREATE);
+    void *bytes;
+    struct lsm_error err = {0};
+    assert_int_equal(lsm_file_truncate(file, PAGE - 1, NULL), LSM_OK);
+    assert_int_equal(lsm_file_map(file, PAGE, &bytes, &err), LSM_IO);
+    assert_null(bytes);
+    assert_non_null(strstr(err.text, "8191"));
+    lsm_file_close(file);
+    file = open_ok(place->disk, place->path, LSM_OPEN_READ);
+    assert_int_equal(lsm_file_map(file, 4096, &bytes, NULL), LSM_READONLY);
+    lsm_file_close(file);
+}
+
+static void a_path_that_leads_elsewhere_is_noticed(void **state) {
+    struct place *place = *state;
+    struct lsm_file *file = open_ok(place->disk, place->path, RW_CREATE);
+    bool same;
+    assert_int_equal(lsm_file_same(file, &same, NULL), LSM_OK);
+    assert_true(same);
+    assert_int_equal(lsm_env_unlink(place->disk, place->path, NULL), LSM_OK);
+    assert_int_equal(lsm_file_same(file, &same, NULL), LSM_OK);
+    assert_false(same);
+    lsm_file_close(open_ok(place->disk, place->path, RW_CREATE));
+    assert_int_equal(lsm_file_same(file, &same, NULL), LSM_OK);
+    assert_false(same);
+    lsm_file_close(file);
+}
+
+static void this_directory_can_be_shared(void **state) {
+    struct place *place = *state;
+    const char *why = "?";
+    assert_int_equal(lsm_env_can_share(place->disk, place->dir, &why, NULL), LSM_OK);
+    assert_null(why);
+}
+
+/* ---- processes in memory ------------------------------------------------------------------------------------------------------------------ */
+
+static void a_killed_process_has_no_locks_and_can_do_nothing(void **state) {
+    struct place *place = *state;
+    struct lsm_file *a = open_ok(place->disk, "f", RW_CREATE), *b = open_ok(place->other, "f", LSM_OPEN_WRITE);
+    struct lsm_file *made;
+    struct lsm_error err = {0};
+    char byte;
+    size_t got;
+    assert_int_equal(lsm_file_write_at(b, 0, "x", 1, NULL), LSM_OK);
+    assert_int_equal(lsm_file_lock(b, 1, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    assert_false(lsm_env_mem_is_killed(place->other));
+    lsm_env_mem_kill(place->other);
+    lsm_env_mem_kill(place->other);
+    assert_true(lsm_env_mem_is_killed(place->other) && !lsm_env_mem_is_killed(place->disk));
+    assert_false(is_locked(a, 1));
+    assert_int_equal(lsm_file_write_at(b, 0, "y", 1, &err), LSM_IO);
+    assert_non_null(strstr(err.text, "dead"));
+    assert_int_equal(lsm_file_lock(b, 1, LSM_LOCK_SHARED, NULL), LSM_IO);
+    assert_int_equal(lsm_env_open(place->other, "g", RW_CREATE, NULL, &made, NULL), LSM_IO);
+    assert_int_equal(lsm_env_unlink(place->other, "f", NULL), LSM_IO);
+    assert_int_equal(lsm_file_read_at(a, 0, &byte, 1, &got, NULL), LSM_OK);
+    assert_true(got == 1 && byte == 'x');
+    assert_int_equal(lsm_file_lock(a, 1, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    lsm_file_close(b); /* takes no lock of the living */
+    b = open_ok(place->disk, "f", LSM_OPEN_WRITE);
+    assert_true(is_locked(b, 1));
+    lsm_file_close(b);
+    lsm_file_close(a);
+}
+
+static void what_a_killed_process_still_writes_nobody_sees(void **state) {
+    struct place *place = *state;
+    struct lsm_file *a = open_ok(place->disk, "f", RW_CREATE), *b = open_ok(place->other, "f", LSM_OPEN_WRITE);
+    _Atomic uint64_t *at_a = map_ok(a), *at_b = map_ok(b);
+    at_b[0] = 1;
+    lsm_env_mem_kill(place->other);
+    assert_true(at_b[0] == 1);
+    at_b[0] = 2;
+    assert_true(at_a[0] == 1 && at_b[0] == 2);
+    at_a[0] = 3;
+    assert_true(at_b[0] == 2);
+    lsm_file_close(a);
+    lsm_file_close(b);
+}
+
+static void a_process_dies_at_the_operation_it_was_told(void **state) {
+    struct place *place = *state;
+    struct lsm_file *a = open_ok(place->disk, "f", RW_CREATE);
+    struct lsm_file *b = open_ok(place->other, "f", LSM_OPEN_WRITE);
+    uint64_t size;
+    lsm_env_mem_kill_at(place->other, 3);
+    assert_int_equal(lsm_file_lock(b, 1, LSM_LOCK_SHARED, NULL), LSM_OK);
+    assert_int_equal(lsm_file_size(a, &size, NULL), LSM_OK); /* another process's operations do not count */
+    assert_int_equal(lsm_file_size(b, &size, NULL), LSM_OK);
+    assert_true(is_locked(a, 1));
+    assert_int_equal(lsm_file_write_at(b, 0, "x", 1, NULL), LSM_IO);
+    assert_false(is_locked(a, 1));
+    assert_int_equal(lsm_env_mem_file_size(place->disk, "f", &size), LSM_OK);
+    assert_true(size == 0);
+    lsm_file_close(b);
+    lsm_file_close(a);
+}
+
+static void note_operation(void *arg, struct lsm_env *process, enum lsm_env_op_kind kind, const char *path) {
+    unsigned *kinds = arg;
+    (void)process;
+    (void)path;
+    *kinds |= (unsigned)kind;
+}
+
+static void who_wants_to_know_is_told_before_every_operation(void **state) {
+    struct place *place = *state;
+    unsigned kinds = 0;
+    lsm_env_mem_before_op(place->other, note_operation, &kinds);
+    struct lsm_file *file = open_ok(place->disk, "f", RW_CREATE);
+    assert_true(kinds == 0);
+    lsm_file_close(file);
+    file = open_ok(place->other, "f", LSM_OPEN_WRITE);
+    assert_int_equal(lsm_file_write_at(file, 0, "x", 1, NULL), LSM_OK);
+    assert_int_equal(lsm_file_lock(file, 0, LSM_LOCK_SHARED, NULL), LSM_OK);
+    lsm_env_sleep_us(place->other, 1);
+    (void)map_ok(file);
+    assert_true(kinds == (LSM_ENV_OPEN | LSM_ENV_WRITE | LSM_ENV_LOCK | LSM_ENV_SLEEP | LSM_ENV_MAP | LSM_ENV_ALLOCATE));
+    lsm_file_close(file);
+}
+
+static void after_a_power_cut_nothing_mapped_is_shared_any_more(void **state) {
+    struct place *place = *state;
+    struct lsm_file *a = open_ok(place->disk, "f", RW_CREATE);
+    _Atomic uint64_t *at_a = map_ok(a);
+    at_a[0] = 77;
+    assert_int_equal(lsm_env_mem_crash(place->disk, LSM_CRASH_KEEP, 1), LSM_OK);
+    struct lsm_file *b = open_ok(place->other, "f", LSM_OPEN_WRITE);
+    _Atomic uint64_t *at_b = map_ok(b);
+    assert_true(at_b[0] == 0);
+    at_b[0] = 5;
+    assert_true(at_a[0] == 77);
+    lsm_file_close(a);
+    lsm_file_close(b);
+}
+
+static void a_file_written_before_it_is_mapped_is_what_was_written(void **state) {
+    struct place *place = *state;
+    uint64_t words[PAGE / 8] = {[1] = 42};
+    assert_int_equal(lsm_env_mem_write_file(place->disk, "f", words, sizeof words), LSM_OK);
+    struct lsm_file *file = open_ok(place->disk, "f", LSM_OPEN_WRITE);
+    _Atomic uint64_t *at = map_ok(file);
+    assert_true(at[1] == 42);
+    words[1] = 43;
+    assert_int_equal(lsm_env_mem_write_file(place->disk, "f", words, sizeof words), LSM_OK);
+    assert_true(at[1] == 43);
+    lsm_file_close(file);
+}
+
+/* ---- processes of the operating system ------------------------------------------------------------------------------------------------------ */
+
+/* Ends the child with 0 if the condition holds. */
+static void child_ends(bool ok) { _exit(ok ? 0 : 1); }
+
+static bool child_was_right(pid_t child) {
+    int result = -1;
+    return waitpid(child, &result, 0) == child && WIFEXITED(result) && WEXITSTATUS(result) == 0;
+}
+
+static void a_child_of_a_fork_holds_no_lock_of_its_parent(void **state) {
+    struct place *place = *state;
+    int ready[2], go[2];
+    char byte = 0;
+    struct lsm_file *file = open_ok(place->disk, place->path, RW_CREATE), *plain = open_ok(place->disk, place->path, LSM_OPEN_READ);
+    assert_int_equal(lsm_file_lock(file, 3, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    (void)map_ok(file);
+    assert_int_equal(pipe(ready) | pipe(go), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        size_t got;
+        /* The locked one is closed here and refuses everything, the other one is as it was; closing them hurts nobody. */
+        bool ok = lsm_file_lock(file, 3, LSM_LOCK_SHARED, NULL) != LSM_OK && lsm_file_read_at(plain, 0, &byte, 1, &got, NULL) == LSM_OK;
+        ok = ok && write(ready[1], "r", 1) == 1 && read(go[0], &byte, 1) == 1;
+        lsm_file_close(file);
+        lsm_file_close(plain);
+        child_ends(ok);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    struct lsm_file *other = open_ok(place->disk, place->path, LSM_OPEN_WRITE);
+    assert_true(is_locked(other, 3));
+    lsm_file_close(file);
+    assert_false(is_locked(other, 3)); /* though the child lives */
+    assert_int_equal(write(go[1], "g", 1), 1);
+    assert_true(child_was_right(child));
+    lsm_file_close(other);
+    lsm_file_close(plain);
+    for (int i = 0; i < 2; i++) (void)(close(ready[i]) | close(go[i]));
+}
+
+static void a_killed_process_leaves_its_locks_and_a_living_one_keeps_its_memory(void **state) {
+    struct place *place = *state;
+    struct lsm_file *file = open_ok(place->disk, place->path, RW_CREATE);
+    _Atomic uint64_t *at = map_ok(file);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct lsm_file *own = NULL;
+        void *bytes = NULL;
+        bool ok = lsm_env_open(lsm_env_posix(), place->path, LSM_OPEN_WRITE, NULL, &own, NULL) == LSM_OK;
+        ok = ok && lsm_file_lock(own, 9, LSM_LOCK_EXCLUSIVE, NULL) == LSM_OK && lsm_file_map(own, PAGE, &bytes, NULL) == LSM_OK;
+        if (!ok) child_ends(false);
+        ((_Atomic uint64_t *)bytes)[5] = 1;
+        for (;;) (void)pause();
+    }
+    while (at[5] == 0) lsm_env_sleep_us(lsm_env_posix(), 1000);
+    assert_true(is_locked(file, 9));
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_false(child_was_right(child));
+    assert_false(is_locked(file, 9));
+    assert_true(at[5] == 1);
+    lsm_file_close(file);
+}
+
+static void forks_while_files_are_locked_and_closed_never_hang(void **state) {
+    struct place *place = *state;
+    struct lsm_file *held = open_ok(place->disk, place->path, RW_CREATE);
+    for (int round = 0; round < 50; round++) {
+        struct lsm_file *file = open_ok(place->disk, place->path, LSM_OPEN_WRITE);
+        assert_int_equal(lsm_file_lock(file, (uint64_t)round, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+        if (round % 10 == 0) {
+            pid_t child = fork();
+            if (child == 0) {
+                struct lsm_file *own = NULL;
+                bool ok = lsm_env_open(lsm_env_posix(), place->path, LSM_OPEN_WRITE, NULL, &own, NULL) == LSM_OK;
+                ok = ok && lsm_file_lock(own, (uint64_t)round, LSM_LOCK_SHARED, NULL) == LSM_BUSY; /* the parent's, not ours */
+                ok = ok && lsm_file_lock(own, 1000, LSM_LOCK_EXCLUSIVE, NULL) == LSM_OK;
+                lsm_file_close(own);
+                child_ends(ok);
+            }
+            assert_true(child_was_right(child));
+        }
+        lsm_file_close(file);
+    }
+    lsm_file_close(held);
+}
+
+int main(void) {
+#define BOTH(name) cmocka_unit_test_setup_teardown(name, set_up_memory, tear_down_memory), cmocka_unit_test_setup_teardown(name, set_up_posix, tear_down_posix)
+#define MEMORY(name) cmocka_unit_test_setup_teardown(name, set_up_memory, tear_down_memory)
+#define POSIX(name) cmocka_unit_test_setup_teardown(name, set_up_posix, tear_down_posix)
+    const struct CMUnitTest tests[] = {
+        BOTH(a_lock_is_seen_by_others_and_not_by_its_owner),
+        BOTH(a_lock_changes_between_shared_and_exclusive_in_one_step),
+        BOTH(mapped_memory_is_one_for_all_who_map_the_file),
+        BOTH(what_a_file_does_not_have_is_not_mapped),
+        BOTH(a_path_that_leads_elsewhere_is_noticed),
+        BOTH(this_directory_can_be_shared),
+        MEMORY(a_killed_process_has_no_locks_and_can_do_nothing),
+        MEMORY(what_a_killed_process_still_writes_nobody_sees),
+        MEMORY(a_process_dies_at_the_operation_it_was_told),
+        MEMORY(who_wants_to_know_is_told_before_every_operation),
+        MEMORY(after_a_power_cut_nothing_mapped_is_shared_any_more),
+        MEMORY(a_file_written_before_it_is_mapped_is_what_was_written),
+        POSIX(a_child_of_a_fork_holds_no_lock_of_its_parent),
+        POSIX(a_killed_process_leaves_its_locks_and_a_living_one_keeps_its_memory),
+        POSIX(forks_while_files_are_locked_and_closed_never_hang),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
