@@ -1,4 +1,4 @@
-/* Recovery: the log, record by record, into the first generation.
+/* Recovery: the log from where the manifest says to its end.
  *
  * Which files, and where the log ends:
  * - A file belongs to the log if it starts at the position where what was read so far ends, and repeats the last record's checksum. Others are
@@ -7,7 +7,6 @@
  * - The log ends at the first record that does not verify and chain, when no file follows.
  * - If that leaves out a position that any record, of whatever file, knew to be durable, it is damage, not an end.
  * - The newest file may be empty or half-written: it was being made when the power went.
- * A transaction is applied when it is read and taken back if the next record is its ABORT. A PREPARE without COMMIT or ABORT is the last record, and waits.
  */
 #include "recover.h"
 
@@ -16,8 +15,6 @@
 #include "../wal/chain.h"
 
 #include <stdlib.h>
-
-enum { LOG_FILES_MAX = 8 }; /* more small log files than this are flushed away at open */
 
 /* ---- finding the files ------------------------------------------------------------------------------------------------------- */
 
@@ -69,128 +66,11 @@ static int open_logs(struct lsm_store *store, struct logs *logs, struct lsm_erro
     return LSM_OK;
 }
 
-/* ---- replaying --------------------------------------------------------------------------------------------------------------- */
+/* ---- reading them ------------------------------------------------------------------------------------------------------------ */
 
-struct replay {
-    struct lsm_store *store;
-    struct lsm_gen *gen;
-    struct lsm_buf batch;      /* of the last transaction, as long as an ABORT may follow */
-    struct lsm_buf scratch;
-    uint64_t position, end;    /* of its record; end 0: none */
-    bool undecided;            /* it is a PREPARE */
-    uint8_t token[LSM_TOKEN_BYTES];
-    uint64_t synced;           /* greatest position known durable */
-};
-
-static int damaged(const struct replay *replay, uint64_t position, const char *what, struct lsm_error *err) {
+static int damaged(const struct lsm_replay *replay, uint64_t position, const char *what, struct lsm_error *err) {
     return lsm_fail(err, LSM_CORRUPT, "%s: log position %llu: %s; restore the store from a backup or salvage what is whole", replay->store->dir,
                     (unsigned long long)position, what);
-}
-
-/* Room for the trees that the last transaction makes. */
-static int reserve_trees(const struct replay *replay, struct lsm_error *err) {
-    struct lsm_batch_reader reader = {.batch = lsm_buf_slice(&replay->batch)};
-    struct lsm_op op;
-    size_t made = 0;
-    while (lsm_batch_next(&reader, &op) == LSM_OK) made += op.kind == LSM_OP_TREE_CREATE;
-    if (made != 0 && lsm_store_reserve_trees(replay->store, made) != LSM_OK) return lsm_fail_nomem(err, made * sizeof(struct lsm_store_tree));
-    return LSM_OK;
-}
-
-/* The last transaction stands: make its trees known. */
-static int settle(struct replay *replay, struct lsm_error *err) {
-    struct lsm_store *store = replay->store;
-    if (replay->end == 0) return LSM_OK;
-    int status = reserve_trees(replay, err);
-    if (status != LSM_OK) return status;
-    lsm_mutex_lock(&store->mu);
-    lsm_store_publish_trees(store, lsm_buf_slice(&replay->batch), replay->end);
-    lsm_mutex_unlock(&store->mu);
-    replay->end = 0;
-    return LSM_OK;
-}
-
-static int apply_batch(struct replay *replay, const struct lsm_wal_record *record, struct lsm_slice batch, struct lsm_error *err) {
-    struct lsm_batch_reader reader = {.batch = batch};
-    struct lsm_op op;
-    int status;
-    if (lsm_buf_set(&replay->batch, batch) != LSM_OK) return lsm_fail_nomem(err, batch.size);
-    while ((status = lsm_batch_next(&reader, &op)) == LSM_OK) {
-        status = lsm_gen_apply(replay->gen, NULL, &op, record->position + op.offset, &replay->scratch);
-        if (status != LSM_OK) return lsm_fail_nomem(err, op.key.size + op.value.size);
-    }
-    if (status != LSM_NOTFOUND) return damaged(replay, record->position, "a transaction that does not decode", err);
-    replay->position = record->position;
-    replay->end = record->end;
-    return LSM_OK;
-}
-
-static int apply_prepare(struct replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
-    struct lsm_slice payload = record->payload;
-    if (payload.size < LSM_TOKEN_BYTES) return damaged(replay, record->position, "a PREPARE without a token", err);
-    memcpy(replay->token, payload.data, LSM_TOKEN_BYTES);
-    int status = apply_batch(replay, record, lsm_slice_of(payload.data + LSM_TOKEN_BYTES, payload.size - LSM_TOKEN_BYTES), err);
-    replay->undecided = status == LSM_OK;
-    return status;
-}
-
-/* COMMIT and ABORT stand right behind the record they name. */
-static int check_end(const struct replay *replay, const struct lsm_wal_record *record, const char *what, struct lsm_error *err) {
-    struct lsm_decoder d = lsm_decoder_of(record->payload);
-    uint64_t position = lsm_get_u64(&d);
-    if (!d.failed && replay->end != 0 && position == replay->position && record->position == replay->end) return LSM_OK;
-    return damaged(replay, record->position, what, err);
-}
-
-static int apply_commit(struct replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
-    struct lsm_store *store = replay->store;
-    int status = check_end(replay, record, "a COMMIT of nothing", err);
-    if (status != LSM_OK) return status;
-    replay->undecided = false;
-    store->has_token = replay->gen->has_token = true;
-    memcpy(store->token, replay->token, sizeof store->token);
-    memcpy(replay->gen->token, replay->token, sizeof replay->gen->token);
-    return settle(replay, err);
-}
-
-static int apply_abort(struct replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
-    int status = check_end(replay, record, "an ABORT of nothing", err);
-    if (status != LSM_OK) return status;
-    replay->end = 0;
-    replay->undecided = false;
-    if (lsm_gen_undo(replay->gen, lsm_buf_slice(&replay->batch), 0, replay->position, &replay->scratch) != LSM_OK) return lsm_fail_nomem(err, 0);
-    return LSM_OK;
-}
-
-static int apply_record(struct replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
-    int status = LSM_OK;
-    bool ends = record->kind == LSM_WAL_ABORT || record->kind == LSM_WAL_COMMIT;
-    if (record->synced > replay->synced) replay->synced = record->synced;
-    if (!ends && replay->undecided) return damaged(replay, record->position, "a record behind a transaction that nobody has decided", err);
-    if (!ends) status = settle(replay, err);
-    if (status != LSM_OK) return status;
-    switch (record->kind) {
-    case LSM_WAL_TXN: return apply_batch(replay, record, record->payload, err);
-    case LSM_WAL_PREPARE: return apply_prepare(replay, record, err);
-    case LSM_WAL_COMMIT: return replay->undecided ? apply_commit(replay, record, err) : damaged(replay, record->position, "a COMMIT of nothing", err);
-    case LSM_WAL_ABORT: return apply_abort(replay, record, err);
-    case LSM_WAL_ROLL: return LSM_OK;
-    case LSM_WAL_RUNS: break;
-    }
-    return lsm_fail(err, LSM_UNSUPPORTED, "%s: log position %llu: a record of kind %d, which this release does not write; open the store with the release that did",
-                    replay->store->dir, (unsigned long long)record->position, (int)record->kind);
-}
-
-/* The log ends with a transaction that its database decides: it waits for that, in the memtable but not visible. */
-static int keep_pending(struct replay *replay, struct lsm_error *err) {
-    int status = reserve_trees(replay, err);
-    if (status != LSM_OK) return status;
-    struct lsm_pending_txn pending = {.state = LSM_PENDING_UNKNOWN, .position = replay->position, .end = replay->end, .base = replay->position,
-                                      .batch = lsm_buf_slice(&replay->batch), .held = replay->batch};
-    memcpy(pending.token, replay->token, sizeof pending.token);
-    replay->batch = (struct lsm_buf){0};
-    lsm_pending_set(replay->store, &pending);
-    return LSM_OK;
 }
 
 /* Everything that a later generation says to be durable. */
@@ -203,42 +83,38 @@ static int max_synced(struct lsm_wal_reader *reader, uint64_t *synced, struct ls
 }
 
 /* The file that goes on where the log ends now, or SIZE_MAX. */
-static size_t follower(const struct lsm_store *store, const struct logs *logs, size_t from) {
+static size_t follower(const struct lsm_replay *replay, const struct logs *logs, size_t from) {
     for (size_t i = from; i < logs->count; i++) {
         const struct lsm_wal_reader *reader = logs->readers[i];
-        if (lsm_wal_reader_start(reader) != store->log_end) continue;
+        if (lsm_wal_reader_start(reader) != replay->position) continue;
         /* The manifest does not keep the checksum of the last record it covers: the first file is known by its position. */
-        if (store->log_check == 0 || lsm_wal_reader_prev_check(reader) == store->log_check) return i;
+        if (replay->check == 0 || lsm_wal_reader_prev_check(reader) == replay->check) return i;
     }
     return SIZE_MAX;
 }
 
 /* The records of one file, until another follows or none is left. */
-static int replay_log(struct replay *replay, const struct logs *logs, size_t at, struct lsm_error *err) {
-    struct lsm_store *store = replay->store;
+static int replay_log(struct lsm_replay *replay, const struct logs *logs, size_t at, struct lsm_error *err) {
     struct lsm_wal_reader *reader = logs->readers[at];
     struct lsm_wal_record record;
-    int status = LSM_OK;
-    store->log_check = lsm_wal_reader_prev_check(reader);
-    while (status == LSM_OK && follower(store, logs, at + 1) == SIZE_MAX) {
+    int status = lsm_replay_enter_file(replay, logs->numbers[at], err);
+    replay->check = lsm_wal_reader_prev_check(reader);
+    while (status == LSM_OK && follower(replay, logs, at + 1) == SIZE_MAX) {
         status = lsm_wal_reader_next(reader, replay->synced, &record, err);
-        if (status != LSM_OK) break;
-        status = apply_record(replay, &record, err);
-        store->log_end = lsm_wal_reader_end(reader);
-        store->log_check = lsm_wal_reader_check(reader);
+        if (status == LSM_OK) status = lsm_replay_record(replay, &record, err);
     }
     return status == LSM_NOTFOUND ? LSM_OK : status;
 }
 
 /* Files that do not belong to the log: what they say was durable must be in it, or it has lost its end. */
-static int check_leftover(struct replay *replay, const struct logs *logs, const bool *used, struct lsm_error *err) {
+static int check_leftover(struct lsm_replay *replay, const struct logs *logs, const bool *used, struct lsm_error *err) {
     uint64_t synced = replay->synced;
     for (size_t i = 0; i < logs->count; i++) {
         int status = used[i] ? LSM_OK : max_synced(logs->readers[i], &synced, err);
         if (status != LSM_OK) return status;
     }
-    if (synced <= replay->store->log_end) return LSM_OK;
-    return damaged(replay, replay->store->log_end, "the log ends here, but more of it was durable: a log file is missing or cut short", err);
+    if (synced <= replay->position) return LSM_OK;
+    return damaged(replay, replay->position, "the log ends here, but more of it was durable: a log file is missing or cut short", err);
 }
 
 /* Where in its file the part of the log begins that nobody knew to be durable. */
@@ -249,7 +125,7 @@ static uint64_t unsure_from(const struct lsm_wal_reader *reader, uint64_t synced
 }
 
 /* Make durable what was read but may only be in the system's cache: commits to come build on it. */
-static int sync_replayed(struct replay *replay, const struct logs *logs, const bool *used, struct lsm_error *err) {
+static int sync_replayed(struct lsm_replay *replay, const struct logs *logs, const bool *used, struct lsm_error *err) {
     struct lsm_store *store = replay->store;
     int status = LSM_OK;
     bool any = false;
@@ -272,55 +148,52 @@ static int sync_replayed(struct replay *replay, const struct logs *logs, const b
 }
 
 /* Follow the log from file to file. *last: the file it ends in, SIZE_MAX if there is none. */
-static int replay_all(struct replay *replay, struct logs *logs, bool *used, size_t *last, struct lsm_error *err) {
-    struct lsm_gen *gen = replay->gen;
+static int replay_all(struct lsm_replay *replay, struct logs *logs, bool *used, size_t *last, struct lsm_error *err) {
     int status = LSM_OK;
     *last = SIZE_MAX;
-    for (size_t at = follower(replay->store, logs, 0); at != SIZE_MAX && status == LSM_OK; at = follower(replay->store, logs, at + 1)) {
+    for (size_t at = follower(replay, logs, 0); at != SIZE_MAX && status == LSM_OK; at = follower(replay, logs, at + 1)) {
         used[at] = true;
         *last = at;
-        if (gen->first_log == 0) gen->first_log = logs->numbers[at];
-        gen->last_log = logs->numbers[at];
         status = replay_log(replay, logs, at, err);
     }
-    if (status == LSM_OK) status = replay->undecided ? keep_pending(replay, err) : settle(replay, err);
+    /* What is there whole is committed, unless its database is to say so. */
+    if (status == LSM_OK) status = lsm_replay_settle(replay, replay->undecided ? replay->txn_position : replay->position, err);
     if (status == LSM_OK) status = check_leftover(replay, logs, used, err);
     return status;
 }
 
 int lsm_recover_log(struct lsm_store *store, struct lsm_error *err) {
+    struct lsm_replay *replay = &store->replay;
     struct logs logs = {0};
-    struct replay replay = {.store = store, .gen = store->state->gens[0], .synced = store->set.log_position};
     bool *used = NULL;
-    size_t last = SIZE_MAX, used_count = 0;
-    store->log_end = store->set.log_position;
-    if (store->set.log_durable > replay.synced) replay.synced = store->set.log_durable;
+    size_t last = SIZE_MAX;
+    lsm_replay_init(replay, store);
+    replay->synced = store->set.log_durable > store->set.log_position ? store->set.log_durable : store->set.log_position;
     store->has_token = store->set.has_token;
     memcpy(store->token, store->set.token, sizeof store->token);
     int status = list_logs(store, &logs, err);
     if (status == LSM_OK) status = open_logs(store, &logs, err);
     if (status == LSM_OK) {
         used = lsm_calloc(logs.count, sizeof *used);
-        status = used == NULL ? lsm_fail_nomem(err, logs.count) : replay_all(&replay, &logs, used, &last, err);
+        status = used == NULL ? lsm_fail_nomem(err, logs.count) : replay_all(replay, &logs, used, &last, err);
     }
-    if (status == LSM_OK) status = sync_replayed(&replay, &logs, used, err);
+    if (status == LSM_OK) status = sync_replayed(replay, &logs, used, err);
     if (status != LSM_OK) goto out;
-    for (size_t i = 0; i < logs.count; i++) used_count += used[i];
     /* What is behind is discarded and removed; its numbers are used again. */
     store->next_log = last == SIZE_MAX ? store->set.log_generation : logs.numbers[last] + 1;
-    if (last != SIZE_MAX && lsm_wal_reader_clean(logs.readers[last])) {
+    bool clean = last != SIZE_MAX && lsm_wal_reader_clean(logs.readers[last]);
+    if (clean) {
         store->resume.number = logs.numbers[last];
         store->resume.start = lsm_wal_reader_start(logs.readers[last]);
     }
-    replay.gen->end = store->log_end;
-    store->log_synced = store->log_end;
-    bool waits = lsm_store_pending(store, NULL) != LSM_PENDING_NONE;
-    atomic_store_explicit(&store->published, waits ? replay.position : store->log_end, memory_order_release);
-    if (waits) goto out; /* it must stay the last record */
-    if (lsm_gen_bytes(replay.gen) >= store->options.write_buffer_bytes || used_count > LOG_FILES_MAX) status = lsm_store_roll(store, err);
+    store->log_end = store->log_synced = replay->position;
+    store->log_check = replay->check;
+    atomic_store_explicit(&store->published, replay->undecided ? replay->txn_position : replay->position, memory_order_release);
+    /* The log goes on in another file: what this one filled is complete, here as for everybody who reads it. A pending transaction must be in the active
+     * generation; it is sealed with what follows. */
+    bool full = lsm_gen_bytes(store->state->gens[0]) >= store->options.write_buffer_bytes;
+    if (!replay->undecided && (full || !clean)) status = lsm_store_roll(store, err);
 out:
-    lsm_buf_free(&replay.batch);
-    lsm_buf_free(&replay.scratch);
     lsm_free(used);
     release_logs(&logs);
     return status;

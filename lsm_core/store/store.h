@@ -21,6 +21,7 @@
 #include "../version/version_set.h"
 #include "../wal/wal.h"
 #include "gen.h"
+#include "replay.h"
 
 enum { LSM_THREADS_MAX = 2, LSM_GENS_MAX = 16 /* in memory at once: rolling is refused then */ };
 
@@ -91,6 +92,7 @@ struct lsm_store {
         uint64_t number, start;
     } resume;
     uint32_t next_tree;
+    struct lsm_replay replay;        /* how far the log was read */
 
     /* Guarded by mu. */
     struct lsm_mutex mu;

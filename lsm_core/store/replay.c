@@ -1,0 +1,220 @@
+#include "replay.h"
+
+#include "budget.h"
+#include "store.h"
+
+void lsm_replay_init(struct lsm_replay *replay, struct lsm_store *store) {
+    *replay = (struct lsm_replay){.store = store, .position = store->state->gens[0]->start};
+}
+
+void lsm_replay_release(struct lsm_replay *replay) {
+    lsm_buf_free(&replay->batch);
+    lsm_buf_free(&replay->scratch);
+}
+
+static int damaged(const struct lsm_replay *replay, uint64_t position, const char *what, struct lsm_error *err) {
+    return lsm_fail(err, LSM_CORRUPT, "%s: log position %llu: %s; restore the store from a backup or salvage what is whole", replay->store->dir,
+                    (unsigned long long)position, what);
+}
+
+/* The active generation: whoever follows the log is the only one to replace it. */
+static struct lsm_gen *active(const struct lsm_replay *replay) { return replay->store->state->gens[0]; }
+
+/* ---- transactions -------------------------------------------------------------------------------------------------------- */
+
+/* Room for the trees that the last transaction makes. */
+static int reserve_trees(const struct lsm_replay *replay, struct lsm_error *err) {
+    struct lsm_batch_reader reader = {.batch = lsm_buf_slice(&replay->batch)};
+    struct lsm_op op;
+    size_t made = 0;
+    while (lsm_batch_next(&reader, &op) == LSM_OK) made += op.kind == LSM_OP_TREE_CREATE;
+    if (made != 0 && lsm_store_reserve_trees(replay->store, made) != LSM_OK) return lsm_fail_nomem(err, made * sizeof(struct lsm_store_tree));
+    return LSM_OK;
+}
+
+/* The last transaction stands: make its trees known. */
+static int stand(struct lsm_replay *replay, struct lsm_error *err) {
+    struct lsm_store *store = replay->store;
+    if (replay->txn_end == 0) return LSM_OK;
+    int status = reserve_trees(replay, err);
+    if (status != LSM_OK) return status;
+    lsm_mutex_lock(&store->mu);
+    lsm_store_publish_trees(store, lsm_buf_slice(&replay->batch), replay->txn_end);
+    lsm_mutex_unlock(&store->mu);
+    return LSM_OK;
+}
+
+/* Take the rows of the last transaction back. */
+static int undo(struct lsm_replay *replay, struct lsm_error *err) {
+    if (lsm_gen_undo(active(replay), lsm_buf_slice(&replay->batch), 0, replay->txn_position, &replay->scratch) == LSM_OK) return LSM_OK;
+    replay->broken = true;
+    return lsm_fail_nomem(err, 0);
+}
+
+static int apply_batch(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_slice batch, struct lsm_error *err) {
+    const struct lsm_state *state = replay->store->state;
+    const struct lsm_gen *older = state->gens_count > 1 ? state->gens[1] : NULL;
+    struct lsm_batch_reader reader = {.batch = batch};
+    struct lsm_op op;
+    int status;
+    replay->txn_end = 0;
+    if (lsm_buf_set(&replay->batch, batch) != LSM_OK) return lsm_fail_nomem(err, batch.size);
+    replay->txn_position = record->position;
+    while ((status = lsm_batch_next(&reader, &op)) == LSM_OK) {
+        status = lsm_gen_apply(active(replay), older, &op, record->position + op.offset, &replay->scratch);
+        if (status == LSM_OK) continue;
+        /* It will be read again, and then applied from its beginning. */
+        status = lsm_fail_nomem(err, op.key.size + op.value.size);
+        return undo(replay, NULL) == LSM_OK ? status : LSM_NOMEM;
+    }
+    if (status != LSM_NOTFOUND) return damaged(replay, record->position, "a transaction that does not decode", err);
+    replay->txn_end = record->end;
+    return LSM_OK;
+}
+
+static int apply_prepare(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+    struct lsm_slice payload = record->payload;
+    if (payload.size < LSM_TOKEN_BYTES) return damaged(replay, record->position, "a PREPARE without a token", err);
+    int status = apply_batch(replay, record, lsm_slice_of(payload.data + LSM_TOKEN_BYTES, payload.size - LSM_TOKEN_BYTES), err);
+    if (status != LSM_OK) return status;
+    memcpy(replay->token, payload.data, LSM_TOKEN_BYTES);
+    replay->undecided = true;
+    return LSM_OK;
+}
+
+/* COMMIT and ABORT stand right behind the record they name. */
+static int check_end(const struct lsm_replay *replay, const struct lsm_wal_record *record, const char *what, struct lsm_error *err) {
+    struct lsm_decoder d = lsm_decoder_of(record->payload);
+    uint64_t position = lsm_get_u64(&d);
+    if (!d.failed && replay->txn_end != 0 && position == replay->txn_position && record->position == replay->txn_end) return LSM_OK;
+    return damaged(replay, record->position, what, err);
+}
+
+static void remember_token(struct lsm_replay *replay) {
+    struct lsm_store *store = replay->store;
+    lsm_mutex_lock(&store->mu);
+    store->has_token = active(replay)->has_token = true;
+    memcpy(store->token, replay->token, sizeof store->token);
+    memcpy(active(replay)->token, replay->token, sizeof store->token);
+    lsm_mutex_unlock(&store->mu);
+}
+
+/* Whoever waited for it need not any more. */
+static void clear_pending(struct lsm_replay *replay) {
+    if (lsm_store_pending(replay->store, NULL) != LSM_PENDING_NONE) lsm_pending_clear(replay->store);
+}
+
+static int apply_commit(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+    int status = replay->undecided ? check_end(replay, record, "a COMMIT of nothing", err) : damaged(replay, record->position, "a COMMIT of nothing", err);
+    if (status == LSM_OK) status = stand(replay, err);
+    if (status != LSM_OK) return status;
+    replay->undecided = false;
+    replay->txn_end = 0;
+    remember_token(replay);
+    clear_pending(replay);
+    return LSM_OK;
+}
+
+static int apply_abort(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+    int status = check_end(replay, record, "an ABORT of nothing", err);
+    if (status != LSM_OK) return status;
+    clear_pending(replay);
+    status = undo(replay, err);
+    if (status != LSM_OK) return status;
+    replay->txn_end = 0;
+    replay->undecided = false;
+    return LSM_OK;
+}
+
+/* ---- sealing --------------------------------------------------------------------------------------------------------------- */
+
+/* What the file has filled is complete. With too many generations, or if it is empty, it goes on instead: a reader does not see the difference, and a
+ * flush then takes both in one. */
+static int seal(struct lsm_replay *replay, uint64_t end, struct lsm_error *err) {
+    struct lsm_store *store = replay->store;
+    struct lsm_gen *gen = active(replay);
+    gen->end = end;
+    if ((gen->trees == 0 && gen->first_log == 0) || store->state->gens_count >= LSM_GENS_MAX - 1) return LSM_OK;
+    struct lsm_state *spare = lsm_store_spare(store, err);
+    struct lsm_gen *fresh = spare == NULL ? NULL : lsm_gen_new(end);
+    if (fresh == NULL) {
+        lsm_free(spare);
+        return lsm_fail_nomem(err, sizeof *fresh);
+    }
+    gen->charged = lsm_gen_bytes(gen);
+    lsm_budget_charge((int64_t)gen->charged);
+    lsm_store_install(store, spare, fresh, 0);
+    return LSM_OK;
+}
+
+int lsm_replay_enter_file(struct lsm_replay *replay, uint64_t number, struct lsm_error *err) {
+    /* A transaction that waits is in the active generation, where its ABORT looks for it. */
+    if (active(replay)->last_log != 0 && active(replay)->start != replay->position && !replay->undecided) {
+        int status = seal(replay, replay->position, err);
+        if (status != LSM_OK) return status;
+    }
+    replay->number = number;
+    replay->start = replay->position;
+    replay->ended = false;
+    return LSM_OK;
+}
+
+/* ---- records ---------------------------------------------------------------------------------------------------------------- */
+
+static int unknown(const struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+    return lsm_fail(err, LSM_UNSUPPORTED, "%s: log position %llu: a record of kind %d, which this release does not write; open the store with the release that did",
+                    replay->store->dir, (unsigned long long)record->position, (int)record->kind);
+}
+
+static int apply_record(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+    bool ends = record->kind == LSM_WAL_ABORT || record->kind == LSM_WAL_COMMIT;
+    if (!ends && replay->undecided) return damaged(replay, record->position, "a record behind a transaction that nobody has decided", err);
+    int status = ends ? LSM_OK : stand(replay, err);
+    if (status != LSM_OK) return status;
+    if (!ends) replay->txn_end = 0;
+    switch (record->kind) {
+    case LSM_WAL_TXN: return apply_batch(replay, record, record->payload, err);
+    case LSM_WAL_PREPARE: return apply_prepare(replay, record, err);
+    case LSM_WAL_COMMIT: return apply_commit(replay, record, err);
+    case LSM_WAL_ABORT: return apply_abort(replay, record, err);
+    case LSM_WAL_ROLL: replay->ended = true; return LSM_OK;
+    case LSM_WAL_RUNS: break;
+    }
+    return unknown(replay, record, err);
+}
+
+int lsm_replay_record(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+    struct lsm_gen *gen = active(replay);
+    int status = apply_record(replay, record, err);
+    if (status != LSM_OK) return status;
+    if (gen->first_log == 0) gen->first_log = replay->number;
+    gen->last_log = replay->number;
+    gen->end = record->end;
+    if (replay->ended) status = seal(replay, record->end, err);
+    if (status != LSM_OK) {
+        replay->ended = false;
+        return status;
+    }
+    if (record->synced > replay->synced) replay->synced = record->synced;
+    replay->position = record->end;
+    replay->check = record->check;
+    return LSM_OK;
+}
+
+int lsm_replay_settle(struct lsm_replay *replay, uint64_t visible, struct lsm_error *err) {
+    struct lsm_store *store = replay->store;
+    if (replay->txn_end == 0) return LSM_OK;
+    int status = replay->txn_end <= visible ? stand(replay, err) : reserve_trees(replay, err);
+    if (status != LSM_OK) return status;
+    if (!replay->undecided) {
+        if (replay->txn_end <= visible) replay->txn_end = 0;
+        return LSM_OK;
+    }
+    /* The rows are there, and the batch stays for its ABORT. */
+    struct lsm_pending_txn pending = {.state = replay->txn_end <= visible ? LSM_PENDING_COMMITTED : LSM_PENDING_UNKNOWN, .position = replay->txn_position,
+                                      .end = replay->txn_end, .base = replay->txn_position, .batch = lsm_buf_slice(&replay->batch)};
+    memcpy(pending.token, replay->token, sizeof pending.token);
+    if (pending.state == LSM_PENDING_COMMITTED) remember_token(replay);
+    lsm_pending_set(store, &pending);
+    return LSM_OK;
+}
