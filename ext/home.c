@@ -4,6 +4,57 @@
 
 #include "shadow.h"
 
+/* ---- stores that nobody names ----------------------------------------------------------------------------------- */
+
+static bool is_empty(struct lsm_store *store) {
+    struct lsm_tree_info *trees = NULL;
+    size_t count = 0;
+    int status = lsm_store_trees(store, &trees, &count, NULL);
+    lsm_free(trees);
+    return status == LSM_OK && count == 0;
+}
+
+/* Have this store open if it holds nothing; whatever is wrong with it, there are others. */
+static bool open_if_empty(struct vt_space *space, const char *name) {
+    uint8_t store_id[LSM_STORE_ID_BYTES];
+    char *message = NULL;
+    if (!vt_hex_read(name, strlen(name), store_id, sizeof store_id)) return false;
+    int rc = vt_space_open(space, store_id, VT_OPEN_CREATE, &message);
+    sqlite3_free(message);
+    return rc == SQLITE_OK && is_empty(space->store);
+}
+
+/* A CREATE that a crash has undone leaves its store behind, and so does the last DROP: it is used again. One with trees is left alone: the database file may be
+ * an old copy, put back. Called under the file's write lock, so nobody else is making or taking one. */
+static int adopt_store(struct vt_space *space, bool *adopted, char **message) {
+    struct vt_place place;
+    char **names = NULL;
+    size_t count = 0;
+    *adopted = false;
+    int rc = vt_place_find(space->connection->db, space->schema, &place, message);
+    if (rc != SQLITE_OK) return rc;
+    char *dir = vt_place_stores(&place);
+    if (dir == NULL) rc = SQLITE_NOMEM;
+    /* If the directory cannot be read, so be it. */
+    if (rc == SQLITE_OK && !place.memory && lsm_dir_list(place.environment == NULL ? NULL : place.environment->env, dir, &names, &count, NULL) != LSM_OK) count = 0;
+    for (size_t i = 0; i < count && rc == SQLITE_OK && !*adopted; i++) *adopted = open_if_empty(space, names[i]);
+    lsm_free(names);
+    sqlite3_free(dir);
+    vt_place_release(&place);
+    return rc;
+}
+
+static int make_store(struct vt_space *space, char **message) {
+    uint8_t store_id[LSM_STORE_ID_BYTES];
+    bool adopted;
+    int rc = adopt_store(space, &adopted, message);
+    if (rc != SQLITE_OK || adopted) return rc;
+    sqlite3_randomness(LSM_STORE_ID_BYTES, store_id);
+    return vt_space_open(space, store_id, VT_OPEN_CREATE, message);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+
 int vt_home_open(struct vt_space *space, enum vt_open_mode mode, char **message) {
     if (space->store != NULL && space->bound > 0) return SQLITE_OK;
     struct vt_shadow_list list;
@@ -14,9 +65,7 @@ int vt_home_open(struct vt_space *space, enum vt_open_mode mode, char **message)
         /* A CREATE was rolled back, or the last table was dropped: the store stays in use. */
         vt_shared_garbage_set(space->shared, true);
     } else if (rc == SQLITE_OK && mode == VT_OPEN_CREATE) {
-        uint8_t store_id[LSM_STORE_ID_BYTES];
-        sqlite3_randomness(LSM_STORE_ID_BYTES, store_id);
-        rc = vt_space_open(space, store_id, VT_OPEN_CREATE, message);
+        rc = make_store(space, message);
     }
     sqlite3_free(list.shadows);
     return rc;

@@ -46,6 +46,8 @@ void vt_place_release(struct vt_place *place) {
     place->file = NULL;
 }
 
+char *vt_place_stores(const struct vt_place *place) { return sqlite3_mprintf("%s-lsm", place->file); }
+
 char *vt_place_dir(const struct vt_place *place, const uint8_t *store_id) {
     char hex[VT_STORE_HEX_BYTES + 1];
     vt_hex_write(store_id, LSM_STORE_ID_BYTES, hex);
@@ -67,7 +69,7 @@ static int sync_parent(const char *path, char **message) {
 
 int vt_place_prepare(const struct vt_place *place, char **message) {
     if (place->memory || place->environment != NULL) return SQLITE_OK;
-    char *dir = sqlite3_mprintf("%s-lsm", place->file);
+    char *dir = vt_place_stores(place);
     if (dir == NULL) return SQLITE_NOMEM;
     int rc = SQLITE_OK;
     mode_t mode = (mode_t)(place->mode | ((place->mode & 0444U) >> 2));

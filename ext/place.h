@@ -23,7 +23,8 @@ struct vt_place {
 int vt_place_find(sqlite3 *db, const char *schema, struct vt_place *place, char **message) LSM_MUST_CHECK;
 void vt_place_release(struct vt_place *place);
 
-/* The directory of a store; sqlite3_free(). NULL if out of memory. */
+/* The directory with the stores of the file, and that of one of them; sqlite3_free(). NULL if out of memory. */
+char *vt_place_stores(const struct vt_place *place);
 char *vt_place_dir(const struct vt_place *place, const uint8_t *store_id);
 
 /* Make `<file>-lsm`, durably, if it is not there; where there is neither mode nor owner to care for, the engine makes it. */

@@ -126,6 +126,10 @@ int lsm_store_close(struct lsm_store *store, struct lsm_error *err);
 /* Reads of the store's identity. The directory string lives as long as the store. */
 const char *lsm_store_dir(const struct lsm_store *store);
 
+/* The names in a directory, for who looks for stores there: a new array, in one piece, that the caller frees with lsm_free(). None if the directory is
+ * not there. env may be NULL, as in the options. */
+int lsm_dir_list(struct lsm_env *env, const char *dir, char ***names, size_t *count, struct lsm_error *err) LSM_MUST_CHECK;
+
 /* ---- trees ---------------------------------------------------------------------------------------------------- */
 
 /* Trees exist from their creation record to their drop record, both of which belong to transactions. */

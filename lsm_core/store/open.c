@@ -285,3 +285,26 @@ int lsm_store_close(struct lsm_store *store, struct lsm_error *err) {
 }
 
 const char *lsm_store_dir(const struct lsm_store *store) { return store->dir; }
+
+int lsm_dir_list(struct lsm_env *env, const char *dir, char ***names, size_t *count, struct lsm_error *err) {
+    struct lsm_names found = {0};
+    size_t bytes = 0;
+    *names = NULL;
+    *count = 0;
+    int status = lsm_env_list(env == NULL ? lsm_env_posix() : env, dir, &found, err);
+    if (status != LSM_OK) return status == LSM_NOTFOUND ? LSM_OK : status;
+    for (size_t i = 0; i < found.count; i++) bytes += sizeof(char *) + strlen(found.names[i]) + 1;
+    char **list = lsm_malloc(bytes), *text = (char *)list;
+    if (list != NULL) text += found.count * sizeof *list;
+    for (size_t i = 0; i < found.count && list != NULL; i++) {
+        size_t size = strlen(found.names[i]) + 1;
+        memcpy(text, found.names[i], size);
+        list[i] = text;
+        text += size;
+    }
+    *names = list;
+    *count = list == NULL ? 0 : found.count;
+    status = list == NULL ? lsm_fail_nomem(err, bytes) : LSM_OK;
+    lsm_names_free(&found);
+    return status;
+}

@@ -25,6 +25,7 @@ struct ledger_plan {
     enum ledger_ddl ddl;
     unsigned rows;                     /* more rows per transaction, for large ones */
     bool attached;                     /* schema aux is the file LEDGER_AUX */
+    bool begins;                       /* every transaction is BEGIN ... COMMIT; else some are single statements */
 };
 
 #define LEDGER_MAIN "/app.db"
@@ -42,9 +43,10 @@ struct ledger_found {
 int ledger_attach(const struct ledger_plan *plan, sqlite3 *db);
 int ledger_configure(const struct ledger_plan *plan, sqlite3 *db, const char *journal, const char *sync);
 int ledger_create(const struct ledger_plan *plan, sqlite3 *db);
-/* Transaction k up to its COMMIT, or with it. Who does one again that a crash has taken gives another variant: SQLite's WAL would otherwise be continued by
+/* Transaction k, its first or its second half, or with BEGIN and COMMIT. Who does one again that a crash has taken gives another variant: SQLite's WAL would otherwise be continued by
  * what a lost transaction after it had left in the file, every checksum being right again. */
-int ledger_write(const struct ledger_plan *plan, sqlite3 *db, int k, int variant);
+int ledger_insert(const struct ledger_plan *plan, sqlite3 *db, int k, int variant);
+int ledger_update(const struct ledger_plan *plan, sqlite3 *db, int k);
 int ledger_transact(const struct ledger_plan *plan, sqlite3 *db, int k, int variant);
 /* The number of the last transaction in every table, and whether each holds just what belongs there. */
 void ledger_read(const struct ledger_plan *plan, sqlite3 *db, struct ledger_found *found);
