@@ -323,7 +323,9 @@ int vt_cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int co
     int rc = vt_row_get(&cursor->reader, column, &value);
     if (rc != SQLITE_OK) return fail_row(cursor, rc);
     bool is_long = (value.type == SQLITE_TEXT || value.type == SQLITE_BLOB) && value.size >= NOCHANGE_BYTES_MIN;
-    if (!is_long) vt_value_result(context, &value, SQLITE_TRANSIENT);
+    /* A CHECK is not looked at again unless its columns are set. */
+    bool checked = column < table->schema->column_count && table->schema->columns[column].checked;
+    if (!is_long && !checked) vt_value_result(context, &value, SQLITE_TRANSIENT);
     return SQLITE_OK;
 }
 

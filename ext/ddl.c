@@ -1,268 +1,7 @@
 #include "ddl.h"
 
-#include "ddl_token.h"
-
-/* ---- the parser's state ----------------------------------------------------------------------------------------- */
-
-/* A PRIMARY KEY clause, until all columns are known. */
-struct key_clause {
-    bool given, in_column; /* in_column: written in a column definition, where INTEGER PRIMARY KEY DESC is no rowid */
-    int conflict;
-    int count;
-    struct vt_key_column *columns;
-};
-
-struct parser {
-    sqlite3 *db;
-    struct vt_schema *schema;
-    int column_max;
-    int column_capacity, key_capacity;
-    struct key_clause key;
-    bool constraints_begun; /* a table constraint was seen: no more columns */
-    /* Where the parser stands. */
-    int argument; /* counted from 1 */
-    const char *next;
-    struct vt_token token;
-    /* How it failed. */
-    int rc;
-    char *message;
-};
-
-static void advance(struct parser *p) {
-    p->token = vt_token_scan(p->next);
-    p->next = p->token.start + p->token.size;
-}
-
-static struct vt_token peek(const struct parser *p) { return vt_token_scan(p->next); }
-
-/* ---- errors --------------------------------------------------------------------------------------------------- */
-
-#define NEAR_BYTES_MAX 40
-
-static bool fail_nomem(struct parser *p) {
-    if (p->rc == SQLITE_OK) p->rc = SQLITE_NOMEM;
-    return false;
-}
-
-/* The token as it is shown in messages: not too long, no half characters. */
-static int shown_size(const struct vt_token *token) {
-    size_t size = token->size;
-    if (size > NEAR_BYTES_MAX) {
-        size = NEAR_BYTES_MAX;
-        while (size > 1 && ((unsigned char)token->start[size] & 0xc0) == 0x80) size--;
-    }
-    return (int)size;
-}
-
-/* Fail at a token. Takes `reason` (NULL: out of memory). Always false, so that it can be returned. */
-static bool fail_at(struct parser *p, struct vt_token token, char *reason) {
-    if (reason == NULL) return fail_nomem(p);
-    if (p->rc == SQLITE_OK) {
-        p->message = token.kind == VT_TOKEN_END
-                         ? sqlite3_mprintf("at the end of argument %d: %s", p->argument, reason)
-                         : sqlite3_mprintf("in argument %d, near \"%.*s\": %s", p->argument, shown_size(&token), token.start, reason);
-        p->rc = p->message == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
-    }
-    sqlite3_free(reason);
-    return false;
-}
-
-static bool fail(struct parser *p, const char *reason) { return fail_at(p, p->token, sqlite3_mprintf("%s", reason)); }
-
-/* Fail over the whole, or over a column: no place to point at. */
-static bool fail_whole(struct parser *p, char *message) {
-    if (message == NULL) return fail_nomem(p);
-    if (p->rc != SQLITE_OK) {
-        sqlite3_free(message);
-        return false;
-    }
-    p->rc = SQLITE_ERROR;
-    p->message = message;
-    return false;
-}
-
-static bool fail_syntax(struct parser *p) {
-    if (p->token.kind == VT_TOKEN_BAD) return fail(p, "unfinished or malformed token");
-    return fail(p, p->token.kind == VT_TOKEN_END ? "incomplete definition" : "syntax error");
-}
-
-/* ---- words and names ------------------------------------------------------------------------------------------ */
-
-static bool at_word(const struct parser *p, const char *word) { return vt_token_is(&p->token, word); }
-static bool at_punct(const struct parser *p, char c) { return p->token.kind == VT_TOKEN_PUNCT && *p->token.start == c; }
-
-static bool accept_word(struct parser *p, const char *word) {
-    if (!at_word(p, word)) return false;
-    advance(p);
-    return true;
-}
-
-static bool expect_word(struct parser *p, const char *word) {
-    if (accept_word(p, word)) return true;
-    return p->token.kind == VT_TOKEN_BAD ? fail_syntax(p) : fail_at(p, p->token, sqlite3_mprintf("%s is missing here", word));
-}
-
-static bool expect_punct(struct parser *p, char c) {
-    if (at_punct(p, c)) {
-        advance(p);
-        return true;
-    }
-    return p->token.kind == VT_TOKEN_BAD ? fail_syntax(p) : fail_at(p, p->token, sqlite3_mprintf("\"%c\" is missing here", c));
-}
-
-/* The name at the token, which is passed; NULL after failing. The caller frees it. */
-static char *take_name(struct parser *p) {
-    if (!vt_token_is_name(&p->token)) {
-        if (p->token.kind == VT_TOKEN_ID) {
-            fail(p, "a reserved word; put it in double quotes to use it as a name");
-        } else {
-            fail_syntax(p);
-        }
-        return NULL;
-    }
-    char *name = vt_token_unquoted(p->token);
-    if (name == NULL) fail_nomem(p);
-    advance(p);
-    return name;
-}
-
-/* ---- what is refused ------------------------------------------------------------------------------------------ */
-
-/* Parts of CREATE TABLE that are known and not supported, by the word they begin with. */
-static const struct {
-    const char *word, *reason;
-} refused[] = {
-    {"UNIQUE", "UNIQUE is not built yet; the only unique columns are those of PRIMARY KEY"},
-    {"CHECK", "CHECK is not built yet; put the condition into the statements that write, or into a trigger on a view"},
-    {"INDEX", "secondary indexes are not built yet; make the columns to search by the first ones of PRIMARY KEY"},
-    {"FOREIGN", "foreign keys are not supported, because SQLite does not enforce them on virtual tables"},
-    {"REFERENCES", "foreign keys are not supported, because SQLite does not enforce them on virtual tables"},
-    {"AUTOINCREMENT", "AUTOINCREMENT is not built yet; INTEGER PRIMARY KEY alone gives each row a new number too, above the largest one present"},
-    {"GENERATED", "generated columns are not possible in virtual tables; compute the value in a view"},
-    {"AS", "generated columns are not possible in virtual tables; compute the value in a view"},
-    {"DEFERRABLE", "foreign keys are not supported, because SQLite does not enforce them on virtual tables"},
-};
-
-static const char *refusal(const struct vt_token *token) {
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        if (vt_token_is(token, refused[i].word)) return refused[i].reason;
-    }
-    return NULL;
-}
-
-/* The token fits nowhere: say why if it is known. */
-static bool fail_unexpected(struct parser *p) {
-    const char *reason = refusal(&p->token);
-    return reason == NULL ? fail_syntax(p) : fail(p, reason);
-}
-
-/* ---- clauses --------------------------------------------------------------------------------------------------- */
-
-/* [ON CONFLICT what] */
-static bool parse_conflict(struct parser *p, int *conflict) {
-    static const struct {
-        const char *word;
-        int code;
-    } codes[] = {
-        {"ROLLBACK", SQLITE_ROLLBACK}, {"IGNORE", SQLITE_IGNORE}, {"FAIL", SQLITE_FAIL}, {"ABORT", SQLITE_ABORT}, {"REPLACE", SQLITE_REPLACE},
-    };
-    *conflict = 0;
-    if (!accept_word(p, "ON")) return true;
-    if (!expect_word(p, "CONFLICT")) return false;
-    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
-        if (!accept_word(p, codes[i].word)) continue;
-        *conflict = codes[i].code;
-        return true;
-    }
-    return p->token.kind == VT_TOKEN_BAD ? fail_syntax(p) : fail(p, "ON CONFLICT takes ROLLBACK, ABORT, FAIL, IGNORE or REPLACE");
-}
-
-/* COLLATE was passed; its name follows. */
-static bool parse_collation(struct parser *p, enum vt_collation *collation) {
-    struct vt_token token = p->token;
-    char *name = take_name(p);
-    if (name == NULL) return false;
-    bool known = vt_collation_of_name(name, collation);
-    sqlite3_free(name);
-    if (known) return true;
-    return fail_at(p, token,
-                   sqlite3_mprintf("only the collations BINARY, NOCASE and RTRIM are supported: the order rows are kept in cannot "
-                                   "depend on functions of the application"));
-}
-
-static bool add_key_column(struct parser *p, struct vt_key_column column) {
-    struct key_clause *key = &p->key;
-    if (key->count == p->key_capacity) {
-        int capacity = p->key_capacity == 0 ? 4 : p->key_capacity * 2;
-        struct vt_key_column *grown = sqlite3_realloc64(key->columns, (sqlite3_uint64)capacity * sizeof *grown);
-        if (grown == NULL) return fail_nomem(p);
-        key->columns = grown;
-        p->key_capacity = capacity;
-    }
-    key->columns[key->count++] = column;
-    return true;
-}
-
-static bool begin_key(struct parser *p, bool in_column) {
-    if (p->key.given) return fail(p, "the table has more than one primary key");
-    p->key.given = true;
-    p->key.in_column = in_column;
-    return true;
-}
-
-/* PRIMARY was met in column i's definition. */
-static bool parse_column_key(struct parser *p, int i) {
-    if (!begin_key(p, true)) return false;
-    advance(p);
-    if (!expect_word(p, "KEY")) return false;
-    struct vt_key_column column = {.column = i};
-    if (accept_word(p, "DESC")) {
-        column.desc = true;
-    } else {
-        accept_word(p, "ASC");
-    }
-    return parse_conflict(p, &p->key.conflict) && add_key_column(p, column); /* its collation may follow: settle_key() */
-}
-
-#define EXPRESSION_IN_KEY "a key takes columns, not expressions"
-
-/* One column of PRIMARY KEY (...). */
-static bool parse_key_column(struct parser *p) {
-    struct vt_token token = p->token;
-    if (token.kind == VT_TOKEN_NUMBER || token.kind == VT_TOKEN_BLOB || token.kind == VT_TOKEN_PUNCT) return fail(p, EXPRESSION_IN_KEY);
-    char *name = take_name(p);
-    if (name == NULL) return false;
-    struct vt_key_column column = {.column = vt_schema_find(p->schema, name)};
-    sqlite3_free(name);
-    if (at_punct(p, '(') || at_punct(p, '.')) return fail_at(p, token, sqlite3_mprintf("%s", EXPRESSION_IN_KEY));
-    if (column.column < 0) return fail_at(p, token, sqlite3_mprintf("the key names a column that the table does not have"));
-    column.collation = p->schema->columns[column.column].collation;
-    while (accept_word(p, "COLLATE")) {
-        if (!parse_collation(p, &column.collation)) return false;
-    }
-    if (accept_word(p, "DESC")) {
-        column.desc = true;
-    } else {
-        accept_word(p, "ASC");
-    }
-    if (at_word(p, "NULLS")) return fail(p, "NULLS FIRST and NULLS LAST are not for keys");
-    return add_key_column(p, column);
-}
-
-/* PRIMARY was met as a table constraint. */
-static bool parse_table_key(struct parser *p) {
-    if (!begin_key(p, false)) return false;
-    advance(p);
-    if (!expect_word(p, "KEY") || !expect_punct(p, '(')) return false;
-    for (;;) {
-        if (!parse_key_column(p)) return false;
-        if (!at_punct(p, ',')) break;
-        advance(p);
-    }
-    if (p->token.kind == VT_TOKEN_PUNCT && !at_punct(p, ')')) return fail(p, EXPRESSION_IN_KEY);
-    if (refusal(&p->token) != NULL) return fail_unexpected(p);
-    return expect_punct(p, ')') && parse_conflict(p, &p->key.conflict);
-}
+#include "checks.h"
+#include "ddl_constraint.h"
 
 /* ---- defaults -------------------------------------------------------------------------------------------------- */
 
@@ -371,7 +110,7 @@ static bool parse_type(struct parser *p, struct vt_column *column) {
     struct vt_token first = p->token;
     const char *end = first.start;
     while (vt_token_is_type_word(&p->token)) {
-        if (at_word(p, "GENERATED")) return fail_unexpected(p);
+        if (at_word(p, "GENERATED")) return vt_ddl_fail_unexpected(p);
         end = p->next;
         advance(p);
     }
@@ -386,7 +125,9 @@ static bool parse_type(struct parser *p, struct vt_column *column) {
     if (quoted && end != first.start + first.size) return fail_at(p, first, sqlite3_mprintf("a quoted type is a single word"));
     char *name = column->type == NULL || !quoted ? NULL : vt_token_unquoted(first);
     if (column->type == NULL || (quoted && name == NULL)) return fail_nomem(p);
-    column->affinity = vt_affinity_of_type(quoted ? name : column->type);
+    const char *type = quoted ? name : column->type;
+    bool any = p->schema->strict && sqlite3_stricmp(type, "ANY") == 0; /* stores what it is given; elsewhere ANY is a type like any other, hence NUMERIC */
+    column->affinity = any ? VT_AFFINITY_BLOB : vt_affinity_of_type(type);
     sqlite3_free(name);
     if (has_hidden(column->type)) return fail_at(p, first, sqlite3_mprintf("a type with the word HIDDEN would make SQLite hide the column"));
     return true;
@@ -396,22 +137,19 @@ static bool parse_type(struct parser *p, struct vt_column *column) {
 static bool parse_column_constraint(struct parser *p, int i, bool *more) {
     struct vt_column *column = &p->schema->columns[i];
     int ignored;
-    if (accept_word(p, "CONSTRAINT")) {
-        char *name = take_name(p);
-        sqlite3_free(name);
-        return name != NULL;
-    }
-    if (at_word(p, "PRIMARY")) return parse_column_key(p, i);
+    if (at_word(p, "CONSTRAINT")) return vt_ddl_parse_constraint_name(p);
+    if (at_word(p, "CHECK")) return vt_ddl_parse_check(p);
+    if (at_word(p, "PRIMARY")) return vt_ddl_parse_column_key(p, i);
     if (at_word(p, "DEFAULT")) return parse_default(p, column);
-    if (accept_word(p, "NULL")) return parse_conflict(p, &ignored);
-    if (accept_word(p, "COLLATE")) return parse_collation(p, &column->collation);
+    if (accept_word(p, "NULL")) return vt_ddl_parse_conflict(p, &ignored);
+    if (accept_word(p, "COLLATE")) return vt_ddl_parse_collation(p, &column->collation);
     if (accept_word(p, "NOT")) {
-        if (at_word(p, "DEFERRABLE")) return fail_unexpected(p);
+        if (at_word(p, "DEFERRABLE")) return vt_ddl_fail_unexpected(p);
         column->not_null = true;
-        return expect_word(p, "NULL") && parse_conflict(p, &column->not_null_conflict);
+        return expect_word(p, "NULL") && vt_ddl_parse_conflict(p, &column->not_null_conflict);
     }
     *more = false;
-    return p->token.kind == VT_TOKEN_END || fail_unexpected(p);
+    return p->token.kind == VT_TOKEN_END || vt_ddl_fail_unexpected(p);
 }
 
 /* A new column without a name; NULL after failing. */
@@ -438,6 +176,7 @@ static struct vt_column *add_column(struct parser *p) {
 
 static bool parse_column(struct parser *p) {
     struct vt_token first = p->token;
+    p->constraint = (struct vt_token){.kind = VT_TOKEN_END};
     if (p->constraints_begun) return fail(p, "columns come before PRIMARY KEY (...) and other table constraints");
     char *name = take_name(p);
     if (name == NULL) return false;
@@ -469,14 +208,15 @@ static bool begins_table_constraint(const struct vt_token *token) {
 static bool parse_table_constraints(struct parser *p) {
     p->constraints_begun = true;
     while (p->token.kind != VT_TOKEN_END) {
-        if (accept_word(p, "CONSTRAINT")) {
-            char *name = take_name(p);
-            sqlite3_free(name);
-            if (name == NULL) return false;
+        if (at_word(p, "CONSTRAINT")) {
+            if (!vt_ddl_parse_constraint_name(p)) return false;
         } else if (at_word(p, "PRIMARY")) {
-            if (!parse_table_key(p)) return false;
+            if (!vt_ddl_parse_table_key(p)) return false;
+        } else if (at_word(p, "CHECK")) {
+            int ignored; /* by SQLite, too */
+            if (!vt_ddl_parse_check(p) || !vt_ddl_parse_conflict(p, &ignored)) return false;
         } else {
-            return fail_unexpected(p);
+            return vt_ddl_fail_unexpected(p);
         }
     }
     return true;
@@ -487,21 +227,34 @@ static bool refuse_option(struct parser *p) {
     return fail(p, "unknown option; there are none yet");
 }
 
+static bool is_strict(const char *argument) {
+    struct vt_token word = vt_token_scan(argument);
+    return vt_token_is(&word, "STRICT") && vt_token_scan(word.start + word.size).kind == VT_TOKEN_END;
+}
+
 /* STRICT alone, WITHOUT ROWID: to CREATE TABLE inside the parentheses these would be columns, which nobody means. */
 static bool is_table_option(const struct parser *p) {
     struct vt_token second = peek(p);
     return (at_word(p, "STRICT") && second.kind == VT_TOKEN_END) || (at_word(p, "WITHOUT") && vt_token_is(&second, "ROWID"));
 }
 
+static bool parse_strict(struct parser *p) {
+    if (p->schema->column_count == 0) return fail(p, "STRICT stands behind the columns; a column of this name needs double quotes");
+    p->constraints_begun = true;
+    return true;
+}
+
 static bool parse_argument(struct parser *p, const char *text) {
     p->next = text;
+    /* SQLite's quirk: a name behind the last column is still good for the first table constraint. */
+    if (p->constraints_begun) p->constraint = (struct vt_token){.kind = VT_TOKEN_END};
     advance(p);
     struct vt_token second = peek(p);
     if (p->token.kind == VT_TOKEN_END) return fail(p, "an empty argument");
     if (p->token.kind == VT_TOKEN_ID && second.kind == VT_TOKEN_PUNCT && *second.start == '=') return refuse_option(p);
     if (begins_table_constraint(&p->token)) return parse_table_constraints(p);
     if (is_table_option(p)) {
-        if (at_word(p, "STRICT")) return fail(p, "STRICT is not built yet; a column of this name needs double quotes");
+        if (at_word(p, "STRICT")) return parse_strict(p);
         return fail(p, "a PRIMARY KEY other than INTEGER PRIMARY KEY makes a table without rowid; a column of this name needs double quotes");
     }
     return parse_column(p);
@@ -559,6 +312,10 @@ static bool settle_key(struct parser *p) {
     struct vt_schema *schema = p->schema;
     struct key_clause *key = &p->key;
     if (!key->given) return true;
+    if (key->autoincrement && !key_is_rowid(p)) {
+        return fail_whole(p, sqlite3_mprintf("AUTOINCREMENT is only allowed on an INTEGER PRIMARY KEY"));
+    }
+    schema->autoincrement = key->autoincrement;
     schema->key_conflict = key->conflict;
     if (key->in_column) key->columns[0].collation = schema->columns[key->columns[0].column].collation;
     if (!key_is_rowid(p)) return settle_clustered(p);
@@ -569,12 +326,38 @@ static bool settle_key(struct parser *p) {
     return fail_whole(p, sqlite3_mprintf("column \"%s\": an INTEGER PRIMARY KEY takes no DEFAULT, a row without it gets a new number", column->name));
 }
 
+/* STRICT knows six types, and one of them must be named. */
+static bool settle_strict(struct parser *p) {
+    static const struct {
+        const char *type;
+        enum vt_strict strict;
+    } types[] = {{"INT", VT_STRICT_INT}, {"INTEGER", VT_STRICT_INTEGER}, {"REAL", VT_STRICT_REAL},
+                 {"TEXT", VT_STRICT_TEXT},   {"BLOB", VT_STRICT_BLOB},       {"ANY", VT_STRICT_ANY}};
+    for (int i = 0; i < p->schema->column_count; i++) {
+        struct vt_column *column = &p->schema->columns[i];
+        if (column->type[0] == '\0') return fail_whole(p, sqlite3_mprintf("missing datatype for column \"%s\": STRICT needs one", column->name));
+        char *type = vt_token_unquoted(vt_token_scan(column->type));
+        if (type == NULL) return fail_nomem(p);
+        bool whole = vt_token_scan(column->type).size == strlen(column->type);
+        for (size_t t = 0; t < sizeof types / sizeof *types && whole; t++) {
+            if (sqlite3_stricmp(type, types[t].type) == 0) column->strict = types[t].strict;
+        }
+        sqlite3_free(type);
+        if (column->strict == VT_STRICT_NONE) {
+            return fail_whole(p, sqlite3_mprintf("unknown datatype for column \"%s\": \"%s\": STRICT knows INT, INTEGER, REAL, TEXT, BLOB and ANY", column->name,
+                                                 column->type));
+        }
+    }
+    return true;
+}
+
 static bool settle(struct parser *p) {
     struct vt_schema *schema = p->schema;
     if (schema->column_count == 0) {
         return fail_whole(p, sqlite3_mprintf("a table needs at least one column, as in: USING lsm(id INTEGER PRIMARY KEY, name TEXT)"));
     }
-    if (!settle_key(p)) return false;
+    if (!settle_key(p) || (schema->strict && !settle_strict(p))) return false;
+    vt_checks_settle(schema);
     for (int i = 0; i < schema->column_count; i++) {
         const struct vt_column *column = &schema->columns[i];
         if (!column->has_default || column->not_null) continue;
@@ -592,6 +375,7 @@ int vt_ddl_parse(sqlite3 *db, int argc, const char *const *argv, int column_max,
     p.schema = vt_schema_new();
     if (p.schema == NULL) return SQLITE_NOMEM;
     bool ok = true;
+    for (int i = 3; i < argc; i++) p.schema->strict |= is_strict(argv[i]); /* the columns need to know */
     for (int i = 3; i < argc && ok; i++) {
         p.argument = i - 2;
         ok = parse_argument(&p, argv[i]);

@@ -15,6 +15,11 @@ void vt_schema_free(struct vt_schema *schema) {
         sqlite3_free(column->type);
         if (column->default_value.size > 0) sqlite3_free((void *)(uintptr_t)column->default_value.bytes);
     }
+    for (int i = 0; i < schema->check_count; i++) {
+        sqlite3_free(schema->checks[i].name);
+        sqlite3_free(schema->checks[i].text);
+    }
+    sqlite3_free(schema->checks);
     sqlite3_free(schema->columns);
     sqlite3_free(schema->key);
     sqlite3_free(schema->hidden_name);
@@ -31,7 +36,8 @@ int vt_schema_find(const struct vt_schema *schema, const char *name) {
 static void declare_column(sqlite3_str *sql, const struct vt_schema *schema, int i) {
     const struct vt_column *column = &schema->columns[i];
     sqlite3_str_appendf(sql, "%s\"%w\"", i == 0 ? "" : ", ", column->name);
-    if (column->type[0] != '\0') sqlite3_str_appendf(sql, " %s", column->type);
+    bool untyped = column->strict == VT_STRICT_ANY; /* which has no affinity, but would have NUMERIC in a table SQLite does not know to be STRICT */
+    if (column->type[0] != '\0' && !untyped) sqlite3_str_appendf(sql, " %s", column->type);
     if (i == schema->rowid_column) sqlite3_str_appendall(sql, " PRIMARY KEY");
     if (column->not_null) sqlite3_str_appendall(sql, " NOT NULL");
     if (column->collation != VT_COLLATE_BINARY) sqlite3_str_appendf(sql, " COLLATE %s", vt_collation_name(column->collation));

@@ -7,6 +7,9 @@
 
 #include "value.h"
 
+/* What a column of a STRICT table takes, after its affinity. */
+enum vt_strict { VT_STRICT_NONE = 0, VT_STRICT_INT, VT_STRICT_INTEGER, VT_STRICT_REAL, VT_STRICT_TEXT, VT_STRICT_BLOB, VT_STRICT_ANY };
+
 struct vt_column {
     char *name; /* unquoted */
     char *type; /* as declared, quotes included, "" if none */
@@ -16,6 +19,8 @@ struct vt_column {
     int not_null_conflict;         /* ON CONFLICT clause of NOT NULL: SQLITE_ROLLBACK, _IGNORE, _FAIL, _ABORT, _REPLACE; 0: none given */
     bool has_default;              /* only ever with not_null */
     struct vt_value default_value; /* affinity applied; owns its bytes; SQLITE_NULL without has_default */
+    enum vt_strict strict;         /* NONE unless the table is STRICT */
+    bool checked;                  /* a CHECK mentions it */
     int key_index;                 /* place in vt_schema.key of its first mention there, -1 if it is in no key */
 };
 
@@ -23,6 +28,11 @@ struct vt_key_column {
     int column;
     enum vt_collation collation; /* may differ from the column's */
     bool desc;
+};
+
+struct vt_check {
+    char *name; /* as messages show it */
+    char *text; /* the expression */
 };
 
 enum vt_kind {
@@ -38,6 +48,11 @@ struct vt_schema {
     int key_count;             /* clustered: >= 1; rowid: 0 */
     struct vt_key_column *key; /* clustered */
     int key_conflict;          /* ON CONFLICT clause of PRIMARY KEY, as not_null_conflict */
+    bool strict;
+    bool autoincrement;        /* of the rowid column */
+    bool rowid_checked;        /* a CHECK mentions the rowid, by whatever name */
+    int check_count;
+    struct vt_check *checks;   /* in the order they were declared */
     char *hidden_name;         /* clustered: name of the hidden key column: "_pk", or the like if a column is called so */
 };
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "catalogue.h"
 #include "place.h"
 
 #define NONCE_BYTES 8
@@ -121,7 +122,7 @@ static const char list_sql[] =
     "SELECT name FROM \"%w\".sqlite_schema AS m WHERE type = 'table' AND rootpage > 0 AND name LIKE '%%!_" VT_SHADOW_SUFFIX "' ESCAPE '!'"
     " AND (SELECT count(*) FROM pragma_table_info(m.name, %Q) WHERE name IN ('key', 'value')) = 2";
 
-static int list_add(sqlite3 *db, const char *schema, sqlite3_stmt *statement, struct vt_shadow_list *list) {
+static int list_push(struct vt_shadow_list *list, const struct vt_shadow *shadow) {
     if (list->count == list->capacity) {
         int capacity = list->capacity == 0 ? 16 : 2 * list->capacity;
         struct vt_shadow *grown = sqlite3_realloc64(list->shadows, (size_t)capacity * sizeof *grown);
@@ -129,10 +130,23 @@ static int list_add(sqlite3 *db, const char *schema, sqlite3_stmt *statement, st
         list->shadows = grown;
         list->capacity = capacity;
     }
+    list->shadows[list->count++] = *shadow;
+    return SQLITE_OK;
+}
+
+static int list_add(sqlite3 *db, const char *schema, sqlite3_stmt *statement, struct vt_shadow_list *list) {
     const char *name = (const char *)sqlite3_column_text(statement, 0);
     if (name == NULL) return SQLITE_NOMEM;
-    int rc = read_named(db, schema, name, &list->shadows[list->count], NULL);
-    if (rc == SQLITE_OK) list->count++;
+    struct vt_shadow shadow;
+    struct vt_catalogue catalogue = {0};
+    int rc = read_named(db, schema, name, &shadow, NULL);
+    if (rc == SQLITE_OK) rc = vt_catalogue_read(db, schema, name, &catalogue, NULL);
+    if (rc == SQLITE_OK) rc = list_push(list, &shadow);
+    for (int i = 0; i < catalogue.count && rc == SQLITE_OK; i++) {
+        shadow.tree = catalogue.entries[i].tree;
+        rc = list_push(list, &shadow);
+    }
+    vt_catalogue_release(&catalogue);
     if (rc == SQLITE_CORRUPT_VTAB || rc == SQLITE_CANTOPEN) list->damaged = true;
     return rc == SQLITE_CORRUPT_VTAB || rc == SQLITE_CANTOPEN || rc == SQLITE_NOTFOUND ? SQLITE_OK : rc;
 }

@@ -6,6 +6,7 @@
  *     tree    integer  id of the tree in it
  *     nonce   text     the tree's nonce, 16 hex digits
  *     token   NULL     for commits that span ordinary tables
+ *     ...              other trees of the table: catalogue.h
  *
  * What stands there may have been written by anybody: it is checked, and only ever names a directory below the one the
  * database file's own name gives.
@@ -32,7 +33,7 @@ int vt_shadow_rename(sqlite3 *db, const char *schema, const char *table, const c
 int vt_shadow_read(sqlite3 *db, const char *schema, const char *table, struct vt_shadow *shadow, char **message) LSM_MUST_CHECK;
 
 struct vt_shadow_list {
-    struct vt_shadow *shadows; /* sqlite3_free() */
+    struct vt_shadow *shadows; /* one for each tree named: of rows, then of what else the table has (catalogue.h); sqlite3_free() */
     int count, capacity;
     bool damaged;              /* there are others that cannot be read */
 };

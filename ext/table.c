@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "catalogue.h"
 #include "ddl.h"
 #include "home.h"
 #include "hook.h"
@@ -12,6 +13,7 @@
 
 static void table_free(struct vt_table *table) {
     if (table == NULL) return;
+    vt_checks_release(&table->checks);
     vt_schema_free(table->schema);
     sqlite3_free(table->name);
     sqlite3_free(table->values);
@@ -93,13 +95,19 @@ int vt_table_disconnect(sqlite3_vtab *vtab) {
     return SQLITE_OK;
 }
 
-int vt_table_shadow_name(const char *suffix) { return sqlite3_stricmp(suffix, VT_SHADOW_SUFFIX) == 0; }
+int vt_table_shadow_name(const char *suffix) { return sqlite3_stricmp(suffix, VT_SHADOW_SUFFIX) == 0 || sqlite3_stricmp(suffix, VT_CHECKS_SUFFIX) == 0; }
+
+static int drop_shadows(struct vt_table *table, char **message) {
+    sqlite3 *db = table->space->connection->db;
+    vt_checks_release(&table->checks);
+    int rc = vt_checks_drop(db, table->space->schema, table->name, table->schema, message);
+    return rc == SQLITE_OK ? vt_shadow_drop(db, table->space->schema, table->name, message) : rc;
+}
 
 /* ---- binding -------------------------------------------------------------------------------------------------- */
 
-static int check_tree(struct vt_table *table, char **message) {
+static int check_tree(struct vt_table *table, struct lsm_tree_info tree, char **message) {
     struct vt_space *space = table->space;
-    struct lsm_tree_info tree = table->shadow.tree;
     if (space->txn.state != VT_TXN_IDLE && vt_txn_made_tree(space, tree)) return SQLITE_OK;
     int status = lsm_store_tree_check(space->store, tree);
     if (status == LSM_NOTFOUND) {
@@ -117,17 +125,43 @@ static int check_tree(struct vt_table *table, char **message) {
     return vt_fail_engine(message, status, NULL);
 }
 
+/* The trees besides that of the rows. */
+static int read_catalogue(struct vt_table *table, char **message) {
+    struct vt_catalogue catalogue = {0};
+    char *shadow_table = sqlite3_mprintf("%s_" VT_SHADOW_SUFFIX, table->name);
+    if (shadow_table == NULL) return SQLITE_NOMEM;
+    int rc = vt_catalogue_read(table->space->connection->db, table->space->schema, shadow_table, &catalogue, message);
+    if (rc == SQLITE_OK && table->schema->autoincrement) {
+        const struct vt_catalogue_entry *entry = vt_catalogue_find(&catalogue, VT_CATALOGUE_SEQUENCE, "");
+        if (entry == NULL) {
+            rc = vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s is damaged: it does not name the tree of AUTOINCREMENT", shadow_table);
+        } else {
+            table->sequence = entry->tree;
+        }
+    }
+    vt_catalogue_release(&catalogue);
+    sqlite3_free(shadow_table);
+    return rc;
+}
+
+static int check_trees(struct vt_table *table, char **message) {
+    int rc = check_tree(table, table->shadow.tree, message);
+    if (rc == SQLITE_OK && table->schema->autoincrement) rc = check_tree(table, table->sequence, message);
+    return rc;
+}
+
 int vt_table_bind(struct vt_table *table, char **message) {
     struct vt_space *space = table->space;
     if (table->bound && table->serial == space->serial) return SQLITE_OK;
     table->bound = false;
     if (!table->shadow_known) {
         int rc = vt_shadow_read(space->connection->db, space->schema, table->name, &table->shadow, message);
+        if (rc == SQLITE_OK) rc = read_catalogue(table, message);
         if (rc != SQLITE_OK) return rc;
         table->shadow_known = true;
     }
     int rc = vt_space_open(space, table->shadow.store_id, VT_OPEN_EXISTING, message);
-    if (rc == SQLITE_OK) rc = check_tree(table, message);
+    if (rc == SQLITE_OK) rc = check_trees(table, message);
     if (rc != SQLITE_OK) return rc;
     table->bound = true;
     table->serial = space->serial;
@@ -138,13 +172,21 @@ int vt_table_bind(struct vt_table *table, char **message) {
 
 /* ---- CREATE --------------------------------------------------------------------------------------------------- */
 
+static int make_sequence(struct vt_table *table, char **message) {
+    struct vt_space *space = table->space;
+    int rc = vt_txn_tree_create(space, &table->sequence, message);
+    if (rc != SQLITE_OK) return rc;
+    return vt_catalogue_add(space->connection->db, space->schema, table->name, VT_CATALOGUE_SEQUENCE, "", table->sequence, "", message);
+}
+
 /* The tree and the rows that name it. */
 static int make_tree(struct vt_table *table, char **message) {
     struct vt_space *space = table->space;
     memcpy(table->shadow.store_id, space->store_id, LSM_STORE_ID_BYTES);
     int rc = vt_txn_tree_create(space, &table->shadow.tree, message);
     if (rc == SQLITE_OK) rc = vt_shadow_create(space->connection->db, space->schema, table->name, &table->shadow, message);
-    return rc;
+    if (rc == SQLITE_OK && table->schema->autoincrement) rc = make_sequence(table, message);
+    return rc == SQLITE_OK ? vt_checks_create(space->connection->db, space->schema, table->name, table->schema, message) : rc;
 }
 
 /* Can go without the hook: somebody keeps us from it (an authorizer, a real table of that name), not the state of things. */
@@ -224,7 +266,10 @@ static int leave_txn(struct vt_table *table, char **message) {
 static int drop_data(struct vt_table *table, bool in_txn, char **message) {
     struct vt_space *space = table->space;
     int others = space->txn.joined - (table->joined_epoch == space->txn.epoch ? 1 : 0);
-    if (in_txn && others > 0) return vt_txn_tree_drop(space, vt_table_tree(table), message);
+    if (in_txn && others > 0) {
+        int rc = vt_txn_tree_drop(space, vt_table_tree(table), message);
+        return rc == SQLITE_OK && table->schema->autoincrement ? vt_txn_tree_drop(space, table->sequence.tree, message) : rc;
+    }
     vt_shared_garbage_set(space->shared, true); /* found by the next write transaction after this one */
     return SQLITE_OK;
 }
@@ -238,7 +283,7 @@ static int drop_all(struct vt_table *table, char **message) {
     struct vt_mark mark = {0};
     if (in_txn) mark = vt_txn_mark(space);
     rc = drop_data(table, in_txn, message);
-    if (rc == SQLITE_OK) rc = vt_shadow_drop(space->connection->db, space->schema, table->name, message);
+    if (rc == SQLITE_OK) rc = drop_shadows(table, message);
     /* The statement fails but not the transaction, which must not go on to drop the tree. SQLITE_IOERR makes SQLite roll back all of it. */
     if (rc != SQLITE_OK && in_txn && vt_txn_undo(space, &mark, NULL) != SQLITE_OK) rc = SQLITE_IOERR;
     return rc;
@@ -250,7 +295,7 @@ int vt_table_destroy(sqlite3_vtab *vtab) {
     if (rc == SQLITE_OK) {
         rc = drop_all(table, &vtab->zErrMsg);
     } else if (is_hopeless(rc)) {
-        rc = vt_shadow_drop(table->space->connection->db, table->space->schema, table->name, &vtab->zErrMsg);
+        rc = drop_shadows(table, &vtab->zErrMsg);
     }
     if (rc != SQLITE_OK) return rc;
     sqlite3_free(vtab->zErrMsg);
@@ -263,7 +308,9 @@ int vt_table_rename(sqlite3_vtab *vtab, const char *new_name) {
     struct vt_table *table = (struct vt_table *)vtab;
     char *name = sqlite3_mprintf("%s", new_name);
     if (name == NULL) return SQLITE_NOMEM;
-    int rc = vt_shadow_rename(table->space->connection->db, table->space->schema, table->name, new_name, &vtab->zErrMsg);
+    sqlite3 *db = table->space->connection->db;
+    int rc = vt_shadow_rename(db, table->space->schema, table->name, new_name, &vtab->zErrMsg);
+    if (rc == SQLITE_OK) rc = vt_checks_rename(&table->checks, db, table->space->schema, table->name, new_name, table->schema, &vtab->zErrMsg);
     if (rc != SQLITE_OK) {
         sqlite3_free(name);
         return rc;

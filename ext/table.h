@@ -6,7 +6,9 @@
 #ifndef VT_TABLE_H
 #define VT_TABLE_H
 
+#include "checks.h"
 #include "connection.h"
+#include "rowids.h"
 #include "schema.h"
 #include "shadow.h"
 
@@ -15,17 +17,16 @@ struct vt_table {
     struct vt_space *space;
     char *name;
     struct vt_schema *schema;
+    struct vt_checks checks;
     /* Binding. */
     bool shadow_known;
     struct vt_shadow shadow;
+    struct lsm_tree_info sequence; /* AUTOINCREMENT: the tree of its mark */
     bool bound;                 /* the store is open and has the tree; holds while `serial` is the space's */
     uint32_t serial;
     /* The transaction. */
     uint64_t joined_epoch;      /* of the transaction SQLite will tell us the end of; 0: none */
-    /* The greatest rowid, for the next insert. Holds in one transaction, until part of it is undone. */
-    uint64_t rowid_epoch, rowid_rollbacks;
-    int64_t rowid_max;
-    bool rowid_any;             /* there are rows */
+    struct vt_rowids rowids;
     /* Of the write at hand; kept for their memory. */
     struct vt_value *values;
     struct vt_bytes key, old_key, record;

@@ -5,8 +5,8 @@
 #include "row_codec.h"
 #include "table.h"
 
-/* How often SQLite looks for a free rowid at random when the greatest is taken, before it says SQLITE_FULL. */
-#define RANDOM_ROWID_TRIES 100
+/* SQLITE_CONSTRAINT_DATATYPE, which older headers lack. */
+#define VT_CONSTRAINT_DATATYPE (SQLITE_CONSTRAINT | (12 << 8))
 
 /* One call of xUpdate. Values, key and record are in the table's scratch space. */
 struct write {
@@ -16,6 +16,7 @@ struct write {
     bool update;
     struct lsm_value old_row;  /* what columns that do not change are read from */
     bool gone;                 /* update: the row is not there any more */
+    bool numbered;             /* the rowid is chosen */
     int64_t rowid;
 };
 
@@ -84,69 +85,51 @@ static int check_not_null(struct write *w) {
     return SQLITE_OK;
 }
 
+/* STRICT: what a column holds after its affinity must be of its type. Unlike other constraints this one undoes the statement even if it says OR IGNORE, FAIL or
+ * ROLLBACK. SQLite would carry those out if it were told SQLITE_CONSTRAINT: then it is told another code, with the same words. */
+static int fail_type(struct write *w, const struct vt_column *column, int type) {
+    static const char *const value_names[] = {"", "INT", "REAL", "TEXT", "BLOB", "NULL"};
+    static const char *const column_names[] = {"", "INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"};
+    bool undone = w->statement_conflict == SQLITE_ABORT || w->statement_conflict == SQLITE_REPLACE;
+    return vt_fail(message_of(w), undone ? VT_CONSTRAINT_DATATYPE : SQLITE_MISMATCH, "cannot store %s value in %s column %s.%s", value_names[type],
+                   column_names[column->strict], w->table->name, column->name);
+}
+
+static bool fits(enum vt_strict strict, int type) {
+    switch (strict) {
+    case VT_STRICT_INT:
+    case VT_STRICT_INTEGER: return type == SQLITE_INTEGER;
+    case VT_STRICT_REAL: return type == SQLITE_FLOAT;
+    case VT_STRICT_TEXT: return type == SQLITE_TEXT;
+    case VT_STRICT_BLOB: return type == SQLITE_BLOB;
+    case VT_STRICT_ANY:
+    case VT_STRICT_NONE: break;
+    }
+    return true;
+}
+
+static int check_types(struct write *w) {
+    const struct vt_schema *schema = w->table->schema;
+    for (int i = 0; i < schema->column_count && schema->strict; i++) {
+        int type = w->table->values[i].type;
+        if (type == SQLITE_NULL || i == schema->rowid_column || fits(schema->columns[i].strict, type)) continue;
+        return fail_type(w, &schema->columns[i], type);
+    }
+    return SQLITE_OK;
+}
+
+/* CHECK is looked at if the row is new or a column it mentions is set. */
+static int check_checks(struct write *w, bool moves) {
+    struct vt_table *table = w->table;
+    const struct vt_schema *schema = table->schema;
+    if (schema->check_count == 0) return SQLITE_OK;
+    bool set = !w->update || (moves && schema->rowid_checked);
+    for (int i = 0; i < schema->column_count && !set; i++) set = schema->columns[i].checked && sqlite3_value_nochange(w->columns[i]) == 0;
+    if (!set) return SQLITE_OK;
+    return vt_checks_run(&table->checks, table->space->connection->db, table->space->schema, table->name, schema, table->values, w->rowid, message_of(w));
+}
+
 /* ---- rowids --------------------------------------------------------------------------------------------------- */
-
-static bool rowid_max_is_known(const struct vt_table *table) {
-    return table->rowid_epoch == table->space->txn.epoch && table->rowid_rollbacks == table->space->txn.rollbacks;
-}
-
-static void rowid_put(struct vt_table *table, int64_t rowid) {
-    if (!rowid_max_is_known(table) || (table->rowid_any && rowid <= table->rowid_max)) return;
-    table->rowid_max = rowid;
-    table->rowid_any = true;
-}
-
-static void rowid_deleted(struct vt_table *table, struct lsm_slice key) {
-    int64_t rowid;
-    if (rowid_max_is_known(table) && (!vt_key_get_int64(key, &rowid) || rowid == table->rowid_max)) table->rowid_epoch = 0;
-}
-
-static int find_rowid_max(struct vt_table *table) {
-    struct vt_view *view = NULL;
-    struct lsm_cursor *cursor = NULL;
-    struct lsm_error err;
-    vt_error_clear(&err);
-    int rc = vt_view_acquire(table->space, &view, &table->base.zErrMsg);
-    if (rc != SQLITE_OK) return rc;
-    int status = lsm_cursor_open(view->engine, vt_table_tree(table), NULL, NULL, &cursor, &err);
-    if (status == LSM_OK) status = lsm_cursor_last(cursor, &err);
-    if (status == LSM_OK) {
-        table->rowid_any = lsm_cursor_valid(cursor);
-        if (table->rowid_any && !vt_key_get_int64(lsm_cursor_key(cursor), &table->rowid_max)) rc = SQLITE_CORRUPT_VTAB;
-    } else {
-        rc = vt_fail_engine(&table->base.zErrMsg, status, &err);
-    }
-    lsm_cursor_close(cursor);
-    vt_view_unref(table->space, view);
-    if (rc != SQLITE_OK) return rc;
-    table->rowid_epoch = table->space->txn.epoch;
-    table->rowid_rollbacks = table->space->txn.rollbacks;
-    return SQLITE_OK;
-}
-
-static int random_rowid(struct vt_table *table, int64_t *rowid) {
-    uint8_t key[VT_KEY_INT64_BYTES_MAX];
-    for (int i = 0; i < RANDOM_ROWID_TRIES; i++) {
-        uint64_t random;
-        sqlite3_randomness((int)sizeof random, &random);
-        *rowid = (int64_t)(random >> 2) + 1; /* positive, and small enough that its successors are free */
-        struct lsm_slice slice = {.data = key, .size = vt_key_put_int64(key, *rowid)};
-        int rc = lookup(table, slice, NULL);
-        if (rc != SQLITE_OK) return rc == SQLITE_NOTFOUND ? SQLITE_OK : rc;
-    }
-    return SQLITE_FULL;
-}
-
-/* One more than the greatest, as SQLite does it without AUTOINCREMENT. */
-static int new_rowid(struct vt_table *table, int64_t *rowid) {
-    if (!rowid_max_is_known(table)) {
-        int rc = find_rowid_max(table);
-        if (rc != SQLITE_OK) return rc;
-    }
-    if (table->rowid_any && table->rowid_max == INT64_MAX) return random_rowid(table, rowid);
-    *rowid = table->rowid_any ? table->rowid_max + 1 : 1;
-    return SQLITE_OK;
-}
 
 /* The rowid to be, from the rowid given and the INTEGER PRIMARY KEY column. *automatic: nobody chose it, so it is free. */
 static int choose_rowid(struct write *w, sqlite3_value *old, sqlite3_value *given, bool *automatic) {
@@ -167,7 +150,7 @@ static int choose_rowid(struct write *w, sqlite3_value *old, sqlite3_value *give
     }
     if (w->update || (column != NULL && column->type != SQLITE_NULL)) return SQLITE_MISMATCH;
     *automatic = true;
-    return new_rowid(w->table, &w->rowid);
+    return vt_rowids_next(w->table, &w->rowid);
 }
 
 /* ---- keys ----------------------------------------------------------------------------------------------------- */
@@ -214,6 +197,7 @@ static int make_key(struct write *w, sqlite3_value *old, sqlite3_value *given, b
         return rc == SQLITE_OK ? check_hidden_key(w) : rc;
     }
     int rc = choose_rowid(w, old, given, fresh);
+    w->numbered = rc == SQLITE_OK;
     if (rc == SQLITE_OK) rc = vt_bytes_reserve(&table->key, VT_KEY_INT64_BYTES_MAX);
     if (rc == SQLITE_OK) table->key.size = vt_key_put_int64(table->key.data, w->rowid);
     return rc == SQLITE_OK ? check_not_null(w) : rc;
@@ -238,15 +222,21 @@ static bool key_changes(const struct vt_table *table) {
 
 static int delete_key(struct vt_table *table) {
     struct lsm_slice key = vt_bytes_slice(&table->old_key);
-    int rc = vt_txn_delete(table->space, vt_table_tree(table), key, &table->base.zErrMsg);
-    if (rc == SQLITE_OK && table->schema->kind == VT_KIND_ROWID) rowid_deleted(table, key);
+    if (table->schema->kind == VT_KIND_CLUSTERED) return vt_txn_delete(table->space, vt_table_tree(table), key, &table->base.zErrMsg);
+    int64_t rowid;
+    if (!vt_key_get_int64(key, &rowid)) return SQLITE_CORRUPT_VTAB;
+    int rc = vt_rowids_remove(table, rowid);
+    if (rc == SQLITE_OK) rc = vt_txn_delete(table->space, vt_table_tree(table), key, &table->base.zErrMsg);
+    if (rc == SQLITE_OK) vt_rowids_removed(table, rowid);
     return rc;
 }
 
 static int put_row(struct write *w) {
     struct vt_table *table = w->table;
-    int rc = vt_txn_put(table->space, vt_table_tree(table), vt_bytes_slice(&table->key), vt_bytes_slice(&table->record), message_of(w));
-    if (rc == SQLITE_OK && table->schema->kind == VT_KIND_ROWID) rowid_put(table, w->rowid);
+    bool numbered = table->schema->kind == VT_KIND_ROWID;
+    int rc = numbered && !w->update ? vt_rowids_insert(table, w->rowid) : SQLITE_OK;
+    if (rc == SQLITE_OK) rc = vt_txn_put(table->space, vt_table_tree(table), vt_bytes_slice(&table->key), vt_bytes_slice(&table->record), message_of(w));
+    if (rc == SQLITE_OK && numbered) vt_rowids_written(table, w->rowid);
     return rc;
 }
 
@@ -254,9 +244,12 @@ static int put_row(struct write *w) {
 static int move_row(struct write *w) {
     struct vt_space *space = w->table->space;
     struct vt_mark mark = vt_txn_mark(space);
-    int rc = delete_key(w->table);
-    if (rc != SQLITE_OK) return rc;
-    rc = put_row(w);
+    int64_t from;
+    bool numbered = vt_key_get_int64(vt_bytes_slice(&w->table->old_key), &from) && w->table->schema->kind == VT_KIND_ROWID;
+    int rc = numbered ? vt_rowids_move(w->table, from, w->rowid) : SQLITE_OK;
+    if (rc == SQLITE_OK) rc = delete_key(w->table);
+    if (rc == SQLITE_OK) rc = put_row(w);
+    if (rc == SQLITE_OK) return rc;
     /* A half-done row must not be committed: SQLITE_IOERR makes SQLite roll back everything. */
     if (rc != SQLITE_OK && vt_txn_undo(space, &mark, NULL) != SQLITE_OK) return SQLITE_IOERR;
     return rc;
@@ -279,13 +272,19 @@ static int write_row(struct write *w, sqlite3_value *old, sqlite3_value *given) 
     rc = make_key(w, old, given, &fresh);
     if (rc != SQLITE_OK) return rc;
     bool moves = w->update && key_changes(table);
+    /* In SQLite's order: the types when the first of CHECK and indexes wants the values as they will be stored, the rowid between these two. */
+    bool rowid_first = table->schema->kind == VT_KIND_ROWID && table->schema->check_count == 0;
+    if (!rowid_first) rc = check_types(w);
+    if (rc == SQLITE_OK) rc = check_checks(w, moves);
+    if (rc != SQLITE_OK) return rc;
     bool check = (!w->update || moves) && !fresh && conflict_of(w, table->schema->key_conflict) != SQLITE_REPLACE;
     if (check) {
         rc = lookup(table, vt_bytes_slice(&table->key), NULL);
         if (rc == SQLITE_OK) return fail_unique(w);
         if (rc != SQLITE_NOTFOUND) return rc;
     }
-    rc = encode_record(w);
+    rc = rowid_first ? check_types(w) : SQLITE_OK;
+    if (rc == SQLITE_OK) rc = encode_record(w);
     if (rc != SQLITE_OK) return rc;
     return moves ? move_row(w) : put_row(w);
 }
@@ -303,6 +302,12 @@ int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_
     struct write w = {.table = table, .columns = argv + 2, .statement_conflict = sqlite3_vtab_on_conflict(db), .update = update};
     rc = write_row(&w, argv[0], argv[1]);
     lsm_value_release(&w.old_row);
+    /* SQLite goes on with the next row, and the number of this one is used up. */
+    bool ignored = (rc & 0xff) == SQLITE_CONSTRAINT && w.statement_conflict == SQLITE_IGNORE && !update && w.numbered;
+    if (ignored) {
+        int skipped = vt_rowids_skip(table, w.rowid);
+        if (skipped != SQLITE_OK) rc = skipped;
+    }
     /* Without words of its own an error would be reported with those of a row that was ignored before it. */
     if (rc != SQLITE_OK && rc != SQLITE_NOMEM && vtab->zErrMsg == NULL) (void)vt_fail(&vtab->zErrMsg, rc, "%s", sqlite3_errstr(rc));
     if (rc == SQLITE_OK && !update) *rowid = table->schema->kind == VT_KIND_ROWID ? w.rowid : sqlite3_last_insert_rowid(db);

@@ -7,6 +7,8 @@ import sys
 
 VALUES = ["NULL", "0", "1", "-1", "2", "3", "7", "42", "-42", "1.0", "2.5", "-0.5", "1e18", "9007199254740993", "9007199254740992.0", "9223372036854775807", "''", "'a'", "'A'", "'b'", "'ab'",
           "'a '", "'10'", "'2.50'", "'zż'", "x''", "x'00'", "x'6162'", "x'ff'", "9e999"]
+STRICT_TYPES = ["INT", "INTEGER", "TEXT", "REAL", "BLOB", "ANY"]
+CHECKS = ["$c <> 'ab'", "typeof($c) <> 'blob'", "$c < 'b' OR $c IS NULL", "$c <> 42", "abs($c) < 1e6", "$c NOT IN (1, 'A')", "$c > $d OR $d IS NULL"]
 TYPES = ["", "INTEGER", "TEXT", "REAL", "NUMERIC", "BLOB"]
 
 
@@ -26,17 +28,22 @@ class Twins:
         parts = []
         kind = rng.choice(("rowid", "ipk", "clustered", "clustered", "clustered"))
         key = rng.sample(self.columns, rng.randrange(1, min(4, len(self.columns) + 1)))
+        self.strict = strict = rng.random() < 0.2
+        types = STRICT_TYPES if strict else TYPES
         for column in self.columns:
             # A single INTEGER key is an alias of the rowid, whatever the twin's WITHOUT ROWID says.
-            declared_type = rng.choice([each for each in TYPES if each != "INTEGER"] if kind == "clustered" and key == [column] else TYPES)
+            declared_type = rng.choice([each for each in types if each != "INTEGER"] if kind == "clustered" and key == [column] else types)
             if kind == "ipk" and column == key[0]:
-                parts.append(f"{column} INTEGER PRIMARY KEY")
+                parts.append(f"{column} INTEGER PRIMARY KEY" + rng.choice(("", " AUTOINCREMENT")))
                 continue
             text = f"{column} {declared_type}"
             if rng.random() < 0.2:
                 text += " NOT NULL"
             if rng.random() < 0.25:
                 text += " COLLATE " + rng.choice(("NOCASE", "RTRIM", "BINARY"))
+            if rng.random() < 0.1:
+                check = rng.choice(CHECKS).replace("$c", column).replace("$d", rng.choice(self.columns))
+                text += f" CHECK ({check})"
             parts.append(text)
         if kind == "clustered":
             parts.append("PRIMARY KEY (" + ", ".join(column + rng.choice(("", " COLLATE NOCASE", "")) + rng.choice(("", "", " DESC")) for column in key) + ")")
@@ -45,9 +52,10 @@ class Twins:
         body = ", ".join(parts)
         self.db.execute("DROP TABLE IF EXISTS plain_t")
         self.db.execute("DROP TABLE IF EXISTS lsm_t")
-        self.db.execute(f"CREATE TABLE plain_t({body})" + ("" if self.rowid else " WITHOUT ROWID"))
-        self.db.execute(f"CREATE VIRTUAL TABLE lsm_t USING lsm({body})")
-        self.log = [body]
+        options = ["WITHOUT ROWID"] * (not self.rowid) + ["STRICT"] * strict
+        self.db.execute(f"CREATE TABLE plain_t({body}) " + ", ".join(options))
+        self.db.execute(f"CREATE VIRTUAL TABLE lsm_t USING lsm({body}{', STRICT' * strict})")
+        self.log = [body + ", STRICT" * strict]
 
     def run(self, sql, table):
         try:
@@ -58,7 +66,9 @@ class Twins:
                 return "rows", [tuple(v.lower().rstrip(" ") if isinstance(v, str) else v for v in row) for row in rows]
             return "rows", [tuple((type(v).__name__, v) for v in row) for row in rows]
         except sqlite3.Error as error:
-            return "error", getattr(error, "sqlite_errorcode", 0), str(error).replace(table, "$t")
+            # Under OR IGNORE, FAIL and ROLLBACK the code of a wrong type is another one; see docs/sql.md.
+            code = 0 if str(error).startswith("cannot store") else getattr(error, "sqlite_errorcode", 0)
+            return "error", code, str(error).replace(table, "$t")
 
     def both(self, sql, ordered=True):
         self.log.append(sql)
@@ -96,7 +106,8 @@ class Twins:
         chance = rng.random()
         conflict = rng.choice(("", "", "", " OR IGNORE", " OR REPLACE", " OR FAIL", " OR ABORT"))
         if chance < 0.6:
-            count = rng.choice((1, 1, 3, 20))
+            # The same goes for a value of the wrong type in a STRICT table.
+            count = 1 if self.strict else rng.choice((1, 1, 3, 20))
             # "datatype mismatch" in the midst of a statement that cannot abort otherwise leaves half of it behind in an ordinary table. Not in ours.
             rows = ", ".join("(" + ", ".join(str(rng.randrange(-60, 60)) if self.rowid and count > 1 and column == self.key[0] else self.value()
                                              for column in self.columns) + ")" for _ in range(count))
@@ -104,14 +115,17 @@ class Twins:
         elif chance < 0.7 and self.rowid and self.key[0] != self.columns[-1]:
             self.both(f"INSERT{conflict} INTO $t(rowid, {self.columns[-1]}) VALUES ({self.value()}, {self.value()})")
         elif chance < 0.85:
+            fitting = [column for column, text in zip(self.columns, self.log[0].split(", ")) if " ANY" in text] if self.strict else self.columns
+            if not fitting:
+                return
             sets = ", ".join(f"{column} = {rng.choice((self.value(), rng.choice(self.columns), column + ' || 1', column + ' + 1'))}"
-                             for column in rng.sample(self.columns, rng.randrange(1, 3)))
+                             for column in rng.sample(fitting, min(len(fitting), rng.randrange(1, 3))))
             # Several rows changed in one statement that fails half way depend on the order of the walk: only statements that undo themselves.
             self.both(f"UPDATE $t SET {sets} WHERE {self.condition()}")
         elif chance < 0.95:
             self.both(f"DELETE FROM $t WHERE {self.condition()}")
         else:
-            self.both(f"INSERT{conflict} INTO $t SELECT * FROM $t WHERE {self.condition()} ORDER BY {', '.join(self.key)} LIMIT 10")
+            self.both(f"INSERT{'' if self.strict else conflict} INTO $t SELECT * FROM $t WHERE {self.condition()} ORDER BY {', '.join(self.key)} LIMIT 10")
 
     def read(self):
         rng = self.rng

@@ -474,18 +474,70 @@ static void hostile_text_is_an_error_or_a_table_never_a_crash(void **unused) {
     }
 }
 
+/* ---- CHECK, STRICT, AUTOINCREMENT --------------------------------------------------------------------------------- */
+
+static void expect_constraint(const struct vt_schema *schema, int i, const char *name, const char *text) {
+    assert_true(i < schema->check_count);
+    assert_string_equal(schema->checks[i].name, name);
+    assert_string_equal(schema->checks[i].text, text);
+}
+
+static void checks_keep_their_text_and_have_the_name_sqlite_shows(void **unused) {
+    (void)unused;
+    const struct vt_schema *schema = accept("a CHECK (a > 0) CONSTRAINT c CHECK ( (a) < ')' /* ) */ ), b CHECK (\"a\"\"b\" > '(')");
+    assert_int_equal(schema->check_count, 3);
+    expect_constraint(schema, 0, "a > 0", "a > 0");
+    expect_constraint(schema, 1, "c", "(a) < ')' /* ) */");
+    expect_constraint(schema, 2, "a\"b", "\"a\"\"b\" > '('");
+    assert_true(schema->columns[0].checked);
+    assert_false(schema->columns[1].checked);
+    schema = accept("a CONSTRAINT one NOT NULL, CHECK (a), CONSTRAINT [t w o] CHECK (rowid) ON CONFLICT IGNORE, CHECK (1)");
+    expect_constraint(schema, 0, "one", "a"); /* SQLite's quirk */
+    expect_constraint(schema, 1, "t w o", "rowid");
+    expect_constraint(schema, 2, "1", "1");
+    assert_true(schema->rowid_checked);
+    assert_false(accept("rowid, CHECK (rowid > 1)")->rowid_checked);
+    assert_true(accept("id INTEGER PRIMARY KEY, CHECK (Id > 1)")->rowid_checked);
+    assert_int_equal(agree("a CHECK (a > 0), b CHECK (b LIKE 'x%')"), 1);
+    assert_int_equal(agree("a, CHECK (a > 0) CHECK (a < 9)"), 1);
+    assert_int_equal(agree("a CHECK ()"), 0);
+    assert_int_equal(agree("a CHECK (a > 0"), 0);
+    assert_int_equal(agree("a CHECK a > 0"), 0);
+}
+
+static void strict_gives_each_column_its_type(void **unused) {
+    (void)unused;
+    const struct vt_schema *schema = accept("a INT, b integer, c REAL, d \"TEXT\", e [blob], f ANY NOT NULL DEFAULT '05', STRICT");
+    static const enum vt_strict wanted[] = {VT_STRICT_INT, VT_STRICT_INTEGER, VT_STRICT_REAL, VT_STRICT_TEXT, VT_STRICT_BLOB, VT_STRICT_ANY};
+    for (int i = 0; i < 6; i++) assert_int_equal(schema->columns[i].strict, wanted[i]);
+    assert_int_equal(schema->columns[5].affinity, VT_AFFINITY_BLOB);
+    assert_int_equal(schema->columns[5].default_value.type, SQLITE_TEXT);
+    assert_int_equal(accept("a ANY")->columns[0].affinity, VT_AFFINITY_NUMERIC);
+    assert_int_equal(accept("a ANY")->columns[0].strict, VT_STRICT_NONE);
+}
+
+static void autoincrement_is_taken_where_sqlite_takes_it(void **unused) {
+    (void)unused;
+    assert_true(accept("a INTEGER PRIMARY KEY AUTOINCREMENT")->autoincrement);
+    assert_true(accept("a INTEGER PRIMARY KEY ASC ON CONFLICT REPLACE AUTOINCREMENT, b")->autoincrement);
+    assert_true(accept("a INTEGER, PRIMARY KEY(a AUTOINCREMENT)")->autoincrement);
+    assert_false(accept("a INTEGER PRIMARY KEY")->autoincrement);
+    assert_int_equal(agree("a INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, b"), 1);
+    assert_int_equal(agree("a INTEGER PRIMARY KEY AUTOINCREMENT AUTOINCREMENT"), 0);
+}
+
 static void what_is_not_supported_is_refused_with_place_and_reason(void **unused) {
     (void)unused;
     refuse("a, b, FOREIGN KEY(a) REFERENCES x(y)", "in argument 3, near \"FOREIGN\": foreign keys are not supported");
     refuse("a REFERENCES x", "in argument 1, near \"REFERENCES\": foreign keys");
     refuse("a, b UNIQUE", "in argument 2, near \"UNIQUE\": UNIQUE is not built yet");
     refuse("a, UNIQUE(a)", "UNIQUE is not built yet");
-    refuse("a CHECK (a > 0)", "CHECK is not built yet");
-    refuse("a, CONSTRAINT c CHECK (a > 0)", "in argument 2, near \"CHECK\": CHECK is not built yet");
     refuse("a, PRIMARY KEY(a) UNIQUE(a)", "UNIQUE is not built yet");
     refuse("a, INDEX i(a)", "secondary indexes are not built yet");
-    refuse("a INTEGER PRIMARY KEY AUTOINCREMENT", "AUTOINCREMENT is not built yet");
-    refuse("a INTEGER, PRIMARY KEY(a AUTOINCREMENT)", "AUTOINCREMENT is not built yet");
+    refuse("a INT PRIMARY KEY AUTOINCREMENT", "AUTOINCREMENT is only allowed on an INTEGER PRIMARY KEY");
+    refuse("a INTEGER PRIMARY KEY DESC AUTOINCREMENT", "AUTOINCREMENT is only allowed on an INTEGER PRIMARY KEY");
+    refuse("a INTEGER, b, PRIMARY KEY(a, b AUTOINCREMENT)", "AUTOINCREMENT is only allowed on an INTEGER PRIMARY KEY");
+    refuse("a INTEGER AUTOINCREMENT", "near \"AUTOINCREMENT\": AUTOINCREMENT belongs behind INTEGER PRIMARY KEY");
     refuse("a, b AS (a + 1)", "generated columns are not possible");
     refuse("a, b INT GENERATED ALWAYS AS (a + 1) STORED", "in argument 2, near \"GENERATED\": generated columns");
     refuse("a NOT DEFERRABLE", "foreign keys");
@@ -494,7 +546,11 @@ static void what_is_not_supported_is_refused_with_place_and_reason(void **unused
     refuse("a, ttl = '30 days' ON a", "in argument 2, near \"ttl\": this option is not built yet");
     refuse("a, compression = 'zstd'", "this option is not built yet");
     refuse("a, colour=3", "in argument 2, near \"colour\": unknown option");
-    refuse("a, STRICT", "STRICT is not built yet");
+    refuse("STRICT, a INT", "in argument 1, near \"STRICT\": STRICT stands behind the columns");
+    refuse("a, STRICT", "missing datatype for column \"a\"");
+    refuse("a INT, b FOO, STRICT", "unknown datatype for column \"b\": \"FOO\"");
+    refuse("a INT(5), STRICT", "unknown datatype for column \"a\": \"INT(5)\"");
+    refuse("a INT, STRICT, b INT", "in argument 3, near \"b\": columns come before");
     refuse("a, WITHOUT ROWID", "without rowid");
     refuse("a NOT NULL DEFAULT CURRENT_TIMESTAMP", "near \"CURRENT_TIMESTAMP\": a default can only be a literal");
     refuse("a NOT NULL DEFAULT (1 + 1)", "near \"+\": a default can only be a literal");
@@ -685,6 +741,9 @@ int main(void) {
         cmocka_unit_test_teardown(every_keyword_is_a_name_where_sqlite_takes_it_for_one, clean_up),
         cmocka_unit_test_teardown(token_soup_is_judged_as_sqlite_judges_it, clean_up),
         cmocka_unit_test_teardown(hostile_text_is_an_error_or_a_table_never_a_crash, clean_up),
+        cmocka_unit_test_teardown(checks_keep_their_text_and_have_the_name_sqlite_shows, clean_up),
+        cmocka_unit_test_teardown(strict_gives_each_column_its_type, clean_up),
+        cmocka_unit_test_teardown(autoincrement_is_taken_where_sqlite_takes_it, clean_up),
         cmocka_unit_test_teardown(what_is_not_supported_is_refused_with_place_and_reason, clean_up),
         cmocka_unit_test_teardown(the_limit_of_columns_counts_the_hidden_one, clean_up),
         cmocka_unit_test_teardown(defaults_are_what_an_ordinary_table_inserts, clean_up),

@@ -1,0 +1,106 @@
+#include "catalogue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "place.h"
+#include "shadow.h"
+
+#define NONCE_BYTES 8
+
+void vt_catalogue_release(struct vt_catalogue *catalogue) {
+    for (int i = 0; i < catalogue->count; i++) {
+        sqlite3_free(catalogue->entries[i].key);
+        sqlite3_free(catalogue->entries[i].definition);
+    }
+    sqlite3_free(catalogue->entries);
+    *catalogue = (struct vt_catalogue){0};
+}
+
+/* `<tree> <nonce>[ definition]` */
+static bool parse_value(const char *text, struct lsm_tree_info *tree, const char **definition) {
+    uint64_t number = 0;
+    uint8_t nonce[NONCE_BYTES];
+    const char *p = text;
+    for (; *p >= '0' && *p <= '9' && p - text < 10; p++) number = number * 10 + (uint64_t)(*p - '0');
+    if (p == text || *p != ' ' || number == 0 || number > UINT32_MAX) return false;
+    if (strlen(p + 1) < 2 * sizeof nonce || !vt_hex_read(p + 1, 2 * sizeof nonce, nonce, sizeof nonce)) return false;
+    tree->tree = (uint32_t)number;
+    tree->nonce = 0;
+    for (int i = 0; i < NONCE_BYTES; i++) tree->nonce = tree->nonce << 8 | nonce[i];
+    *definition = p + 1 + 2 * sizeof nonce;
+    return **definition == '\0' || **definition == ' ';
+}
+
+static int add_entry(struct vt_catalogue *catalogue, const char *key, const char *value) {
+    if (catalogue->count == catalogue->capacity) {
+        int capacity = catalogue->capacity == 0 ? 4 : 2 * catalogue->capacity;
+        struct vt_catalogue_entry *grown = sqlite3_realloc64(catalogue->entries, (size_t)capacity * sizeof *grown);
+        if (grown == NULL) return SQLITE_NOMEM;
+        catalogue->entries = grown;
+        catalogue->capacity = capacity;
+    }
+    struct vt_catalogue_entry entry = {0};
+    const char *definition;
+    if (!parse_value(value, &entry.tree, &definition)) return SQLITE_CORRUPT_VTAB;
+    entry.key = sqlite3_mprintf("%s", key);
+    entry.definition = sqlite3_mprintf("%s", definition);
+    catalogue->entries[catalogue->count++] = entry;
+    return entry.key == NULL || entry.definition == NULL ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+int vt_catalogue_read(sqlite3 *db, const char *schema, const char *shadow_table, struct vt_catalogue *catalogue, char **message) {
+    char *sql = sqlite3_mprintf("SELECT key, value FROM \"%w\".\"%w\" WHERE key = '" VT_CATALOGUE_SEQUENCE "' OR substr(key, 1, %d) = '" VT_CATALOGUE_INDEX
+                                "' ORDER BY key",
+                                schema, shadow_table, (int)strlen(VT_CATALOGUE_INDEX));
+    if (sql == NULL) return SQLITE_NOMEM;
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_NO_VTAB, &statement, NULL);
+    sqlite3_free(sql);
+    bool bad = false;
+    while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
+        const char *key = (const char *)sqlite3_column_text(statement, 0), *value = (const char *)sqlite3_column_text(statement, 1);
+        rc = key == NULL || value == NULL ? SQLITE_CORRUPT_VTAB : add_entry(catalogue, key, value);
+        bad = rc == SQLITE_CORRUPT_VTAB;
+    }
+    if (bad) {
+        (void)vt_fail(message, rc, "the shadow table %s.%s is damaged: what it says of an index cannot be understood", schema, shadow_table);
+    } else if (rc != SQLITE_DONE) {
+        rc = vt_fail_sqlite(message, rc, db);
+    }
+    sqlite3_finalize(statement);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+const struct vt_catalogue_entry *vt_catalogue_find(const struct vt_catalogue *catalogue, const char *kind, const char *name) {
+    size_t size = strlen(kind);
+    for (int i = 0; i < catalogue->count; i++) {
+        const struct vt_catalogue_entry *entry = &catalogue->entries[i];
+        if (strncmp(entry->key, kind, size) == 0 && sqlite3_stricmp(entry->key + size, name) == 0) return entry;
+    }
+    return NULL;
+}
+
+static int run(sqlite3 *db, char **message, char *sql) {
+    if (sql == NULL) return SQLITE_NOMEM;
+    char *text = NULL;
+    int rc = sqlite3_exec(db, sql, NULL, NULL, &text);
+    sqlite3_free(sql);
+    if (rc != SQLITE_OK && rc != SQLITE_NOMEM) (void)vt_fail(message, rc, "%s", text != NULL ? text : sqlite3_errstr(rc));
+    sqlite3_free(text);
+    return rc;
+}
+
+int vt_catalogue_add(sqlite3 *db, const char *schema, const char *table, const char *kind, const char *name, struct lsm_tree_info tree, const char *definition,
+                     char **message) {
+    char nonce[2 * NONCE_BYTES + 1];
+    uint8_t bytes[NONCE_BYTES];
+    for (int i = 0; i < NONCE_BYTES; i++) bytes[i] = (uint8_t)(tree.nonce >> (56 - 8 * i));
+    vt_hex_write(bytes, NONCE_BYTES, nonce);
+    return run(db, message, sqlite3_mprintf("INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" VALUES('%q%q', '%u %s%q')", schema, table, kind, name, tree.tree,
+                                            nonce, definition));
+}
+
+int vt_catalogue_remove(sqlite3 *db, const char *schema, const char *table, const char *kind, const char *name, char **message) {
+    return run(db, message, sqlite3_mprintf("DELETE FROM \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" WHERE key = '%q%q' COLLATE nocase", schema, table, kind, name));
+}

@@ -1,0 +1,26 @@
+/* ddl_constraint.h: the clauses of table definitions that constrain rows: keys, CHECK, ON CONFLICT, COLLATE; and the refusal of what is none of ours.
+ *
+ * Each begins at the clause's first word unless it says otherwise, and ends behind the clause. False after failing.
+ */
+#ifndef VT_DDL_CONSTRAINT_H
+#define VT_DDL_CONSTRAINT_H
+
+#include "ddl_parser.h"
+
+/* The token fits nowhere: say why if it is known. */
+bool vt_ddl_fail_unexpected(struct parser *p);
+
+/* [ON CONFLICT what]; *conflict is 0 if there is none. */
+bool vt_ddl_parse_conflict(struct parser *p, int *conflict);
+/* COLLATE was passed. */
+bool vt_ddl_parse_collation(struct parser *p, enum vt_collation *collation);
+/* PRIMARY KEY in the definition of column i. */
+bool vt_ddl_parse_column_key(struct parser *p, int i);
+/* PRIMARY KEY (...) of the table. */
+bool vt_ddl_parse_table_key(struct parser *p);
+/* CHECK (...), of a column or of the table. */
+bool vt_ddl_parse_check(struct parser *p);
+/* CONSTRAINT name: for the next CHECK. */
+bool vt_ddl_parse_constraint_name(struct parser *p);
+
+#endif
