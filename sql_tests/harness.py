@@ -5,6 +5,7 @@ LSM_HOST_PRELOAD  a sanitizer's runtime, preloaded into every host process
 LSM_HOST_ENV      NAME=value for the host processes
 LSM_SLOW          set under sanitizers: time limits are longer, sizes smaller
 """
+import json
 import os
 import re
 import shutil
@@ -67,6 +68,149 @@ def python(code, cwd, *arguments, check=True):
     if check and result.code != 0:
         raise AssertionError(f"python ended with {result.code}:\n{result.out}")
     return result
+
+
+PEER = r"""
+import json, os, sqlite3, sys, time
+extension, name, timeout = sys.argv[1:4]
+db, cursors = None, {}
+def connect():
+    made = sqlite3.connect(name, uri=True, isolation_level=None, timeout=float(timeout))
+    made.enable_load_extension(True)
+    made.load_extension(extension)
+    return made
+def run(what, text, parameters):
+    global db
+    if what == 'close':
+        cursors.clear()
+        if db is not None: db.close()
+        db = None
+        return []
+    if what == 'fork':  # a child that runs the statement on the parent's connection
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try: answer = [list(row) for row in db.execute(text)]
+            except sqlite3.Error as error: answer = str(error)
+            os.write(writing, json.dumps(answer).encode())
+            if parameters: db.close()
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as file: answer = file.read()
+        return [answer, os.waitpid(child, 0)[1]]
+    if db is None: db = connect()
+    if what == 'many':
+        db.executemany(text, parameters)
+        return []
+    if what == 'start':
+        cursors[text] = db.execute(text)
+        return [list(cursors[text].fetchone()) for _ in range(parameters[0])]
+    if what == 'rest': return [list(row) for row in cursors.pop(text)]
+    return [list(row) for row in db.execute(text, parameters)]
+for line in sys.stdin:
+    begun = time.monotonic()
+    try: answer = {'rows': run(*json.loads(line))}
+    except sqlite3.Error as error: answer = {'error': str(error), 'code': getattr(error, 'sqlite_errorcode', 1)}
+    except TypeError as error: answer = {'error': 'fewer rows: ' + str(error), 'code': 0}
+    answer['seconds'] = time.monotonic() - begun
+    print(json.dumps(answer), flush=True)
+if db is not None: db.close()
+"""
+
+
+class PeerError(Exception):
+    def __init__(self, answer):
+        super().__init__(answer["error"])
+        self.code, self.seconds = answer["code"], answer["seconds"]
+
+
+class Peer:
+    """A process with a connection of its own, in autocommit: a = Peer(folder); rows = a.run(sql). With `with` it ends by itself.
+
+    send() and answer() do what run() does in two steps; start(sql, n) reads n rows of a SELECT and leaves it open, rest(sql) reads the others.
+    command: what the process is started with, e.g. another user's rights."""
+
+    def __init__(self, cwd, name="test.db", timeout=30, command=(), extension=None):
+        self.process = subprocess.Popen([*command, "/usr/bin/python3", "-c", PEER, (extension or EXTENSION)[:-3], name, str(timeout)], cwd=cwd,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=host_env())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.end()
+
+    def send(self, sql, *parameters, what="run"):
+        self.process.stdin.write(json.dumps([what, sql, list(parameters)]).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError(f"the process ended with {self.process.wait()}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise PeerError(answer)
+        return [tuple(row) if isinstance(row, list) else row for row in answer["rows"]]
+
+    def run(self, sql, *parameters, what="run"):
+        self.send(sql, *parameters, what=what)
+        return self.answer()
+
+    def many(self, sql, rows):
+        return self.run(sql, *[list(row) for row in rows], what="many")
+
+    def start(self, sql, rows):
+        return self.run(sql, rows, what="start")
+
+    def rest(self, sql):
+        return self.run(sql, what="rest")
+
+    def one(self, sql, *parameters):
+        return self.run(sql, *parameters)[0][0]
+
+    def refused(self, sql, *parameters):
+        """The error that the statement ends with."""
+        try:
+            rows = self.run(sql, *parameters)
+        except PeerError as error:
+            return error
+        raise AssertionError(f"{sql} was not refused: {rows[:3]}")
+
+    def close(self):
+        self.run("", what="close")
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def end(self):
+        if self.process.poll() is None:
+            try:
+                self.process.stdin.close()
+                self.process.wait(TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError("the process does not end") from None
+            finally:
+                self.process.stdout.close()
+
+
+def can_share(folder):
+    """Can two processes have a store open here? (Not on every file system.)"""
+    with Peer(folder, "probe.db") as a, Peer(folder, "probe.db", timeout=0) as b:
+        a.run("CREATE VIRTUAL TABLE t USING lsm(k)")
+        try:
+            return b.run("SELECT * FROM t") == []
+        except PeerError as error:
+            expect_equal(error.code & 255, 5)
+            return False
 
 
 def store_files(cwd, database="test.db", suffix=""):

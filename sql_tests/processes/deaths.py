@@ -1,0 +1,195 @@
+"""Processes that die, stand still or fork while they have a database open: what the others notice of it, which is nothing or a wait."""
+import os
+import random
+import signal
+import time
+
+from harness import Peer, Skip, can_share, expect, expect_equal, expect_in, python, shell, store_files
+
+BUSY = 5
+SMALL = "file:test.db?lsm_write_buffer=65536"
+NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
+
+
+def pair(folder, timeout=30):
+    if not can_share(folder):
+        raise Skip("one process at a time has a store here")
+    a, b = Peer(folder, SMALL, timeout), Peer(folder, SMALL, timeout)
+    a.run("PRAGMA journal_mode = WAL")
+    a.run("CREATE VIRTUAL TABLE t USING lsm(k INTEGER PRIMARY KEY, v)")
+    return a, b
+
+
+def expect_nothing_left_over(folder):
+    with Peer(folder) as c:
+        expect_equal(c.one("SELECT lsm_check()"), "ok")
+        named = {f"{row[0]:08}.sst" for row in c.run("SELECT number FROM lsm_files")}
+    expect_equal({path.rsplit("/", 1)[1] for path in store_files(folder, suffix=".sst")}, named, "table files when all have closed")
+
+
+def test_a_writer_killed_in_its_transaction_leaves_nothing_and_nobody_waits(folder):
+    a, b = pair(folder)
+    with b:
+        a.run("INSERT INTO t VALUES (1, 'kept')")
+        a.run("BEGIN IMMEDIATE")
+        a.run("INSERT INTO t VALUES (2, 'lost')")
+        a.run(NUMBERS % 3000 + "INSERT INTO t SELECT i + 10, randomblob(200) FROM n")  # more than its memory: files of its own
+        expect_equal(b.one("SELECT count(*) FROM t"), 1)
+        a.kill()
+        b.run("INSERT INTO t VALUES (3, 'next')")
+        expect_equal(b.run("SELECT * FROM t"), [(1, "kept"), (3, "next")])
+    expect_nothing_left_over(folder)
+
+
+def test_whoever_flushes_or_merges_is_killed_and_another_takes_over(folder):
+    a, b = pair(folder)
+    rng = random.Random(7)
+    with b:
+        for turn in range(8):
+            a.run("INSERT OR REPLACE INTO t SELECT i, ?1 FROM (" + NUMBERS % 4000 + "SELECT i FROM n)", turn)
+            a.send("SELECT lsm_flush()" if turn % 2 else "SELECT lsm_compact()")
+            time.sleep(rng.choice((0.001, 0.01, 0.03)) * rng.random())
+            a.kill()
+            expect_equal(b.run("SELECT count(*), min(v), max(v) FROM t"), [(4000, turn, turn)])
+            expect_equal(b.one("SELECT lsm_compact()"), "ok")
+            expect_equal(b.one("SELECT count(*) FROM t"), 4000)
+            a = Peer(folder, SMALL)
+        a.end()
+    expect_nothing_left_over(folder)
+
+
+def test_a_writer_that_is_stopped_makes_writers_busy_and_readers_do_not_notice(folder):
+    a, b = pair(folder)
+    with a, b:
+        a.run("INSERT INTO t VALUES (1, 'one')")
+        a.run("BEGIN IMMEDIATE")
+        a.run("INSERT INTO t VALUES (2, 'two')")
+        a.signal(signal.SIGSTOP)
+        try:
+            expect_equal(b.run("SELECT * FROM t"), [(1, "one")])
+            b.run("PRAGMA busy_timeout = 200")
+            refused = b.refused("INSERT INTO t VALUES (3, 'three')")
+            expect_equal(refused.code, BUSY)
+            expect_equal(b.run("SELECT * FROM t"), [(1, "one")])
+            with Peer(folder, SMALL) as c:  # even a newcomer
+                expect_equal(c.run("SELECT * FROM t"), [(1, "one")])
+        finally:
+            a.signal(signal.SIGCONT)
+        a.run("COMMIT")
+        b.run("PRAGMA busy_timeout = 30000")
+        b.run("INSERT INTO t VALUES (3, 'three')")
+        expect_equal(b.one("SELECT count(*) FROM t"), 3)
+
+
+def test_one_that_is_stopped_while_it_merges_holds_nobody_up(folder):
+    a, b = pair(folder)
+    rng = random.Random(11)
+    with a, b:
+        for turn in range(4):
+            a.run("INSERT OR REPLACE INTO t SELECT i, ?1 FROM (" + NUMBERS % 20000 + "SELECT i FROM n)", turn)
+            a.send("SELECT lsm_compact()")
+            time.sleep(0.03 * rng.random())
+            a.signal(signal.SIGSTOP)
+            try:
+                b.run("UPDATE t SET v = v + 100 WHERE k <= 10")
+                b.run(NUMBERS % 3000 + "INSERT OR REPLACE INTO t SELECT i + 100000, randomblob(200) FROM n")
+                expect_equal(b.run("SELECT count(*), min(v), max(v) FROM t WHERE k <= 20000"), [(20000, turn, turn + 100)])
+                if turn % 2:
+                    expect_equal(b.one("SELECT lsm_flush()"), "ok")
+            finally:
+                a.signal(signal.SIGCONT)
+            expect_equal(a.answer(), [("ok",)])
+            expect_equal(a.run("SELECT count(*), min(v), max(v) FROM t WHERE k <= 20000"), [(20000, turn, turn + 100)])
+    expect_nothing_left_over(folder)
+
+
+def test_a_reader_that_is_stopped_keeps_its_files_and_goes_on(folder):
+    a, b = pair(folder)
+    with a, b:
+        a.run(NUMBERS % 3000 + "INSERT INTO t SELECT i, i FROM n")
+        a.run("SELECT lsm_flush()")
+        got = b.start("SELECT k, v FROM t", 1)
+        b.signal(signal.SIGSTOP)
+        try:
+            for _ in range(3):
+                a.run("UPDATE t SET v = v + 1")
+                a.run("SELECT lsm_compact()")
+        finally:
+            b.signal(signal.SIGCONT)
+        got += b.rest("SELECT k, v FROM t")
+        expect_equal(got, [(i, i) for i in range(1, 3001)])
+        expect_equal(b.one("SELECT sum(v - k) FROM t"), 9000)
+    expect_nothing_left_over(folder)
+
+
+def test_all_die_at_once_and_the_next_one_finds_every_commit(folder):
+    a, b = pair(folder)
+    for i in range(40):
+        (a if i % 2 else b).run("INSERT INTO t VALUES (?, randomblob(3000))", i)
+    a.run("BEGIN IMMEDIATE")
+    a.run("INSERT INTO t VALUES (1000, 'lost')")
+    a.kill()
+    b.kill()
+    expect_equal(shell("SELECT count(*), max(k) FROM t;", cwd=folder).lines, ["40|39"])
+    expect_nothing_left_over(folder)
+
+
+# ---- fork ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_forked_child_gets_a_clear_error_and_the_parent_and_others_go_on(folder):
+    for closes in (False, True):
+        with Peer(folder) as a:
+            a.run("CREATE VIRTUAL TABLE IF NOT EXISTS t USING lsm(k INTEGER PRIMARY KEY, v)")
+            a.run("INSERT OR REPLACE INTO t VALUES (1, 'one')")
+            for sql in ("SELECT * FROM t", "INSERT INTO t VALUES (2, 'child')", "SELECT lsm_flush()"):
+                said, status = a.run(sql, *([1] if closes else []), what="fork")
+                expect_in("fork", said)
+                expect_equal(status, 0, "the child's end")
+            a.run("INSERT OR REPLACE INTO t VALUES (3, 'parent')")
+            expect_equal(a.run("SELECT * FROM t"), [(1, "one"), (3, "parent")])
+        expect_equal(shell("SELECT count(*) FROM t; SELECT lsm_check();", cwd=folder).lines, ["2", "ok"])
+
+
+def test_a_child_that_outlives_its_parent_holds_no_lock(folder):
+    """Forked without exec, or with the parent's descriptors inherited: the store must be free when the parent dies."""
+    for how in ("os.fork() or time.sleep(60)", "subprocess.Popen(['sleep', '60'], close_fds=False)"):
+        result = python("""
+import os, signal, subprocess, time
+reading, writing = os.pipe()
+parent = os.fork()
+if parent == 0:
+    db = connect('test.db', isolation_level=None)
+    db.execute('CREATE VIRTUAL TABLE IF NOT EXISTS t USING lsm(k INTEGER PRIMARY KEY, v)')
+    db.execute('BEGIN IMMEDIATE')
+    db.execute("INSERT OR REPLACE INTO t VALUES (1, 'lost')")
+    before = set(int(p) for p in os.listdir('/proc') if p.isdigit())
+    child = %s
+    if child is None: os._exit(0)
+    os.write(writing, b'%%d' %% (child if isinstance(child, int) else child.pid))
+    time.sleep(60)
+child = int(os.read(reading, 100))
+time.sleep(0.2)
+held = [os.path.realpath(f'/proc/{child}/fd/{fd}') for fd in os.listdir(f'/proc/{child}/fd')]
+print([path for path in held if path.endswith(('LOCK', 'SHM'))])
+os.kill(parent, signal.SIGKILL)
+os.waitpid(parent, 0)
+db = connect('test.db', isolation_level=None, timeout=0)
+db.execute('CREATE VIRTUAL TABLE IF NOT EXISTS t USING lsm(k INTEGER PRIMARY KEY, v)')
+db.execute("INSERT OR REPLACE INTO t VALUES (2, 'two')")
+print(db.execute('SELECT * FROM t').fetchall())
+os.kill(child, signal.SIGKILL)
+""" % how, folder)
+        expect_equal(result.lines, ["[]", "[(2, 'two')]"])
+
+
+def test_a_process_that_exits_without_closing_is_like_one_that_died(folder):
+    python("""
+db = connect('test.db', isolation_level=None)
+db.execute('CREATE VIRTUAL TABLE t USING lsm(k INTEGER PRIMARY KEY, v)')
+db.execute("INSERT INTO t VALUES (1, 'kept')")
+db.execute('BEGIN')
+db.execute("INSERT INTO t VALUES (2, 'lost')")
+os._exit(0)
+""", folder)
+    expect_equal(shell("SELECT * FROM t; SELECT lsm_check();", cwd=folder).lines, ["1|kept", "ok"])

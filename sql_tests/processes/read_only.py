@@ -1,0 +1,139 @@
+"""Databases that may only be read: by the connection, by the file's permissions, by the medium."""
+import os
+import shutil
+import subprocess
+
+from harness import EXTENSION, Peer, PeerError, Skip, can_share, expect, expect_equal, expect_in, shell
+
+READONLY, CANTOPEN = 8, 14
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+def fill(folder, journal="DELETE"):
+    shell(f"PRAGMA journal_mode = {journal}; CREATE TABLE plain(a); CREATE VIRTUAL TABLE t USING lsm(k INTEGER PRIMARY KEY, v);"
+          "INSERT INTO t SELECT value, 'row ' || value FROM generate_series(1, 500); SELECT lsm_flush();"
+          "INSERT INTO t SELECT value, 'row ' || value FROM generate_series(501, 1000); DELETE FROM t WHERE k % 10 = 0;", cwd=folder)
+
+
+def as_nobody(folder, name="test.db", **more):
+    """A process with another user's rights, for whom the folder is there to read. It gets a copy of the library: ours may lie where it cannot look."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        raise Skip("only root can become somebody else, with setpriv")
+    os.chmod(folder, 0o755)
+    library = shutil.copy(EXTENSION, os.path.join(folder, "copy.so"))
+    os.chmod(library, 0o755)
+    return Peer(folder, name, command=NOBODY, extension=library, **more)
+
+
+def expect_rows(peer):
+    try:
+        peer.run("SELECT * FROM t LIMIT 1")
+    except PeerError as error:
+        if "LOCK: cannot open or create" in str(error):
+            raise Skip("stores that may not be written cannot be opened yet") from None
+        raise
+    expect_equal(peer.run("SELECT count(*), sum(k), min(v), max(v) FROM t"), [(900, 450000, "row 1", "row 999")])
+    expect_equal(peer.run("SELECT v FROM t WHERE k = 7"), [("row 7",)])
+    expect_equal(peer.run("SELECT k FROM t ORDER BY k DESC LIMIT 2"), [(999,), (998,)])
+
+
+def expect_writes_refused(peer):
+    for sql in ("INSERT INTO t VALUES (1, 2)", "UPDATE t SET v = 1", "DELETE FROM t", "CREATE VIRTUAL TABLE u USING lsm(x)", "DROP TABLE t"):
+        expect_equal(peer.refused(sql).code & 255, READONLY, sql)
+
+
+def test_a_read_only_connection_reads_what_others_commit_and_writes_nothing(folder):
+    fill(folder, "WAL")
+    with Peer(folder, "file:test.db?mode=ro") as reader:
+        expect_rows(reader)
+        expect_writes_refused(reader)
+        if not can_share(folder):
+            return
+        shell("INSERT INTO t VALUES (2000, 'new');", cwd=folder)
+        expect_equal(reader.one("SELECT max(k) FROM t"), 2000)
+
+
+def test_query_only_reads_and_refuses_writes(folder):
+    fill(folder, "WAL")
+    with Peer(folder) as reader:
+        reader.run("PRAGMA query_only = ON")
+        expect_rows(reader)
+        reader.run("BEGIN")
+        expect_rows(reader)
+        expect_rows(reader)
+        reader.run("COMMIT")
+        expect_writes_refused(reader)
+        reader.run("PRAGMA query_only = OFF")
+        reader.run("INSERT INTO t VALUES (2000, 'new')")
+
+
+def test_an_immutable_connection_reads_too(folder):
+    """immutable=1 is about the database file: what SQLite then leaves out, locks and the WAL, the store has all the same."""
+    fill(folder)
+    with Peer(folder, "file:test.db?immutable=1") as reader:
+        expect_rows(reader)
+        expect_writes_refused(reader)
+
+
+def test_files_of_another_user_are_read_without_a_trace(folder):
+    fill(folder)
+    before = sorted((at, tuple(names)) for at, _, names in os.walk(os.path.join(folder, "test.db-lsm")))
+    with as_nobody(folder) as reader:
+        expect_rows(reader)
+        expect_writes_refused(reader)
+        expect_equal(reader.one("SELECT lsm_check()"), "ok")
+    expect_equal(sorted((at, tuple(names)) for at, _, names in os.walk(os.path.join(folder, "test.db-lsm"))), before)
+
+
+def test_a_reader_without_rights_has_the_state_it_opened_whatever_the_owner_does(folder):
+    fill(folder)
+    with as_nobody(folder) as reader:
+        expect_rows(reader)
+        shell("UPDATE t SET v = 'changed'; SELECT lsm_compact(); DELETE FROM t WHERE k > 500; SELECT lsm_compact();", cwd=folder)
+        expect_rows(reader)
+        reader.close()
+        expect_equal(reader.run("SELECT count(*), max(v) FROM t"), [(450, "changed")])
+
+
+def test_a_reader_without_rights_beside_a_living_writer(folder):
+    fill(folder, "WAL")
+    with Peer(folder) as writer:
+        writer.run("INSERT INTO t VALUES (2000, 'new')")
+        with as_nobody(folder) as reader:
+            expect_equal(reader.one("SELECT max(k) FROM t"), 2000)
+            writer.run("INSERT INTO t VALUES (2001, 'newer')")
+            expect(reader.one("SELECT max(k) FROM t") in (2000, 2001), "neither the state of the opening nor a newer one")
+            expect_writes_refused(reader)
+            reader.close()
+            expect_equal(reader.one("SELECT max(k) FROM t"), 2001)
+        writer.run("INSERT INTO t VALUES (2002, 'newest')")
+
+
+def test_a_store_that_may_not_even_be_read_says_so(folder):
+    fill(folder)
+    with as_nobody(folder) as reader:
+        os.chmod(os.path.join(folder, "test.db-lsm"), 0o700)
+        refused = reader.refused("SELECT * FROM t")
+        if refused.code & 255 == 10:
+            raise Skip("stores that may not be written cannot be opened yet")
+        expect_equal(refused.code & 255, CANTOPEN)
+        expect_in("test.db-lsm", str(refused))
+        expect_in("ermission", str(refused))
+        expect_equal(reader.run("SELECT * FROM plain"), [])
+
+
+def test_a_read_only_medium_is_read(folder):
+    """The folder, mounted read-only over itself for one process."""
+    fill(folder)
+    script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$@"'
+    inside = ["unshare", "--mount", "sh", "-c", script, folder]
+    if subprocess.run([*inside, "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        raise Skip("no mount namespace for us here")
+    with Peer(folder, command=inside) as reader:
+        expect_rows(reader)
+        expect_writes_refused(reader)
+        expect_equal(reader.one("SELECT lsm_check()"), "ok")
+        reader.run("BEGIN")
+        expect_rows(reader)
+        reader.run("COMMIT")
+    expect_equal(shell("INSERT INTO t VALUES (2000, 'new'); SELECT count(*) FROM t; SELECT lsm_check();", cwd=folder).lines, ["901", "ok"])
