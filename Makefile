@@ -146,6 +146,11 @@ matrix:
 	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/ext/crash_matrix_test
 	@LSM_MATRIX=$${LSM_MATRIX:-1000} build/debug/unit/ext/crash_matrix_test
 
+interleave:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/share/interleave_test
+	@LSM_INTERLEAVE=$${LSM_INTERLEAVE:-3} build/debug/unit/share/interleave_test
+
 big:
 	@tools/setup check
 	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench
@@ -191,6 +196,7 @@ help:
 	@echo 'make torture  several processes over one database, killed and stopped at random (TORTURE_SECONDS=N, 240 if not said)'
 	@echo 'make crash    100,000 states that a power cut can leave (LSM_CRASH_STATES=N for more)'
 	@echo 'make matrix   crashes at each step of commits, ordinary and LSM tables together, in all journal modes (LSM_MATRIX=N states a cell)'
+	@echo 'make interleave   processes that share a store, in every order that 3 preemptions, kills and stops make (LSM_INTERLEAVE=n)'
 	@echo 'make big      2,000,000 rows against an ordinary table: equal, and how much faster'
 	@echo 'make bench    engine and SQL benchmarks (minutes)'
 	@echo 'make costs    what commits, views, processes and system calls cost, beside ordinary tables'
