@@ -18,10 +18,10 @@ enum {
 enum lsm_wal_kind {
     LSM_WAL_TXN = 1,     /* a whole transaction that decides itself: committed unless the very next record aborts it */
     LSM_WAL_PREPARE = 2, /* a whole transaction that somebody else decides, by the token it begins with (16 bytes) */
-    LSM_WAL_COMMIT = 3,  /* payload: u64 position of the PREPARE */
-    LSM_WAL_ABORT = 4,   /* payload: u64 position of the TXN or PREPARE right before it */
+    LSM_WAL_COMMIT = 3,  /* payload: u64 position of the PREPARE, or RUNS with a token, right before it */
+    LSM_WAL_ABORT = 4,   /* payload: u64 position of the TXN, PREPARE or RUNS right before it */
     LSM_WAL_ROLL = 5,    /* no payload: last record of its generation */
-    LSM_WAL_RUNS = 6     /* a transaction whose rows are in table files it names (spill); not written yet */
+    LSM_WAL_RUNS = 6     /* a transaction whose rows are in table files it names (version/runs.h); else a TXN or PREPARE */
 };
 
 struct lsm_wal_record {
