@@ -54,6 +54,8 @@ static int push_mark(struct vt_txn *txn, int number) {
 
 struct vt_mark vt_txn_mark(struct vt_space *space) { return mark_now(&space->txn, -1); }
 
+void vt_txn_unmark(struct vt_space *space, const struct vt_mark *mark) { lsm_txn_release(space->txn.engine, mark->mark); }
+
 int vt_txn_undo(struct vt_space *space, const struct vt_mark *mark, char **message) {
     struct vt_txn *txn = &space->txn;
     if (txn->state == VT_TXN_IDLE || txn->epoch != mark->epoch || txn->writes == mark->writes) return SQLITE_OK;
@@ -83,7 +85,7 @@ int vt_txn_savepoint(struct vt_space *space, int number, char **message) {
 
 void vt_txn_release(struct vt_space *space, int number) {
     struct vt_txn *txn = &space->txn;
-    while (txn->mark_count > 1 && txn->marks[txn->mark_count - 1].number >= number) txn->mark_count--;
+    while (txn->mark_count > 1 && txn->marks[txn->mark_count - 1].number >= number) lsm_txn_release(txn->engine, txn->marks[--txn->mark_count].mark);
 }
 
 int vt_txn_rollback_to(struct vt_space *space, int number, char **message) {

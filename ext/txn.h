@@ -62,6 +62,8 @@ int vt_txn_rollback_to(struct vt_space *space, int number, char **message) LSM_M
 /* A private mark, for a statement of ours that may fail half way. SQL that fails for lack of memory or on I/O takes the whole transaction with it:
  * then there is nothing left to undo. */
 struct vt_mark vt_txn_mark(struct vt_space *space);
+/* It went well: the mark is needed no more. A large transaction keeps apart what marks separate, so those made for every row must go. */
+void vt_txn_unmark(struct vt_space *space, const struct vt_mark *mark);
 int vt_txn_undo(struct vt_space *space, const struct vt_mark *mark, char **message) LSM_MUST_CHECK;
 
 /* Changes, in a transaction that is open or prepared. */

@@ -252,6 +252,7 @@ static int move_row(struct write *w) {
     if (rc == SQLITE_OK) return rc;
     /* A half-done row must not be committed: SQLITE_IOERR makes SQLite roll back everything. */
     if (rc != SQLITE_OK && vt_txn_undo(space, &mark, NULL) != SQLITE_OK) return SQLITE_IOERR;
+    vt_txn_unmark(space, &mark);
     return rc;
 }
 

@@ -164,8 +164,11 @@ int lsm_txn_tree_create(struct lsm_txn *txn, struct lsm_tree_info *tree, struct 
 /* Remove the tree and all its keys at the cost of one record. Unknown trees: LSM_NOTFOUND. */
 int lsm_txn_tree_drop(struct lsm_txn *txn, uint32_t tree, struct lsm_error *err) LSM_MUST_CHECK;
 
-/* A place to roll back to: everything done before it stays. Valid until the transaction ends or rolls back past it. */
+/* A place to roll back to: everything done before it stays. Valid until the transaction ends, rolls back past it or releases it. A large transaction
+ * keeps what is between two marks apart: release what is not needed any more. */
 uint64_t lsm_txn_mark(struct lsm_txn *txn);
+/* Forget this mark and later ones; what was done since stays. */
+void lsm_txn_release(struct lsm_txn *txn, uint64_t mark);
 /* Undo everything since the mark. Fails only where the changes do, for the sake of an earlier prepare. Views of the transaction
  * opened after the mark must not be read any more (lsm_view_open() again). */
 int lsm_txn_rollback_to(struct lsm_txn *txn, uint64_t mark, struct lsm_error *err) LSM_MUST_CHECK;

@@ -155,7 +155,7 @@ static void do_work(struct lsm_store *store, enum lsm_work work, int (*job)(stru
 /* One piece of work, the most urgent that is due. False: nothing is. Locks: needs mu, which is let go of meanwhile. */
 static bool work_once(struct lsm_store *store, uint64_t now) {
     if (lsm_store_cancelled(store)) return false;
-    if (store->state->gens_count > 1 && !store->flushing && is_ready(store, LSM_WORK_FLUSH, now)) {
+    if (!store->flushing && lsm_store_flush_is_due(store) && is_ready(store, LSM_WORK_FLUSH, now)) {
         do_work(store, LSM_WORK_FLUSH, lsm_store_flush_job);
         return true;
     }
@@ -301,7 +301,7 @@ int lsm_store_quiesce(struct lsm_store *store, struct lsm_error *err) {
             status = store->trouble[work].status;
             if (status != LSM_OK && err != NULL) *err = store->trouble[work].error;
         }
-        bool busy = store->flushing || store->merging || store->state->gens_count > 1 || store->shape_changed || is_drop_due(store);
+        bool busy = store->flushing || store->merging || lsm_store_flush_is_due(store) || store->shape_changed || is_drop_due(store);
         if (status == LSM_OK && busy) {
             lsm_cond_broadcast(&store->work);
             (void)lsm_cond_wait_us(&store->done, &store->mu, CLAIM_POLL_US);

@@ -1,6 +1,7 @@
 /* Verify every byte: an "ok" means that all of it was read and found right. */
 #include "../compact/job.h"
 #include "../env/filename.h"
+#include "../version/runs.h"
 #include "store.h"
 
 #include <stdarg.h>
@@ -67,7 +68,11 @@ static void check_tables(struct check *check) {
 /* Nothing but the present state pins table files: what it does not name should not be there. */
 static bool is_alone(const struct check *check) {
     int versions = 1;
+    if (atomic_load_explicit(&check->store->spilling, memory_order_relaxed)) return false;
     for (size_t i = 0; i < check->state->gens_count; i++) versions += check->state->gens[i]->files != NULL;
+    lsm_mutex_lock(&check->store->mu);
+    versions += check->store->pending.seal.files != NULL && !check->store->pending.seal.installed;
+    lsm_mutex_unlock(&check->store->mu);
     return atomic_load_explicit(&check->store->set.live_versions, memory_order_relaxed) == versions;
 }
 
@@ -107,13 +112,15 @@ static void check_manifest(struct check *check) {
 
 /* Do the operations of the record's transaction, if it has one, make sense? */
 static bool decodes(const struct lsm_wal_record *record) {
-    bool prepare = record->kind == LSM_WAL_PREPARE;
-    if (record->kind != LSM_WAL_TXN && !prepare) return true;
+    bool prepare = record->kind == LSM_WAL_PREPARE, runs = record->kind == LSM_WAL_RUNS;
+    if (record->kind != LSM_WAL_TXN && !prepare && !runs) return true;
     size_t skip = prepare ? LSM_TOKEN_BYTES : 0;
-    if (record->payload.size < skip) return false;
-    struct lsm_batch_reader batch = {.batch = lsm_slice_of(record->payload.data + skip, record->payload.size - skip)};
+    struct lsm_runs decoded = {0};
+    if (record->payload.size < skip || (runs && lsm_runs_decode(record->payload, &decoded, NULL) != LSM_OK)) return false;
+    struct lsm_batch_reader batch = {.batch = runs ? decoded.batch : lsm_slice_of(record->payload.data + skip, record->payload.size - skip)};
     struct lsm_op op;
     int status;
+    lsm_edit_release(&decoded.edit);
     while ((status = lsm_batch_next(&batch, &op)) == LSM_OK) {
     }
     return status == LSM_NOTFOUND;
@@ -170,7 +177,7 @@ static void check_leftovers(struct check *check) {
         enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
         if (type == LSM_FILE_OTHER) report(check, "%s/%s: not a file of the store; move it elsewhere", store->dir, names.names[i]);
         if (type != LSM_FILE_TABLE) continue;
-        if (!lsm_state_names(check->state, number)) report(check, "%s/%s: a table file that nothing names; it goes when the store is opened again", store->dir, names.names[i]);
+        if (!lsm_state_names(check->state, number) && !lsm_pending_names(store, number)) report(check, "%s/%s: a table file that nothing names; it goes when the store is opened again", store->dir, names.names[i]);
     }
     lsm_names_free(&names);
 }

@@ -11,7 +11,7 @@ enum { FILTER_BITS_PER_KEY = 10 };
 
 /* Neighbouring generations in memory, written as one run. */
 struct stretch {
-    size_t first, count;             /* state->gens[first .. first + count - 1], newest first */
+    size_t first, count;             /* flush->gens[first .. first + count - 1], newest first */
     struct lsm_gen_iter *gens;
     struct lsm_iter **sources;
     const uint64_t **sequences;
@@ -22,7 +22,8 @@ struct stretch {
 struct flush {
     struct lsm_store *store;
     struct lsm_state *state;
-    size_t count;                    /* sealed generations: state->gens[1 .. count] */
+    struct lsm_gen **gens;           /* to be flushed, newest first: the last `count` of the state's */
+    size_t count;
     struct stretch *stretches;       /* oldest first */
     size_t stretches_count;
     const struct lsm_run **below;    /* what is older than the stretch at hand */
@@ -36,7 +37,7 @@ static int collect_sources(struct flush *flush, struct stretch *stretch) {
     stretch->sequences = lsm_calloc(stretch->count, sizeof(const uint64_t *));
     if (stretch->gens == NULL || stretch->sources == NULL || stretch->sequences == NULL) return LSM_NOMEM;
     for (size_t i = 0; i < stretch->count; i++) {
-        const struct lsm_gen *gen = flush->state->gens[stretch->first + i];
+        const struct lsm_gen *gen = flush->gens[stretch->first + i];
         if (lsm_gen_iter_init(&stretch->gens[i], gen, 0, UINT64_MAX) != LSM_OK) return LSM_NOMEM;
         stretch->sources[i] = &stretch->gens[i].base;
         stretch->sequences[i] = &stretch->gens[i].sequence;
@@ -58,8 +59,8 @@ static int run_stretch(struct flush *flush, struct stretch *stretch, struct lsm_
     job->below_count = flush->below_count;
     job->sst = (struct lsm_sst_options){.block_bytes = options->block_bytes, .compression = LSM_COMPRESS_NONE, .filter_bits_per_key = FILTER_BITS_PER_KEY};
     job->file_bytes = options->file_bytes > options->write_buffer_bytes ? options->file_bytes : options->write_buffer_bytes;
-    job->log_low = flush->state->gens[stretch->first + stretch->count - 1]->start;
-    job->log_high = flush->state->gens[stretch->first]->end;
+    job->log_low = flush->gens[stretch->first + stretch->count - 1]->start;
+    job->log_high = flush->gens[stretch->first]->end;
     job->cancelled = lsm_store_cancelled;
     job->cancelled_arg = store;
     int status = lsm_job_run(job, err);
@@ -74,8 +75,8 @@ static int run_stretch(struct flush *flush, struct stretch *stretch, struct lsm_
 static int find_below(struct flush *flush) {
     const struct lsm_version *version = flush->state->version;
     size_t most = version->level0_count + LSM_LEVELS + flush->count;
-    for (size_t i = 1; i <= flush->count; i++)
-        if (flush->state->gens[i]->files != NULL) most += flush->state->gens[i]->files->level0_count;
+    for (size_t i = 0; i < flush->count; i++)
+        if (flush->gens[i]->files != NULL) most += flush->gens[i]->files->level0_count;
     flush->below = lsm_calloc(most, sizeof(const struct lsm_run *));
     flush->stretches = lsm_calloc(flush->count, sizeof *flush->stretches);
     if (flush->below == NULL || flush->stretches == NULL) return LSM_NOMEM;
@@ -87,16 +88,13 @@ static int find_below(struct flush *flush) {
 /* From the oldest on: a stretch must know everything that is older than it. */
 static int run_stretches(struct flush *flush, struct lsm_error *err) {
     int status = find_below(flush) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
-    for (size_t i = flush->count; i >= 1 && status == LSM_OK; i--) {
-        const struct lsm_version *files = flush->state->gens[i]->files;
+    for (size_t i = flush->count; i-- > 0 && status == LSM_OK;) {
+        const struct lsm_version *files = flush->gens[i]->files;
         for (size_t r = 0; files != NULL && r < files->level0_count; r++) flush->below[flush->below_count++] = &files->level0[r];
         if (files != NULL) continue;
         struct stretch *stretch = &flush->stretches[flush->stretches_count++];
         stretch->count = 1;
-        while (i > 1 && flush->state->gens[i - 1]->files == NULL) {
-            stretch->count++;
-            i--;
-        }
+        for (; i > 0 && flush->gens[i - 1]->files == NULL; i--) stretch->count++;
         stretch->first = i;
         status = run_stretch(flush, stretch, err);
     }
@@ -108,8 +106,8 @@ static int collect_files(struct flush *flush, struct lsm_edit *edit) {
     struct lsm_version_set *set = &flush->store->set;
     size_t next = 0;
     int status = LSM_OK;
-    for (size_t i = flush->count; i >= 1 && status == LSM_OK; i--) {
-        const struct lsm_version *files = flush->state->gens[i]->files;
+    for (size_t i = flush->count; i-- > 0 && status == LSM_OK;) {
+        const struct lsm_version *files = flush->gens[i]->files;
         if (files == NULL) {
             const struct stretch *stretch = &flush->stretches[next++];
             uint64_t run = lsm_version_set_new_number(set);
@@ -146,8 +144,8 @@ static int collect_trees(struct lsm_store *store, uint64_t position, struct lsm_
 
 /* The last token among them: the log that has it goes. */
 static void collect_token(const struct flush *flush, struct lsm_edit *edit) {
-    for (size_t i = 1; i <= flush->count && !edit->has_token; i++) {
-        const struct lsm_gen *gen = flush->state->gens[i];
+    for (size_t i = 0; i < flush->count && !edit->has_token; i++) {
+        const struct lsm_gen *gen = flush->gens[i];
         edit->has_token = gen->has_token;
         memcpy(edit->token, gen->token, sizeof edit->token);
     }
@@ -168,8 +166,8 @@ static void settle_trees(struct lsm_store *store, uint64_t position) {
 /* The log files behind the generations; 0 and 0 if there are none: a generation of nothing but undone rows has none. */
 static void log_files(const struct flush *flush, uint64_t *first, uint64_t *last) {
     *first = *last = 0;
-    for (size_t i = flush->count; i >= 1; i--) {
-        const struct lsm_gen *gen = flush->state->gens[i];
+    for (size_t i = flush->count; i-- > 0;) {
+        const struct lsm_gen *gen = flush->gens[i];
         if (*first == 0) *first = gen->first_log;
         if (gen->last_log != 0) *last = gen->last_log;
     }
@@ -182,7 +180,7 @@ static void discard(struct flush *flush) {
 
 static int write_edit(struct flush *flush, uint64_t last_log, struct lsm_error *err) {
     struct lsm_store *store = flush->store;
-    const struct lsm_gen *newest = flush->state->gens[1];
+    const struct lsm_gen *newest = flush->gens[0];
     struct lsm_edit edit = {.log_position = newest->end, .log_generation = last_log == 0 ? 0 : last_log + 1};
     bool keep_files = false;
     lsm_mutex_lock(&store->set.manifest_mu);
@@ -242,9 +240,25 @@ static void release_stretches(struct flush *flush) {
     flush->below = NULL;
 }
 
+/* The sealed generations that nothing holds back: those of a transaction that is visible and not settled yet wait. Locks: needs mu. */
+static size_t count_due(const struct lsm_store *store) {
+    const struct lsm_state *state = store->state;
+    uint64_t limit = store->pending.state == LSM_PENDING_NONE ? UINT64_MAX : store->pending.position;
+    size_t first = 1;
+    while (first < state->gens_count && state->gens[first]->end > limit) first++;
+    return state->gens_count - first;
+}
+
+bool lsm_store_flush_is_due(const struct lsm_store *store) { return count_due(store) != 0; }
+
 int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) {
-    struct flush flush = {.store = store, .state = lsm_store_ref_state(store)};
-    flush.count = flush.state->gens_count - 1;
+    struct flush flush = {.store = store};
+    lsm_mutex_lock(&store->mu);
+    flush.state = store->state;
+    flush.count = count_due(store);
+    lsm_state_ref(flush.state);
+    lsm_mutex_unlock(&store->mu);
+    flush.gens = &flush.state->gens[flush.state->gens_count - flush.count];
     struct lsm_state *spare = NULL;
     uint64_t started = lsm_env_monotonic_us(store->env), first_log = 0, last_log = 0;
     int status = LSM_NOTFOUND;
@@ -256,7 +270,7 @@ int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) {
     if (status == LSM_OK) status = write_edit(&flush, last_log, err);
     release_stretches(&flush);
     if (status != LSM_OK) goto out;
-    lsm_store_install(store, spare, NULL, flush.state->gens[1]->end);
+    lsm_store_install(store, spare, NULL, flush.gens[0]->end);
     spare = NULL;
     remove_logs(store, first_log, last_log);
     uint64_t us = lsm_env_monotonic_us(store->env) - started + 1;
@@ -276,6 +290,13 @@ out:
 
 enum { WRITER_PATIENCE_US = 10000000 }; /* how long a flush by hand waits for a running transaction */
 
+static bool is_due(struct lsm_store *store) {
+    lsm_mutex_lock(&store->mu);
+    bool due = lsm_store_flush_is_due(store);
+    lsm_mutex_unlock(&store->mu);
+    return due;
+}
+
 int lsm_store_flush(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
     int status = lsm_store_guard(store, err);
     if (status == LSM_OK) status = lsm_store_lock_writer(store, WRITER_PATIENCE_US, err);
@@ -283,7 +304,7 @@ int lsm_store_flush(struct lsm_store *store, lsm_interrupt_fn interrupted, void 
     status = lsm_store_check_failed(store, err);
     if (status == LSM_OK) status = lsm_store_roll(store, err);
     lsm_store_unlock_writer(store);
-    while (status == LSM_OK && atomic_load_explicit(&store->sealed, memory_order_relaxed) > 0) {
+    while (status == LSM_OK && is_due(store)) {
         struct lsm_error local = {0};
         status = lsm_work_claim(store, LSM_WORK_FLUSH, interrupted, arg, err);
         if (status != LSM_OK) break;

@@ -191,6 +191,8 @@ static int open_steps(struct lsm_store *store, const struct lsm_options *options
 /* What open_steps() and the life of the store have built, in reverse. */
 static void tear_down(struct lsm_store *store, bool set_up) {
     lsm_background_stop(store);
+    lsm_seal_release(&store->pending.seal);
+    lsm_replay_release(&store->replay);
     lsm_state_unref(store->state);
     while (store->old_logs != NULL) {
         struct lsm_old_log *old = store->old_logs;
@@ -201,7 +203,6 @@ static void tear_down(struct lsm_store *store, bool set_up) {
     if (set_up) lsm_version_set_release(&store->set);
     if (store->cache != NULL) lsm_budget_leave(store->options.write_buffer_bytes);
     lsm_file_close(store->lock_file);
-    lsm_replay_release(&store->replay);
     lsm_free(store->trees);
     lsm_buf_free(&store->pending.held);
     release_locks(store);

@@ -1,7 +1,7 @@
-/* Transactions that the database decides: between PREPARE and COMMIT or ABORT, in this process or left behind by one that is gone.
+/* Transactions that the database decides: between PREPARE (or RUNS) and COMMIT or ABORT, in this process or left behind by one that is gone.
  *
  * PREPARE is the last record of the log meanwhile, and its rows are in the active generation, at or above what is published. So making it visible
- * is one store, whoever finds out; taking it back is what any rollback does.
+ * is one store, whoever finds out; taking it back is what any rollback does. The files of a RUNS come with a seal that is ready to be installed.
  */
 #include "store.h"
 
@@ -27,33 +27,38 @@ void lsm_store_publish_trees(struct lsm_store *store, struct lsm_slice batch, ui
 
 void lsm_pending_set(struct lsm_store *store, const struct lsm_pending_txn *pending) {
     lsm_mutex_lock(&store->mu);
-    lsm_buf_free(&store->pending.held);
+    struct lsm_pending_txn old = store->pending;
     store->pending = *pending;
     atomic_store_explicit(&store->pending_state, (int)pending->state, memory_order_release);
     lsm_mutex_unlock(&store->mu);
+    lsm_buf_free(&old.held);
+    lsm_seal_release(&old.seal);
 }
 
 void lsm_pending_clear(struct lsm_store *store) {
     const struct lsm_pending_txn none = {.state = LSM_PENDING_NONE};
     lsm_pending_set(store, &none);
-    /* A drop whose COMMIT is written can go on to the files. */
+    /* A drop whose COMMIT is written can go on to the files, and what is sealed can be flushed. */
     lsm_mutex_lock(&store->mu);
-    if (store->drop_wanted) lsm_cond_signal(&store->work);
+    if (store->drop_wanted || store->state->gens_count > 1) lsm_cond_signal(&store->work);
     lsm_mutex_unlock(&store->mu);
 }
 
-void lsm_pending_publish(struct lsm_store *store) {
+struct lsm_state *lsm_pending_publish(struct lsm_store *store) {
     struct lsm_pending_txn *pending = &store->pending;
-    if (pending->state != LSM_PENDING_UNKNOWN) return;
+    struct lsm_state *old = NULL;
+    if (pending->state != LSM_PENDING_UNKNOWN) return NULL;
     pending->state = LSM_PENDING_COMMITTED;
     lsm_store_publish_trees(store, pending->batch, pending->end);
     store->has_token = true;
     memcpy(store->token, pending->token, sizeof store->token);
-    store->state->gens[0]->has_token = true;
-    memcpy(store->state->gens[0]->token, pending->token, sizeof store->token);
+    pending->gen->has_token = true;
+    memcpy(pending->gen->token, pending->token, sizeof store->token);
+    if (pending->seals) old = lsm_seal_install(store, &pending->seal, pending->end);
     atomic_store_explicit(&store->pending_state, (int)LSM_PENDING_COMMITTED, memory_order_release);
     /* Pairs with the acquire in lsm_view_open(): who sees the position sees the rows. */
     atomic_store_explicit(&store->published, pending->end, memory_order_release);
+    return old;
 }
 
 /* ---- the public side ------------------------------------------------------------------------------------------------ */
@@ -76,14 +81,16 @@ static bool is_pending(struct lsm_store *store, const uint8_t *token) {
 
 /* Needs: the writer. */
 static int settle_commit(struct lsm_store *store, struct lsm_error *err) {
-    struct lsm_gen *active = store->state->gens[0]; /* the writer alone could replace it */
-    int status = lsm_store_open_log(store, active, err);
-    if (status == LSM_OK) status = lsm_store_append_end(store, LSM_WAL_COMMIT, store->pending.position, err);
+    struct lsm_pending_txn *pending = &store->pending;
+    int status = lsm_store_open_log(store, pending->gen, err);
+    if (status == LSM_OK) status = lsm_store_append_end(store, LSM_WAL_COMMIT, pending->position, err);
     if (status != LSM_OK) return status;
     lsm_mutex_lock(&store->mu);
-    lsm_pending_publish(store);
+    struct lsm_state *old = lsm_pending_publish(store);
     lsm_mutex_unlock(&store->mu);
-    active->end = lsm_wal_writer_end(store->log);
+    lsm_state_unref(old);
+    if (pending->seals) lsm_seal_log(store, &pending->seal);
+    else pending->gen->end = lsm_wal_writer_end(store->log);
     lsm_pending_clear(store);
     return LSM_OK;
 }
@@ -91,7 +98,7 @@ static int settle_commit(struct lsm_store *store, struct lsm_error *err) {
 /* Needs: the writer. */
 static int settle_abort(struct lsm_store *store, struct lsm_error *err) {
     struct lsm_pending_txn *pending = &store->pending;
-    struct lsm_gen *active = store->state->gens[0];
+    struct lsm_gen *active = pending->gen;
     struct lsm_buf scratch = {0};
     if (pending->state == LSM_PENDING_COMMITTED)
         return lsm_fail(err, LSM_MISUSE, "%s: the last transaction was committed, and is now said not to be", store->dir);
@@ -104,6 +111,7 @@ static int settle_abort(struct lsm_store *store, struct lsm_error *err) {
     if (status != LSM_OK && store->log != NULL && lsm_wal_writer_end(store->log) != pending->end) lsm_store_fail_log(store, err);
     if (status != LSM_OK) return status;
     active->end = lsm_wal_writer_end(store->log);
+    if (pending->seals) lsm_gen_abandon(pending->seal.files);
     lsm_pending_clear(store);
     return LSM_OK;
 }
@@ -113,9 +121,11 @@ int lsm_store_settle(struct lsm_store *store, const uint8_t *token, enum lsm_dec
     int status = lsm_store_guard(store, err);
     if (status != LSM_OK || !is_pending(store, token)) return status;
     if (decision == LSM_DECISION_SEEN) {
+        struct lsm_state *old = NULL;
         lsm_mutex_lock(&store->mu);
-        if (memcmp(store->pending.token, token, LSM_TOKEN_BYTES) == 0) lsm_pending_publish(store);
+        if (memcmp(store->pending.token, token, LSM_TOKEN_BYTES) == 0) old = lsm_pending_publish(store);
         lsm_mutex_unlock(&store->mu);
+        lsm_state_unref(old);
         return LSM_OK;
     }
     status = lsm_store_lock_writer(store, busy_timeout_ms < 0 ? 0 : (uint64_t)busy_timeout_ms * 1000, err);

@@ -181,7 +181,7 @@ int lsm_recover_log(struct lsm_store *store, struct lsm_error *err) {
     if (status != LSM_OK) goto out;
     /* What is behind is discarded and removed; its numbers are used again. */
     store->next_log = last == SIZE_MAX ? store->set.log_generation : logs.numbers[last] + 1;
-    bool clean = last != SIZE_MAX && lsm_wal_reader_clean(logs.readers[last]);
+    bool clean = last != SIZE_MAX && !replay->ended && lsm_wal_reader_clean(logs.readers[last]);
     if (clean) {
         store->resume.number = logs.numbers[last];
         store->resume.start = lsm_wal_reader_start(logs.readers[last]);
@@ -206,7 +206,7 @@ static bool is_leftover(struct lsm_store *store, enum lsm_file_type type, uint64
     case LSM_FILE_TEMP: return true;
     case LSM_FILE_WAL: return number < store->set.log_generation || number >= store->next_log;
     case LSM_FILE_MANIFEST: return store->set.manifest != NULL && number != lsm_manifest_number(store->set.manifest);
-    case LSM_FILE_TABLE: return !lsm_state_names(store->state, number);
+    case LSM_FILE_TABLE: return !lsm_state_names(store->state, number) && !lsm_pending_names(store, number);
     case LSM_FILE_OTHER:
     case LSM_FILE_CURRENT:
     case LSM_FILE_LOCK:

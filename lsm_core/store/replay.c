@@ -1,5 +1,6 @@
 #include "replay.h"
 
+#include "../version/runs.h"
 #include "budget.h"
 #include "store.h"
 
@@ -10,6 +11,8 @@ void lsm_replay_init(struct lsm_replay *replay, struct lsm_store *store) {
 void lsm_replay_release(struct lsm_replay *replay) {
     lsm_buf_free(&replay->batch);
     lsm_buf_free(&replay->scratch);
+    lsm_gen_unref(replay->files);
+    replay->files = NULL;
 }
 
 static int damaged(const struct lsm_replay *replay, uint64_t position, const char *what, struct lsm_error *err) {
@@ -32,12 +35,38 @@ static int reserve_trees(const struct lsm_replay *replay, struct lsm_error *err)
     return LSM_OK;
 }
 
-/* The last transaction stands: make its trees known. */
-static int stand(struct lsm_replay *replay, struct lsm_error *err) {
+/* Files have no sequences: with them, their transaction's rows and all before must become visible. Locks: needs mu. */
+static void publish_at_least(struct lsm_store *store, uint64_t position) {
+    if (position > atomic_load_explicit(&store->published, memory_order_relaxed)) atomic_store_explicit(&store->published, position, memory_order_release);
+}
+
+/* The transaction's generation is complete at `end`, and its files stand above it. */
+static int stand_on_files(struct lsm_replay *replay, uint64_t end, struct lsm_error *err) {
+    struct lsm_store *store = replay->store;
+    struct lsm_seal seal;
+    struct lsm_gen *gen = active(replay);
+    int status = lsm_seal_init(store, gen, replay->files, &seal, err);
+    if (status != LSM_OK) return status;
+    replay->files = NULL;
+    gen->charged = lsm_gen_bytes(gen);
+    lsm_budget_charge((int64_t)gen->charged);
+    lsm_mutex_lock(&store->mu);
+    struct lsm_state *old = lsm_seal_install(store, &seal, end);
+    lsm_store_publish_trees(store, lsm_buf_slice(&replay->batch), replay->txn_end);
+    publish_at_least(store, replay->txn_end);
+    lsm_mutex_unlock(&store->mu);
+    lsm_state_unref(old);
+    lsm_seal_release(&seal);
+    return LSM_OK;
+}
+
+/* The last transaction stands: make its trees known, and its files if it has any. end: where its generation does then. */
+static int stand(struct lsm_replay *replay, uint64_t end, struct lsm_error *err) {
     struct lsm_store *store = replay->store;
     if (replay->txn_end == 0) return LSM_OK;
     int status = reserve_trees(replay, err);
     if (status != LSM_OK) return status;
+    if (replay->files != NULL) return stand_on_files(replay, end, err);
     lsm_mutex_lock(&store->mu);
     lsm_store_publish_trees(store, lsm_buf_slice(&replay->batch), replay->txn_end);
     lsm_mutex_unlock(&store->mu);
@@ -82,6 +111,29 @@ static int apply_prepare(struct lsm_replay *replay, const struct lsm_wal_record 
     return LSM_OK;
 }
 
+static int apply_runs(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
+    struct lsm_version_set *set = &replay->store->set;
+    struct lsm_gen *files = NULL;
+    struct lsm_runs runs;
+    int status = lsm_runs_decode(record->payload, &runs, err);
+    if (status == LSM_CORRUPT) return damaged(replay, record->position, "a transaction that does not decode", err);
+    if (status != LSM_OK) return status;
+    status = lsm_gen_new_files(set, &runs.edit, record->end, &files, err);
+    if (status == LSM_OK) status = apply_batch(replay, record, runs.batch, err);
+    if (status == LSM_OK) {
+        lsm_version_set_raise_number(set, runs.edit.next_file);
+        for (size_t i = 0; i < runs.edit.added_count; i++) lsm_version_set_raise_number(set, runs.edit.added[i].meta->number + 1);
+        memcpy(replay->token, runs.token, sizeof replay->token);
+        replay->undecided = runs.has_token;
+        replay->runs = true;
+        replay->files = files;
+        files = NULL;
+    }
+    lsm_gen_unref(files);
+    lsm_runs_release(&runs);
+    return status;
+}
+
 /* COMMIT and ABORT stand right behind the record they name. */
 static int check_end(const struct lsm_replay *replay, const struct lsm_wal_record *record, const char *what, struct lsm_error *err) {
     struct lsm_decoder d = lsm_decoder_of(record->payload);
@@ -99,6 +151,16 @@ static void remember_token(struct lsm_replay *replay) {
     lsm_mutex_unlock(&store->mu);
 }
 
+/* A pending RUNS has its COMMIT, which ends at `end`: its files, which went with the pending transaction, stand there. */
+static void stand_on_pending(struct lsm_replay *replay, uint64_t end) {
+    struct lsm_store *store = replay->store;
+    lsm_mutex_lock(&store->mu);
+    struct lsm_state *old = lsm_pending_publish(store);
+    lsm_seal_set_end(&store->pending.seal, end);
+    lsm_mutex_unlock(&store->mu);
+    lsm_state_unref(old);
+}
+
 /* Whoever waited for it need not any more. */
 static void clear_pending(struct lsm_replay *replay) {
     if (lsm_store_pending(replay->store, NULL) != LSM_PENDING_NONE) lsm_pending_clear(replay->store);
@@ -106,11 +168,18 @@ static void clear_pending(struct lsm_replay *replay) {
 
 static int apply_commit(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
     int status = replay->undecided ? check_end(replay, record, "a COMMIT of nothing", err) : damaged(replay, record->position, "a COMMIT of nothing", err);
-    if (status == LSM_OK) status = stand(replay, err);
+    bool waited = replay->runs && replay->files == NULL;
     if (status != LSM_OK) return status;
-    replay->undecided = false;
+    if (waited) {
+        stand_on_pending(replay, record->end);
+    } else {
+        remember_token(replay); /* in the generation that the rows are in, before it is sealed */
+        status = stand(replay, record->end, err);
+    }
+    if (status != LSM_OK) return status;
+    replay->ended = replay->runs;
+    replay->undecided = replay->runs = false;
     replay->txn_end = 0;
-    remember_token(replay);
     clear_pending(replay);
     return LSM_OK;
 }
@@ -121,8 +190,10 @@ static int apply_abort(struct lsm_replay *replay, const struct lsm_wal_record *r
     clear_pending(replay);
     status = undo(replay, err);
     if (status != LSM_OK) return status;
+    lsm_gen_unref(replay->files); /* whoever wrote the ABORT removes them; else they are nobody's, and cleaned away */
+    replay->files = NULL;
     replay->txn_end = 0;
-    replay->undecided = false;
+    replay->undecided = replay->runs = false;
     return LSM_OK;
 }
 
@@ -148,6 +219,13 @@ static int seal(struct lsm_replay *replay, uint64_t end, struct lsm_error *err) 
 }
 
 int lsm_replay_enter_file(struct lsm_replay *replay, uint64_t number, struct lsm_error *err) {
+    /* A RUNS that decided itself was the last record of its file; another one may begin with the end of one that did not. */
+    if (replay->files != NULL && !replay->undecided) {
+        int status = stand(replay, replay->txn_end, err);
+        if (status != LSM_OK) return status;
+        replay->txn_end = 0;
+        replay->runs = false;
+    }
     /* A transaction that waits is in the active generation, where its ABORT looks for it. */
     if (active(replay)->last_log != 0 && active(replay)->start != replay->position && !replay->undecided) {
         int status = seal(replay, replay->position, err);
@@ -161,15 +239,11 @@ int lsm_replay_enter_file(struct lsm_replay *replay, uint64_t number, struct lsm
 
 /* ---- records ---------------------------------------------------------------------------------------------------------------- */
 
-static int unknown(const struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
-    return lsm_fail(err, LSM_UNSUPPORTED, "%s: log position %llu: a record of kind %d, which this release does not write; open the store with the release that did",
-                    replay->store->dir, (unsigned long long)record->position, (int)record->kind);
-}
-
 static int apply_record(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
     bool ends = record->kind == LSM_WAL_ABORT || record->kind == LSM_WAL_COMMIT;
     if (!ends && replay->undecided) return damaged(replay, record->position, "a record behind a transaction that nobody has decided", err);
-    int status = ends ? LSM_OK : stand(replay, err);
+    if (!ends && replay->runs) return damaged(replay, record->position, "a record behind a RUNS, which ends its file", err);
+    int status = ends ? LSM_OK : stand(replay, replay->txn_end, err);
     if (status != LSM_OK) return status;
     if (!ends) replay->txn_end = 0;
     switch (record->kind) {
@@ -178,13 +252,15 @@ static int apply_record(struct lsm_replay *replay, const struct lsm_wal_record *
     case LSM_WAL_COMMIT: return apply_commit(replay, record, err);
     case LSM_WAL_ABORT: return apply_abort(replay, record, err);
     case LSM_WAL_ROLL: replay->ended = true; return LSM_OK;
-    case LSM_WAL_RUNS: break;
+    case LSM_WAL_RUNS: return apply_runs(replay, record, err);
     }
-    return unknown(replay, record, err);
+    return damaged(replay, record->position, "a record of unknown kind", err);
 }
 
 int lsm_replay_record(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
-    struct lsm_gen *gen = active(replay);
+    /* The end of a RUNS that waits: its generation may have been sealed meanwhile. */
+    bool waited = replay->runs && replay->files == NULL;
+    struct lsm_gen *gen = waited ? replay->store->pending.gen : active(replay);
     int status = apply_record(replay, record, err);
     if (status != LSM_OK) return status;
     if (gen->first_log == 0) gen->first_log = replay->number;
@@ -201,18 +277,44 @@ int lsm_replay_record(struct lsm_replay *replay, const struct lsm_wal_record *re
     return LSM_OK;
 }
 
+/* A RUNS that its database decides: the files go with the pending transaction, which installs them when it is found to be committed. */
+static int wait_with_files(struct lsm_replay *replay, uint64_t visible, struct lsm_error *err) {
+    struct lsm_store *store = replay->store;
+    struct lsm_state *old = NULL;
+    int status = reserve_trees(replay, err);
+    if (status == LSM_OK && replay->files != NULL) {
+        struct lsm_pending_txn pending = {.state = LSM_PENDING_UNKNOWN, .position = replay->txn_position, .end = replay->txn_end, .base = replay->txn_position,
+                                          .batch = lsm_buf_slice(&replay->batch), .gen = active(replay), .seals = true};
+        status = lsm_seal_init(store, active(replay), replay->files, &pending.seal, err);
+        if (status != LSM_OK) return status;
+        replay->files = NULL;
+        memcpy(pending.token, replay->token, sizeof pending.token);
+        lsm_pending_set(store, &pending);
+    }
+    lsm_mutex_lock(&store->mu);
+    if (status == LSM_OK && replay->txn_end <= visible) old = lsm_pending_publish(store);
+    lsm_mutex_unlock(&store->mu);
+    lsm_state_unref(old);
+    return status;
+}
+
 int lsm_replay_settle(struct lsm_replay *replay, uint64_t visible, struct lsm_error *err) {
     struct lsm_store *store = replay->store;
     if (replay->txn_end == 0) return LSM_OK;
-    int status = replay->txn_end <= visible ? stand(replay, err) : reserve_trees(replay, err);
+    if (replay->runs && replay->undecided) return wait_with_files(replay, visible, err);
+    int status = replay->txn_end <= visible ? stand(replay, replay->txn_end, err) : reserve_trees(replay, err);
     if (status != LSM_OK) return status;
     if (!replay->undecided) {
-        if (replay->txn_end <= visible) replay->txn_end = 0;
+        if (replay->txn_end <= visible) {
+            replay->ended = replay->ended || replay->runs;
+            replay->runs = false;
+            replay->txn_end = 0;
+        }
         return LSM_OK;
     }
     /* The rows are there, and the batch stays for its ABORT. */
     struct lsm_pending_txn pending = {.state = replay->txn_end <= visible ? LSM_PENDING_COMMITTED : LSM_PENDING_UNKNOWN, .position = replay->txn_position,
-                                      .end = replay->txn_end, .base = replay->txn_position, .batch = lsm_buf_slice(&replay->batch)};
+                                      .end = replay->txn_end, .base = replay->txn_position, .batch = lsm_buf_slice(&replay->batch), .gen = active(replay)};
     memcpy(pending.token, replay->token, sizeof pending.token);
     if (pending.state == LSM_PENDING_COMMITTED) remember_token(replay);
     lsm_pending_set(store, &pending);

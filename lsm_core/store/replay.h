@@ -1,7 +1,8 @@
 /* replay.h: the log as other processes, or an earlier life, have written it, record by record into the store's generations.
  *
  * Recovery (recover.c) reads to the end of the log, following (follow.c) up to a position that others have published: both hand the records to one struct, so
- * that every process has the same rows in the same generations: one is sealed where a log file ends, and nowhere else.
+ * that every process has the same rows in the same generations: one is sealed where a log file ends, and nowhere else. A RUNS ends its file; its table
+ * files become a generation between the one before and the one behind.
  * A transaction is applied when it is read and taken back if the next record is its ABORT. A PREPARE without COMMIT or ABORT is the last record, and waits.
  *
  * Threads: one at a time, who is also the only one to add to the active generation.
@@ -12,6 +13,7 @@
 #include "../base/base.h"
 #include "../wal/wal.h"
 
+struct lsm_gen;
 struct lsm_store;
 
 struct lsm_replay {
@@ -24,8 +26,9 @@ struct lsm_replay {
     /* The last transaction, as long as its end may follow. */
     struct lsm_buf batch;
     uint64_t txn_position, txn_end;  /* txn_end 0: none */
-    bool undecided;                  /* it is a PREPARE */
-    bool runs;                       /* its record is RUNS: its file ends with it */
+    bool undecided;                  /* it is a PREPARE, or a RUNS with a token */
+    bool runs;                       /* its record is RUNS: its file ends with it, or with its COMMIT */
+    struct lsm_gen *files;           /* of a RUNS; NULL when the store has them: in its state or with the pending transaction */
     uint8_t token[LSM_TOKEN_BYTES];
 
     struct lsm_buf scratch;

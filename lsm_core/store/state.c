@@ -50,6 +50,15 @@ bool lsm_state_names(const struct lsm_state *state, uint64_t number) {
     return search.found;
 }
 
+bool lsm_pending_names(struct lsm_store *store, uint64_t number) {
+    struct search search = {.number = number};
+    lsm_mutex_lock(&store->mu);
+    const struct lsm_seal *seal = &store->pending.seal;
+    if (seal->files != NULL && !seal->installed) lsm_version_each(seal->files->files, is_number, &search);
+    lsm_mutex_unlock(&store->mu);
+    return search.found;
+}
+
 /* Fill `next` from `old`. Sealed generations that end at or below drop_below are left out: the version has their rows. */
 static void fill_state(struct lsm_state *next, const struct lsm_state *old, struct lsm_gen *new_active, struct lsm_gen *files, uint64_t drop_below) {
     if (new_active != NULL) next->gens[next->gens_count++] = new_active;

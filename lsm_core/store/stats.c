@@ -38,6 +38,7 @@ void lsm_store_stats(struct lsm_store *store, struct lsm_stats *stats) {
     stats->cache_bytes = cache.bytes;
     struct lsm_state *state = lsm_store_ref_state(store);
     stats->table_bytes = state->version->bytes;
+    stats->memtable_bytes = atomic_load_explicit(&store->own_bytes, memory_order_relaxed);
     for (size_t i = 0; i < state->gens_count; i++) {
         stats->memtable_bytes += lsm_gen_bytes(state->gens[i]);
         if (state->gens[i]->files != NULL) stats->table_bytes += state->gens[i]->files->bytes;

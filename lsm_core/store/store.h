@@ -1,12 +1,13 @@
 /* store.h: the machine. One struct, its fields grouped by what guards them; the verbs live in one file each.
  *
  *   open.c        open, close, recovery                 background.c  worker threads, pacing, kept errors
- *   write.c       transactions                          flush.c       memtables -> table files
+ *   txn*.c        transactions (txn.h)                  flush.c       memtables -> table files
  *   pending.c     transactions the database decides
  *   view.c        views, point reads, estimates         merge.c       levels -> levels, dropped trees
  *   cursor.c      ordered reads                         check.c       verify every byte
  *   state.c       what a view pins                      trees.c       which trees there are
  *   gen.c         generations                           gen_iter.c    the rows of one in memory
+ *   writer.c      the log, sealing                      apply.c       operations -> generations
  *   budget.c      the memory of the process             stats.c       reports
  *   spill.c       a transaction's rows -> table files
  *
@@ -51,7 +52,17 @@ struct lsm_trouble {
     uint64_t retry_at_us, delay_us;  /* monotonic clock; how long the last wait was */
 };
 
-/* A PREPARE with neither COMMIT nor ABORT behind it: the last record of the log. Its rows are in the active generation. */
+/* What it takes to seal the active generation. Everything that may fail is got first. */
+struct lsm_seal {
+    struct lsm_gen *gen;             /* to be sealed; borrowed */
+    struct lsm_gen *files;           /* to stand above it: the rows of a RUNS record; NULL: none */
+    struct lsm_gen *fresh;           /* the active one to be */
+    struct lsm_state *spare;
+    struct lsm_old_log *old;
+    bool installed;                  /* the three before belong to the store's state */
+};
+
+/* A PREPARE, or RUNS with a token, with neither COMMIT nor ABORT behind it: the last record of the log. */
 struct lsm_pending_txn {
     enum lsm_pending state;          /* under mu; also in store->pending_state */
     struct lsm_txn *owner;           /* the transaction that prepared it, until it ends; NULL: found in the log, or committed without `durable` */
@@ -60,6 +71,9 @@ struct lsm_pending_txn {
     uint64_t base;                   /* its rows have the sequences base + offset in the batch */
     struct lsm_slice batch;          /* the owner's, or held */
     struct lsm_buf held;
+    struct lsm_gen *gen;             /* the batch's rows are in it: the active one until it is sealed */
+    bool seals;                      /* RUNS: visible when the seal is installed, and nothing of it is flushed before it is settled */
+    struct lsm_seal seal;
 };
 
 /* A log file that is no longer written but may not be durable yet. */
@@ -123,6 +137,8 @@ struct lsm_store {
     _Atomic int failed;              /* not LSM_OK: the log cannot be trusted, writes get this status until the store is reopened. Set once, under mu */
     _Atomic uint64_t published;      /* position up to which commits are visible: stored (release) by the writer, loaded (acquire) by views */
     _Atomic int pending_state;       /* of pending, for a look without the lock */
+    _Atomic bool spilling;           /* the present transaction writes table files that nobody names */
+    _Atomic size_t own_bytes;        /* what it holds in memory besides the active generation, about */
     _Atomic bool stop;               /* jobs give up */
     _Atomic int sealed, level0_runs; /* of the current state, for pacing */
     _Atomic uint64_t counters[32];   /* enum lsm_counter */
@@ -156,13 +172,15 @@ void lsm_store_install(struct lsm_store *store, struct lsm_state *spare, struct 
 
 /* Does the state name this table file, in its version or in a generation? */
 bool lsm_state_names(const struct lsm_state *state, uint64_t number);
+/* Does a transaction that is not settled, and not visible? Locks: takes mu. */
+bool lsm_pending_names(struct lsm_store *store, uint64_t number);
 
 /* ---- trees.c ---- */
 struct lsm_store_tree *lsm_store_find_tree(struct lsm_store *store, uint32_t tree); /* Locks: needs mu */
 int lsm_store_reserve_trees(struct lsm_store *store, size_t more) LSM_MUST_CHECK;   /* room for so many more; Locks: takes mu */
 void lsm_store_add_tree(struct lsm_store *store, const struct lsm_store_tree *tree); /* needs room; Locks: needs mu */
 
-/* ---- write.c ---- */
+/* ---- txn.c, apply.c, writer.c ---- */
 /* Be the writer, or stop. timeout in microseconds. */
 int lsm_store_lock_writer(struct lsm_store *store, uint64_t timeout_us, struct lsm_error *err) LSM_MUST_CHECK;
 void lsm_store_unlock_writer(struct lsm_store *store);
@@ -181,8 +199,10 @@ int lsm_gen_apply(struct lsm_gen *gen, const struct lsm_gen *older, const struct
 int lsm_gen_undo(struct lsm_gen *gen, struct lsm_slice batch, size_t from, uint64_t base, struct lsm_buf *scratch) LSM_MUST_CHECK;
 /* What the transaction has written so far lies below this position. */
 uint64_t lsm_txn_position(const struct lsm_txn *txn);
-/* What it reads from, besides: pinned since it began. Borrowed. */
+/* What it reads from, besides: pinned since it began, or another one since it became large. Borrowed. */
 struct lsm_state *lsm_txn_state(const struct lsm_txn *txn);
+/* Is that state its own, with parts that the store's does not have? */
+bool lsm_txn_reads_own_state(const struct lsm_txn *txn);
 /* tree, then key. */
 int lsm_full_key(struct lsm_buf *out, uint32_t tree, struct lsm_slice key) LSM_MUST_CHECK;
 
@@ -191,6 +211,20 @@ int lsm_full_key(struct lsm_buf *out, uint32_t tree, struct lsm_slice key) LSM_M
  * of one run, NULL if there are none. They are durable, and nobody names them: lsm_gen_abandon() if that is to stay so. On error nothing is left. */
 int lsm_spill(struct lsm_store *store, const struct lsm_gen *gen, uint64_t from, uint64_t to, struct lsm_gen **out, struct lsm_error *err) LSM_MUST_CHECK;
 
+/* Room in the log for a COMMIT or ABORT. */
+uint64_t lsm_store_end_room(void);
+/* Position behind the last record. Needs: the writer. */
+static inline uint64_t lsm_store_writers_end(const struct lsm_store *store) { return store->log == NULL ? store->log_end : lsm_wal_writer_end(store->log); }
+/* Everything needed to seal `gen`, the active generation. files is handed over on success only. On error nothing is to be released. Needs: the writer. */
+int lsm_seal_init(struct lsm_store *store, struct lsm_gen *gen, struct lsm_gen *files, struct lsm_seal *seal, struct lsm_error *err) LSM_MUST_CHECK;
+void lsm_seal_release(struct lsm_seal *seal); /* idempotent; what is installed stays */
+/* The new generations stand in the store's state from now on. The old state is for the caller to release. Locks: needs mu. */
+struct lsm_state *lsm_seal_install(struct lsm_store *store, struct lsm_seal *seal, uint64_t end);
+/* Where they meet, if that has moved since: behind a COMMIT. Locks: needs mu, if they are installed. */
+void lsm_seal_set_end(struct lsm_seal *seal, uint64_t end);
+/* The log file ends here: what is appended next begins a new one. Needs: the writer. Locks: takes mu. */
+void lsm_seal_log(struct lsm_store *store, struct lsm_seal *seal);
+
 /* ---- pending.c ---- */
 /* The trees that a batch made and dropped are known from `position` on. Needs: room for the new ones. Locks: needs mu. */
 void lsm_store_publish_trees(struct lsm_store *store, struct lsm_slice batch, uint64_t position);
@@ -198,11 +232,12 @@ void lsm_store_publish_trees(struct lsm_store *store, struct lsm_slice batch, ui
 void lsm_pending_set(struct lsm_store *store, const struct lsm_pending_txn *pending);
 /* It has its COMMIT or ABORT. Locks: takes mu. */
 void lsm_pending_clear(struct lsm_store *store);
-/* Make its rows visible, if they are not. Locks: needs mu. */
-void lsm_pending_publish(struct lsm_store *store);
+/* Make its rows visible, if they are not. A state, or NULL, is for the caller to release. Locks: needs mu. */
+struct lsm_state *lsm_pending_publish(struct lsm_store *store) LSM_MUST_CHECK;
 
 /* ---- flush.c, merge.c: one job each; LSM_NOTFOUND if there is nothing to do. Locks: none held ---- */
 int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
+bool lsm_store_flush_is_due(const struct lsm_store *store); /* Locks: needs mu */
 int lsm_store_merge_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 /* Everything into the bottom level. */
 int lsm_store_compact_job(struct lsm_store *store, bool (*cancelled)(void *), void *cancelled_arg, struct lsm_error *err) LSM_MUST_CHECK;

@@ -10,8 +10,8 @@ int lsm_view_open(struct lsm_store *store, struct lsm_txn *txn, struct lsm_view 
     if (view == NULL) return lsm_fail_nomem(err, sizeof *view);
     view->store = store;
     lsm_mutex_lock(&store->mu);
-    view->state = store->state;
-    (void)atomic_fetch_add_explicit(&view->state->refs, 1, memory_order_relaxed);
+    view->state = txn != NULL && lsm_txn_reads_own_state(txn) ? lsm_txn_state(txn) : store->state;
+    lsm_state_ref(view->state);
     store->pinned_views++;
     /* Under the lock that a roll takes, so that no later commit can be in a generation that this state does not have. */
     view->position = txn != NULL ? lsm_txn_position(txn) : atomic_load_explicit(&store->published, memory_order_acquire);

@@ -75,11 +75,6 @@ static void begin(struct follow *follow, struct lsm_version_set *set, struct lsm
     follow->plain = (struct lsm_edit){.log_position = set->log_position};
 }
 
-static void raise_next_file(struct lsm_version_set *set, uint64_t least) {
-    if (set->share != NULL) set->share->raise_next_file(set->share->arg, least);
-    else if (least > atomic_load_explicit(&set->next_file, memory_order_relaxed)) atomic_store_explicit(&set->next_file, least, memory_order_relaxed);
-}
-
 /* The version that was gathered becomes the current one. durable: it is, and what it does not name may go. */
 static void adopt(struct follow *follow, bool durable) {
     struct lsm_version_set *set = follow->set;
@@ -88,7 +83,7 @@ static void adopt(struct follow *follow, bool durable) {
     follow->version->id = id_of(found);
     follow->version->log_position = follow->plain.log_position;
     follow->version->log_generation = follow->plain.log_generation;
-    raise_next_file(set, follow->plain.next_file > found->number ? follow->plain.next_file : found->number + 1);
+    lsm_version_set_raise_number(set, follow->plain.next_file > found->number ? follow->plain.next_file : found->number + 1);
     set->appended = follow->appended;
     lsm_version_set_adopt_plain(set, &follow->plain, follow->trees, follow->trees_count);
     lsm_version_set_adopt(set, follow->version, durable);

@@ -248,7 +248,7 @@ static int apply_locked(struct lsm_version_set *set, struct lsm_edit *edit, stru
     struct lsm_tree_info *trees = NULL;
     size_t trees_count = 0;
     if (is_overtaken(set, edit)) return LSM_OVERTAKEN;
-    edit->next_file = set->share != NULL ? set->share->peek_next_file(set->share->arg) : atomic_load_explicit(&set->next_file, memory_order_relaxed);
+    edit->next_file = lsm_version_set_peek_number(set);
     edit->time_us = lsm_env_now_us(set->env);
     if (edit->log_position == 0) edit->log_position = set->log_position;
     if (edit->log_generation == 0) edit->log_generation = set->log_generation;
@@ -302,8 +302,7 @@ int lsm_version_set_create(struct lsm_version_set *set, struct lsm_error *err) {
 void lsm_version_set_seal(struct lsm_version_set *set, uint64_t log_durable) {
     /* Shared: the last one here may never have appended. */
     if (lsm_version_set_lock(set, NULL) != LSM_OK) return;
-    uint64_t next_file = set->share != NULL ? set->share->peek_next_file(set->share->arg) : atomic_load_explicit(&set->next_file, memory_order_relaxed);
-    const struct lsm_edit nothing = {.next_file = next_file, .log_position = set->log_position, .log_generation = set->log_generation,
+    const struct lsm_edit nothing = {.next_file = lsm_version_set_peek_number(set), .log_position = set->log_position, .log_generation = set->log_generation,
                                      .next_tree = set->next_tree, .time_us = lsm_env_now_us(set->env), .log_durable = log_durable};
     if (set->manifest != NULL && (set->appended || log_durable > set->log_durable)) lsm_manifest_seal(set->manifest, &nothing);
     set->appended = false;
@@ -321,6 +320,15 @@ int lsm_version_set_make(struct lsm_version_set *set, const struct lsm_edit *edi
 uint64_t lsm_version_set_new_number(struct lsm_version_set *set) {
     if (set->share != NULL) return set->share->next_file(set->share->arg);
     return atomic_fetch_add_explicit(&set->next_file, 1, memory_order_relaxed);
+}
+
+uint64_t lsm_version_set_peek_number(struct lsm_version_set *set) {
+    return set->share != NULL ? set->share->peek_next_file(set->share->arg) : atomic_load_explicit(&set->next_file, memory_order_relaxed);
+}
+
+void lsm_version_set_raise_number(struct lsm_version_set *set, uint64_t at_least) {
+    if (set->share != NULL) set->share->raise_next_file(set->share->arg, at_least);
+    else if (at_least > atomic_load_explicit(&set->next_file, memory_order_relaxed)) atomic_store_explicit(&set->next_file, at_least, memory_order_relaxed);
 }
 
 struct lsm_version *lsm_version_set_ref_current(struct lsm_version_set *set) {
@@ -350,7 +358,8 @@ static bool remove_if_last(void *arg, int level, size_t run, struct lsm_file_met
     (void)run;
     if (!atomic_load_explicit(&meta->obsolete, memory_order_acquire)) return true;
     if (atomic_load_explicit(&meta->refs, memory_order_acquire) != 1) return true;
-    if (set->share == NULL) {
+    /* One that no version ever named belonged to a transaction of ours, and nobody else knows it. */
+    if (set->share == NULL || meta->removed_at == 0) {
         remove_table(set, meta->number);
         return true;
     }

@@ -105,6 +105,9 @@ int lsm_version_set_apply(struct lsm_version_set *set, struct lsm_edit *edit, bo
 void lsm_version_set_seal(struct lsm_version_set *set, uint64_t log_durable);
 
 uint64_t lsm_version_set_new_number(struct lsm_version_set *set);
+/* The next one; and a promise that it is no smaller. */
+uint64_t lsm_version_set_peek_number(struct lsm_version_set *set);
+void lsm_version_set_raise_number(struct lsm_version_set *set, uint64_t at_least);
 /* Locks: takes mu. */
 struct lsm_version *lsm_version_set_ref_current(struct lsm_version_set *set);
 /* The last reference of an old version removes the files that only it named. Locks: takes graveyard_mu for the last one. */

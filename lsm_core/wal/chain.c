@@ -7,7 +7,7 @@
 
 /* CR LF at the end of a magic shows a transfer in text mode. */
 const struct lsm_chain_type lsm_chain_log = {
-    .name = "log", .magic = {'L', 'S', 'M', 'L', 'O', 'G', '\r', '\n'}, .kinds = 1u << 1 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5};
+    .name = "log", .magic = {'L', 'S', 'M', 'L', 'O', 'G', '\r', '\n'}, .kinds = 1u << 1 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6};
 const struct lsm_chain_type lsm_chain_manifest = {
     .name = "manifest", .magic = {'L', 'S', 'M', 'M', 'A', 'N', '\r', '\n'}, .kinds = 1u << 1};
 

@@ -10,7 +10,7 @@
 #include "../../lsm_core/cache/cache.h"
 #include "../../lsm_core/store/store.h"
 
-enum { PINS = 80, CACHE_BYTES = 4 << 20, VALUE_BYTES = 60000 };
+enum { PINS = 80, CACHE_BYTES = 1 << 20, VALUE_BYTES = 14000 };
 
 static const uint8_t store_id[LSM_STORE_ID_BYTES] = "budget-test-----";
 static struct lsm_error err;
@@ -62,7 +62,7 @@ static void pinned_memtables_come_out_of_the_cache(void **state) {
         assert_true(lsm_cache_capacity(store->cache) <= last);
         last = lsm_cache_capacity(store->cache);
     }
-    assert_int_equal(last, CACHE_BYTES / 4); /* 80 memtables of 60 KB are more than the cache: a quarter of it is left */
+    assert_int_equal(last, CACHE_BYTES / 4); /* 80 memtables of 14 KB are more than the cache: a quarter of it is left */
     for (unsigned i = 0; i < PINS; i++) lsm_view_close(views[i]);
     assert_int_equal(lsm_cache_capacity(store->cache), CACHE_BYTES);
     MUST(lsm_store_close(store, &err));

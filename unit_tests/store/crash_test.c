@@ -451,6 +451,75 @@ static void work_abandoned(void) {
     }
 }
 
+/* More than a transaction may hold in memory: it goes to table files of its own several times. */
+static void put_much(int slot, unsigned rounds) {
+    while (rounds-- > 0)
+        for (unsigned key = 0; key < MODEL_KEYS; key++) put(slot, key);
+}
+
+static void work_large(void) {
+    struct world *world = harness.world;
+    open_store();
+    make_tree(0);
+    begin();
+    put_much(0, 3);
+    commit(harness.sync);
+    write_rows(0, 5, harness.sync);
+    begin();
+    put_much(0, 2);
+    uint64_t mark = lsm_txn_mark(world->txn);
+    struct world_state saved = world->next;
+    put_much(0, 1);
+    MUST(world_delete_range(world, 0, 10, 70));
+    MUST(lsm_txn_rollback_to(world->txn, mark, &world->err));
+    world->next = saved;
+    put(0, 9);
+    commit(harness.sync);
+    if (harness.sync != LSM_SYNC_NORMAL) reopen();
+    begin();
+    MUST(world_create(world, 1));
+    put_much(1, 1);
+    MUST(world_delete_range(world, 0, 20, 60));
+    put_much(0, 1);
+    commit(harness.sync);
+    begin();
+    put_much(1, 1);
+    MUST(world_drop(world, 1));
+    put_much(0, 1);
+    commit(harness.sync);
+    MUST(world_compact(world));
+}
+
+static void work_large_taken_back(void) {
+    struct world *world = harness.world;
+    open_store();
+    make_tree(0);
+    begin();
+    put_much(0, 2);
+    MUST(world_prepare(world, harness.sync));
+    MUST(world_rollback(world));
+    write_rows(0, 3, harness.sync);
+    begin();
+    put_much(0, 1);
+    MUST(world_prepare(world, harness.sync));
+    put_much(0, 1);
+    MUST(world_prepare(world, harness.sync));
+    MUST(world_delete(world, 0, 5));
+    commit(harness.sync);
+    begin();
+    put_much(0, 2);
+    MUST(world_rollback(world));
+    begin();
+    put_much(0, 1);
+    MUST(world_prepare(world, harness.sync));
+    must(lsm_env_mem_crash(world->env, LSM_CRASH_RANDOM, 5), "crash");
+    (void)lsm_txn_rollback(world->txn, NULL);
+    world->txn = NULL;
+    power_cut(LSM_CRASH_KEEP);
+    if (world->history[world->commits - 1].trees[0].tree == 0) make_tree(0);
+    write_rows(0, 2, harness.sync);
+}
+
 static void work_random(void) {
     struct world *world = harness.world;
     open_store();
@@ -481,6 +550,7 @@ static const struct workload {
     {"compact", work_compact, false},
     {"reopen", work_reopen, false},       {"recovery", work_recovery, false},   {"recovery and flush", work_recovery_and_flush, false},
     {"manifest", work_manifest, false},   {"abandoned", work_abandoned, false}, {"random", work_random, false},
+    {"large", work_large, false},         {"large taken back", work_large_taken_back, false},
 };
 
 static uint64_t first_seed; /* LSM_TEST_SEED */

@@ -1,0 +1,273 @@
+/* The end of a transaction: the record in the log, making it visible, or taking it all back. */
+#include "../version/runs.h"
+#include "txn.h"
+
+#include <assert.h>
+
+enum { MEASURE_EVERY_BYTES = 16384 };
+
+static void free_txn(struct lsm_txn *txn) {
+    if (txn->marks != txn->few_marks) lsm_free(txn->marks);
+    lsm_state_unref(txn->state);
+    lsm_buf_free(&txn->batch);
+    lsm_buf_free(&txn->scratch);
+    lsm_free(txn);
+}
+
+/* ---- the log ---------------------------------------------------------------------------------------------------------------- */
+
+/* Append an ABORT behind the prepared record, and make it durable in every sync mode: the record before it may reach the disk by itself,
+ * and would then decide itself, or meet its token. */
+static int append_abort(struct lsm_txn *txn, struct lsm_error *err) {
+    struct lsm_store *store = txn->store;
+    struct lsm_error local = {0};
+    int status = lsm_store_append_end(store, LSM_WAL_ABORT, txn->record.position, &local);
+    if (status != LSM_OK) lsm_wal_writer_erase(store->log, &txn->record); /* at least whoever opens the store next shall not find it */
+    if (status == LSM_OK) status = lsm_store_sync_logs(store, &local);
+    if (status != LSM_OK) {
+        txn->keep_files = true;
+        lsm_store_fail_log(store, &local);
+        if (err != NULL) *err = local;
+    }
+    return status;
+}
+
+int lsm_txn_unprepare(struct lsm_txn *txn, struct lsm_error *err) {
+    if (!txn->prepared) return LSM_OK;
+    txn->prepared = false;
+    if (txn->record.end == 0) return LSM_OK;
+    if (txn->decider != LSM_DECIDES_ITSELF) lsm_pending_clear(txn->store);
+    lsm_seal_release(&txn->seal);
+    int status = append_abort(txn, err);
+    txn->record = (struct lsm_wal_record){0};
+    return status;
+}
+
+/* The token names the place of the record, so that a store can tell whether it ever had it. */
+static int make_token(struct lsm_txn *txn, struct lsm_error *err) {
+    uint64_t position = lsm_wal_writer_end(txn->store->log);
+    memset(txn->token, 0, sizeof txn->token);
+    if (txn->decider == LSM_DECIDED_BY_ABSENCE) return LSM_OK;
+    lsm_store_be32(txn->token, (uint32_t)(position >> 32));
+    lsm_store_be32(txn->token + 4, (uint32_t)position);
+    int status = lsm_env_random(txn->store->env, txn->token + 8, 8, err);
+    txn->token[8] |= 1; /* never all zero */
+    return status;
+}
+
+/* With the room for its end, so that taking the transaction back cannot fail for lack of space. */
+static int append_record(struct lsm_txn *txn, enum lsm_wal_kind kind, struct lsm_slice first, struct lsm_slice second, struct lsm_error *err) {
+    struct lsm_store *store = txn->store;
+    int status = lsm_wal_writer_reserve(store->log, lsm_wal_record_bytes((uint64_t)first.size + second.size) + lsm_store_end_room(), err);
+    if (status != LSM_OK) return status;
+    status = lsm_wal_writer_append(store->log, kind, lsm_env_now_us(store->env), first, second, &txn->record, err);
+    if (status != LSM_OK) txn->record = (struct lsm_wal_record){0};
+    /* Half a write is taken back, but whether that went well nobody knows: the next open decides about files that such a record names. */
+    if (status != LSM_OK && status != LSM_NOMEM && status != LSM_TOOBIG) txn->keep_files = true;
+    txn->record.payload = (struct lsm_slice){0};
+    return status;
+}
+
+/* Everything so far, in one record. */
+static int append_batch(struct lsm_txn *txn, struct lsm_error *err) {
+    struct lsm_slice batch = lsm_buf_slice(&txn->batch), token = lsm_slice_of(txn->token, sizeof txn->token);
+    int status = lsm_store_open_log(txn->store, txn->gen, err);
+    if (status != LSM_OK) return status;
+    if (txn->decider == LSM_DECIDES_ITSELF) return append_record(txn, LSM_WAL_TXN, batch, (struct lsm_slice){0}, err);
+    status = make_token(txn, err);
+    return status == LSM_OK ? append_record(txn, LSM_WAL_PREPARE, token, batch, err) : status;
+}
+
+/* The generations that a RUNS record makes must fit in: flush, if that many wait for it. */
+static int make_gens_room(struct lsm_store *store, struct lsm_error *err) {
+    for (;;) {
+        lsm_mutex_lock(&store->mu);
+        bool fits = store->state->gens_count + 2 <= LSM_GENS_MAX;
+        lsm_mutex_unlock(&store->mu);
+        if (fits) return LSM_OK;
+        struct lsm_error local = {0};
+        int status = lsm_work_claim(store, LSM_WORK_FLUSH, NULL, NULL, err);
+        if (status != LSM_OK) return status;
+        status = lsm_store_flush_job(store, &local);
+        lsm_work_done(store, LSM_WORK_FLUSH, status, &local);
+        if (status != LSM_OK && status != LSM_NOTFOUND && err != NULL) *err = local;
+        if (status != LSM_OK && status != LSM_NOTFOUND) return status;
+    }
+}
+
+static int encode_runs(struct lsm_txn *txn, struct lsm_runs *runs, struct lsm_buf *payload, struct lsm_error *err) {
+    int status = lsm_store_open_log(txn->store, txn->gen, err);
+    runs->has_token = txn->decider != LSM_DECIDES_ITSELF;
+    runs->batch = lsm_buf_slice(&txn->batch);
+    if (status == LSM_OK && runs->has_token) status = make_token(txn, err);
+    memcpy(runs->token, txn->token, sizeof runs->token);
+    if (status != LSM_OK) return status;
+    return lsm_runs_encode(runs, payload) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, txn->batch.size);
+}
+
+/* The same with the rows in files. Everything that a commit needs is had first: it cannot fail. */
+static int append_runs(struct lsm_txn *txn, struct lsm_error *err) {
+    struct lsm_store *store = txn->store;
+    struct lsm_runs runs = {.edit = {.next_file = lsm_version_set_peek_number(&store->set), .time_us = lsm_env_now_us(store->env)}};
+    struct lsm_buf payload = {0};
+    struct lsm_gen *files = NULL;
+    int status = make_gens_room(store, err);
+    if (status == LSM_OK && lsm_txn_collect_runs(txn, &runs.edit) != LSM_OK) status = lsm_fail_nomem(err, 0);
+    if (status == LSM_OK) status = lsm_gen_new_files(&store->set, &runs.edit, txn->base, &files, err);
+    if (status == LSM_OK) status = lsm_seal_init(store, txn->gen, files, &txn->seal, err);
+    if (status != LSM_OK) lsm_gen_unref(files);
+    if (status == LSM_OK) status = encode_runs(txn, &runs, &payload, err);
+    if (status == LSM_OK) status = append_record(txn, LSM_WAL_RUNS, lsm_buf_slice(&payload), (struct lsm_slice){0}, err);
+    if (status != LSM_OK) lsm_seal_release(&txn->seal);
+    lsm_buf_free(&payload);
+    lsm_runs_release(&runs);
+    return status;
+}
+
+/* From now on others may ask the database about it. */
+static void set_pending(struct lsm_txn *txn) {
+    struct lsm_pending_txn pending = {.state = LSM_PENDING_UNKNOWN, .owner = txn, .position = txn->record.position, .end = txn->record.end, .base = txn->base,
+                                      .batch = lsm_buf_slice(&txn->batch), .gen = txn->gen, .seals = txn->seals, .seal = txn->seal};
+    memcpy(pending.token, txn->token, sizeof pending.token);
+    txn->seal = (struct lsm_seal){0};
+    lsm_pending_set(txn->store, &pending);
+}
+
+static int write_record(struct lsm_txn *txn, struct lsm_error *err) {
+    struct lsm_store *store = txn->store;
+    struct lsm_error local = {0};
+    txn->seals = txn->pieces_count != 0;
+    int status = txn->seals ? append_runs(txn, err) : append_batch(txn, err);
+    if (status != LSM_OK) return status;
+    bool durable = txn->sync == LSM_SYNC_FULL || (txn->sync == LSM_SYNC_NORMAL && txn->decider != LSM_DECIDES_ITSELF);
+    if (durable) status = lsm_store_sync_logs(store, &local);
+    if (status == LSM_OK && txn->decider != LSM_DECIDES_ITSELF) set_pending(txn);
+    if (status == LSM_OK) return LSM_OK;
+    /* The record may or may not be durable. Taking it back settles that for everybody but a power cut right now. */
+    lsm_store_fail_log(store, &local);
+    (void)append_abort(txn, NULL);
+    txn->keep_files = true;
+    lsm_seal_release(&txn->seal);
+    txn->record = (struct lsm_wal_record){0};
+    if (err != NULL) *err = local;
+    return status;
+}
+
+int lsm_txn_prepare(struct lsm_txn *txn, enum lsm_sync sync, enum lsm_decider decider, uint8_t *token, struct lsm_error *err) {
+    int status = lsm_store_guard(txn->store, err);
+    if (status != LSM_OK) return status;
+    bool again = txn->prepared && txn->prepared_position == txn_position(txn) && sync <= txn->sync && decider == txn->decider;
+    if (!again) status = lsm_store_check_failed(txn->store, err);
+    if (!again && status == LSM_OK) status = lsm_txn_unprepare(txn, err);
+    if (status == LSM_OK && txn->own != NULL) status = lsm_txn_spill(txn, err);
+    if (status != LSM_OK) return status;
+    txn->sync = sync;
+    txn->decider = decider;
+    txn->prepared_position = txn_position(txn);
+    if (!again && lsm_txn_is_dirty(txn)) status = write_record(txn, err);
+    if (status != LSM_OK) return status;
+    txn->prepared = true;
+    if (token != NULL) memcpy(token, txn->token, sizeof txn->token);
+    return LSM_OK;
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------------------------------- */
+
+/* Seal a generation that is full. A failure (no space, no memory) leaves it open: the next commit tries again. */
+static void roll_if_full(struct lsm_store *store, struct lsm_gen *gen, uint64_t bytes) {
+    /* Adding up the memtables costs more than a small commit: not every time. */
+    gen->unmeasured += bytes;
+    if (gen->unmeasured < MEASURE_EVERY_BYTES) return;
+    gen->unmeasured = 0;
+    if (lsm_gen_bytes(gen) >= store->options.write_buffer_bytes && lsm_store_roll(store, NULL) != LSM_OK) return;
+}
+
+/* The log may go on behind a transaction that the database has decided. A failure leaves that to the next writer. */
+static void end_pending(struct lsm_txn *txn, bool durable) {
+    struct lsm_store *store = txn->store;
+    if (!durable || lsm_store_append_end(store, LSM_WAL_COMMIT, txn->record.position, NULL) != LSM_OK) return;
+    if (txn->seals) lsm_seal_log(store, &store->pending.seal);
+    lsm_pending_clear(store);
+}
+
+/* Everybody may see it from now on. */
+static void publish(struct lsm_txn *txn) {
+    struct lsm_store *store = txn->store;
+    struct lsm_state *old = NULL;
+    lsm_mutex_lock(&store->mu);
+    if (txn->decider != LSM_DECIDES_ITSELF) {
+        old = lsm_pending_publish(store);
+        store->pending.owner = NULL;
+        store->pending.batch = (struct lsm_slice){0};
+    } else {
+        /* The state and the position in one: who has the one without the other would see half of it. */
+        if (txn->seals) old = lsm_seal_install(store, &txn->seal, txn->record.end);
+        if (txn->has_trees) lsm_store_publish_trees(store, lsm_buf_slice(&txn->batch), txn->record.end);
+        atomic_store_explicit(&store->published, txn->record.end, memory_order_release);
+    }
+    if (txn->sync == LSM_SYNC_NORMAL && !store->normal_commits) {
+        store->normal_commits = true;
+        lsm_cond_signal(&store->work); /* whoever sleeps without end has a sync to do in a while */
+    }
+    lsm_mutex_unlock(&store->mu);
+    lsm_state_unref(old);
+}
+
+static void commit_record(struct lsm_txn *txn, bool durable) {
+    struct lsm_store *store = txn->store;
+    bool decided = txn->decider != LSM_DECIDES_ITSELF;
+    /* Before the generation can be flushed: the flush closes the logs it makes superfluous. */
+    if (txn->seals && !decided) lsm_seal_log(store, &txn->seal);
+    if (decided || txn->has_trees || txn->seals || txn->sync == LSM_SYNC_NORMAL) publish(txn);
+    /* Pairs with the acquire in lsm_view_open(): who sees the position sees the rows. */
+    else atomic_store_explicit(&store->published, txn->record.end, memory_order_release);
+    if (decided) end_pending(txn, durable);
+    if (!txn->seals) txn->gen->end = lsm_wal_writer_end(store->log);
+    lsm_count(store, LSM_COUNT_WAL_BYTES, txn->record.end - txn->record.position);
+    if (!txn->seals) return;
+    lsm_mutex_lock(&store->mu);
+    lsm_cond_broadcast(&store->work);
+    lsm_mutex_unlock(&store->mu);
+}
+
+void lsm_txn_commit(struct lsm_txn *txn, bool durable) {
+    struct lsm_store *store = txn->store;
+    assert(!lsm_txn_is_dirty(txn) || (txn->prepared && txn->prepared_position == txn_position(txn)));
+    uint64_t bytes = txn->batch.size;
+    bool seals = txn->record.end != 0 && txn->seals;
+    if (txn->record.end != 0) commit_record(txn, durable);
+    lsm_seal_release(&txn->seal);
+    lsm_count(store, LSM_COUNT_COMMITS, 1);
+    lsm_count(store, LSM_COUNT_PUTS, txn->puts);
+    lsm_count(store, LSM_COUNT_DELETES, txn->deletes);
+    lsm_count(store, LSM_COUNT_RANGE_DELETES, txn->range_deletes);
+    if (!seals) roll_if_full(store, txn->gen, bytes);
+    lsm_txn_release_phase2(txn, false);
+    lsm_store_unlock_writer(store);
+    free_txn(txn);
+    if (bytes != 0 || seals) lsm_background_pace(store, bytes);
+}
+
+int lsm_txn_rollback(struct lsm_txn *txn, struct lsm_error *err) {
+    struct lsm_store *store = txn->store;
+    int status = lsm_store_guard(store, err);
+    if (status != LSM_OK) {
+        /* In a forked child: the parent's memory is a copy here, the store is not ours to touch. */
+        return status;
+    }
+    status = lsm_txn_unprepare(txn, err);
+    if (lsm_gen_undo(txn->gen, lsm_buf_slice(&txn->batch), 0, txn->base, &txn->scratch) != LSM_OK) {
+        /* No memory to name a row that must go: it must not become visible by a later commit, so there is none. */
+        struct lsm_error why;
+        int nomem = lsm_fail(&why, LSM_NOMEM, "a transaction could not be rolled back for lack of memory");
+        if (status == LSM_OK) status = nomem;
+        lsm_store_fail_log(store, &why);
+    }
+    lsm_count(store, LSM_COUNT_ROLLBACKS, 1);
+    roll_if_full(store, txn->gen, txn->batch.size);
+    lsm_txn_release_phase2(txn, true);
+    lsm_store_unlock_writer(store);
+    free_txn(txn);
+    return status;
+}
+

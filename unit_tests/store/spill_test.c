@@ -1,0 +1,460 @@
+/* Transactions larger than memory: against a model with marks, views and cursors of every age; what they leave behind; what they cost. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lsm_core/store/store.h"
+#include "../support/world.h"
+
+enum { MARKS = 6, VIEWS = 4 };
+
+static struct world world;
+
+#define MUST(step) \
+    do { \
+        if ((step) != LSM_OK) fail_msg("%s: %s", #step, world.err.text); \
+    } while (0)
+
+static void start(uint64_t seed, int threads) {
+    world_init(&world, lsm_env_mem_new_strict(), seed);
+    assert_non_null(world.env);
+    world.options.threads = threads;
+    MUST(world_open(&world));
+    MUST(world_begin(&world));
+    MUST(world_create(&world, 0));
+    MUST(world_create(&world, 1));
+    MUST(world_commit(&world, LSM_SYNC_FULL));
+}
+
+static void finish(void) {
+    MUST(world_close(&world));
+    lsm_env_mem_free(world.env);
+}
+
+static void must_be_right(const char *when) {
+    const char *wrong = world_differs(&world, world.store);
+    if (wrong != NULL) fail_msg("%s: %s", when, wrong);
+}
+
+static size_t count_tables(void) {
+    struct lsm_names names = {0};
+    size_t count = 0;
+    MUST(lsm_env_list(world.env, world.options.dir, &names, &world.err));
+    for (size_t i = 0; i < names.count; i++) count += strstr(names.names[i], ".sst") != NULL;
+    lsm_names_free(&names);
+    return count;
+}
+
+static void put_much(int slot, unsigned rounds) {
+    while (rounds-- > 0)
+        for (unsigned key = 0; key < MODEL_KEYS; key++) MUST(world_put(&world, slot, key));
+}
+
+/* ---- against a model --------------------------------------------------------------------------------------------------- */
+
+struct place {
+    uint64_t mark;
+    struct world_state state;
+    size_t views;              /* those opened before it */
+};
+
+struct old_view {
+    struct lsm_view *view;
+    struct lsm_cursor *cursor; /* on tree 0, opened when the view was, and read bit by bit */
+    struct model rows;
+    int key;                   /* the cursor stands on it, MODEL_KEYS: at the end */
+};
+
+/* One transaction. */
+struct run {
+    struct place marks[MARKS];
+    size_t marks_count;
+    struct old_view views[VIEWS];
+    size_t views_count;
+    struct { unsigned spills, rollbacks, releases, reads; } counts;
+};
+
+static int next_key(const struct model *rows, int key) {
+    for (key++; key < MODEL_KEYS && rows->values[key] == 0;) key++;
+    return key;
+}
+
+static void check_cursor(const struct old_view *old) {
+    uint8_t buffer[MODEL_VALUE_BYTES_MAX];
+    assert_int_equal(lsm_cursor_valid(old->cursor), old->key < MODEL_KEYS);
+    if (old->key == MODEL_KEYS) return;
+    struct lsm_slice key = lsm_cursor_key(old->cursor), value = lsm_cursor_value(old->cursor), want = model_key((unsigned)old->key);
+    struct lsm_slice bytes = model_value(old->rows.values[old->key], buffer);
+    assert_int_equal(key.size, want.size);
+    if (key.size != 0) assert_memory_equal(key.data, want.data, key.size);
+    assert_int_equal(value.size, bytes.size);
+    assert_memory_equal(value.data, bytes.data, bytes.size);
+}
+
+static void open_view(struct run *run) {
+    if (run->views_count == VIEWS) return;
+    struct old_view *old = &run->views[run->views_count++];
+    *old = (struct old_view){.rows = world.next.rows[0]};
+    MUST(lsm_view_open(world.store, world.txn, &old->view, &world.err));
+    MUST(lsm_cursor_open(old->view, world.next.trees[0].tree, NULL, NULL, &old->cursor, &world.err));
+    MUST(lsm_cursor_first(old->cursor, &world.err));
+    old->key = next_key(&old->rows, -1);
+    check_cursor(old);
+}
+
+static void close_views(struct run *run, size_t keep) {
+    while (run->views_count > keep) {
+        struct old_view *old = &run->views[--run->views_count];
+        lsm_cursor_close(old->cursor);
+        lsm_view_close(old->view);
+    }
+}
+
+/* What was opened long ago still shows what was there then. */
+static void read_views(struct run *run) {
+    for (size_t i = 0; i < run->views_count; i++) {
+        struct old_view *old = &run->views[i];
+        run->counts.reads++;
+        for (unsigned steps = (unsigned)model_below(&world.random, 30); steps-- > 0 && old->key < MODEL_KEYS;) {
+            MUST(lsm_cursor_next(old->cursor, &world.err));
+            old->key = next_key(&old->rows, old->key);
+            check_cursor(old);
+        }
+        if (model_below(&world.random, 6) != 0) continue;
+        const char *wrong = model_differs(&old->rows, old->view, world.next.trees[0].tree);
+        if (wrong != NULL) fail_msg("a view of an open transaction: %s", wrong);
+    }
+}
+
+static void get_one(void) {
+    uint8_t buffer[MODEL_VALUE_BYTES_MAX];
+    unsigned key = (unsigned)model_below(&world.random, MODEL_KEYS);
+    int slot = (int)model_below(&world.random, 2);
+    struct lsm_value value = {0};
+    int status = lsm_txn_get(world.txn, world.next.trees[slot].tree, model_key(key), &value, &world.err);
+    uint32_t want = world.next.rows[slot].values[key];
+    assert_int_equal(status, want == 0 ? LSM_NOTFOUND : LSM_OK);
+    if (want == 0) return;
+    struct lsm_slice bytes = model_value(want, buffer);
+    /* It stays what it is while the transaction goes on. */
+    for (int i = 0; i < 40; i++) MUST(world_put(&world, slot, (unsigned)model_below(&world.random, MODEL_KEYS)));
+    assert_int_equal(value.bytes.size, bytes.size);
+    assert_memory_equal(value.bytes.data, bytes.data, bytes.size);
+    lsm_value_release(&value);
+}
+
+static void roll_back_to_a_mark(struct run *run) {
+    if (run->marks_count == 0) return;
+    size_t at = (size_t)model_below(&world.random, run->marks_count);
+    close_views(run, run->marks[at].views);
+    MUST(lsm_txn_rollback_to(world.txn, run->marks[at].mark, &world.err));
+    world.next = run->marks[at].state;
+    run->marks_count = at + 1;
+    run->counts.rollbacks++;
+}
+
+static void change_much(void) {
+    int slot = (int)model_below(&world.random, 4) == 0;
+    unsigned rows = 1 + (unsigned)model_below(&world.random, 120), low = (unsigned)model_below(&world.random, MODEL_KEYS);
+    unsigned kind = (unsigned)model_below(&world.random, 10);
+    if (kind == 0) MUST(world_delete_range(&world, slot, low, low + (MODEL_KEYS - 1 - low) / 2));
+    else if (kind == 1) MUST(world_delete(&world, slot, low));
+    else while (rows-- > 0) MUST(world_put(&world, slot, (unsigned)model_below(&world.random, MODEL_KEYS)));
+}
+
+static void step(struct run *run) {
+    unsigned what = (unsigned)model_below(&world.random, 16);
+    if (what < 6) change_much();
+    else if (what < 8) get_one();
+    else if (what == 8) open_view(run);
+    else if (what == 9) roll_back_to_a_mark(run);
+    else if (what == 10) MUST(lsm_txn_prepare(world.txn, (enum lsm_sync)model_below(&world.random, 3), LSM_DECIDES_ITSELF, NULL, &world.err));
+    else if (what < 13 && run->marks_count < MARKS)
+        run->marks[run->marks_count++] = (struct place){.mark = lsm_txn_mark(world.txn), .state = world.next, .views = run->views_count};
+    else if (what == 13 && run->marks_count != 0) {
+        size_t at = (size_t)model_below(&world.random, run->marks_count);
+        while (run->marks_count > at) lsm_txn_release(world.txn, run->marks[--run->marks_count].mark);
+        run->counts.releases++;
+    }
+    read_views(run);
+}
+
+static void transaction(struct run *run) {
+    size_t tables = count_tables();
+    run->marks_count = run->views_count = 0;
+    MUST(world_begin(&world));
+    for (unsigned steps = (unsigned)model_below(&world.random, 30); steps-- > 0;) step(run);
+    run->counts.spills += count_tables() > tables;
+    close_views(run, 0);
+    if (model_below(&world.random, 4) == 0) {
+        MUST(world_rollback(&world));
+        if (world.options.threads == 0) assert_true(count_tables() <= tables);
+    } else {
+        MUST(world_commit(&world, (enum lsm_sync)model_below(&world.random, 3)));
+    }
+}
+
+static void run_model(uint64_t seed, int threads) {
+    static struct run run;
+    memset(&run, 0, sizeof run);
+    print_message("seed %llu, threads %d\n", (unsigned long long)seed, threads);
+    start(seed, threads);
+    for (unsigned i = 0; i < 60; i++) {
+        transaction(&run);
+        unsigned what = (unsigned)model_below(&world.random, 12);
+        if (what == 0) MUST(world_flush(&world));
+        if (what == 1) MUST(world_compact(&world));
+        if (what <= 3) {
+            MUST(world_close(&world));
+            MUST(world_open(&world));
+        }
+        if (what == 4 || what == 5) {
+            size_t found = 0;
+            MUST(lsm_env_mem_crash(world.env, (enum lsm_crash_mode)model_below(&world.random, 4), seed + i));
+            (void)lsm_store_close(world.store, NULL);
+            size_t durable = world.durable;
+            MUST(world_open(&world));
+            const char *wrong = world_find(&world, world.store, durable, &found);
+            if (wrong != NULL) fail_msg("transaction %u, after a power cut: %s", i, wrong);
+            world_rewind(&world, found);
+        }
+        char when[40];
+        (void)snprintf(when, sizeof when, "transaction %u", i);
+        if (threads != 0) MUST(lsm_store_quiesce(world.store, &world.err));
+        must_be_right(when);
+    }
+    print_message("  %u transactions spilled, %u rollbacks to marks, %u releases, %u reads of old views\n", run.counts.spills, run.counts.rollbacks,
+                  run.counts.releases, run.counts.reads);
+    assert_true(run.counts.spills > 10 && run.counts.rollbacks > 10 && run.counts.reads > 100);
+    finish();
+}
+
+static uint64_t first_seed(void) {
+    const char *given = getenv("LSM_TEST_SEED");
+    return given == NULL ? 1 : strtoull(given, NULL, 10);
+}
+
+static void a_large_transaction_equals_the_model_without_threads(void **state) {
+    (void)state;
+    for (uint64_t i = 0; i < 4; i++) run_model(first_seed() * 100 + i, 0);
+}
+
+static void a_large_transaction_equals_the_model_with_threads(void **state) {
+    (void)state;
+    for (uint64_t i = 0; i < 2; i++) run_model(first_seed() * 100 + 50 + i, 2);
+}
+
+/* ---- what is left behind ------------------------------------------------------------------------------------------------- */
+
+static void rolled_back_it_leaves_no_file(void **state) {
+    (void)state;
+    start(2, 0);
+    for (int way = 0; way < 3; way++) {
+        MUST(world_begin(&world));
+        put_much(0, 4);
+        assert_true(count_tables() > 0);
+        if (way == 1) MUST(world_prepare(&world, LSM_SYNC_FULL));
+        if (way == 2) MUST(lsm_txn_rollback_to(world.txn, 0, &world.err));
+        if (way == 2) assert_int_equal(count_tables(), 0);
+        MUST(world_rollback(&world));
+        assert_int_equal(count_tables(), 0);
+        must_be_right("rolled back");
+    }
+    finish();
+}
+
+static void back_at_a_mark_the_files_since_are_gone(void **state) {
+    (void)state;
+    start(3, 0);
+    MUST(world_begin(&world));
+    put_much(0, 4);
+    size_t tables = count_tables();
+    uint64_t mark = lsm_txn_mark(world.txn);
+    struct world_state saved = world.next;
+    put_much(0, 6);
+    assert_true(count_tables() > tables + 2);
+    MUST(lsm_txn_rollback_to(world.txn, mark, &world.err));
+    assert_true(count_tables() <= tables + 1); /* what was still in memory at the mark has been written meanwhile */
+    world.next = saved;
+    put_much(1, 1);
+    MUST(world_commit(&world, LSM_SYNC_FULL));
+    must_be_right("committed");
+    finish();
+}
+
+static void killed_it_leaves_files_that_the_next_open_removes(void **state) {
+    (void)state;
+    for (int prepared = 0; prepared < 2; prepared++) {
+        start(4, 0);
+        MUST(world_begin(&world));
+        put_much(0, 4);
+        if (prepared == 1) MUST(lsm_txn_prepare(world.txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &world.err));
+        /* What another process finds on the disk when this one is killed, or when the power fails before the record is synced. */
+        struct lsm_env *own = world.env, *left = lsm_env_mem_clone_crashed(own, prepared == 1 ? LSM_CRASH_LOSE : LSM_CRASH_KEEP, 1);
+        struct lsm_options options = world.options;
+        struct lsm_store *store = NULL;
+        options.env = world.env = left;
+        assert_true(count_tables() > 2);
+        MUST(lsm_store_open(&options, &store, &world.err));
+        assert_int_equal(count_tables(), 0);
+        const char *wrong = world_differs(&world, store);
+        if (wrong != NULL) fail_msg("opened again: %s", wrong);
+        MUST(lsm_store_close(store, &world.err));
+        lsm_env_mem_free(left);
+        world.env = own;
+        MUST(world_rollback(&world));
+        finish();
+    }
+}
+
+static void a_mark_that_is_released_does_not_cut_the_files(void **state) {
+    (void)state;
+    size_t tables[2];
+    for (int released = 0; released < 2; released++) {
+        start(5, 0);
+        MUST(world_begin(&world));
+        put_much(0, 1);
+        for (unsigned i = 0; i < 200; i++) {
+            uint64_t mark = lsm_txn_mark(world.txn);
+            MUST(world_put_bytes(&world, 0, i % MODEL_KEYS, 1));
+            if (released == 1) lsm_txn_release(world.txn, mark);
+        }
+        put_much(0, 1);
+        tables[released] = count_tables();
+        MUST(world_commit(&world, LSM_SYNC_OFF));
+        must_be_right("committed");
+        finish();
+    }
+    assert_true(tables[0] > 150);
+    assert_true(tables[1] < 8);
+}
+
+/* ---- what it costs --------------------------------------------------------------------------------------------------------- */
+
+struct written {
+    uint64_t tables, logs;
+};
+
+static void add_up(void *arg, const struct lsm_env_op *op) {
+    struct written *written = arg;
+    if (op->kind != LSM_ENV_WRITE) return;
+    if (strstr(op->path, ".sst") != NULL) written->tables += op->size;
+    if (strstr(op->path, ".wal") != NULL) written->logs += op->size;
+}
+
+static void put_row(unsigned number, size_t bytes) {
+    static uint8_t value[1000];
+    char key[20];
+    int size = snprintf(key, sizeof key, "%010u", number);
+    for (size_t i = 0; i < bytes; i++) value[i] = (uint8_t)(number * 2654435761u >> (i % 24));
+    MUST(lsm_txn_put(world.txn, world.next.trees[0].tree, (struct lsm_slice){.data = (uint8_t *)key, .size = (size_t)size},
+                     (struct lsm_slice){.data = value, .size = bytes}, &world.err));
+}
+
+static void sorted_rows_are_written_once_and_never_merged(void **state) {
+    (void)state;
+    struct written written = {0};
+    start(6, 0);
+    lsm_env_mem_on_op(world.env, add_up, &written);
+    MUST(world_begin(&world));
+    for (unsigned i = 0; i < 20000; i++) put_row(i, 100);
+    MUST(lsm_txn_prepare(world.txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &world.err));
+    lsm_txn_commit(world.txn, true);
+    MUST(world_flush(&world));
+    MUST(lsm_store_quiesce(world.store, &world.err));
+    lsm_env_mem_on_op(world.env, NULL, NULL);
+    struct lsm_stats stats;
+    lsm_store_stats(world.store, &stats);
+    print_message("  %llu bytes of rows, %llu in table files, %llu written to them, %llu to the log, %d runs\n", 20000ull * 114,
+                  (unsigned long long)stats.table_bytes, (unsigned long long)written.tables, (unsigned long long)written.logs, stats.level0_runs);
+    assert_true((double)written.tables <= 1.1 * (double)stats.table_bytes);
+    assert_true(written.logs < 65536);   /* the first rows, and the names of the files */
+    assert_true(stats.level0_runs <= 2); /* all files of the transaction are one run */
+    assert_int_equal(stats.merges, 0);
+    finish();
+}
+
+static void memory_stays_within_its_share(void **state) {
+    (void)state;
+    size_t most = 0;
+    start(7, 0);
+    world.options.write_buffer_bytes = 1 << 20;
+    MUST(world_close(&world));
+    MUST(world_open(&world));
+    MUST(world_begin(&world));
+    for (unsigned i = 0; i < 60000; i++) {
+        struct lsm_stats stats;
+        put_row(i * 7919 % 60000, 200);
+        if (i % 16 != 0) continue;
+        lsm_store_stats(world.store, &stats);
+        if (stats.memtable_bytes > most) most = stats.memtable_bytes;
+    }
+    print_message("  13 MB of rows, %zu bytes in memory at most, write buffer %zu\n", most, world.options.write_buffer_bytes);
+    assert_true(most < world.options.write_buffer_bytes);
+    MUST(world_rollback(&world));
+    must_be_right("rolled back");
+    finish();
+}
+
+static void a_row_larger_than_any_share_goes_in_and_out(void **state) {
+    (void)state;
+    static uint8_t value[300000];
+    start(8, 0);
+    struct lsm_slice bytes = {.data = value, .size = sizeof value};
+    for (unsigned i = 0; i < sizeof value; i++) value[i] = (uint8_t)(i * i >> 7);
+    MUST(world_begin(&world));
+    for (unsigned key = 0; key < 5; key++) MUST(lsm_txn_put(world.txn, world.next.trees[1].tree, model_key(key), bytes, &world.err));
+    for (unsigned key = 0; key < 5; key++) {
+        struct lsm_value found = {0};
+        MUST(lsm_txn_get(world.txn, world.next.trees[1].tree, model_key(key), &found, &world.err));
+        assert_int_equal(found.bytes.size, sizeof value);
+        assert_memory_equal(found.bytes.data, value, sizeof value);
+        lsm_value_release(&found);
+    }
+    MUST(lsm_txn_delete_range(world.txn, world.next.trees[1].tree, model_key(0), model_key(6), &world.err));
+    put_much(0, 1);
+    MUST(world_commit(&world, LSM_SYNC_FULL));
+    must_be_right("committed");
+    finish();
+}
+
+static void generations_that_wait_are_flushed_to_make_room(void **state) {
+    (void)state;
+    struct lsm_seal seal;
+    start(9, 0);
+    MUST(world_write(&world, 0, 5, LSM_SYNC_OFF));
+    while (world.store->state->gens_count < LSM_GENS_MAX) {
+        MUST(lsm_seal_init(world.store, world.store->state->gens[0], NULL, &seal, &world.err));
+        lsm_mutex_lock(&world.store->mu);
+        struct lsm_state *old = lsm_seal_install(world.store, &seal, lsm_store_writers_end(world.store));
+        lsm_mutex_unlock(&world.store->mu);
+        lsm_state_unref(old);
+        lsm_seal_release(&seal);
+    }
+    MUST(world_begin(&world));
+    put_much(0, 1);
+    MUST(world_commit(&world, LSM_SYNC_OFF));
+    must_be_right("at the end");
+    finish();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_large_transaction_equals_the_model_without_threads),
+        cmocka_unit_test(a_large_transaction_equals_the_model_with_threads),
+        cmocka_unit_test(rolled_back_it_leaves_no_file),
+        cmocka_unit_test(back_at_a_mark_the_files_since_are_gone),
+        cmocka_unit_test(killed_it_leaves_files_that_the_next_open_removes),
+        cmocka_unit_test(a_mark_that_is_released_does_not_cut_the_files),
+        cmocka_unit_test(sorted_rows_are_written_once_and_never_merged),
+        cmocka_unit_test(memory_stays_within_its_share),
+        cmocka_unit_test(a_row_larger_than_any_share_goes_in_and_out),
+        cmocka_unit_test(generations_that_wait_are_flushed_to_make_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
