@@ -116,9 +116,9 @@ enum lsm_crash_mode {
 int lsm_env_mem_crash(struct lsm_env *env, enum lsm_crash_mode mode, uint64_t seed) LSM_MUST_CHECK;
 /* The same as a new strict env, while this one goes on; the content is shared until written. Op callback not copied. NULL: out of memory. */
 struct lsm_env *lsm_env_mem_clone_crashed(struct lsm_env *env, enum lsm_crash_mode mode, uint64_t seed);
-/* A clone in which every program was killed but the power stayed on: nothing is lost, nothing is open or locked, and what was not synced still is not.
- * NULL: out of memory. */
-struct lsm_env *lsm_env_mem_clone_killed(struct lsm_env *env);
+/* A clone in which every program was killed but the power stayed on: nothing is lost, nothing is open or locked, and what was not synced still is
+ * not. writing: it happened in the middle of the last write that is not synced, which has put there only the first half of its bytes. NULL: out of memory. */
+struct lsm_env *lsm_env_mem_clone_killed(struct lsm_env *env, bool writing);
 
 /* ---- looking and damaging: past all faults and cuts, numbered by nothing ---------------------------------------- */
 

@@ -331,11 +331,30 @@ struct lsm_env *lsm_env_mem_clone_crashed(struct lsm_env *env, enum lsm_crash_mo
     return clone;
 }
 
-struct lsm_env *lsm_env_mem_clone_killed(struct lsm_env *env) {
+static int halve_last_write(struct mem_disk *disk) {
+    struct mem_node *last = NULL;
+    for (size_t i = 0; i < disk->node_count; i++) {
+        struct mem_node *node = disk->nodes[i];
+        if (node->change_count == 0 || node->changes[node->change_count - 1].kind != LSM_ENV_WRITE) continue;
+        if (last == NULL || last->changes[last->change_count - 1].number < node->changes[node->change_count - 1].number) last = node;
+    }
+    if (last == NULL) return LSM_OK;
+    last->changes[last->change_count - 1].size /= 2;
+    int status = lsm_mem_content_copy(&last->now, &last->durable);
+    for (size_t i = 0; i < last->change_count && status == LSM_OK; i++) status = lsm_mem_change_apply(&last->changes[i], &last->now);
+    return status;
+}
+
+struct lsm_env *lsm_env_mem_clone_killed(struct lsm_env *env, bool writing) {
     struct mem_env *mem = lsm_mem_of(env);
     struct mem_disk fresh;
     lsm_mutex_lock(&mem->mu);
-    struct lsm_env *clone = lsm_mem_disk_copy(&mem->disk, &fresh) == LSM_OK ? clone_on(mem, &fresh) : NULL;
+    int status = lsm_mem_disk_copy(&mem->disk, &fresh);
+    if (status == LSM_OK && writing) {
+        status = halve_last_write(&fresh);
+        if (status != LSM_OK) lsm_mem_disk_release(&fresh);
+    }
+    struct lsm_env *clone = status == LSM_OK ? clone_on(mem, &fresh) : NULL;
     lsm_mutex_unlock(&mem->mu);
     return clone;
 }

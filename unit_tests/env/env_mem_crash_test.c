@@ -559,7 +559,7 @@ static void a_kill_loses_nothing_and_makes_nothing_durable(void **state) {
     assert_int_equal(lsm_file_lock(fresh, 0, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
     assert_int_equal(lsm_env_unlink(env, "h", NULL), LSM_OK);
 
-    struct lsm_env *killed = lsm_env_mem_clone_killed(env);
+    struct lsm_env *killed = lsm_env_mem_clone_killed(env, false);
     assert_non_null(killed);
     expect_file(killed, "f", 'b', 200);
     expect_file(killed, "g", 'c', 10);
@@ -583,6 +583,11 @@ static void a_kill_loses_nothing_and_makes_nothing_durable(void **state) {
     lsm_env_mem_free(cut);
     lsm_env_mem_free(killed);
 
+    killed = lsm_env_mem_clone_killed(env, true); /* in the middle of the ten bytes of g */
+    assert_non_null(killed);
+    expect_file(killed, "f", 'b', 200);
+    expect_file(killed, "g", 'c', 5);
+    lsm_env_mem_free(killed);
     expect_file(env, "g", 'c', 10);
     lsm_file_close(synced);
     lsm_file_close(fresh);

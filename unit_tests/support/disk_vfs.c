@@ -1,11 +1,12 @@
 /* SQLite's VFS on a simulated disk.
  *
- * As SQLite's own for Unix, where it matters to a crash: a journal or WAL that was opened with SQLITE_OPEN_CREATE has its directory synced with its
- * first sync; xDelete syncs the directory when asked; an empty file does not "exist"; xSync is a real one, whatever its flags; files are not preallocated.
+ * As SQLite's own for Unix, where it matters to a crash: a journal or WAL that was opened with SQLITE_OPEN_CREATE has its directory synced with
+ * its first sync; xDelete syncs the directory when asked; an empty file does not "exist"; xSync is a real one, whatever its flags; files are not
+ * preallocated.
  *
- * What the disk promises (xDeviceCharacteristics): powersafe overwrite, as env_mem's crash states change no byte that no write touched: a torn sector holds in
- * each byte what it held before or what was written. Nothing is atomic, not even 512 bytes together with a file's size; appends are not safe (the
- * file may have grown and hold garbage); nothing is in order. That is what SQLite assumes of a Unix file system.
+ * What the disk promises (xDeviceCharacteristics): powersafe overwrite, as env_mem's crash states change no byte that no write touched: a torn
+ * sector holds in each byte what it held before or what was written. Nothing is atomic, not even 512 bytes together with a file's size; appends
+ * are not safe (the file may have grown and hold garbage); nothing is in order. That is what SQLite assumes of a Unix file system.
  *
  * Temporary files are none of the disk's business: SQLite's default VFS keeps them.
  */
@@ -313,7 +314,9 @@ static int v_full_path(sqlite3_vfs *vfs, const char *name, int size, char *full)
     return SQLITE_OK;
 }
 
-static int v_randomness(sqlite3_vfs *vfs, int size, char *bytes) { return lsm_env_random(process_of(vfs)->env, bytes, (size_t)size, NULL) == LSM_OK ? size : 0; }
+static int v_randomness(sqlite3_vfs *vfs, int size, char *bytes) {
+    return lsm_env_random(process_of(vfs)->env, bytes, (size_t)size, NULL) == LSM_OK ? size : 0;
+}
 
 static int v_sleep(sqlite3_vfs *vfs, int us) {
     lsm_env_sleep_us(process_of(vfs)->env, (uint64_t)us);

@@ -63,7 +63,8 @@ static int create_view(const struct ledger_plan *plan, sqlite3 *db) {
     size_t used = strlen(sql);
     for (int i = 0; i < LEDGER_TABLES && plan->tables[i] != NULL; i++)
         used += (size_t)snprintf(sql + used, sizeof sql - used,
-                                 "INSERT INTO %s VALUES (new.n, new.v); UPDATE %s SET v = new.n WHERE n = 0; ", bare(plan->tables[i]), bare(plan->tables[i]));
+                                 "INSERT INTO %s VALUES (new.n, new.v); UPDATE %s SET v = new.n WHERE n = 0; ", bare(plan->tables[i]),
+                                 bare(plan->tables[i]));
     (void)snprintf(sql + used, sizeof sql - used, "END");
     return run(db, "%s", sql);
 }
@@ -115,7 +116,9 @@ int ledger_insert(const struct ledger_plan *plan, sqlite3 *db, int k, int varian
     for (int i = 0; (table = table_of(plan, k, i)) != NULL && rc == SQLITE_OK; i++) {
         rc = run(db, "INSERT INTO %s VALUES (%d, '%s/%d')", table, k, text, variant);
         if (rc == SQLITE_OK && plan->rows > 0)
-            rc = run(db, "WITH RECURSIVE c(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM c WHERE i + 1 < %u) INSERT INTO %s SELECT %d + i, printf('%%d:%%040d', %d, i) FROM c",
+            rc = run(db,
+                     "WITH RECURSIVE c(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM c WHERE i + 1 < %u)"
+                     " INSERT INTO %s SELECT %d + i, printf('%%d:%%040d', %d, i) FROM c",
                      plan->rows, table, 10000 * k, k);
     }
     return rc;
@@ -202,7 +205,8 @@ static void read_table(const struct ledger_plan *plan, sqlite3 *db, int table, s
         found->count[table] = -1;
         if (found->code == SQLITE_OK) {
             found->code = sqlite3_extended_errcode(db);
-            found->of_sqlite = !ledger_is_lsm(plan, table) || found->code == SQLITE_CORRUPT || found->code == SQLITE_NOTADB || (found->code & 0xff) == SQLITE_IOERR;
+            found->of_sqlite = !ledger_is_lsm(plan, table) || found->code == SQLITE_CORRUPT || found->code == SQLITE_NOTADB ||
+                               (found->code & 0xff) == SQLITE_IOERR;
             (void)snprintf(found->text, sizeof found->text, "%s: %d %s", plan->tables[table], found->code, sqlite3_errmsg(db));
         }
     }
@@ -222,8 +226,10 @@ static void read_schema(const struct ledger_plan *plan, sqlite3 *db, struct ledg
     if (plan->ddl == LEDGER_TABLES_COME_AND_GO && k % 3 == 2) (void)snprintf(wanted, sizeof wanted, "e%d", k - 1);
     if (plan->ddl == LEDGER_LAST_TABLE && k % 2 == 1) (void)snprintf(wanted, sizeof wanted, "last");
     if (wanted[0] == 'e') rows = 2;
-    int rc = sqlite3_prepare_v2(db, "SELECT group_concat(name) FROM main.sqlite_schema WHERE name GLOB '[de][0-9]*' AND name NOT LIKE '%store' OR name = 'last'", -1,
-                                &statement, NULL);
+    int rc = sqlite3_prepare_v2(db,
+                                "SELECT group_concat(name) FROM main.sqlite_schema"
+                                " WHERE name GLOB '[de][0-9]*' AND name NOT LIKE '%store' OR name = 'last'",
+                                -1, &statement, NULL);
     if (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_type(statement, 0) == SQLITE_TEXT)
         (void)snprintf(there, sizeof there, "%s", (const char *)sqlite3_column_text(statement, 0));
     sqlite3_finalize(statement);
@@ -258,7 +264,8 @@ static void first_column(sqlite3 *db, const char *sql, char *text) {
     text[0] = '\0';
     while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
         const char *value = (const char *)sqlite3_column_text(statement, 0);
-        if (used < LEDGER_TEXT / 2) used += (size_t)snprintf(text + used, LEDGER_TEXT - used, "%s%.300s", used == 0 ? "" : "; ", value == NULL ? "NULL" : value);
+        if (value == NULL) value = "NULL";
+        if (used < LEDGER_TEXT / 2) used += (size_t)snprintf(text + used, LEDGER_TEXT - used, "%s%.300s", used == 0 ? "" : "; ", value);
         rc = SQLITE_OK;
     }
     if (rc != SQLITE_DONE) (void)snprintf(text, LEDGER_TEXT, "%d %.600s", sqlite3_extended_errcode(db), sqlite3_errmsg(db));

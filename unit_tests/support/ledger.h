@@ -1,8 +1,8 @@
 /* ledger.h: a database in which every transaction leaves the same mark in several tables, so that one can tell from each of them alone how many
  * transactions it holds.
  *
- * A ledger table has the columns n and v. Transaction k inserts row k, writes k into row 0, and mostly removes rows that have become old. Which tables take
- * part is the plan's: ordinary and LSM ones, in the main and in an attached file, tables that come and go.
+ * A ledger table has the columns n and v. Transaction k inserts row k, writes k into row 0, and mostly removes rows that have become old. Which
+ * tables take part is the plan's: ordinary and LSM ones, in the main and in an attached file, tables that come and go.
  */
 #ifndef TEST_LEDGER_H
 #define TEST_LEDGER_H
@@ -43,8 +43,8 @@ struct ledger_found {
 int ledger_attach(const struct ledger_plan *plan, sqlite3 *db);
 int ledger_configure(const struct ledger_plan *plan, sqlite3 *db, const char *journal, const char *sync);
 int ledger_create(const struct ledger_plan *plan, sqlite3 *db);
-/* Transaction k, its first or its second half, or with BEGIN and COMMIT. Who does one again that a crash has taken gives another variant: SQLite's WAL would otherwise be continued by
- * what a lost transaction after it had left in the file, every checksum being right again. */
+/* Transaction k, its first or its second half, or with BEGIN and COMMIT. Who does one again that a crash has taken gives another variant:
+ * SQLite's WAL would otherwise be continued by what a lost transaction after it had left in the file, every checksum being right again. */
 int ledger_insert(const struct ledger_plan *plan, sqlite3 *db, int k, int variant);
 int ledger_update(const struct ledger_plan *plan, sqlite3 *db, int k);
 int ledger_transact(const struct ledger_plan *plan, sqlite3 *db, int k, int variant);

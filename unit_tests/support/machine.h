@@ -1,14 +1,14 @@
 /* machine.h: a simulated computer: one disk (env_mem.h, strict), and processes on it that run SQLite with the extension.
  *
- * SQLite's files (database, journal, WAL, super-journal) and the stores are on the same disk, so that one numbered operation loses power for both. Locks and
- * WAL-index memory are the machine's: they bind all connections of all processes, and are gone when the machine is.
+ * SQLite's files (database, journal, WAL, super-journal) and the stores are on the same disk, so that one numbered operation loses power for both.
+ * Locks and WAL-index memory are the machine's: they bind all connections of all processes, and are gone when the machine is.
  *
  *   machine --- disk (struct lsm_env)
  *      |
  *      +--- process --- its own environment (lsm_env_mem_process()), its own VFS of SQLite, its own stores
  *
- * A killed process does nothing any more: what it still tries fails, its locks are free, what it wrote stays. Its connections are then closed as usual.
- * To see what a crash of the whole machine leaves, take a crashed clone of the disk and put another machine on it.
+ * A killed process does nothing any more: what it still tries fails, its locks are free, what it wrote stays. Its connections are then closed as
+ * usual. To see what a crash of the whole machine leaves, take a crashed clone of the disk and put another machine on it.
  *
  * Threads: one at a time, SQLite's calls included. Stores have no background threads.
  */
@@ -36,9 +36,9 @@ void process_kill(struct process *process);
 struct lsm_env *process_env(struct process *process);
 void process_set_write_buffer(struct process *process, size_t write_buffer_bytes);
 
-/* A connection with the extension, extended result codes on. SQLite's code; *db is to be closed in any case. The directory of the path must be there. */
+/* A connection with the extension, extended result codes on. SQLite's code; *db is to be closed in any case. The path's directory must be there. */
 int process_open(struct process *process, const char *path, sqlite3 **db);
-/* The name of the process's VFS, for ATTACH 'file:...?vfs=' is not needed: attached files use the VFS of main. */
+/* The name of the process's VFS. Attached files use that of main. */
 const char *process_vfs(const struct process *process);
 
 #endif

@@ -1,7 +1,9 @@
-/* matrix.h: runs work on a ledger (ledger.h) on a simulated machine (machine.h), lets it crash at every operation on the disk, and looks at what is left.
+/* matrix.h: runs work on a ledger (ledger.h) on a simulated machine (machine.h), lets it crash at every operation on the disk, and looks at what is
+ * left.
  *
- * One cell is a plan, a journal mode, a level of PRAGMA synchronous, and the kind of crash: every process killed, or the power cut. After each operation the
- * disk is cloned as the crash could leave it, and a fresh process opens the database there. It must find, by what SQLite and the extension promise there:
+ * One cell is a plan, a journal mode, a level of PRAGMA synchronous, and the kind of crash: every process killed, or the power cut. After each
+ * operation the disk is cloned as the crash could leave it, and a fresh process opens the database there. It must find, by what SQLite and the
+ * extension promise there:
  *   - the same number of transactions in every table of a file, ordinary or LSM, and in every file where SQLite itself promises that;
  *   - no fewer than were acknowledged, no more than were begun;
  *   - both checkers content, the database writable, and what it writes there after another crash or a close;
