@@ -23,6 +23,7 @@ struct vt_connection {
     struct vt_space *spaces;
     bool hook_allowed;          /* our own statement on the hook table is running (hook.h) */
     bool hook_joined;           /* the hook table takes part in the transaction */
+    uint64_t changes;           /* rows of LSM tables changed, as SQLite counts them: calls of xUpdate that went well */
 };
 
 struct vt_space {
@@ -42,6 +43,7 @@ struct vt_space {
     struct vt_txn txn;
     struct vt_views views;
     struct vt_cursor *cursors;  /* open ones */
+    struct vt_wal_mode wal_mode;
 };
 
 /* The one object of this handle; made if need be. Counts a reference. NULL if out of memory. Locks: takes the list's. */

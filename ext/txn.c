@@ -6,6 +6,7 @@
 #include "connection.h"
 #include "cursor.h"
 #include "garbage.h"
+#include "pragma.h"
 
 /* SQLite lets go of its own write lock before it calls xCommit, so a predecessor may be just about to publish. That takes
  * microseconds, and longer only if its thread is not given the processor: so this is waited for whatever the busy timeout. */
@@ -22,25 +23,17 @@ void vt_txn_check(const struct vt_space *space) {
     (void)txn; /* NDEBUG */
 }
 
-int vt_pragma_int(sqlite3 *db, const char *schema, const char *pragma, int otherwise) {
-    char *sql = schema == NULL ? sqlite3_mprintf("PRAGMA %s", pragma) : sqlite3_mprintf("PRAGMA \"%w\".%s", schema, pragma);
-    if (sql == NULL) return otherwise;
-    sqlite3_stmt *statement = NULL;
-    int value = otherwise;
-    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) value = sqlite3_column_int(statement, 0);
-    sqlite3_finalize(statement);
-    sqlite3_free(sql);
-    return value;
-}
-
 /* ---- savepoints ----------------------------------------------------------------------------------------------- */
 
-static struct vt_mark mark_now(struct vt_txn *txn, int number) {
-    struct vt_mark mark = {.number = number, .mark = lsm_txn_mark(txn->engine), .epoch = txn->epoch, .tick = ++txn->tick, .writes = txn->writes};
+static struct vt_mark mark_now(struct vt_space *space, int number) {
+    struct vt_txn *txn = &space->txn;
+    struct vt_mark mark = {.number = number, .mark = lsm_txn_mark(txn->engine), .epoch = txn->epoch, .tick = ++txn->tick, .writes = txn->writes,
+                           .changes = space->connection->changes};
     return mark;
 }
 
-static int push_mark(struct vt_txn *txn, int number) {
+static int push_mark(struct vt_space *space, int number) {
+    struct vt_txn *txn = &space->txn;
     if (txn->mark_count == txn->mark_capacity) {
         int capacity = txn->mark_capacity == 0 ? 8 : 2 * txn->mark_capacity;
         struct vt_mark *marks = sqlite3_realloc64(txn->marks, (size_t)capacity * sizeof *marks);
@@ -48,11 +41,11 @@ static int push_mark(struct vt_txn *txn, int number) {
         txn->marks = marks;
         txn->mark_capacity = capacity;
     }
-    txn->marks[txn->mark_count++] = mark_now(txn, number);
+    txn->marks[txn->mark_count++] = mark_now(space, number);
     return SQLITE_OK;
 }
 
-struct vt_mark vt_txn_mark(struct vt_space *space) { return mark_now(&space->txn, -1); }
+struct vt_mark vt_txn_mark(struct vt_space *space) { return mark_now(space, -1); }
 
 void vt_txn_unmark(struct vt_space *space, const struct vt_mark *mark) { lsm_txn_release(space->txn.engine, mark->mark); }
 
@@ -61,6 +54,8 @@ int vt_txn_undo(struct vt_space *space, const struct vt_mark *mark, char **messa
     if (txn->state == VT_TXN_IDLE || txn->epoch != mark->epoch || txn->writes == mark->writes) return SQLITE_OK;
     for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) vt_cursor_break(cursor, mark->tick);
     vt_view_forget_txn(space, mark->tick);
+    /* SQLite does not count the rows of a statement that failed. Of one undone by ROLLBACK TO it does: there vt_dirty() errs towards yes. */
+    if (space->connection->changes > mark->changes) space->connection->changes = mark->changes;
     struct lsm_error err;
     vt_error_clear(&err);
     int status = lsm_txn_rollback_to(txn->engine, mark->mark, &err);
@@ -79,7 +74,7 @@ int vt_txn_savepoint(struct vt_space *space, int number, char **message) {
     /* Another table of the space may have been told before, and have written since: then the mark is there. The savepoints around this one that are not
      * marked began before anything of the space was in the transaction; they will still be there when this one is released. */
     int rc = SQLITE_OK;
-    for (int n = txn->marks[txn->mark_count - 1].number + 1; n <= number && rc == SQLITE_OK; n++) rc = push_mark(txn, n);
+    for (int n = txn->marks[txn->mark_count - 1].number + 1; n <= number && rc == SQLITE_OK; n++) rc = push_mark(space, n);
     return rc;
 }
 
@@ -129,8 +124,9 @@ int vt_txn_begin(struct vt_space *space, char **message) {
     txn->rollbacks = 0;
     txn->collected = false;
     int rc = vt_garbage_collect(space, message);
-    if (rc == SQLITE_OK) rc = push_mark(txn, -1);
+    if (rc == SQLITE_OK) rc = push_mark(space, -1);
     if (rc != SQLITE_OK) vt_txn_rollback(space);
+    if (rc == SQLITE_OK) vt_dirty_begin(space);
     return rc;
 }
 

@@ -17,7 +17,7 @@
 #ifndef VT_TXN_H
 #define VT_TXN_H
 
-#include "error.h"
+#include "dirty.h"
 
 struct vt_space;
 
@@ -29,6 +29,7 @@ struct vt_mark {
     uint64_t epoch;  /* of vt_txn.epoch */
     uint64_t tick;   /* of vt_txn.tick, to tell older views from younger ones */
     uint64_t writes; /* of vt_txn.writes */
+    uint64_t changes; /* of vt_connection.changes */
 };
 
 struct vt_txn {
@@ -44,6 +45,7 @@ struct vt_txn {
     uint64_t rollbacks;            /* partial ones, in this transaction */
     uint64_t writes;               /* changes so far */
     uint64_t tick;                 /* counts views and marks */
+    struct vt_dirty dirty;
 };
 
 /* Asserts that the fields fit together. */
@@ -74,8 +76,5 @@ int vt_txn_tree_drop(struct vt_space *space, uint32_t tree, char **message) LSM_
 
 /* True if the transaction made this tree. */
 bool vt_txn_made_tree(const struct vt_space *space, struct lsm_tree_info tree);
-
-/* The value of a PRAGMA that gives one integer, or `otherwise` if it cannot be had (an authorizer may deny it). schema may be NULL. */
-int vt_pragma_int(sqlite3 *db, const char *schema, const char *pragma, int otherwise);
 
 #endif

@@ -299,7 +299,11 @@ int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_
     bool update = argc > 1 && sqlite3_value_type(argv[0]) != SQLITE_NULL;
     if (argc == 1 || update) rc = take_old_key(table, argv[0]);
     if (rc != SQLITE_OK) return rc;
-    if (argc == 1) return delete_key(table);
+    if (argc == 1) {
+        rc = delete_key(table);
+        if (rc == SQLITE_OK) table->space->connection->changes++;
+        return rc;
+    }
     struct write w = {.table = table, .columns = argv + 2, .statement_conflict = sqlite3_vtab_on_conflict(db), .update = update};
     rc = write_row(&w, argv[0], argv[1]);
     lsm_value_release(&w.old_row);
@@ -311,6 +315,7 @@ int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_
     }
     /* Without words of its own an error would be reported with those of a row that was ignored before it. */
     if (rc != SQLITE_OK && rc != SQLITE_NOMEM && vtab->zErrMsg == NULL) (void)vt_fail(&vtab->zErrMsg, rc, "%s", sqlite3_errstr(rc));
+    if (rc == SQLITE_OK) table->space->connection->changes++;
     if (rc == SQLITE_OK && !update) *rowid = table->schema->kind == VT_KIND_ROWID ? w.rowid : sqlite3_last_insert_rowid(db);
     return rc;
 }
