@@ -97,8 +97,11 @@ int vt_catalogue_add(sqlite3 *db, const char *schema, const char *table, const c
     uint8_t bytes[NONCE_BYTES];
     for (int i = 0; i < NONCE_BYTES; i++) bytes[i] = (uint8_t)(tree.nonce >> (56 - 8 * i));
     vt_hex_write(bytes, NONCE_BYTES, nonce);
-    return run(db, message, sqlite3_mprintf("INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" VALUES('%q%q', '%u %s%q')", schema, table, kind, name, tree.tree,
-                                            nonce, definition));
+    sqlite3_int64 rowid = sqlite3_last_insert_rowid(db);
+    int rc = run(db, message, sqlite3_mprintf("INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"(key, value) VALUES('%q%q', '%u %s%q')", schema, table, kind, name,
+                                              tree.tree, nonce, definition));
+    sqlite3_set_last_insert_rowid(db, rowid);
+    return rc;
 }
 
 int vt_catalogue_remove(sqlite3 *db, const char *schema, const char *table, const char *kind, const char *name, char **message) {

@@ -20,7 +20,7 @@ static int check_trees(struct vt_space *space, lsm_check_fn found, void *arg, ch
     struct vt_shadow_list list;
     int rc = vt_shadow_list(space->connection->db, space->schema, &list, message);
     for (int i = 0; i < list.count && rc == SQLITE_OK; i++) {
-        struct lsm_tree_info tree = list.shadows[i].tree;
+        struct lsm_tree_info tree = list.entries[i].shadow.tree;
         int status = vt_txn_made_tree(space, tree) ? LSM_OK : lsm_store_tree_check(space->store, tree);
         if (status == LSM_OK) continue;
         char text[160];
@@ -29,7 +29,7 @@ static int check_trees(struct vt_space *space, lsm_check_fn found, void *arg, ch
         found(arg, text);
     }
     if (rc == SQLITE_OK && list.damaged) found(arg, "schema: a shadow table (its name ends in _" VT_SHADOW_SUFFIX ") is damaged or of a newer release");
-    sqlite3_free(list.shadows);
+    vt_shadow_list_release(&list);
     return rc;
 }
 

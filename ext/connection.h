@@ -8,7 +8,9 @@
 #ifndef VT_CONNECTION_H
 #define VT_CONNECTION_H
 
+#include "decide.h"
 #include "error.h"
+#include "journal.h"
 #include "place.h"
 #include "registry.h"
 #include "txn.h"
@@ -44,6 +46,7 @@ struct vt_space {
     struct vt_views views;
     struct vt_cursor *cursors;  /* open ones */
     struct vt_wal_mode wal_mode;
+    struct vt_asked asked;
 };
 
 /* The one object of this handle; made if need be. Counts a reference. NULL if out of memory. Locks: takes the list's. */

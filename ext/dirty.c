@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "connection.h"
-#include "pragma.h"
 
 /* No database can have this name: a call that names it fails, and so leaves a known message behind. */
 #define NOBODY "\x01" "lsm"
@@ -36,21 +35,6 @@ void vt_dirty_begin(struct vt_space *space) {
     if (!dirty->autocommit) return;
     leave_mark(db);
     dirty->pages = pages_asked_for(db);
-}
-
-bool vt_dirty_wal_mode(struct vt_space *space) {
-    sqlite3 *db = space->connection->db;
-    sqlite3_file *database = NULL, *log = NULL;
-    if (sqlite3_file_control(db, space->schema, SQLITE_FCNTL_FILE_POINTER, (void *)&database) != SQLITE_OK) return false;
-    if (sqlite3_file_control(db, space->schema, SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log) != SQLITE_OK) return false;
-    if (database == NULL || log == NULL || log->pMethods == NULL) return false; /* a journal that is not open */
-    /* The log's object is made when the mode becomes WAL and dies with it, and no journal's object can be where it was. */
-    if (space->wal_mode.database == database && space->wal_mode.log == log) return true;
-    char *mode = vt_pragma_text(db, space->schema, "journal_mode");
-    bool wal = mode != NULL && sqlite3_stricmp(mode, "wal") == 0;
-    sqlite3_free(mode);
-    space->wal_mode = wal ? (struct vt_wal_mode){.database = database, .log = log} : (struct vt_wal_mode){0};
-    return wal;
 }
 
 /* ---- other databases ------------------------------------------------------------------------------------------ */
@@ -108,7 +92,7 @@ bool vt_dirty(struct vt_space *space) {
     if (space->place.memory) return false;
     /* First, for the mark's sake. */
     bool quiet = dirty->autocommit && mark_is_there(db) && pages_asked_for(db) == dirty->pages;
-    if (dirty->known || !vt_dirty_wal_mode(space) || another_is_written(space)) return true;
+    if (dirty->known || vt_journal_mode(space) != VT_JOURNAL_WAL || another_is_written(space)) return true;
     /* Rows of the statement at work are not counted yet. */
     uint64_t own = dirty->autocommit ? 0 : space->connection->changes - dirty->own;
     if ((uint64_t)(rows_changed(db) - dirty->changes) > own) return true;

@@ -30,18 +30,10 @@ struct vt_dirty {
     uint64_t own;    /* of vt_connection.changes */
 };
 
-/* What a space remembers between transactions: the files of a database that was found in WAL mode. While they are the same, so is the mode. */
-struct vt_wal_mode {
-    const void *database, *log;
-};
-
 /* At the beginning of the transaction, as the last thing: statements of ours after it make the answer slower. */
 void vt_dirty_begin(struct vt_space *space);
 
-/* In xSync. */
+/* In xSync, before anything else is run there. */
 bool vt_dirty(struct vt_space *space);
-
-/* Is the database in WAL mode? In a transaction of it. */
-bool vt_dirty_wal_mode(struct vt_space *space);
 
 #endif

@@ -12,6 +12,7 @@ struct vt_environment {
     struct lsm_env *env;       /* where `<database file>-lsm` is; connections share a store if they share its env and directory */
     int threads;               /* as in struct lsm_options */
     size_t write_buffer_bytes; /* likewise; 0: its default */
+    bool (*sync_directory)(struct lsm_env *env, const char *file); /* makes the entries of the directory `file` is in durable; NULL: nothing to do */
 };
 
 /* The environment for databases of the VFS with this name; NULL: the operating system's. What it returns must live as long as the connection. */

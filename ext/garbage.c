@@ -8,7 +8,7 @@
 static bool is_named(const struct vt_space *space, struct lsm_tree_info tree, const struct vt_shadow_list *list) {
     for (int i = 0; i < list->count; i++) {
         /* A shadow row of a foreign store, too, protects the tree if it names it: being wrong on this side only costs space. */
-        if (list->shadows[i].tree.tree == tree.tree && list->shadows[i].tree.nonce == tree.nonce) return true;
+        if (list->entries[i].shadow.tree.tree == tree.tree && list->entries[i].shadow.tree.nonce == tree.nonce) return true;
     }
     return vt_txn_made_tree(space, tree);
 }
@@ -31,13 +31,18 @@ int vt_garbage_collect(struct vt_space *space, char **message) {
     int rc = SQLITE_OK;
     /* If it cannot be told: another time. */
     if (tree_count > 0 && (vt_shadow_list(db, space->schema, &list, NULL) != SQLITE_OK || list.damaged)) goto out;
+    bool durable = false;
     for (size_t i = 0; i < tree_count && rc == SQLITE_OK; i++) {
-        if (!is_named(space, trees[i], &list)) rc = vt_txn_tree_drop(space, trees[i].tree, message);
+        if (is_named(space, trees[i], &list)) continue;
+        /* The DROP that left it may be a commit that a power cut can take back: then the table would be there without its rows. */
+        if (!durable && vt_decide_make_durable(space, NULL) != SQLITE_OK) goto out;
+        durable = true;
+        rc = vt_txn_tree_drop(space, trees[i].tree, message);
     }
     if (rc == SQLITE_OK) space->txn.collected = true;
 out:
     if (!space->txn.collected) vt_shared_garbage_set(space->shared, true);
-    sqlite3_free(list.shadows);
+    vt_shadow_list_release(&list);
     lsm_free(trees);
     return rc;
 }

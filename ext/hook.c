@@ -45,6 +45,8 @@ static int hook_connect(sqlite3 *db, void *aux, int argc, const char *const *arg
 }
 
 static int hook_disconnect(sqlite3_vtab *vtab) {
+    struct vt_space *space = hook_space(vtab);
+    if (space != NULL && space->txn.leader == vtab) space->txn.leader = NULL;
     sqlite3_free(vtab);
     return SQLITE_OK;
 }
@@ -62,7 +64,7 @@ static int hook_begin(sqlite3_vtab *vtab) {
 
 static int hook_sync(sqlite3_vtab *vtab) {
     struct vt_space *space = hook_space(vtab);
-    return space == NULL ? SQLITE_OK : vt_txn_prepare(space, &vtab->zErrMsg);
+    return space == NULL ? SQLITE_OK : vt_txn_prepare(space, vtab, NULL, &vtab->zErrMsg);
 }
 
 static int hook_commit(sqlite3_vtab *vtab) {

@@ -34,6 +34,8 @@ int vt_place_find(sqlite3 *db, const char *schema, struct vt_place *place, char 
         return rc;
     }
     place->mode = (unsigned)info.st_mode & 0777U;
+    place->device = (uint64_t)info.st_dev;
+    place->inode = (uint64_t)info.st_ino;
     if (geteuid() == 0) { /* like SQLite's -wal: only root can give files away, and should */
         place->uid = (int64_t)info.st_uid;
         place->gid = (int64_t)info.st_gid;
@@ -65,6 +67,14 @@ static int sync_parent(const char *path, char **message) {
     if (fd >= 0) close(fd);
     sqlite3_free(parent);
     return rc;
+}
+
+int vt_place_sync(const struct vt_place *place, char **message) {
+    if (place->memory) return SQLITE_OK;
+    const struct vt_environment *environment = place->environment;
+    if (environment == NULL) return sync_parent(place->file, message);
+    if (environment->sync_directory == NULL || environment->sync_directory(environment->env, place->file)) return SQLITE_OK;
+    return vt_fail(message, SQLITE_IOERR_DIR_FSYNC, "cannot sync the directory of %s", place->file);
 }
 
 int vt_place_prepare(const struct vt_place *place, char **message) {

@@ -14,6 +14,7 @@
 struct vt_place {
     bool memory;
     const struct vt_environment *environment; /* NULL: the operating system's files, or memory */
+    uint64_t device, inode; /* of the database file; 0 where there is no telling */
     char *file;        /* absolute name of the database file, "" in memory; owned */
     unsigned mode;     /* of new files */
     int64_t uid, gid;  /* -1: leave */
@@ -30,7 +31,10 @@ char *vt_place_dir(const struct vt_place *place, const uint8_t *store_id);
 /* Make `<file>-lsm`, durably, if it is not there; where there is neither mode nor owner to care for, the engine makes it. */
 int vt_place_prepare(const struct vt_place *place, char **message) LSM_MUST_CHECK;
 
-/* 32 lower-case hex digits and a NUL. */
+/* Make what was created or removed beside the database file durable. */
+int vt_place_sync(const struct vt_place *place, char **message) LSM_MUST_CHECK;
+
+/* 2 * size lower-case hex digits and a NUL. */
 void vt_hex_write(const uint8_t *bytes, size_t size, char *out);
 /* False unless text is exactly 2 * size lower-case hex digits. */
 bool vt_hex_read(const char *text, size_t text_size, uint8_t *bytes, size_t size);

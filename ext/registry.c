@@ -19,6 +19,8 @@ struct vt_shared {
     struct vt_shared *next;
     enum shared_state state;
     int refs;
+    bool fits;              /* with this file: */
+    uint64_t device, inode;
     /* Atomic. */
     atomic_bool garbage_due;
 };
@@ -148,3 +150,18 @@ struct lsm_store *vt_shared_store(const struct vt_shared *shared) { return share
 bool vt_shared_garbage_due(const struct vt_shared *shared) { return atomic_load_explicit(&shared->garbage_due, memory_order_relaxed); }
 
 void vt_shared_garbage_set(struct vt_shared *shared, bool due) { atomic_store_explicit(&shared->garbage_due, due, memory_order_relaxed); }
+
+bool vt_shared_fits(struct vt_shared *shared, uint64_t device, uint64_t inode) {
+    pthread_mutex_lock(&registry_mutex);
+    bool fits = shared->fits && shared->device == device && shared->inode == inode;
+    pthread_mutex_unlock(&registry_mutex);
+    return fits;
+}
+
+void vt_shared_set_fits(struct vt_shared *shared, uint64_t device, uint64_t inode) {
+    pthread_mutex_lock(&registry_mutex);
+    shared->fits = true;
+    shared->device = device;
+    shared->inode = inode;
+    pthread_mutex_unlock(&registry_mutex);
+}

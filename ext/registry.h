@@ -24,4 +24,8 @@ struct lsm_store *vt_shared_store(const struct vt_shared *shared);
 bool vt_shared_garbage_due(const struct vt_shared *shared);
 void vt_shared_garbage_set(struct vt_shared *shared, bool due);
 
+/* "This database file and the store belong to one history" (decide.h), found once for all connections. Locks: takes the registry's. */
+bool vt_shared_fits(struct vt_shared *shared, uint64_t device, uint64_t inode);
+void vt_shared_set_fits(struct vt_shared *shared, uint64_t device, uint64_t inode);
+
 #endif

@@ -6,6 +6,8 @@
 #include "place.h"
 
 #define NONCE_BYTES 8
+#define TOKEN_HEX_BYTES (2 * LSM_TOKEN_BYTES)
+#define TOKEN_ROW 5 /* rowid of the token */
 
 /* Formats with SQLite's own quoting (%w) and runs. */
 static int run(sqlite3 *db, char **message, char *sql) {
@@ -28,10 +30,13 @@ int vt_shadow_create(sqlite3 *db, const char *schema, const char *table, const s
     vt_hex_write(shadow->store_id, LSM_STORE_ID_BYTES, id);
     nonce_bytes(shadow->tree.nonce, bytes);
     vt_hex_write(bytes, NONCE_BYTES, nonce);
-    return run(db, message, sqlite3_mprintf(
-        "CREATE TABLE \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-        "INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" VALUES('format',%d),('store',%Q),('tree',%u),('nonce',%Q),('token',NULL)",
-        schema, table, schema, table, VT_SHADOW_FORMAT, id, shadow->tree.tree, nonce));
+    sqlite3_int64 rowid = sqlite3_last_insert_rowid(db);
+    int rc = run(db, message, sqlite3_mprintf(
+        "CREATE TABLE \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"(id INTEGER PRIMARY KEY, key TEXT UNIQUE, value);"
+        "INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" VALUES(1,'format',%d),(2,'store',%Q),(3,'tree',%u),(4,'nonce',%Q),(%d,'token','%032d')",
+        schema, table, schema, table, VT_SHADOW_FORMAT, id, shadow->tree.tree, nonce, TOKEN_ROW, 0));
+    sqlite3_set_last_insert_rowid(db, rowid);
+    return rc;
 }
 
 int vt_shadow_drop(sqlite3 *db, const char *schema, const char *table, char **message) {
@@ -66,6 +71,7 @@ static int take_row(sqlite3_stmt *statement, struct vt_shadow *shadow, int64_t *
     size_t size = (size_t)sqlite3_column_bytes(statement, 1);
     if (text == NULL) return 0;
     if (strcmp(key, "store") == 0) return vt_hex_read(text, size, shadow->store_id, LSM_STORE_ID_BYTES) ? SEEN_STORE : 0;
+    if (strcmp(key, "token") == 0 && !vt_hex_read(text, size, shadow->token, LSM_TOKEN_BYTES)) memset(shadow->token, 0, LSM_TOKEN_BYTES);
     if (strcmp(key, "nonce") == 0) {
         uint8_t bytes[NONCE_BYTES];
         if (!vt_hex_read(text, size, bytes, NONCE_BYTES)) return 0;
@@ -122,15 +128,19 @@ static const char list_sql[] =
     "SELECT name FROM \"%w\".sqlite_schema AS m WHERE type = 'table' AND rootpage > 0 AND name LIKE '%%!_" VT_SHADOW_SUFFIX "' ESCAPE '!'"
     " AND (SELECT count(*) FROM pragma_table_info(m.name, %Q) WHERE name IN ('key', 'value')) = 2";
 
-static int list_push(struct vt_shadow_list *list, const struct vt_shadow *shadow) {
+static int list_push(struct vt_shadow_list *list, const char *table, const struct vt_shadow *shadow) {
     if (list->count == list->capacity) {
         int capacity = list->capacity == 0 ? 16 : 2 * list->capacity;
-        struct vt_shadow *grown = sqlite3_realloc64(list->shadows, (size_t)capacity * sizeof *grown);
+        struct vt_shadow_entry *grown = sqlite3_realloc64(list->entries, (size_t)capacity * sizeof *grown);
         if (grown == NULL) return SQLITE_NOMEM;
-        list->shadows = grown;
+        list->entries = grown;
         list->capacity = capacity;
     }
-    list->shadows[list->count++] = *shadow;
+    struct vt_shadow_entry *entry = &list->entries[list->count];
+    entry->shadow = *shadow;
+    entry->table = sqlite3_mprintf("%s", table);
+    if (entry->table == NULL) return SQLITE_NOMEM;
+    list->count++;
     return SQLITE_OK;
 }
 
@@ -141,14 +151,20 @@ static int list_add(sqlite3 *db, const char *schema, sqlite3_stmt *statement, st
     struct vt_catalogue catalogue = {0};
     int rc = read_named(db, schema, name, &shadow, NULL);
     if (rc == SQLITE_OK) rc = vt_catalogue_read(db, schema, name, &catalogue, NULL);
-    if (rc == SQLITE_OK) rc = list_push(list, &shadow);
+    if (rc == SQLITE_OK) rc = list_push(list, name, &shadow);
     for (int i = 0; i < catalogue.count && rc == SQLITE_OK; i++) {
         shadow.tree = catalogue.entries[i].tree;
-        rc = list_push(list, &shadow);
+        rc = list_push(list, name, &shadow);
     }
     vt_catalogue_release(&catalogue);
     if (rc == SQLITE_CORRUPT_VTAB || rc == SQLITE_CANTOPEN) list->damaged = true;
     return rc == SQLITE_CORRUPT_VTAB || rc == SQLITE_CANTOPEN || rc == SQLITE_NOTFOUND ? SQLITE_OK : rc;
+}
+
+void vt_shadow_list_release(struct vt_shadow_list *list) {
+    for (int i = 0; i < list->count; i++) sqlite3_free(list->entries[i].table);
+    sqlite3_free(list->entries);
+    memset(list, 0, sizeof *list);
 }
 
 int vt_shadow_list(sqlite3 *db, const char *schema, struct vt_shadow_list *list, char **message) {
@@ -166,4 +182,48 @@ int vt_shadow_list(sqlite3 *db, const char *schema, struct vt_shadow_list *list,
     if (rc != SQLITE_OK) rc = vt_fail_sqlite(message, rc, db);
     sqlite3_finalize(statement);
     return rc;
+}
+
+/* ---- the token ------------------------------------------------------------------------------------------------ */
+
+/* A routine that SQLite was built without has no address. */
+static bool blobs_are_there(void) { return sqlite3_compileoption_used("OMIT_INCRBLOB") == 0; }
+
+/* A handle on the token of this table, if that is what stands there. */
+static bool open_blob(struct vt_shadow_slot *slot, const char *schema, const char *shadow_table) {
+    if (!blobs_are_there()) return false;
+    int rc = sqlite3_blob_open(slot->db, schema, shadow_table, "value", TOKEN_ROW, 1, &slot->blob);
+    if (rc == SQLITE_OK && sqlite3_blob_bytes(slot->blob) == TOKEN_HEX_BYTES) return true;
+    if (rc == SQLITE_OK) (void)sqlite3_blob_close(slot->blob);
+    slot->blob = NULL;
+    return false;
+}
+
+int vt_shadow_slot_open(struct vt_shadow_slot *slot, sqlite3 *db, const char *schema, const char *shadow_table, char **message) {
+    memset(slot, 0, sizeof *slot);
+    slot->db = db;
+    struct vt_shadow shadow;
+    int rc = open_blob(slot, schema, shadow_table) ? SQLITE_OK : read_named(db, schema, shadow_table, &shadow, message);
+    if (rc == SQLITE_CORRUPT_VTAB || rc == SQLITE_CANTOPEN) return SQLITE_NOTFOUND;
+    if (rc != SQLITE_OK || slot->blob != NULL) return rc;
+    slot->schema = sqlite3_mprintf("%s", schema);
+    slot->table = sqlite3_mprintf("%s", shadow_table);
+    return slot->schema == NULL || slot->table == NULL ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+int vt_shadow_slot_write(struct vt_shadow_slot *slot, const uint8_t *token, char **message) {
+    char hex[TOKEN_HEX_BYTES + 1];
+    vt_hex_write(token, LSM_TOKEN_BYTES, hex);
+    if (slot->blob == NULL) {
+        return run(slot->db, message, sqlite3_mprintf("UPDATE \"%w\".\"%w\" SET value = %Q WHERE key = 'token'", slot->schema, slot->table, hex));
+    }
+    int rc = sqlite3_blob_write(slot->blob, hex, TOKEN_HEX_BYTES, 0);
+    return rc == SQLITE_OK ? rc : vt_fail_sqlite(message, rc, slot->db);
+}
+
+void vt_shadow_slot_release(struct vt_shadow_slot *slot) {
+    if (slot->blob != NULL) (void)sqlite3_blob_close(slot->blob);
+    sqlite3_free(slot->schema);
+    sqlite3_free(slot->table);
+    memset(slot, 0, sizeof *slot);
 }

@@ -1,12 +1,12 @@
 /* shadow.h: the shadow table `<name>_store` of an LSM table: the rows in the database file that say where the table's data is.
  *
- *     CREATE TABLE "<name>_store"(key TEXT PRIMARY KEY, value) WITHOUT ROWID
- *     format  integer  1
- *     store   text     id of the store, 32 hex digits
- *     tree    integer  id of the tree in it
- *     nonce   text     the tree's nonce, 16 hex digits
- *     token   NULL     for commits that span ordinary tables
- *     ...              other trees of the table: catalogue.h
+ *     CREATE TABLE "<name>_store"(id INTEGER PRIMARY KEY, key TEXT UNIQUE, value)
+ *     1  format  integer  1
+ *     2  store   text     id of the store, 32 hex digits
+ *     3  tree    integer  id of the tree in it
+ *     4  nonce   text     the tree's nonce, 16 hex digits
+ *     5  token   text     32 hex digits: of the last transaction that was decided by this row; zeros: none yet
+ *        ...              other trees of the table: catalogue.h
  *
  * What stands there may have been written by anybody: it is checked, and only ever names a directory below the one the
  * database file's own name gives.
@@ -22,6 +22,7 @@
 struct vt_shadow {
     uint8_t store_id[LSM_STORE_ID_BYTES];
     struct lsm_tree_info tree;
+    uint8_t token[LSM_TOKEN_BYTES]; /* zeros: none */
 };
 
 /* In the connection's transaction. */
@@ -32,14 +33,34 @@ int vt_shadow_rename(sqlite3 *db, const char *schema, const char *table, const c
 /* SQLITE_CORRUPT_VTAB if the shadow table is missing or damaged, SQLITE_CANTOPEN if a newer release wrote it. */
 int vt_shadow_read(sqlite3 *db, const char *schema, const char *table, struct vt_shadow *shadow, char **message) LSM_MUST_CHECK;
 
-struct vt_shadow_list {
-    struct vt_shadow *shadows; /* one for each tree named: of rows, then of what else the table has (catalogue.h); sqlite3_free() */
-    int count, capacity;
-    bool damaged;              /* there are others that cannot be read */
+/* One for each tree named: of rows, then of what else the table has (catalogue.h). */
+struct vt_shadow_entry {
+    struct vt_shadow shadow;
+    char *table; /* the shadow table's own name */
 };
 
-/* Every shadow table of the schema that can be read, whether or not its virtual table is there. list is set anew, and the caller's to
- * release in any case. Any code but SQLITE_OK: the list is not whole and must not be relied on. */
+struct vt_shadow_list {
+    struct vt_shadow_entry *entries;
+    int count, capacity;
+    bool damaged; /* there are others that cannot be read */
+};
+
+/* Every shadow table of the schema that can be read, whether or not its virtual table is there. list is set anew, and to be
+ * released in any case. Any code but SQLITE_OK: the list is not whole and must not be relied on. */
 int vt_shadow_list(sqlite3 *db, const char *schema, struct vt_shadow_list *list, char **message) LSM_MUST_CHECK;
+void vt_shadow_list_release(struct vt_shadow_list *list);
+
+/* The token of one shadow table, about to be written. */
+struct vt_shadow_slot {
+    sqlite3 *db;
+    sqlite3_blob *blob;
+    char *schema, *table; /* where there are no blob handles */
+};
+
+/* Find the place: SQLITE_NOTFOUND if there is no such shadow table. shadow_table: its own name. Release in any case. */
+int vt_shadow_slot_open(struct vt_shadow_slot *slot, sqlite3 *db, const char *schema, const char *shadow_table, char **message) LSM_MUST_CHECK;
+/* Neither changes() nor total_changes() nor last_insert_rowid() is touched, nor an authorizer asked; defensive mode does not mind. */
+int vt_shadow_slot_write(struct vt_shadow_slot *slot, const uint8_t *token, char **message) LSM_MUST_CHECK;
+void vt_shadow_slot_release(struct vt_shadow_slot *slot);
 
 #endif

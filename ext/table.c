@@ -16,6 +16,7 @@ static void table_free(struct vt_table *table) {
     vt_checks_release(&table->checks);
     vt_schema_free(table->schema);
     sqlite3_free(table->name);
+    sqlite3_free(table->shadow_table);
     sqlite3_free(table->values);
     vt_bytes_release(&table->key);
     vt_bytes_release(&table->old_key);
@@ -61,8 +62,9 @@ static int table_new(sqlite3 *db, struct vt_connection *connection, int argc, co
     if (rc == SQLITE_OK) rc = declare(db, table->schema, message);
     if (rc == SQLITE_OK) {
         table->name = sqlite3_mprintf("%s", argv[2]);
+        table->shadow_table = sqlite3_mprintf("%s_" VT_SHADOW_SUFFIX, argv[2]);
         table->space = vt_space_find(connection, argv[1]);
-        if (table->name == NULL || table->space == NULL) rc = SQLITE_NOMEM;
+        if (table->name == NULL || table->shadow_table == NULL || table->space == NULL) rc = SQLITE_NOMEM;
     }
     if (rc != SQLITE_OK) {
         table_free(table);
@@ -77,6 +79,7 @@ static void table_gone(struct vt_table *table) {
     struct vt_space *space = table->space;
     space->tables--;
     if (table->bound && table->serial == space->serial) space->bound--;
+    if (space->txn.leader == table) space->txn.leader = NULL;
     /* SQLite holds on to a table until it has told it how the transaction ended. Only where CREATE failed half way, or after DROP, it does
      * not; and then nobody else may be left to be told. */
     if (space->txn.state != VT_TXN_IDLE && table->joined_epoch == space->txn.epoch && --space->txn.joined == 0) vt_txn_rollback(space);
@@ -161,6 +164,8 @@ int vt_table_bind(struct vt_table *table, char **message) {
         table->shadow_known = true;
     }
     int rc = vt_space_open(space, table->shadow.store_id, VT_OPEN_EXISTING, message);
+    if (rc == SQLITE_OK) vt_decide_ask(space); /* it may have made this table */
+    if (rc == SQLITE_OK) rc = vt_decide_check(space, message);
     if (rc == SQLITE_OK) rc = check_trees(table, message);
     if (rc != SQLITE_OK) return rc;
     table->bound = true;
@@ -237,6 +242,7 @@ int vt_table_create(sqlite3 *db, void *aux, int argc, const char *const *argv, s
     if (rc != SQLITE_OK) return rc;
     rc = check_encoding(db, message);
     if (rc == SQLITE_OK) rc = vt_home_open(table->space, VT_OPEN_CREATE, message);
+    if (rc == SQLITE_OK) rc = vt_decide_check(table->space, message);
     if (rc == SQLITE_OK) rc = create_in_txn(table, message);
     if (rc != SQLITE_OK) {
         table_gone(table);
@@ -274,6 +280,13 @@ static int drop_data(struct vt_table *table, bool in_txn, char **message) {
     return SQLITE_OK;
 }
 
+/* The shadow table may be the one that knows how the store's last transaction ended. */
+static int leave_history(struct vt_table *table, char **message) {
+    struct vt_space *space = table->space;
+    int rc = space->txn.state == VT_TXN_IDLE ? vt_decide_settle(space, message) : SQLITE_OK;
+    return rc == SQLITE_OK ? vt_decide_hand_over(space, table->shadow_table, message) : rc;
+}
+
 static int drop_all(struct vt_table *table, char **message) {
     struct vt_space *space = table->space;
     int rc = join_hook(space, message);
@@ -282,7 +295,8 @@ static int drop_all(struct vt_table *table, char **message) {
     bool in_txn = space->txn.state != VT_TXN_IDLE;
     struct vt_mark mark = {0};
     if (in_txn) mark = vt_txn_mark(space);
-    rc = drop_data(table, in_txn, message);
+    rc = leave_history(table, message);
+    if (rc == SQLITE_OK) rc = drop_data(table, in_txn, message);
     if (rc == SQLITE_OK) rc = drop_shadows(table, message);
     /* The statement fails but not the transaction, which must not go on to drop the tree. SQLITE_IOERR makes SQLite roll back all of it. */
     if (rc != SQLITE_OK && in_txn && vt_txn_undo(space, &mark, NULL) != SQLITE_OK) rc = SQLITE_IOERR;
@@ -295,6 +309,7 @@ int vt_table_destroy(sqlite3_vtab *vtab) {
     if (rc == SQLITE_OK) {
         rc = drop_all(table, &vtab->zErrMsg);
     } else if (is_hopeless(rc)) {
+        if (table->space->store != NULL) (void)leave_history(table, NULL);
         rc = drop_shadows(table, &vtab->zErrMsg);
     }
     if (rc != SQLITE_OK) return rc;
@@ -306,17 +321,20 @@ int vt_table_destroy(sqlite3_vtab *vtab) {
 
 int vt_table_rename(sqlite3_vtab *vtab, const char *new_name) {
     struct vt_table *table = (struct vt_table *)vtab;
-    char *name = sqlite3_mprintf("%s", new_name);
-    if (name == NULL) return SQLITE_NOMEM;
+    char *name = sqlite3_mprintf("%s", new_name), *shadow_table = sqlite3_mprintf("%s_" VT_SHADOW_SUFFIX, new_name);
+    int rc = name == NULL || shadow_table == NULL ? SQLITE_NOMEM : SQLITE_OK;
     sqlite3 *db = table->space->connection->db;
-    int rc = vt_shadow_rename(db, table->space->schema, table->name, new_name, &vtab->zErrMsg);
+    if (rc == SQLITE_OK) rc = vt_shadow_rename(db, table->space->schema, table->name, new_name, &vtab->zErrMsg);
     if (rc == SQLITE_OK) rc = vt_checks_rename(&table->checks, db, table->space->schema, table->name, new_name, table->schema, &vtab->zErrMsg);
     if (rc != SQLITE_OK) {
         sqlite3_free(name);
+        sqlite3_free(shadow_table);
         return rc;
     }
     sqlite3_free(table->name);
+    sqlite3_free(table->shadow_table);
     table->name = name;
+    table->shadow_table = shadow_table;
     return SQLITE_OK;
 }
 
@@ -332,7 +350,10 @@ int vt_table_begin(sqlite3_vtab *vtab) {
     return SQLITE_OK;
 }
 
-int vt_table_sync(sqlite3_vtab *vtab) { return vt_txn_prepare(((struct vt_table *)vtab)->space, &vtab->zErrMsg); }
+int vt_table_sync(sqlite3_vtab *vtab) {
+    struct vt_table *table = (struct vt_table *)vtab;
+    return vt_txn_prepare(table->space, table, table->shadow_table, &vtab->zErrMsg);
+}
 
 int vt_table_commit(sqlite3_vtab *vtab) {
     vt_txn_commit(((struct vt_table *)vtab)->space);

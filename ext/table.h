@@ -15,7 +15,7 @@
 struct vt_table {
     sqlite3_vtab base; /* first: SQLite's pointer is ours */
     struct vt_space *space;
-    char *name;
+    char *name, *shadow_table;
     struct vt_schema *schema;
     struct vt_checks checks;
     /* Binding. */

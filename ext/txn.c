@@ -8,10 +8,6 @@
 #include "garbage.h"
 #include "pragma.h"
 
-/* SQLite lets go of its own write lock before it calls xCommit, so a predecessor may be just about to publish. That takes
- * microseconds, and longer only if its thread is not given the processor: so this is waited for whatever the busy timeout. */
-#define PREDECESSOR_WAIT_MS 2000
-
 void vt_txn_check(const struct vt_space *space) {
     const struct vt_txn *txn = &space->txn;
     assert((txn->state == VT_TXN_IDLE) == (txn->engine == NULL));
@@ -101,6 +97,15 @@ int vt_txn_rollback_to(struct vt_space *space, int number, char **message) {
 
 /* ---- begin, prepare, end -------------------------------------------------------------------------------------- */
 
+static int begin_engine(struct vt_space *space, uint64_t position, struct lsm_error *err) {
+    struct vt_txn *txn = &space->txn;
+    int status = lsm_txn_begin(space->store, position, 0, &txn->engine, err);
+    if (status != LSM_BUSY) return status;
+    int timeout_ms = vt_pragma_int(space->connection->db, NULL, "busy_timeout", 0);
+    if (timeout_ms < VT_PREDECESSOR_WAIT_MS) timeout_ms = VT_PREDECESSOR_WAIT_MS;
+    return lsm_txn_begin(space->store, position, timeout_ms, &txn->engine, err);
+}
+
 int vt_txn_begin(struct vt_space *space, char **message) {
     vt_txn_check(space);
     struct vt_txn *txn = &space->txn;
@@ -109,11 +114,12 @@ int vt_txn_begin(struct vt_space *space, char **message) {
     uint64_t position = vt_view_position(space);
     struct lsm_error err;
     vt_error_clear(&err);
-    int status = lsm_txn_begin(space->store, position, 0, &txn->engine, &err);
-    if (status == LSM_BUSY) {
-        int timeout_ms = vt_pragma_int(space->connection->db, NULL, "busy_timeout", 0);
-        if (timeout_ms < PREDECESSOR_WAIT_MS) timeout_ms = PREDECESSOR_WAIT_MS;
-        status = lsm_txn_begin(space->store, position, timeout_ms, &txn->engine, &err);
+    int status = begin_engine(space, position, &err);
+    if (status == LSM_UNDECIDED) {
+        int rc = vt_decide_settle(space, message);
+        if (rc != SQLITE_OK) return rc;
+        vt_error_clear(&err);
+        status = begin_engine(space, position, &err);
     }
     if (status != LSM_OK) {
         txn->engine = NULL;
@@ -123,6 +129,7 @@ int vt_txn_begin(struct vt_space *space, char **message) {
     txn->epoch++;
     txn->rollbacks = 0;
     txn->collected = false;
+    txn->leader = NULL;
     int rc = vt_garbage_collect(space, message);
     if (rc == SQLITE_OK) rc = push_mark(space, -1);
     if (rc != SQLITE_OK) vt_txn_rollback(space);
@@ -131,26 +138,54 @@ int vt_txn_begin(struct vt_space *space, char **message) {
 }
 
 /* PRAGMA synchronous is read each time: it may change between any two transactions and SQLite tells nobody. */
-static enum lsm_sync sync_level(struct vt_space *space) {
-    if (space->place.memory) return LSM_SYNC_OFF;
-    switch (vt_pragma_int(space->connection->db, space->schema, "synchronous", 2)) {
-    case 0: return LSM_SYNC_OFF;
-    case 1: return LSM_SYNC_NORMAL;
-    default: return LSM_SYNC_FULL;
-    }
+static enum lsm_sync sync_level(const struct vt_space *space) {
+    if (space->place.memory || space->txn.level <= 0) return LSM_SYNC_OFF;
+    return space->txn.level == 1 ? LSM_SYNC_NORMAL : LSM_SYNC_FULL;
 }
 
-int vt_txn_prepare(struct vt_space *space, char **message) {
-    vt_txn_check(space);
+/* The log knows the token before the database does. */
+static int prepare_with_database(struct vt_space *space, const char *shadow_table, char **message) {
     struct vt_txn *txn = &space->txn;
-    if (txn->state != VT_TXN_OPEN) return SQLITE_OK;
+    struct vt_shadow_slot slot;
+    uint8_t token[LSM_TOKEN_BYTES];
     struct lsm_error err;
     vt_error_clear(&err);
-    enum lsm_sync sync = lsm_txn_is_dirty(txn->engine) ? sync_level(space) : LSM_SYNC_OFF;
-    int status = lsm_txn_prepare(txn->engine, sync, LSM_DECIDES_ITSELF, NULL, &err);
-    if (status != LSM_OK) return vt_fail_engine(message, status, &err);
-    txn->state = VT_TXN_PREPARED;
-    return SQLITE_OK;
+    int rc = vt_decide_slot(space, shadow_table, &slot, message);
+    bool last_table = rc == SQLITE_NOTFOUND;
+    if (last_table) rc = SQLITE_OK;
+    txn->dirty.known = true;
+    txn->journal = vt_journal_mode(space);
+    if (rc == SQLITE_OK) {
+        enum lsm_decider decider = last_table ? LSM_DECIDED_BY_ABSENCE : LSM_DECIDED_BY_TOKEN;
+        rc = vt_fail_engine(message, lsm_txn_prepare(txn->engine, sync_level(space), decider, token, &err), &err);
+    }
+    if (rc == SQLITE_OK && !last_table) rc = vt_shadow_slot_write(&slot, token, message);
+    vt_shadow_slot_release(&slot);
+    return rc;
+}
+
+int vt_txn_prepare(struct vt_space *space, const void *member, const char *shadow_table, char **message) {
+    vt_txn_check(space);
+    struct vt_txn *txn = &space->txn;
+    if (txn->state == VT_TXN_IDLE) return SQLITE_OK;
+    /* The same member again: COMMIT failed, and is repeated. What the database was written since, only it knows. */
+    if (txn->state == VT_TXN_PREPARED && txn->leader != NULL && txn->leader != member) return SQLITE_OK;
+    bool decides_itself = !lsm_txn_is_dirty(txn->engine) || !vt_dirty(space);
+    txn->level = vt_pragma_int(space->connection->db, space->schema, "synchronous", 2);
+    txn->leader = member;
+    txn->state = VT_TXN_OPEN;
+    txn->decides_itself = decides_itself;
+    int rc;
+    if (decides_itself) {
+        struct lsm_error err;
+        vt_error_clear(&err);
+        enum lsm_sync sync = lsm_txn_is_dirty(txn->engine) ? sync_level(space) : LSM_SYNC_OFF;
+        rc = vt_fail_engine(message, lsm_txn_prepare(txn->engine, sync, LSM_DECIDES_ITSELF, NULL, &err), &err);
+    } else {
+        rc = prepare_with_database(space, shadow_table, message);
+    }
+    if (rc == SQLITE_OK) txn->state = VT_TXN_PREPARED;
+    return rc;
 }
 
 /* The engine transaction is gone. */
@@ -170,14 +205,17 @@ void vt_txn_commit(struct vt_space *space) {
     vt_txn_check(space);
     struct vt_txn *txn = &space->txn;
     if (txn->state == VT_TXN_IDLE) return;
-    /* SQLite always calls xSync first; if a host did not, this is the last moment. */
-    if (txn->state == VT_TXN_OPEN && vt_txn_prepare(space, NULL) != SQLITE_OK) {
+    /* SQLite always calls xSync first, and what it cannot prepare it does not commit. */
+    assert(txn->state == VT_TXN_PREPARED);
+    if (txn->state != VT_TXN_PREPARED) {
         vt_txn_rollback(space);
         return;
     }
     for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) vt_cursor_detach(cursor);
     vt_view_forget(space);
-    lsm_txn_commit(txn->engine, true);
+    /* If it cannot be made durable it is committed all the same; our log waits for whoever settles that. */
+    bool durable = txn->decides_itself || vt_journal_is_enough(txn->journal, txn->level) || vt_journal_sync(space, txn->journal, NULL) == SQLITE_OK;
+    lsm_txn_commit(txn->engine, durable);
     end(space);
 }
 
@@ -229,6 +267,7 @@ int vt_txn_tree_create(struct vt_space *space, struct lsm_tree_info *tree, char 
     vt_error_clear(&err);
     int status = lsm_txn_tree_create(txn->engine, tree, &err);
     if (status == LSM_OK) txn->created[txn->created_count++] = *tree;
+    txn->dirty.known = true; /* the shadow table is written, too */
     return changed(space, status, &err, message);
 }
 
@@ -237,6 +276,7 @@ int vt_txn_tree_drop(struct vt_space *space, uint32_t tree, char **message) {
     struct lsm_error err;
     vt_error_clear(&err);
     int status = lsm_txn_tree_drop(space->txn.engine, tree, &err);
+    space->txn.dirty.known = true;
     return changed(space, status, &err, message);
 }
 

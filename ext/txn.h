@@ -18,6 +18,7 @@
 #define VT_TXN_H
 
 #include "dirty.h"
+#include "journal.h"
 
 struct vt_space;
 
@@ -46,14 +47,25 @@ struct vt_txn {
     uint64_t writes;               /* changes so far */
     uint64_t tick;                 /* counts views and marks */
     struct vt_dirty dirty;
+    /* Of the last prepare. */
+    const void *leader;            /* the table, or the hook, whose xSync did it; NULL: gone */
+    bool decides_itself;           /* otherwise the database does (decide.h) */
+    enum vt_journal journal;
+    int level;                     /* PRAGMA synchronous */
 };
+
+/* SQLite lets go of its own write lock before it calls xCommit, so a predecessor may be just about to publish. That takes
+ * microseconds, and longer only if its thread is not given the processor: so this is waited for whatever the busy timeout. */
+#define VT_PREDECESSOR_WAIT_MS 2000
 
 /* Asserts that the fields fit together. */
 void vt_txn_check(const struct vt_space *space);
 
-/* OPEN from IDLE; SQLITE_OK if it was not idle. The space's store must be open. SQLITE_BUSY, SQLITE_BUSY_SNAPSHOT as the engine. */
+/* OPEN from IDLE; SQLITE_OK if it was not idle. The space's store must be open. Under the database's write lock; settles what a predecessor
+ * has left undecided. SQLITE_BUSY, SQLITE_BUSY_SNAPSHOT as the engine. */
 int vt_txn_begin(struct vt_space *space, char **message) LSM_MUST_CHECK;
-int vt_txn_prepare(struct vt_space *space, char **message) LSM_MUST_CHECK;
+/* xSync of `member`, a table with this shadow table or the hook (NULL). SQLite calls every member once for each COMMIT that is tried: the first one acts. */
+int vt_txn_prepare(struct vt_space *space, const void *member, const char *shadow_table, char **message) LSM_MUST_CHECK;
 void vt_txn_commit(struct vt_space *space);
 void vt_txn_rollback(struct vt_space *space);
 

@@ -38,6 +38,13 @@ void machine_free(struct machine *machine) {
 
 struct lsm_env *machine_disk(const struct machine *machine) { return machine->disk; }
 
+static bool sync_directory(struct lsm_env *env, const char *file) {
+    char parent[512];
+    const char *slash = strrchr(file, '/');
+    (void)snprintf(parent, sizeof parent, "%.*s", slash == NULL || slash == file ? 1 : (int)(slash - file), slash == NULL ? "." : file);
+    return lsm_env_sync_dir(env, parent, NULL) == LSM_OK;
+}
+
 struct process *process_new(struct machine *machine) {
     static unsigned long long number;
     struct process *process = calloc(1, sizeof *process);
@@ -45,7 +52,7 @@ struct process *process_new(struct machine *machine) {
     (void)snprintf(process->name, sizeof process->name, "process-%llu", ++number);
     process->machine = machine;
     process->env = lsm_env_mem_process(machine->disk);
-    process->environment = (struct vt_environment){.env = process->env};
+    process->environment = (struct vt_environment){.env = process->env, .sync_directory = sync_directory};
     disk_vfs_init(process);
     if (process->env == NULL || sqlite3_vfs_register(&process->vfs, 0) != SQLITE_OK) {
         lsm_env_mem_free(process->env);

@@ -1,0 +1,250 @@
+#include "decide.h"
+
+#include <string.h>
+
+#include "connection.h"
+#include "pragma.h"
+
+/* What the shadow tables of a schema say about one store. */
+struct knowledge {
+    int named;                         /* shadow tables that name the store */
+    bool found;                        /* the token asked for is there */
+    bool damaged;                      /* there may be more */
+    uint8_t newest[LSM_TOKEN_BYTES];   /* the token with the greatest position; zeros: none */
+};
+
+static const uint8_t no_token[LSM_TOKEN_BYTES];
+
+static bool is_none(const uint8_t *token) { return memcmp(token, no_token, LSM_TOKEN_BYTES) == 0; }
+
+static bool is_same(const uint8_t *a, const uint8_t *b) { return memcmp(a, b, LSM_TOKEN_BYTES) == 0; }
+
+/* The position is in front and big-endian: so the order of tokens is that of memcmp. */
+static bool is_newer(const uint8_t *a, const uint8_t *b) { return memcmp(a, b, LSM_TOKEN_BYTES) > 0; }
+
+static uint64_t position_of(const uint8_t *token) {
+    uint64_t position = 0;
+    for (int i = 0; i < 8; i++) position = position << 8 | token[i];
+    return position;
+}
+
+static bool is_of_store(const struct vt_space *space, const struct vt_shadow_entry *entry) {
+    return memcmp(entry->shadow.store_id, space->store_id, LSM_STORE_ID_BYTES) == 0;
+}
+
+static int learn(const struct vt_space *space, sqlite3 *db, const char *schema, const uint8_t *token, struct knowledge *knowledge, char **message) {
+    struct vt_shadow_list list;
+    memset(knowledge, 0, sizeof *knowledge);
+    int rc = vt_shadow_list(db, schema, &list, message);
+    for (int i = 0; i < list.count; i++) {
+        const uint8_t *known = list.entries[i].shadow.token;
+        if (!is_of_store(space, &list.entries[i])) continue;
+        knowledge->named++;
+        if (token != NULL && !is_none(known) && is_same(known, token)) knowledge->found = true;
+        if (is_newer(known, knowledge->newest)) memcpy(knowledge->newest, known, LSM_TOKEN_BYTES);
+    }
+    knowledge->damaged = list.damaged;
+    if (token != NULL && is_none(token)) knowledge->found = knowledge->named == 0 && !list.damaged;
+    vt_shadow_list_release(&list);
+    return rc;
+}
+
+/* ---- readers -------------------------------------------------------------------------------------------------- */
+
+static bool was_asked(struct vt_space *space, const uint8_t *token, unsigned *data_version) {
+    if (sqlite3_file_control(space->connection->db, space->schema, SQLITE_FCNTL_DATA_VERSION, data_version) != SQLITE_OK) return false;
+    return space->asked.valid && space->asked.data_version == *data_version && is_same(space->asked.token, token);
+}
+
+void vt_decide_ask(struct vt_space *space) {
+    uint8_t token[LSM_TOKEN_BYTES];
+    if (lsm_store_pending(space->store, NULL) != LSM_PENDING_UNKNOWN || lsm_store_pending(space->store, token) != LSM_PENDING_UNKNOWN) return;
+    /* Our own, between xSync and the end: what we see of it is not committed. Nor is everything in the shared cache, to those who asked to see that. */
+    if (space->txn.state != VT_TXN_IDLE || vt_pragma_int(space->connection->db, NULL, "read_uncommitted", 1) != 0) return;
+    unsigned data_version = 0;
+    if (was_asked(space, token, &data_version)) return;
+    struct knowledge knowledge;
+    /* If it cannot be read, it has not been seen. */
+    if (learn(space, space->connection->db, space->schema, token, &knowledge, NULL) != SQLITE_OK) return;
+    if (knowledge.found && lsm_store_settle(space->store, token, LSM_DECISION_SEEN, 0, NULL) == LSM_OK) return;
+    space->asked = (struct vt_asked){.valid = true, .data_version = data_version};
+    memcpy(space->asked.token, token, LSM_TOKEN_BYTES);
+}
+
+/* ---- writers -------------------------------------------------------------------------------------------------- */
+
+/* What SQLite has committed in a process that died may not be durable, whatever its modes; ours may differ. */
+int vt_decide_make_durable(struct vt_space *space, char **message) {
+    if (vt_pragma_int(space->connection->db, space->schema, "synchronous", 2) == 0) return SQLITE_OK;
+    return vt_journal_sync(space, vt_journal_mode(space), message);
+}
+
+int vt_decide_settle(struct vt_space *space, char **message) {
+    uint8_t token[LSM_TOKEN_BYTES];
+    enum lsm_pending pending = lsm_store_pending(space->store, token);
+    if (pending == LSM_PENDING_NONE) return SQLITE_OK;
+    struct knowledge knowledge = {.found = true};
+    int rc = SQLITE_OK;
+    if (pending == LSM_PENDING_UNKNOWN) rc = learn(space, space->connection->db, space->schema, token, &knowledge, message);
+    if (rc == SQLITE_OK && !knowledge.found && knowledge.damaged) {
+        rc = vt_fail(message, SQLITE_CORRUPT_VTAB, "a shadow table (its name ends in _" VT_SHADOW_SUFFIX ") is damaged, and may be the one that says how the "
+                     "last transaction of the store %s ended", lsm_store_dir(space->store));
+    }
+    if (rc == SQLITE_OK && knowledge.found) rc = vt_decide_make_durable(space, message);
+    if (rc != SQLITE_OK) return rc;
+    struct lsm_error err;
+    vt_error_clear(&err);
+    int timeout_ms = vt_pragma_int(space->connection->db, NULL, "busy_timeout", 0);
+    enum lsm_decision decision = knowledge.found ? LSM_DECISION_COMMIT : LSM_DECISION_ABORT;
+    int status = lsm_store_settle(space->store, token, decision, timeout_ms < VT_PREDECESSOR_WAIT_MS ? VT_PREDECESSOR_WAIT_MS : timeout_ms, &err);
+    return vt_fail_engine(message, status, &err);
+}
+
+/* ---- tokens written ------------------------------------------------------------------------------------------- */
+
+int vt_decide_slot(struct vt_space *space, const char *shadow_table, struct vt_shadow_slot *slot, char **message) {
+    sqlite3 *db = space->connection->db;
+    memset(slot, 0, sizeof *slot);
+    if (shadow_table != NULL) {
+        int rc = vt_shadow_slot_open(slot, db, space->schema, shadow_table, NULL);
+        if (rc == SQLITE_OK || rc == SQLITE_NOMEM) return rc;
+        vt_shadow_slot_release(slot);
+    }
+    struct vt_shadow_list list;
+    int rc = vt_shadow_list(db, space->schema, &list, message), i = 0;
+    while (i < list.count && !is_of_store(space, &list.entries[i])) i++;
+    if (rc == SQLITE_OK) rc = i == list.count ? SQLITE_NOTFOUND : vt_shadow_slot_open(slot, db, space->schema, list.entries[i].table, message);
+    vt_shadow_list_release(&list);
+    return rc;
+}
+
+static int write_to(struct vt_space *space, const char *shadow_table, const uint8_t *token, char **message) {
+    struct vt_shadow_slot slot;
+    int rc = vt_shadow_slot_open(&slot, space->connection->db, space->schema, shadow_table, message);
+    if (rc == SQLITE_OK) rc = vt_shadow_slot_write(&slot, token, message);
+    vt_shadow_slot_release(&slot);
+    return rc;
+}
+
+int vt_decide_write_all(struct vt_space *space, const uint8_t *token, char **message) {
+    struct vt_shadow_list list;
+    int rc = vt_shadow_list(space->connection->db, space->schema, &list, message);
+    for (int i = 0; i < list.count && rc == SQLITE_OK; i++) {
+        if (is_of_store(space, &list.entries[i])) rc = write_to(space, list.entries[i].table, token, message);
+    }
+    vt_shadow_list_release(&list);
+    return rc;
+}
+
+int vt_decide_hand_over(struct vt_space *space, const char *shadow_table, char **message) {
+    struct vt_shadow_list list;
+    int rc = vt_shadow_list(space->connection->db, space->schema, &list, message);
+    const struct vt_shadow_entry *leaving = NULL, *heir = NULL;
+    for (int i = 0; i < list.count; i++) {
+        const struct vt_shadow_entry *entry = &list.entries[i];
+        if (!is_of_store(space, entry)) continue;
+        if (sqlite3_stricmp(entry->table, shadow_table) == 0) {
+            leaving = entry;
+        } else if (heir == NULL || is_newer(entry->shadow.token, heir->shadow.token)) {
+            heir = entry;
+        }
+    }
+    if (rc == SQLITE_OK && leaving != NULL && heir != NULL && is_newer(leaving->shadow.token, heir->shadow.token)) {
+        rc = write_to(space, heir->table, leaving->shadow.token, message);
+    }
+    vt_shadow_list_release(&list);
+    return rc;
+}
+
+/* ---- one history ---------------------------------------------------------------------------------------------- */
+
+enum verdict { FITS, NOTHING_TO_COMPARE, AHEAD, BEHIND };
+
+/* What the store says. */
+struct store_state {
+    uint8_t last[LSM_TOKEN_BYTES], pending[LSM_TOKEN_BYTES]; /* zeros: none */
+    uint64_t log_end;
+};
+
+static void look_at_store(struct lsm_store *store, struct store_state *state) {
+    memset(state, 0, sizeof *state);
+    if (lsm_store_pending(store, state->pending) == LSM_PENDING_NONE) memset(state->pending, 0, LSM_TOKEN_BYTES);
+    if (!lsm_store_last_token(store, state->last)) memset(state->last, 0, LSM_TOKEN_BYTES);
+    state->log_end = lsm_store_log_end(store);
+}
+
+static enum verdict judge(const struct knowledge *knowledge, const struct store_state *before, const struct store_state *after) {
+    const uint8_t *newest = knowledge->newest;
+    if (knowledge->named == 0) return NOTHING_TO_COMPARE;
+    /* Tokens only ever go from pending to last: who has either has what the database has. */
+    if (is_same(newest, after->last) || is_same(newest, before->last)) return FITS;
+    if (!is_none(newest) && (is_same(newest, after->pending) || is_same(newest, before->pending))) return FITS;
+    if (!is_none(newest) && position_of(newest) >= after->log_end) return BEHIND;
+    return is_newer(after->last, newest) ? AHEAD : BEHIND;
+}
+
+/* Let the store learn what other processes have written since it last looked. */
+static int refresh(struct lsm_store *store, char **message) {
+    struct lsm_view *view = NULL;
+    struct lsm_error err;
+    vt_error_clear(&err);
+    int status = lsm_view_open(store, NULL, &view, &err);
+    if (status == LSM_OK) lsm_view_close(view);
+    return vt_fail_engine(message, status, &err);
+}
+
+static int compare(struct vt_space *space, sqlite3 *db, const char *schema, enum verdict *verdict, char **message) {
+    struct store_state before, after;
+    struct knowledge knowledge;
+    *verdict = FITS;
+    look_at_store(space->store, &before);
+    int rc = learn(space, db, schema, NULL, &knowledge, message);
+    if (rc == SQLITE_OK) rc = refresh(space->store, message);
+    if (rc != SQLITE_OK) return rc;
+    look_at_store(space->store, &after);
+    *verdict = judge(&knowledge, &before, &after);
+    return SQLITE_OK;
+}
+
+/* A snapshot may be older than what others have committed since in both. Another connection sees the present; where none can be had, nobody
+ * else can have written. */
+static int compare_with_present(struct vt_space *space, enum verdict *verdict, char **message) {
+    sqlite3 *db = space->connection->db, *fresh = NULL;
+    if (sqlite3_txn_state(db, space->schema) != SQLITE_TXN_READ) return SQLITE_OK;
+    sqlite3_vfs *vfs = NULL;
+    const char *file = sqlite3_db_filename(db, space->schema);
+    if (sqlite3_file_control(db, space->schema, SQLITE_FCNTL_VFS_POINTER, (void *)&vfs) != SQLITE_OK || vfs == NULL || file == NULL) return SQLITE_OK;
+    int rc = sqlite3_open_v2(file, &fresh, SQLITE_OPEN_READWRITE, vfs->zName);
+    enum verdict present = *verdict;
+    if (rc == SQLITE_OK) rc = compare(space, fresh, "main", &present, NULL);
+    (void)sqlite3_close(fresh);
+    if (rc == SQLITE_NOMEM) return rc;
+    if (rc != SQLITE_OK || present != FITS) return SQLITE_OK;
+    *verdict = FITS;
+    (void)message;
+    return SQLITE_OK;
+}
+
+static int fail_verdict(const struct vt_space *space, enum verdict verdict, char **message) {
+    const char *dir = lsm_store_dir(space->store);
+    if (verdict == AHEAD) {
+        return vt_fail(message, SQLITE_CORRUPT_VTAB,
+                       "the database is older than the store of its LSM tables, %s: the last transaction that wrote both is not in it. One of them was "
+                       "copied or restored alone: restore both from one backup, or accept what is there with SELECT lsm_accept('%s')", dir, space->schema);
+    }
+    return vt_fail(message, SQLITE_CORRUPT_VTAB,
+                   "the store of the LSM tables, %s, is older than its database: it never had the last transaction that wrote both. One of them was copied or "
+                   "restored alone: restore both from one backup, or accept what is there with SELECT lsm_accept('%s')", dir, space->schema);
+}
+
+int vt_decide_check(struct vt_space *space, char **message) {
+    if (space->place.memory || vt_shared_fits(space->shared, space->place.device, space->place.inode)) return SQLITE_OK;
+    enum verdict verdict;
+    int rc = compare(space, space->connection->db, space->schema, &verdict, message);
+    if (rc == SQLITE_OK && (verdict == AHEAD || verdict == BEHIND)) rc = compare_with_present(space, &verdict, message);
+    /* Somebody in this process may have found that they fit, and have written since. */
+    if (rc != SQLITE_OK || verdict == NOTHING_TO_COMPARE || vt_shared_fits(space->shared, space->place.device, space->place.inode)) return rc;
+    if (verdict != FITS) return fail_verdict(space, verdict, message);
+    vt_shared_set_fits(space->shared, space->place.device, space->place.inode);
+    return SQLITE_OK;
+}
