@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+"""Twin tables under random SQL: `fuzz.py [--seconds N] [--rounds N] [--seed N]`. Prints the seed, what was covered, and for a difference the shortest script
+that shows it. As a test it runs a slice; `make fuzz-sql` runs FUZZ_SECONDS of it.
+
+Every result, its order where one is asked for, error class, extended code, message, changes(), total_changes() and last_insert_rowid() must be equal."""
+import argparse
+import copy
+import os
+import random
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from twin.coverage import Coverage  # noqa: E402
+from twin.reads import Reads  # noqa: E402
+from twin.schema import Table, probe  # noqa: E402
+from twin.sides import Difference, REFUSED, Sides  # noqa: E402
+from twin.writes import Writes  # noqa: E402
+
+SHRINK_SECONDS = 60
+
+
+class Round:
+    """One pair of databases and the steps made up for them."""
+
+    def __init__(self, seed, extension, folder, supported, coverage):
+        self.rng = random.Random(seed)
+        self.supported, self.coverage, self.log = supported, coverage, []
+        rng = self.rng
+        self.options = {"connections": rng.choice((1, 2)), "memory": rng.random() < 0.4, "journal": rng.choice(("WAL", "WAL", "DELETE", "TRUNCATE")), "extension": extension,
+                        "folder": folder, "bulk": rng.choice((0, 0, 0.3, 0.9)), "cached": rng.choice((0, 8, 128)),
+                        "pragmas": [pragma for pragma in ("PRAGMA case_sensitive_like = ON", "PRAGMA automatic_index = OFF", "PRAGMA reverse_unordered_selects = ON",
+                                                          "PRAGMA recursive_triggers = ON", "PRAGMA trusted_schema = OFF", "PRAGMA cache_size = 20") if rng.random() < 0.12]}
+        self.sides = Sides(self.options)
+        self.reads = Reads(rng, sqlite3.sqlite_version_info)
+        self.writes = Writes(rng, self.reads, self.options)
+        self.tables, self.next_name, self.saved = [], 0, []
+
+    def run(self, step):
+        self.log.append(step)
+        outcome = self.sides.run(step)
+        if outcome == REFUSED and step.get("kind") != "create":
+            self.coverage.note(["given up: too long" if self.sides.refusal[3] == "interrupted" else "refused: asks for a CAST"], True)
+        elif step.get("features"):
+            self.coverage.note(step["features"], self.sides.ok if step.get("kind", "both") == "both" else True, self.sides.count if step["sql"].startswith(("SELECT", "WITH")) else 0)
+        return outcome
+
+    def create(self):
+        for _ in range(20):
+            table = Table(f"t{self.next_name}", self.rng, self.supported)
+            self.next_name += 1
+            if self.options["connections"] == 1 and any(each.endswith("ON CONFLICT ROLLBACK") for each in table.features):
+                continue
+            step = table.create_step()
+            if self.run(step) == REFUSED:
+                self.log.pop()
+                self.coverage.refusal(self.sides.refusal[3][:70], step["lsm"][:200])
+                continue
+            self.coverage.note(table.features + ["CREATE"], True)
+            self.tables.append(table)
+            for made in self.writes.companions(table):
+                self.run(made)
+            return table
+        raise Difference("no declaration was accepted")
+
+    def index(self, table):
+        """CREATE INDEX and lsm_create_index; or the dropping of one."""
+        rng = self.rng
+        if table.indexes and rng.random() < 0.3:
+            name = rng.choice(sorted(table.indexes))
+            del table.indexes[name]
+            if name.endswith("_d"):
+                return
+            self.run({"sql": f"DROP INDEX ${name}", "lsm": f"SELECT lsm_drop_index('${table.name}', '${name}')", "features": ["lsm_drop_index"], "rowless": True})
+            return
+        name, terms = f"{table.name}_i{len(self.log)}", table.index_terms()
+        table.indexes[name] = terms
+        self.run({"sql": f"CREATE INDEX ${name} ON ${table.name}({terms})", "lsm": f"SELECT lsm_create_index('${table.name}', '${name}', '{terms}')",
+                  "features": ["lsm_create_index"], "rowless": True})
+
+    def step(self):
+        rng = self.rng
+        chance = rng.random()
+        if chance < 0.4:
+            self.write()
+        elif chance < 0.88:
+            self.run(self.reads.step(self.tables))
+        elif chance < 0.92:
+            self.transaction()
+        elif chance < 0.95:
+            self.run({"kind": "lsm", "sql": rng.choice(("SELECT lsm_flush()", "SELECT lsm_compact()", "SELECT lsm_flush()")), "features": ["flush, compact"]})
+        elif chance < 0.965:
+            self.run({"kind": "reopen", "sql": "-- reopen", "features": ["reopening"]})
+        elif chance < 0.975:
+            self.definition()
+        elif chance < 0.985 and "lsm_create_index" in self.supported:
+            self.index(rng.choice(self.tables))
+
+    def write(self):
+        self.run(self.writes.step(self.rng.choice(self.tables), self.tables))
+
+    def definition(self):
+        rng = self.rng
+        if len(self.tables) > 1 and rng.random() < 0.5:
+            gone = self.tables.pop(rng.randrange(len(self.tables)))
+            self.run({"sql": f"DROP VIEW $v_{gone.name}"})
+            self.run({"sql": f"DROP TABLE $src_{gone.name}"})
+            self.run({"sql": f"DROP TABLE ${gone.name}", "features": ["DROP TABLE"]})
+        elif len(self.tables) < 4:
+            self.create()
+
+    def common(self, sql, feature):
+        self.run({"kind": "common", "sql": sql, "features": [feature]})
+
+    def transaction(self):
+        rng = self.rng
+        self.common(rng.choice(("BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT outer")), "BEGIN, COMMIT")
+        started = self.log[-1]["sql"]
+        self.writes.in_transaction = True
+        marks, base = [], list(self.tables)
+        for _ in range(rng.randrange(1, 18)):
+            # OR ROLLBACK ends the transaction.
+            if not self.sides.dbs[0].in_transaction:
+                break
+            self.inside(marks)
+        self.writes.in_transaction = False
+        if not self.sides.dbs[0].in_transaction:
+            self.tables = base
+            return
+        undone = rng.random() < 0.35
+        if started == "SAVEPOINT outer":
+            if undone:
+                self.common("ROLLBACK TO outer", "ROLLBACK")
+            self.common("RELEASE outer", "RELEASE")
+        else:
+            self.common("ROLLBACK" if undone else "COMMIT", "ROLLBACK" if undone else "BEGIN, COMMIT")
+        if undone:
+            self.tables = base
+
+    def inside(self, marks):
+        """One step of a transaction. marks: the savepoints that are open, with the tables there were."""
+        rng = self.rng
+        chance = rng.random()
+        if chance < 0.15:
+            marks.append((f"s{len(marks)}", [copy.copy(table) for table in self.tables]))
+            self.common("SAVEPOINT " + marks[-1][0], "SAVEPOINT")
+        elif chance < 0.25 and marks:
+            at = rng.randrange(len(marks))
+            self.common("ROLLBACK TO " + marks[at][0], "ROLLBACK TO")
+            self.tables = list(marks[at][1])
+            del marks[at + 1:]
+        elif chance < 0.3 and marks:
+            at = rng.randrange(len(marks))
+            self.common("RELEASE " + marks[at][0], "RELEASE")
+            del marks[at:]
+        elif chance < 0.34:
+            self.definition()
+        elif chance < 0.75:
+            self.write()
+        else:
+            self.run(self.reads.step(self.tables))
+
+    def check_all(self):
+        for table in self.tables:
+            what = "rowid, *" if table.rowid else "*"
+            self.run({"sql": f"SELECT {what} FROM ${table.name} ORDER BY {table.total_order()}", "order": "exact", "features": ["the whole table"]})
+        if not self.options["memory"] or self.rng.random() < 0.5:
+            self.run({"kind": "lsm", "sql": "SELECT lsm_check()", "features": ["lsm_check"]})
+
+    def play(self, steps):
+        for _ in range(self.rng.choice((1, 1, 2, 3))):
+            self.create()
+        for _ in range(steps):
+            self.step()
+        self.check_all()
+        self.run({"kind": "reopen", "sql": "-- reopen"})
+        if not self.options["memory"]:
+            self.check_all()
+
+
+def replay(log, options):
+    """The difference that the steps show on new databases, or None."""
+    with tempfile.TemporaryDirectory() as folder:
+        sides = Sides(dict(options, folder=folder))
+        try:
+            for step in log:
+                if sides.run(step) == REFUSED and step.get("kind") == "create":
+                    return None
+        except Difference as difference:
+            return step, str(difference)
+        finally:
+            sides.close()
+    return None
+
+
+def kind_of(found):
+    """What must stay when a script is cut: the same sort of statement, and an error or none."""
+    return found[0]["sql"].split(" ")[0], "'error'" in found[1], "changes()" in found[1]
+
+
+def shrink(log, options, deadline):
+    """Leaves out steps while the difference stays."""
+    found = replay(log, options)
+    if found is None:
+        return log, None
+    wanted, size = kind_of(found), max(1, len(log) // 2)
+    while time.monotonic() < deadline:
+        at, shorter = 0, False
+        while at < len(log) and time.monotonic() < deadline:
+            fewer = log[:at] + log[at + size:]
+            again = replay(fewer, options) if fewer else None
+            if again is not None and kind_of(again) == wanted:
+                log, found, shorter = fewer, again, True
+            else:
+                at += size
+        if size == 1 and not shorter:
+            break
+        size = max(1, size // 2)
+    return log, found
+
+
+def tell(seed, turn, error, played, shrink_seconds):
+    print(f"DIFFERENCE: seed {seed}, round {turn}, SQLite {sqlite3.sqlite_version}\n{error}\n{played.options}")
+    log, found = shrink(played.log, played.options, time.monotonic() + shrink_seconds)
+    print(f"the shortest script ({len(log)} of {len(played.log)} steps{'' if found else '; it does not repeat'}):")
+    for step in log[-40:]:
+        params = f"  -- {step['params']}" if step.get("params") else ""
+        print(f"  {step['sql']};{params}" + (f"  -- lsm: {step['lsm']}" if step.get("lsm") else ""))
+    if found:
+        print(found[1])
+    sys.stdout.flush()
+
+
+def run(seed, seconds, rounds, extension, steps, shrink_seconds):
+    """The number of rounds with a difference."""
+    coverage, started, turn, different, statements = Coverage(), time.monotonic(), 0, 0, 0
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    db.enable_load_extension(True)
+    db.load_extension(extension)
+    supported = probe(db, coverage)
+    db.close()
+    while turn < rounds and time.monotonic() - started < seconds and different < 10:
+        folder = tempfile.mkdtemp()
+        played = Round(f"{seed}/{turn}", extension, folder, supported, coverage)
+        try:
+            played.play(steps)
+        except Difference as error:
+            different += 1
+            played.sides.close()
+            tell(seed, turn, error, played, shrink_seconds)
+        else:
+            played.sides.close()
+        shutil.rmtree(folder, ignore_errors=True)
+        statements += len(played.log)
+        turn += 1
+    print(coverage.report())
+    print(f"seed {seed}: {turn} rounds, {statements:,} statements on both sides, {time.monotonic() - started:.0f} s, SQLite {sqlite3.sqlite_version}")
+    print("equal" if different == 0 else f"{different} rounds are different")
+    return different
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--extension", default=os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "lsm"))
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--rounds", type=int, default=1 << 60)
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--seed", default=str(random.SystemRandom().randrange(1 << 30)))
+    parser.add_argument("--shrink", type=float, default=SHRINK_SECONDS, help="seconds to look for a shorter script")
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}", flush=True)
+    return 1 if run(arguments.seed, arguments.seconds, arguments.rounds, arguments.extension, arguments.steps, arguments.shrink) else 0
+
+
+def test_random_sql_agrees(folder):
+    """A slice of the comparison."""
+    import subprocess
+    import harness
+    seed = os.environ.get("LSM_SEED", str(random.SystemRandom().randrange(1 << 30)))
+    done = subprocess.run(["/usr/bin/python3", os.path.abspath(__file__), "--extension", harness.EXTENSION[:-3], "--seed", seed, "--seconds", "12", "--shrink", "20"],
+                          cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=3600, env=harness.host_env())
+    text = done.stdout.decode(errors="replace")
+    harness.expect(done.returncode == 0 and text.strip().endswith("equal"), f"LSM_SEED={seed} exit {done.returncode}\n" + text[-6000:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

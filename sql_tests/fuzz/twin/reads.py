@@ -1,0 +1,226 @@
+"""Random SELECTs whose result SQLite defines, up to what Sides.compare() leaves out."""
+from .expressions import Scope
+
+
+class Reads:
+    def __init__(self, rng, version):
+        self.rng, self.version = rng, version
+
+    def scope(self, tables, outside=None):
+        scope = Scope(self.rng)
+        scope.version, scope.outside = self.version, outside
+        for table, alias in tables:
+            scope.add(table, alias)
+        if outside:
+            scope.params, scope.features = outside.params, outside.features
+        return scope
+
+    def step(self, tables):
+        forms = [self.plain, self.plain, self.plain, self.plain, self.ordered, self.ordered, self.ordered, self.limited, self.limited, self.grouped, self.distinct,
+                 self.extremes, self.joined, self.joined, self.compound, self.window, self.with_subquery, self.with_subquery, self.common_table, self.counted,
+                 self.declaration, self.outer_limit]
+        return self.rng.choice(forms)(tables)
+
+    def where(self, scope, chance=0.88):
+        return " WHERE " + scope.condition() if self.rng.random() < chance else ""
+
+    @staticmethod
+    def made(scope, sql, features=(), **more):
+        return {"sql": sql, "params": scope.params, "features": sorted({"SELECT", *features} | scope.features), **more}
+
+    def plain(self, tables):
+        table = self.rng.choice(tables)
+        scope = self.scope([(table, None)])
+        what = self.rng.choice(("*", "rowid, *" if table.rowid else "*", None)) or ", ".join(scope.expression() for _ in range(self.rng.randrange(1, 4)))
+        where = self.where(scope)
+        return self.made(scope, f"SELECT {what} FROM ${table.name}{where}")
+
+    def order_terms(self, scope, table):
+        """Some key columns, or any, each with a direction. Returns names and terms."""
+        rng = self.rng
+        mode = rng.random()
+        if mode < 0.6:
+            terms = table.key_terms[:rng.randrange(1, len(table.key_terms) + 1)]
+            backwards = rng.random() < 0.5
+            names = [term[0] for term in terms]
+            directions = [(" DESC" if term[2] != backwards else "") for term in terms]
+            if rng.random() < 0.3:
+                directions = [rng.choice(("", " DESC")) for _ in terms]
+        else:
+            names = rng.sample([column.name for column in table.columns], rng.choice((1, 1, min(2, len(table.columns)))))
+            directions = [rng.choice(("", "", " DESC", " DESC", " ASC", " NULLS LAST", " DESC NULLS FIRST")) for _ in names]
+        return names, [name + direction for name, direction in zip(names, directions)]
+
+    def ordered(self, tables):
+        table = self.rng.choice(tables)
+        scope = self.scope([(table, None)])
+        names, terms = self.order_terms(scope, table)
+        where = self.where(scope)
+        return self.made(scope, f"SELECT {', '.join(names)}, * FROM ${table.name}{where} ORDER BY {', '.join(terms)}", ["ORDER BY"], order=len(names))
+
+    def limited(self, tables):
+        rng = self.rng
+        table = rng.choice(tables)
+        scope = self.scope([(table, None)])
+        where = self.where(scope)
+        if rng.random() < 0.7:
+            backwards = rng.random() < 0.4
+            order = ", ".join(term[0] + (f" COLLATE {term[1]}" if len(term) == 4 and (term[3] or rng.random() < 0.1) else "") +
+                              (" DESC" if term[2] != backwards else "") for term in table.key_terms)
+        else:
+            order = self.order_terms(scope, table)[1][0] + ", " + table.total_order()
+        limit = f" LIMIT {rng.randrange(20)}" + (f" OFFSET {rng.randrange(6)}" if rng.random() < 0.5 else "")
+        return self.made(scope, f"SELECT * FROM ${table.name}{where} ORDER BY {order}{limit}", ["ORDER BY", "LIMIT, OFFSET"], order="exact")
+
+    def counted(self, tables):
+        table = self.rng.choice(tables)
+        scope = self.scope([(table, None)])
+        column = scope.column()
+        where = self.where(scope, 0.7)
+        # What a sum is made of is an integer: the order of adding does not matter.
+        return self.made(scope, f"SELECT count(*), count({column}), sum(length({column})), total(typeof({column}) = 'text'), count(DISTINCT {column}) FROM ${table.name}{where}",
+                         ["aggregates"])
+
+    def extremes(self, tables):
+        rng = self.rng
+        table = rng.choice(tables)
+        scope = self.scope([(table, None)])
+        what = rng.choice(("min({0})", "max({0})", "min({0}), max({0})", "max({0}), count(*)")).format(scope.column())
+        where = self.where(scope, 0.6)
+        return self.made(scope, f"SELECT {what} FROM ${table.name}{where}", ["min(), max()"], fold=True)
+
+    def grouped(self, tables):
+        rng = self.rng
+        table = rng.choice(tables)
+        scope = self.scope([(table, None)])
+        names = [scope.column() for _ in range(rng.choice((1, 1, 2)))]
+        counted = scope.column()
+        where = self.where(scope, 0.5)
+        having = " HAVING count(*) > 1" if rng.random() < 0.3 else ""
+        order = " ORDER BY " + ", ".join(names) if rng.random() < 0.4 else ""
+        return self.made(scope, f"SELECT {', '.join(names)}, count(*), count({counted}), max(length({counted})) FROM ${table.name}{where} GROUP BY {', '.join(names)}{having}{order}",
+                         ["GROUP BY"], fold=True, order=len(names) if order else "any")
+
+    def distinct(self, tables):
+        table = self.rng.choice(tables)
+        scope = self.scope([(table, None)])
+        names = [scope.column() for _ in range(self.rng.choice((1, 1, 2)))]
+        where = self.where(scope, 0.5)
+        order = f" ORDER BY {', '.join(names)}" + self.rng.choice(("", f" LIMIT {self.rng.randrange(9)}")) if self.rng.random() < 0.5 else ""
+        return self.made(scope, f"SELECT DISTINCT {', '.join(names)} FROM ${table.name}{where}{order}", ["DISTINCT"], fold=True, order="exact" if order else "any")
+
+    def declaration(self, tables):
+        table = self.rng.choice(tables)
+        scope = self.scope([(table, None)])
+        where = self.where(scope, 0.7)
+        return self.made(scope, f"SELECT {', '.join(f'typeof({column.name}), {column.name}' for column in table.columns)} FROM ${table.name}{where}", ["typeof()"])
+
+    def on(self, scope, left, right):
+        rng = self.rng
+        chance = rng.random()
+        if chance < 0.75:
+            text = f"{rng.choice(scope.key_columns if rng.random() < 0.6 else scope.columns)} {rng.choice(('=', '=', '=', 'IS', '<'))} "
+            wanted = [name for name in scope.columns + scope.key_columns * 2 if name.startswith(right + ".")]
+            text += rng.choice(wanted)
+            return text + (" AND " + scope.condition(1) if rng.random() < 0.3 else "")
+        return scope.condition(1)
+
+    def joined(self, tables):
+        rng = self.rng
+        count = rng.choice((2, 2, 2, 3))
+        chosen = [(rng.choice(tables), f"j{i}") for i in range(count)]
+        scope = self.scope(chosen[:1])
+        text = f"${chosen[0][0].name} AS j0"
+        kinds = ["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN"]
+        for table, alias in chosen[1:]:
+            scope.add(table, alias)
+            kind = rng.choice(kinds)
+            scope.features.add(kind)
+            text += f" {kind} ${table.name} AS {alias} ON {self.on(scope, None, alias)}"
+        if rng.random() < 0.25:
+            self_where = self.where(scope, 0.9)
+            return self.made(scope, f"SELECT count(*), sum(length({scope.columns[0]})), count({scope.columns[-1]}) FROM {text}{self_where}", ["join"])
+        where = self.where(scope, 0.7 if count == 2 else 1)
+        what = ", ".join(f"{alias}.*" for _, alias in chosen)
+        if rng.random() < 0.4:
+            order = ", ".join(table.total_order(alias, rng.choice(("", " DESC"))) for table, alias in chosen)
+            return self.made(scope, f"SELECT {what} FROM {text}{where} ORDER BY {order} LIMIT {rng.randrange(1, 60)}", ["join", "ORDER BY", "LIMIT, OFFSET"], order="exact")
+        # A product of large tables is cut: what is not ordered is counted.
+        return self.made(scope, f"SELECT count(*), count({scope.columns[-1]}), sum(length({scope.columns[0]})), sum(length({scope.columns[-1]})) FROM {text}{where}", ["join"])
+
+    def outer_limit(self, tables):
+        """A LIMIT that must not be pushed through a filter or a join."""
+        rng = self.rng
+        one, other = rng.choice(tables), rng.choice(tables)
+        scope = self.scope([(one, "x")])
+        where = self.where(scope, 0.5)
+        inner = f"SELECT * FROM ${one.name} AS x{where} ORDER BY {one.total_order('x')} LIMIT {rng.randrange(1, 12)} OFFSET {rng.randrange(3)}"
+        return self.made(scope, f"SELECT count(*) FROM ({inner}) AS s JOIN ${other.name} AS y ON s.{rng.choice(one.columns).name} = y.{rng.choice(other.columns).name}",
+                         ["join", "LIMIT, OFFSET", "subquery"])
+
+    def compound(self, tables):
+        rng = self.rng
+        arms, width, scope = [], rng.choice((1, 1, 2)), self.scope([(tables[0], None)])
+        operators = [rng.choice(("UNION", "UNION ALL", "EXCEPT", "INTERSECT")) for _ in range(rng.choice((1, 1, 2)))]
+        for _ in range(len(operators) + 1):
+            table = rng.choice(tables)
+            arm = self.scope([(table, None)])
+            arm.params = scope.params
+            # An INTEGER PRIMARY KEY of an ordinary table has no collation for the others to differ from.
+            columns = [name for name in arm.columns if table.kind != "ipk" or name != table.key[0]]
+            names = ", ".join(rng.choice(columns) for _ in range(width))
+            arms.append(f"SELECT {names} FROM ${table.name}{self.where(arm, 0.7)}")
+            scope.features |= arm.features
+        text = arms[0] + "".join(f" {operator} {arm}" for operator, arm in zip(operators, arms[1:]))
+        order = "any"
+        if rng.random() < 0.5:
+            text += " ORDER BY " + ", ".join(str(i + 1) + rng.choice(("", " DESC")) for i in range(width)) + rng.choice(("", f" LIMIT {rng.randrange(12)}"))
+            order = "exact"
+        return self.made(scope, text, ["compound: " + each for each in operators], fold=True, order=order)
+
+    def window(self, tables):
+        rng = self.rng
+        table = rng.choice(tables)
+        scope = self.scope([(table, None)])
+        total = table.total_order(None, rng.choice(("", " DESC")))
+        part = f"PARTITION BY {scope.column()} " if rng.random() < 0.6 else ""
+        frame = rng.choice(("", "", " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW", " GROUPS 1 PRECEDING", " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 FOLLOWING EXCLUDE CURRENT ROW"))
+        function = rng.choice(("row_number()", "rank()", "dense_rank()", f"lag({scope.column()})", f"lead({scope.column()}, 2, 'none')", f"first_value({scope.column()})",
+                               "count(*)", f"sum(length({scope.column()}))", "ntile(3)", f"nth_value({scope.column()}, 2)"))
+        order = total if "rank" not in function or rng.random() < 0.5 else scope.column()
+        where = self.where(scope, 0.5)
+        return self.made(scope, f"SELECT *, {function} OVER ({part}ORDER BY {order}{frame}) FROM ${table.name}{where}", ["window functions"])
+
+    def with_subquery(self, tables):
+        rng = self.rng
+        table, other = rng.choice(tables), rng.choice(tables)
+        scope = self.scope([(table, "o")])
+        form = rng.randrange(5)
+        inner = self.scope([(other, "i")], scope if form < 3 else None)
+        inner.params, inner.features = scope.params, scope.features
+        if form == 0:
+            text, feature = f"{scope.column()} {rng.choice(('', 'NOT '))}IN (SELECT {inner.column()} FROM ${other.name} AS i{self.where(inner, 0.6)})", "IN (SELECT)"
+        elif form == 1:
+            text, feature = f"{rng.choice(('', 'NOT '))}EXISTS (SELECT 1 FROM ${other.name} AS i WHERE {inner.column()} = {scope.column()}{' AND ' + inner.condition(1) if rng.random() < 0.5 else ''})", "EXISTS"
+        elif form == 2:
+            text = f"{scope.column()} {rng.choice(('=', '<', '>='))} (SELECT {inner.column()} FROM ${other.name} AS i{self.where(inner, 0.6)} ORDER BY {other.total_order('i')} LIMIT 1)"
+            feature = "scalar subquery"
+        elif form == 3:
+            names = ", ".join(scope.column() for _ in range(2))
+            text, feature = f"({names}) IN (SELECT {inner.column()}, {inner.column()} FROM ${other.name} AS i{self.where(inner, 0.5)})", "row IN (SELECT)"
+        else:
+            return self.made(scope, f"SELECT *, (SELECT count(*) FROM ${other.name} AS i WHERE {inner.column()} {rng.choice(('=', '<', 'IS'))} {scope.column()}) FROM ${table.name} AS o",
+                             ["scalar subquery", "correlated subquery"])
+        return self.made(scope, f"SELECT * FROM ${table.name} AS o WHERE {text}", [feature, "subquery"])
+
+    def common_table(self, tables):
+        rng = self.rng
+        table = rng.choice(tables)
+        scope = self.scope([(table, None)])
+        if rng.random() < 0.4:
+            return self.made(scope, f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rng.randrange(2, 30)}) SELECT n.i, t.* FROM n "
+                             f"{rng.choice(('LEFT JOIN', 'JOIN'))} ${table.name} AS t ON t.{table.key[0]} = n.i", ["WITH RECURSIVE", "join"])
+        hint = rng.choice(("", "", " MATERIALIZED", " NOT MATERIALIZED"))
+        where = self.where(scope)
+        return self.made(scope, f"WITH w AS{hint} (SELECT * FROM ${table.name}{where}) SELECT * FROM w UNION ALL SELECT * FROM w WHERE {rng.choice(table.columns).name} > {rng.randrange(9)}",
+                         ["WITH"])

@@ -1,0 +1,189 @@
+"""The two sides of a comparison, and what has to be equal.
+
+A step is a dict: sql, and of these what is not the default: lsm (other SQL for the LSM side), params, kind, order, fold.
+kind   both      on the ordinary side and on the LSM side; `$` before a name becomes the side's prefix
+       common    once for each connection: BEGIN, SAVEPOINT, pragmas
+       lsm       on the LSM side only: flush, compact
+       create    both; a refusal by the LSM side is told to the caller
+       reopen    closes and opens the connections
+order  exact     the same rows in the same order
+       any       the same rows
+       a number  the same rows, and the first so many columns in the same order
+several  the statement may fail for more than one reason: the first one counts, whichever it is
+fold   which of several equal values is shown (1 or 1.0, 'a' or 'A' under NOCASE) depends on the order of reading and does not count
+"""
+import sqlite3
+
+REFUSED = "refused"
+# Joins can be long. A statement is given up after so many instructions, on the ordinary side after many more.
+INSTRUCTIONS = 3_000_000
+
+
+class Difference(Exception):
+    pass
+
+
+def fold_value(value):
+    if isinstance(value, str):
+        return value.rstrip(" ").lower()
+    if isinstance(value, float) and value == value and abs(value) < 2 ** 63 and value == int(value):
+        return int(value)
+    return value
+
+
+def shown(value, fold):
+    if fold:
+        value = fold_value(value)
+    return type(value).__name__, value
+
+
+class Side:
+    def __init__(self, db, prefix, is_lsm=False):
+        self.db, self.prefix, self.is_lsm = db, prefix, is_lsm
+
+    def run(self, step):
+        """('rows', rows) or ('error', class, extended code, message)"""
+        left = [INSTRUCTIONS * (1 if self.is_lsm else 50) // 10_000]
+
+        def give_up():
+            left[0] -= 1
+            return left[0] < 0
+
+        self.db.set_progress_handler(give_up, 10_000)
+        sql = (step.get("lsm") if self.is_lsm else None) or step["sql"]
+        try:
+            rows = self.db.execute(sql.replace("$", self.prefix), step.get("params", ())).fetchall()
+        except sqlite3.Error as error:
+            return "error", type(error).__name__, getattr(error, "sqlite_errorcode", 0), str(error).replace(self.prefix, "$") if self.prefix else str(error)
+        except OverflowError as error:
+            return "error", "OverflowError", 0, str(error)
+        fold = step.get("fold")
+        return "rows", [tuple(shown(value, fold) for value in row) for row in rows]
+
+    def counters(self):
+        return self.db.execute("SELECT changes(), total_changes(), last_insert_rowid()").fetchone()
+
+
+class Sides:
+    """One connection with both kinds of tables (names begin with o_ and l_), or two connections, whose names are equal."""
+
+    def __init__(self, options):
+        self.options = options
+        self.dbs = []
+        self.open()
+
+    def open(self):
+        options = self.options
+        if options["connections"] == 1:
+            db = self.connect("both", True)
+            self.dbs, self.ordinary, self.lsm = [db], Side(db, "o_"), Side(db, "l_", True)
+        else:
+            self.dbs = [self.connect("ordinary", False), self.connect("lsm", True)]
+            self.ordinary, self.lsm = Side(self.dbs[0], ""), Side(self.dbs[1], "", True)
+
+    def connect(self, name, with_extension):
+        options = self.options
+        path = ":memory:" if options["memory"] else f"file:{options['folder']}/{name}.db?lsm_write_buffer=65536"
+        db = sqlite3.connect(path, isolation_level=None, uri=not options["memory"], cached_statements=options.get("cached", 64))
+        db.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        if with_extension:
+            db.enable_load_extension(True)
+            db.load_extension(options["extension"])
+        if not options["memory"]:
+            db.execute("PRAGMA journal_mode = " + options["journal"])
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute("CREATE TEMP TABLE counted(n)")
+        db.execute("INSERT INTO counted VALUES (0)")
+        for pragma in options["pragmas"]:
+            db.execute(pragma)
+        return db
+
+    def close(self):
+        for db in self.dbs:
+            db.close()
+
+    def run(self, step):
+        """True, or REFUSED. Raises Difference."""
+        kind = step.get("kind", "both")
+        if kind == "common":
+            return self.common(step)
+        if kind == "lsm":
+            result = self.lsm.run(step)
+            if result[0] == "error":
+                raise Difference(f"{step['sql']} fails: {result}")
+            if step["sql"] == "SELECT lsm_check()" and result[1] != [(("str", "ok"),)]:
+                raise Difference(f"lsm_check: {result[1]}")
+            return True
+        if kind == "reopen":
+            # A database in memory ends with its connection; within a transaction there is nothing to compare.
+            if not self.options["memory"] and not self.dbs[-1].in_transaction and not self.dbs[0].in_transaction:
+                self.close()
+                self.open()
+            return True
+        return self.both(step, kind)
+
+    def common(self, step):
+        outcomes = []
+        for db in self.dbs:
+            outcomes.append(Side(db, "").run(step))
+        if outcomes[0][:3] != outcomes[-1][:3]:
+            raise Difference(f"ordinary: {outcomes[0]}\nlsm:      {outcomes[-1]}")
+        return outcomes[0][0] == "rows"
+
+    def both(self, step, kind):
+        """The LSM side first: what it refuses by its documentation leaves both sides as they are."""
+        before = self.lsm.counters()
+        lsm = self.lsm.run(step)
+        after_lsm = self.lsm.counters()
+        if lsm[0] == "error" and (kind == "create" or "CAST" in lsm[3] or lsm[3] == "interrupted"):
+            self.refusal = lsm
+            return REFUSED
+        before_ordinary = self.ordinary.counters()
+        ordinary = self.ordinary.run(step)
+        after = self.ordinary.counters()
+        self.count = len(ordinary[1]) if ordinary[0] == "rows" else 0
+        self.ok = ordinary[0] == "rows"
+        problem = self.compare(step, ordinary, lsm)
+        if kind == "both" and problem is None and step.get("writes"):
+            left = (after[0], after[1] - before_ordinary[1], after[2])
+            right = (after_lsm[0], after_lsm[1] - before[1], after_lsm[2])
+            if left != right:
+                problem = f"changes(), total_changes(), last_insert_rowid()\nordinary: {left}\nlsm:      {right}"
+        if problem is None and self.dbs[0].in_transaction != self.dbs[-1].in_transaction:
+            problem = f"in a transaction: ordinary {self.dbs[0].in_transaction}, lsm {self.dbs[-1].in_transaction}"
+        if problem is not None:
+            raise Difference(problem)
+        if not step.get("writes") and not step["sql"].startswith(("SELECT", "WITH")):
+            # DDL of a virtual table counts the rows of its shadow table: what changes() says later must not depend on that.
+            for db in self.dbs:
+                db.execute("UPDATE counted SET n = n + 1")
+        return True
+
+    @staticmethod
+    def compare(step, ordinary, lsm):
+        order = step.get("order", "any")
+        if ordinary[0] == "rows" and lsm[0] == "rows":
+            same = ordinary[1] == lsm[1]
+            if not same and order != "exact":
+                same = sorted(ordinary[1], key=repr) == sorted(lsm[1], key=repr)
+                if same and order != "any":
+                    same = all(tuple(fold_value(v) for _, v in a[:order]) == tuple(fold_value(v) for _, v in b[:order])
+                               for a, b in zip(ordinary[1], lsm[1]))
+        else:
+            # Which of several bad rows an UPDATE meets first is not defined.
+            same = ordinary == lsm or (step.get("several") and ordinary[0] == lsm[0] and ordinary[2] & 255 == lsm[2] & 255 == 19)
+        if same:
+            return None
+        if ordinary[0] == lsm[0] == "rows":
+            left, right = list(ordinary[1]), []
+            for row in lsm[1]:
+                if row in left:
+                    left.remove(row)
+                else:
+                    right.append(row)
+            at = next((i for i, (a, b) in enumerate(zip(ordinary[1], lsm[1])) if a != b), 0)
+            if not left and not right:
+                return f"another order, from row {at}\nordinary: {ordinary[1][at:at + 3]!r:.500}\nlsm:      {lsm[1][at:at + 3]!r:.500}"
+            if left or right:
+                return f"{len(ordinary[1])} and {len(lsm[1])} rows\nonly ordinary: {left[:5]!r:.900}\nonly lsm:      {right[:5]!r:.900}"
+        return f"ordinary: {ordinary!r:.900}\nlsm:      {lsm!r:.900}"

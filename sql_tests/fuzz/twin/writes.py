@@ -1,0 +1,241 @@
+"""Random writes whose outcome SQLite defines, whatever the order in which rows are found, and that docs/sql.md does not list as different."""
+from .expressions import LITERALS, Scope
+
+MODES = ["", "", "", " OR REPLACE", " OR REPLACE", " OR IGNORE", " OR FAIL", " OR ABORT", " OR ROLLBACK"]
+
+
+class Writes:
+    def __init__(self, rng, reads, options):
+        self.rng, self.reads, self.options = rng, reads, options
+        self.in_transaction = False
+
+    def step(self, table, tables):
+        rng = self.rng
+        chance = rng.random()
+        if chance < 0.5:
+            made = self.insert(table)
+        elif chance < 0.58:
+            made = self.insert_select(table, tables)
+        elif chance < 0.62:
+            made = self.bulk(table)
+        elif chance < 0.8:
+            made = self.update(table, tables)
+        elif chance < 0.94:
+            made = self.delete(table, tables)
+        else:
+            made = self.through(table)
+        made["writes"] = True
+        return made
+
+    def mode(self, table):
+        mode = self.rng.choice(MODES)
+        if mode == " OR ABORT" and table.conflicts:
+            return ""
+        # With one connection the ordinary side's rollback would take the LSM side's transaction along.
+        if mode == " OR ROLLBACK" and self.options["connections"] == 1 and self.in_transaction:
+            return ""
+        return mode
+
+    def value(self, table, column, scope, alone, mode=""):
+        """alone: the statement has one row, so an error within it leaves nothing half done."""
+        rng = self.rng
+        if table.kind == "ipk" and column.name == table.key[0]:
+            if alone and rng.random() < 0.15:
+                return scope.value()
+            return rng.choice(("NULL", str(rng.randrange(-60, 60)), str(rng.randrange(200)), "'12'", "5.0")) if rng.random() < 0.95 else str(rng.randrange(10 ** 12))
+        # A wrong type in a STRICT table under OR IGNORE, FAIL or ROLLBACK has another code: SQLite does not let a virtual table give both.
+        if table.strict and (not alone or mode not in ("", " OR ABORT") or rng.random() < 0.7):
+            return self.strict_value(column)
+        if rng.random() < 0.01:
+            return rng.choice(("zeroblob(3000)", "hex(zeroblob(2000))", "char(0)", "printf('%.*c', 20000, 'x')", "CAST(x'41ff42' AS TEXT)"))
+        text = scope.value()
+        # SQLite hands a virtual table NULL for a column that was left out.
+        while column.default and (text == "NULL" or text.startswith(":") and scope.params[text[1:]] is None):
+            text = rng.choice(LITERALS)
+        return text
+
+    def strict_value(self, column):
+        rng = self.rng
+        kind = column.type
+        if not column.not_null and rng.random() < 0.1:
+            return "NULL"
+        return {"TEXT": rng.choice(("'a'", "'A'", "'b'", f"'k{rng.randrange(97)}'", "''")), "REAL": rng.choice(("1.5", "2", "-7.25")),
+                "BLOB": rng.choice(("x''", "x'00ff'", "x'61'"))}.get(kind, str(rng.randrange(-40, 40)))
+
+    def insert(self, table):
+        rng = self.rng
+        scope = Scope(rng)
+        mode = self.mode(table)
+        count = rng.choice((1, 1, 1, 2, 3, 8, 25))
+        columns = list(table.columns)
+        form, named = rng.random(), ""
+        if form < 0.25:
+            columns = rng.sample(columns, rng.randrange(1, len(columns) + 1))
+            named = f"({', '.join(column.name for column in columns)})"
+        elif form < 0.33 and table.kind == "rowid":
+            named = f"(rowid, {', '.join(column.name for column in columns)})"
+        rows = []
+        for _ in range(count):
+            values = [self.value(table, column, scope, count == 1, mode) for column in columns]
+            if named.startswith("(rowid"):
+                values.insert(0, rng.choice(("NULL", str(rng.randrange(-20, 90)), str(rng.randrange(-20, 90)))))
+            rows.append("(" + ", ".join(values) + ")")
+        features = ["INSERT" + mode, "INSERT of several rows" if count > 1 else "INSERT of one row"]
+        if form > 0.985 and not table.conflicts:
+            return {"sql": f"INSERT{mode} INTO ${table.name} DEFAULT VALUES", "features": ["INSERT DEFAULT VALUES"]}
+        verb = "REPLACE" if mode == " OR REPLACE" and rng.random() < 0.5 else "INSERT" + mode
+        return {"sql": f"{verb} INTO ${table.name}{named} VALUES {', '.join(rows)}", "params": scope.params, "features": features}
+
+    def guarded(self, table, column, text):
+        """For a column of INSERT ... SELECT: no NULL where NULL means the default, no type that ends the statement half way."""
+        if table.kind == "ipk" and column.name == table.key[0]:
+            return f"CAST({text} AS INTEGER) % 1000" if self.rng.random() < 0.5 else "NULL"
+        if table.strict:
+            kind = "INTEGER" if column.type in ("INT", "INTEGER", "ANY") else column.type
+            text = f"CAST({text} AS {kind})"
+        return f"coalesce({text}, 3)" if column.default else text
+
+    def insert_select(self, table, tables):
+        rng = self.rng
+        source = rng.choice(tables)
+        scope = self.reads.scope([(source, None)])
+        names = [column.name for column in source.columns]
+        if source is table and rng.random() < 0.4:
+            picked = names
+        else:
+            picked = [rng.choice(names + [rng.choice(LITERALS), f"{rng.choice(names)} + 1", f"'z' || {rng.choice(names)}", "typeof(" + rng.choice(names) + ")"]) for _ in table.columns]
+        picked = [self.guarded(table, column, text) for column, text in zip(table.columns, picked)]
+        mode = self.mode(table)
+        where = self.reads.where(scope)
+        return {"sql": f"INSERT{mode} INTO ${table.name} SELECT {', '.join(picked)} FROM ${source.name}{where} ORDER BY {source.total_order()} LIMIT {rng.choice((1, 5, 20, 200))}",
+                "params": scope.params, "features": ["INSERT ... SELECT", "INSERT" + mode, *scope.features]}
+
+    def bulk(self, table):
+        """Many regular rows, so that the planner has choices and memtables roll."""
+        rng = self.rng
+        count = rng.choice((50, 50, 200, 1500)) if rng.random() < self.options["bulk"] else 10
+        prime = rng.choice((7, 31, 101, 7919))
+        makers = [f"(i * {prime}) % 997", f"'k' || (i * {prime} % 97)", "i / 4.0", "i", f"printf('%05d', i * {prime} % 3001)", "CASE i % 7 WHEN 0 THEN NULL ELSE -i END", "CAST('b' || i AS BLOB)"]
+        if self.options["bulk"] > 0.5:
+            makers.append("printf('%d %.*c', i, 300, 'p')")
+        picked = [self.guarded(table, column, rng.choice(makers)) for column in table.columns]
+        return {"sql": f"WITH RECURSIVE n(i) AS (SELECT {rng.randrange(100)} UNION ALL SELECT i + 1 FROM n LIMIT {count}) INSERT OR IGNORE INTO ${table.name} SELECT {', '.join(picked)} FROM n",
+                "features": ["INSERT of many rows", "WITH RECURSIVE"]}
+
+    def one_row(self, table, scope):
+        """A condition that holds for one row at most, with a total order on both sides."""
+        names = ", ".join(table.key)
+        where = self.reads.where(scope, 0.6)
+        return f" WHERE ({names}) = (SELECT {names} FROM ${table.name}{where} ORDER BY {table.total_order()} LIMIT 1 OFFSET {self.rng.randrange(4)})"
+
+    def update(self, table, tables):
+        rng = self.rng
+        scope = self.reads.scope([(table, None)])
+        sensitive = set(table.key) | {name for columns in table.unique for name in columns}
+        names = [column.name for column in table.columns] + (["rowid"] if table.kind == "rowid" else [])
+        chosen = rng.sample(names, rng.choice((1, 1, 2, min(3, len(names)))))
+        if rng.random() < 0.6:
+            chosen = [name for name in chosen if name not in sensitive] or chosen
+        moving = bool(sensitive & set(chosen))
+        mode = self.mode(table)
+        # Several rows that move, or that end at the first bad one: the outcome would depend on the order of finding them.
+        alone = moving or mode in (" OR FAIL", " OR REPLACE") or table.conflicts or table.strict
+        sets = [f"{name} = {self.new_value(table, name, scope, alone, mode)}" for name in chosen]
+        features = ["UPDATE" + mode] + (["UPDATE of key or unique columns"] if moving else [])
+        if rng.random() < 0.1:
+            return self.update_from(table, rng.choice(tables), chosen, mode)
+        where = self.one_row(table, scope) if alone else self.reads.where(scope)
+        return {"sql": f"UPDATE{mode} ${table.name} SET {', '.join(sets)}{where}", "params": scope.params, "features": features + sorted(scope.features), "several": not alone}
+
+    def update_from(self, table, other, chosen, mode):
+        """One row of the table takes values from one row of another."""
+        rng, scope = self.rng, Scope(self.rng)
+        alias = "u"
+        sets = []
+        for name in chosen:
+            integer = name == "rowid" or (table.kind == "ipk" and name == table.key[0])
+            column = None if integer else next(each for each in table.columns if each.name == name)
+            taken = f"{alias}.{rng.choice(other.columns).name}" if rng.random() < 0.7 and not table.strict else "7" if integer else self.value(table, column, scope, True, mode)
+            sets.append(f"{name} = " + (f"CAST({taken} AS INTEGER) % 1000" if integer else taken))
+        names = ", ".join(f"${table.name}.{name}" for name in table.key)
+        same = f"({names}) = (SELECT {', '.join(table.key)} FROM ${table.name} ORDER BY {table.total_order()} LIMIT 1 OFFSET {rng.randrange(3)})"
+        return {"sql": f"UPDATE{mode} ${table.name} SET {', '.join(sets)} FROM (SELECT * FROM ${other.name} ORDER BY {other.total_order()} LIMIT 1 OFFSET {rng.randrange(2)}) AS {alias} "
+                f"WHERE {same}", "params": scope.params, "features": ["UPDATE ... FROM", "UPDATE" + mode]}
+
+    def new_value(self, table, name, scope, alone, mode):
+        rng = self.rng
+        if name == "rowid" or (table.kind == "ipk" and name == table.key[0]):
+            return rng.choice((str(rng.randrange(-60, 90)), f"{name} + 1000", f"-{name}", f"{name} + 1", name))
+        column = next(each for each in table.columns if each.name == name)
+        if table.strict:
+            return self.value(table, column, scope, alone, mode)
+        form = rng.random()
+        if form < 0.5:
+            return self.value(table, column, scope, alone, mode)
+        if form < 0.6:
+            return rng.choice(table.columns).name
+        if form < 0.7:
+            return f"{name} || {rng.choice(('1', chr(39) + 'x' + chr(39)))}"
+        if form < 0.8:
+            return f"{name} + {rng.choice(('1', '0.5'))}"
+        if form < 0.85:
+            return f"(SELECT count(*) FROM ${table.name})"
+        return scope.expression()
+
+    def delete(self, table, tables):
+        rng = self.rng
+        scope = self.reads.scope([(table, None)])
+        features = ["DELETE"]
+        if rng.random() < 0.2:
+            other = rng.choice(tables)
+            inner = self.reads.scope([(other, "i")])
+            inner.params = scope.params
+            where = f" WHERE {scope.column()} IN (SELECT {inner.column()} FROM ${other.name} AS i{self.reads.where(inner, 0.8)})"
+            features.append("DELETE with a subquery")
+        elif rng.random() < 0.03:
+            where = ""
+            features.append("DELETE of all rows")
+        else:
+            where = " WHERE " + scope.condition()
+            if rng.random() < 0.6:
+                where += f" AND {scope.condition(1)}"
+        return {"sql": f"DELETE FROM ${table.name}{where}", "params": scope.params, "features": features + sorted(scope.features)}
+
+    def through(self, table):
+        """Through the view's INSTEAD OF triggers, or the trigger of an ordinary table."""
+        rng = self.rng
+        scope = self.reads.scope([(table, None)])
+        column = rng.choice(table.columns)
+        form = rng.randrange(4)
+        if form == 0:
+            count = rng.choice((1, 3))
+            rows = ", ".join("(" + ", ".join(self.value(table, each, scope, False) for each in table.columns) + ")" for _ in range(count))
+            return {"sql": f"INSERT INTO $src_{table.name} VALUES {rows}", "params": scope.params, "features": ["trigger of an ordinary table"]}
+        if form == 1:
+            values = ", ".join(self.value(table, each, scope, True, " OR IGNORE") for each in table.columns)
+            return {"sql": f"INSERT INTO $v_{table.name} VALUES ({values})", "params": scope.params, "features": ["INSTEAD OF INSERT"]}
+        if form == 2:
+            return {"sql": f"DELETE FROM $v_{table.name} WHERE {column.name} = {scope.value()}", "params": scope.params, "features": ["INSTEAD OF DELETE"]}
+        return {"sql": f"UPDATE $v_{table.name} SET {column.name} = {self.strict_value(column) if table.strict else self.value(table, column, scope, True)} WHERE {scope.condition(2)}",
+                "params": scope.params, "features": ["INSTEAD OF UPDATE"]}
+
+    @staticmethod
+    def companions(table):
+        """An ordinary table whose trigger writes the table, and a view with INSTEAD OF triggers."""
+        names = [column.name for column in table.columns]
+        new = ", ".join("new." + name for name in names)
+        plain = [name for name in names if name not in table.key and all(name not in columns for columns in table.unique)]
+        key = " AND ".join(f"{name} IS old.{name}" for name in table.key)
+        shown = ", ".join((["rowid"] if table.kind == "rowid" else []) + names)
+        steps = [f"CREATE TABLE $src_{table.name}({', '.join(names)})",
+                 f"CREATE TRIGGER $st_{table.name} AFTER INSERT ON $src_{table.name} BEGIN INSERT OR REPLACE INTO ${table.name}({', '.join(names)}) VALUES ({new}); END",
+                 f"CREATE VIEW $v_{table.name} AS SELECT {shown} FROM ${table.name}" if table.kind != "rowid" else
+                 f"CREATE VIEW $v_{table.name} AS SELECT {', '.join(names)}, rowid AS old_rowid FROM ${table.name}",
+                 f"CREATE TRIGGER $vd_{table.name} INSTEAD OF DELETE ON $v_{table.name} BEGIN DELETE FROM ${table.name} WHERE {key}; END"]
+        key = key.replace("old.rowid", "old.old_rowid")
+        steps[3] = steps[3].replace("old.rowid", "old.old_rowid")
+        steps.append(f"CREATE TRIGGER $vi_{table.name} INSTEAD OF INSERT ON $v_{table.name} BEGIN INSERT OR IGNORE INTO ${table.name}({', '.join(names)}) VALUES ({new}); END")
+        if plain:
+            steps.append(f"CREATE TRIGGER $vu_{table.name} INSTEAD OF UPDATE ON $v_{table.name} BEGIN UPDATE ${table.name} SET "
+                         f"{', '.join(f'{name} = new.{name}' for name in plain)} WHERE {key}; END")
+        return [{"sql": sql, "features": ["DDL: views and triggers"]} for sql in steps]
