@@ -26,7 +26,7 @@ TEST_SRC := $(sort $(shell find unit_tests -name '*_test.c'))
 SUPPORT_SRC := $(sort $(wildcard unit_tests/support/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql slt kill torture crash matrix big bench costs asan tsan tidy format clean help
+.PHONY: all setup demo check unit sql slt fuzz-sql check-sqlites kill torture crash matrix big bench costs asan tsan tidy format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -126,6 +126,16 @@ slt:
 	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/sql_tests/slt
 	@$(PYTHON) sql_tests/slt/corpus.py
 
+fuzz-sql:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so
+	@$(if $(PLANTED),$(PYTHON) sql_tests/fuzz/planted.py,$(PYTHON) sql_tests/fuzz/fuzz.py --seconds $${FUZZ_SECONDS:-3600})
+
+check-sqlites:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/sql_tests/slt
+	@tools/sqlites check $(CASES)
+
 kill:
 	@tools/setup check
 	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so
@@ -192,6 +202,8 @@ help:
 	@echo 'make check    all tests; the last line is "N passed, N failed" (installs what is missing on Debian)'
 	@echo 'make unit     unit tests only          make sql      SQL tests only (CASES=word narrows them)'
 	@echo 'make slt      the sqllogictest corpus in ../shared/slt or SLT_DIR, against ordinary tables'
+	@echo 'make fuzz-sql random SQL on twin tables for FUZZ_SECONDS (3600); PLANTED=1: does it find bugs that are planted?'
+	@echo 'make check-sqlites  the SQL tests against the SQLite of Debian 12, 13 and sid (built from their source packages)'
 	@echo 'make kill     kill -9 at 200 random moments at OFF, NORMAL and FULL'
 	@echo 'make torture  several processes over one database, killed and stopped at random (TORTURE_SECONDS=N, 240 if not said)'
 	@echo 'make crash    100,000 states that a power cut can leave (LSM_CRASH_STATES=N for more)'

@@ -1,5 +1,6 @@
 """What the SQL tests share: where the extension is, how to run the real shell on it, a place to work, and the counting.
 
+LSM_SQLITE        a folder with another SQLite: its shell `sqlite3` and libsqlite3.so.0, for all hosts (tools/sqlites)
 LSM_SO            the library under test (default: ./lsm.so of this checkout)
 LSM_HOST_PRELOAD  a sanitizer's runtime, preloaded into every host process
 LSM_HOST_ENV      NAME=value for the host processes
@@ -16,6 +17,10 @@ import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EXTENSION = os.path.abspath(os.environ.get("LSM_SO", os.path.join(ROOT, "lsm.so")))
+SHELL = "sqlite3"
+if os.environ.get("LSM_SQLITE"):
+    SHELL = os.path.join(os.environ["LSM_SQLITE"], "sqlite3")
+    os.environ["LD_LIBRARY_PATH"] = os.environ["LSM_SQLITE"]
 SLOW = bool(os.environ.get("LSM_SLOW"))
 TIMEOUT = 600 if SLOW else 120
 LOAD = ".load " + EXTENSION[:-3] + "\n"
@@ -50,7 +55,7 @@ def normalise(text):
 
 def shell(sql, database="test.db", cwd=None, load=True, preload=True):
     """Run SQL through the sqlite3 shell, stderr among stdout."""
-    done = subprocess.run(["sqlite3", "-batch", "-init", "/dev/null", database], input=((LOAD if load else "") + sql).encode(), cwd=cwd,
+    done = subprocess.run([SHELL, "-batch", "-init", "/dev/null", database], input=((LOAD if load else "") + sql).encode(), cwd=cwd,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT, env=host_env() if preload else None)
     text = done.stdout.decode(errors="replace")
     text = "".join(line for line in text.splitlines(True) if not line.startswith("-- Loading resources from"))

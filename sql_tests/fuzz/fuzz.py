@@ -224,7 +224,7 @@ def shrink(log, options, deadline):
 
 def tell(seed, turn, error, played, shrink_seconds):
     print(f"DIFFERENCE: seed {seed}, round {turn}, SQLite {sqlite3.sqlite_version}\n{error}\n{played.options}")
-    log, found = shrink(played.log, played.options, time.monotonic() + shrink_seconds)
+    log, found = shrink(played.log, played.options, time.monotonic() + shrink_seconds) if shrink_seconds > 0 else (played.log, None)
     print(f"the shortest script ({len(log)} of {len(played.log)} steps{'' if found else '; it does not repeat'}):")
     for step in log[-40:]:
         params = f"  -- {step['params']}" if step.get("params") else ""
@@ -234,7 +234,7 @@ def tell(seed, turn, error, played, shrink_seconds):
     sys.stdout.flush()
 
 
-def run(seed, seconds, rounds, extension, steps, shrink_seconds):
+def run(seed, seconds, rounds, extension, steps, shrink_seconds, most=10):
     """The number of rounds with a difference."""
     coverage, started, turn, different, statements = Coverage(), time.monotonic(), 0, 0, 0
     db = sqlite3.connect(":memory:", isolation_level=None)
@@ -242,7 +242,7 @@ def run(seed, seconds, rounds, extension, steps, shrink_seconds):
     db.load_extension(extension)
     supported = probe(db, coverage)
     db.close()
-    while turn < rounds and time.monotonic() - started < seconds and different < 10:
+    while turn < rounds and time.monotonic() - started < seconds and different < most:
         folder = tempfile.mkdtemp()
         played = Round(f"{seed}/{turn}", extension, folder, supported, coverage)
         try:
@@ -270,9 +270,10 @@ def main():
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--seed", default=str(random.SystemRandom().randrange(1 << 30)))
     parser.add_argument("--shrink", type=float, default=SHRINK_SECONDS, help="seconds to look for a shorter script")
+    parser.add_argument("--first", action="store_true", help="stop at the first difference")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
-    return 1 if run(arguments.seed, arguments.seconds, arguments.rounds, arguments.extension, arguments.steps, arguments.shrink) else 0
+    return 1 if run(arguments.seed, arguments.seconds, arguments.rounds, arguments.extension, arguments.steps, arguments.shrink, 1 if arguments.first else 10) else 0
 
 
 def test_random_sql_agrees(folder):

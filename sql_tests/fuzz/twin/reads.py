@@ -206,12 +206,20 @@ class Reads:
             text = f"{scope.column()} {rng.choice(('=', '<', '>='))} (SELECT {inner.column()} FROM ${other.name} AS i{self.where(inner, 0.6)} ORDER BY {other.total_order('i')} LIMIT 1)"
             feature = "scalar subquery"
         elif form == 3:
-            names = ", ".join(scope.column() for _ in range(2))
-            text, feature = f"({names}) IN (SELECT {inner.column()}, {inner.column()} FROM ${other.name} AS i{self.where(inner, 0.5)})", "row IN (SELECT)"
+            left, right = self.alike(table, other, 2)
+            text, feature = f"({left}) IN (SELECT {right} FROM ${other.name} AS i{self.where(inner, 0.5)})", "row IN (SELECT)"
         else:
             return self.made(scope, f"SELECT *, (SELECT count(*) FROM ${other.name} AS i WHERE {inner.column()} {rng.choice(('=', '<', 'IS'))} {scope.column()}) FROM ${table.name} AS o",
                              ["scalar subquery", "correlated subquery"])
         return self.made(scope, f"SELECT * FROM ${table.name} AS o WHERE {text}", [feature, "subquery"])
+
+    def alike(self, table, other, width):
+        """Pairs of columns of the same affinity, which is not TEXT: of rows with others SQLite compares some part by the wrong one, on both kinds of tables."""
+        pairs = [(f"o.{a.name}", f"i.{b.name}") for a in table.columns for b in other.columns if a.affinity == b.affinity != "TEXT"] or [("o." + table.key[0], "i." + table.key[0])]
+        if other is not table and pairs[0][1] == "i." + table.key[0] and table.key[0] not in [column.name for column in other.columns]:
+            pairs = [("1", "1")]
+        chosen = [self.rng.choice(pairs) for _ in range(width)]
+        return ", ".join(a for a, _ in chosen), ", ".join(b for _, b in chosen)
 
     def common_table(self, tables):
         rng = self.rng

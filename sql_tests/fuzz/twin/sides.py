@@ -184,6 +184,5 @@ class Sides:
             at = next((i for i, (a, b) in enumerate(zip(ordinary[1], lsm[1])) if a != b), 0)
             if not left and not right:
                 return f"another order, from row {at}\nordinary: {ordinary[1][at:at + 3]!r:.500}\nlsm:      {lsm[1][at:at + 3]!r:.500}"
-            if left or right:
-                return f"{len(ordinary[1])} and {len(lsm[1])} rows\nonly ordinary: {left[:5]!r:.900}\nonly lsm:      {right[:5]!r:.900}"
+            return f"{len(ordinary[1])} and {len(lsm[1])} rows\nonly ordinary: {left[:5]!r:.900}\nonly lsm:      {right[:5]!r:.900}"
         return f"ordinary: {ordinary!r:.900}\nlsm:      {lsm!r:.900}"

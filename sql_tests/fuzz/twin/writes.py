@@ -170,6 +170,8 @@ class Writes:
         if table.strict:
             return self.value(table, column, scope, alone, mode)
         form = rng.random()
+        if form < 0.06:
+            return "NULL"
         if form < 0.5:
             return self.value(table, column, scope, alone, mode)
         if form < 0.6:
@@ -187,7 +189,11 @@ class Writes:
         scope = self.reads.scope([(table, None)])
         features = ["DELETE"]
         if rng.random() < 0.2:
-            other = rng.choice(tables)
+            # An ordinary table's DELETE goes wrong when the subquery's index is the tree it deletes from.
+            others = [each for each in tables if each is not table]
+            if not others:
+                return self.delete(table, tables)
+            other = rng.choice(others)
             inner = self.reads.scope([(other, "i")])
             inner.params = scope.params
             where = f" WHERE {scope.column()} IN (SELECT {inner.column()} FROM ${other.name} AS i{self.reads.where(inner, 0.8)})"

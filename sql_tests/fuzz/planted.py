@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Does the fuzzer find bugs? Each of these is planted into a copy of the library, one at a time: `planted.py [--seconds N] [NAME...]`.
+
+A plant is one line of ext/ and what stands there instead. The line must be found exactly once: when the code moves on, the plant has to follow."""
+import argparse
+import glob
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+WORK = os.path.join(ROOT, "build", "planted")
+
+PLANTS = {
+    "an affinity is not applied": ("if (affinity == VT_AFFINITY_TEXT && (type == SQLITE_INTEGER || type == SQLITE_FLOAT)) return text_of(in, out);",
+                                   "if (affinity == VT_AFFINITY_TEXT && type == SQLITE_INTEGER) return text_of(in, out);"),
+    "a collation is ignored": ("case VT_COLLATE_RTRIM: return append_binary(out, value->bytes, trimmed(value->bytes, value->size), raw);",
+                               "case VT_COLLATE_RTRIM: return append_binary(out, value->bytes, value->size, raw);"),
+    "a bound is off by one": (".inclusive = plan->lower == SQLITE_INDEX_CONSTRAINT_GE}", ".inclusive = plan->lower != SQLITE_INDEX_CONSTRAINT_GE}"),
+    "a savepoint is lost": ("int rc = vt_txn_undo(space, mark, message);", "int rc = first > 1 ? SQLITE_OK : vt_txn_undo(space, mark, message);"),
+    "a mixed order is taken for the key's": ("if (directed && down != *desc) return false;", "if (directed && down != *desc && at < 1) return false;"),
+    "the declared conflict mode is ignored": ("return w->statement_conflict == SQLITE_ABORT && declared != 0 ? declared : w->statement_conflict;",
+                                              "return declared == 99 ? declared : w->statement_conflict;"),
+    "a moved row stays where it was": ("if (rc == SQLITE_OK) rc = delete_key(w->table);", "if (rc == SQLITE_OK && w->table->schema->key_count != 2) rc = delete_key(w->table);"),
+    "what follows a NULL in a list is lost": ("if (sqlite3_value_type(value) == SQLITE_NULL) continue;", "if (sqlite3_value_type(value) == SQLITE_NULL) break;"),
+    "an error has another code": ("int rc = vt_fail(message_of(w), SQLITE_CONSTRAINT_PRIMARYKEY,", "int rc = vt_fail(message_of(w), SQLITE_CONSTRAINT_UNIQUE,"),
+    "a default replaces NULL in an UPDATE too": ("if (column->has_default && (!w->update || ", "if (column->has_default && (true || "),
+    "a real comes back as an integer": ("*out = vt_value_real((double)out->i);", "if (out->i < 50) *out = vt_value_real((double)out->i);"),
+    "a rowid is not the next one": ("*rowid = rowids->any ? rowids->max + 1 : 1;", "*rowid = rowids->any ? rowids->max + 1 + (rowids->max == 60) : 1;"),
+    "an upper bound reads texts as numbers": ('*out = vt_value_bytes(SQLITE_TEXT, ":", 1);', "(void)plan;"),
+}
+
+
+def plant(name, number):
+    """Builds the library with one bug; returns its path without .so."""
+    before, after = PLANTS[name]
+    place = os.path.join(WORK, str(number))
+    shutil.rmtree(place, ignore_errors=True)
+    os.makedirs(os.path.join(place, "build", "release"))
+    shutil.copy2(os.path.join(ROOT, "Makefile"), place)
+    for folder in ("ext", "lsm_core", "build/release/ext", "build/release/lsm_core"):
+        shutil.copytree(os.path.join(ROOT, folder), os.path.join(place, folder))
+    found = []
+    for path in glob.glob(os.path.join(place, "ext", "*.c")):
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        if before in text:
+            found.append((path, text))
+    if len(found) != 1 or found[0][1].count(before) != 1:
+        raise LookupError(f"the line does not stand in ext/ exactly once: {before}")
+    with open(found[0][0], "w", encoding="utf-8") as file:
+        file.write(found[0][1].replace(before, after))
+    done = subprocess.run(["make", "-s", "WARN=-w", "build/release/lsm.so"], cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        raise RuntimeError(done.stdout.decode(errors="replace")[-2000:])
+    return os.path.join(place, "build", "release", "lsm")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--seconds", type=float, default=120, help="for each bug")
+    arguments = parser.parse_args()
+    found = failed = 0
+    for number, name in enumerate(PLANTS):
+        if arguments.names and not any(word in name for word in arguments.names):
+            continue
+        try:
+            library = plant(name, number)
+            started = time.monotonic()
+            done = subprocess.run(["/usr/bin/python3", os.path.join(HERE, "fuzz.py"), "--extension", library, "--seconds", str(arguments.seconds), "--first", "--shrink", "0"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            text = done.stdout.decode(errors="replace")
+            caught = done.returncode == 1 and "DIFFERENCE" in text
+            rounds = text[text.rfind("\nseed "):].split(",")[0].strip() if caught else text[-500:]
+            print(f"{'found ' if caught else 'MISSED'} {name}: {time.monotonic() - started:.1f} s, {rounds}", flush=True)
+        except (LookupError, RuntimeError) as error:
+            caught = False
+            print(f"FAIL   {name}: {error}", flush=True)
+        found += caught
+        failed += not caught
+        shutil.rmtree(os.path.join(WORK, str(number)), ignore_errors=True)
+    print(f"{found} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
