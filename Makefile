@@ -153,8 +153,8 @@ crash:
 
 matrix:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/ext/crash_matrix_test
-	@LSM_MATRIX=$${LSM_MATRIX:-1000} build/debug/unit/ext/crash_matrix_test
+	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/ext/crash_matrix_test build/debug/unit/ext/crash_traps_test
+	@LSM_MATRIX=$${LSM_MATRIX:-1000} build/debug/unit/ext/crash_matrix_test && LSM_MATRIX=$${LSM_MATRIX:-1000} build/debug/unit/ext/crash_traps_test
 
 interleave:
 	@tools/setup check

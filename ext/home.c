@@ -2,9 +2,20 @@
 
 #include <string.h>
 
+#include "decide.h"
 #include "shadow.h"
 
 /* ---- stores that nobody names ----------------------------------------------------------------------------------- */
+
+/* A DROP of the last table that waits for the word of the database, which names no table: it is done. A pending transaction of another kind may have
+ * been decided by a newer file. */
+static void settle_last_drop(struct vt_space *space) {
+    static const uint8_t by_absence[LSM_TOKEN_BYTES];
+    uint8_t token[LSM_TOKEN_BYTES];
+    char *message = NULL;
+    if (lsm_store_pending(space->store, token) == LSM_PENDING_NONE || memcmp(token, by_absence, sizeof token) != 0) return;
+    if (vt_decide_settle(space, &message) != SQLITE_OK) sqlite3_free(message); /* then the store is not empty */
+}
 
 static bool is_empty(struct lsm_store *store) {
     struct lsm_tree_info *trees = NULL;
@@ -21,11 +32,12 @@ static bool open_if_empty(struct vt_space *space, const char *name) {
     if (!vt_hex_read(name, strlen(name), store_id, sizeof store_id)) return false;
     int rc = vt_space_open(space, store_id, VT_OPEN_CREATE, &message);
     sqlite3_free(message);
+    if (rc == SQLITE_OK) settle_last_drop(space);
     return rc == SQLITE_OK && is_empty(space->store);
 }
 
-/* A CREATE that a crash has undone leaves its store behind, and so does the last DROP: it is used again. One with trees is left alone: the database file may be
- * an old copy, put back. Called under the file's write lock, so nobody else is making or taking one. */
+/* A CREATE that a crash has undone leaves its store behind, and so does the last DROP: it is used again. One with trees is left alone: the database
+ * file may be an old copy, put back. Called under the file's write lock, so nobody else is making or taking one. */
 static int adopt_store(struct vt_space *space, bool *adopted, char **message) {
     struct vt_place place;
     char **names = NULL;
@@ -36,7 +48,8 @@ static int adopt_store(struct vt_space *space, bool *adopted, char **message) {
     char *dir = vt_place_stores(&place);
     if (dir == NULL) rc = SQLITE_NOMEM;
     /* If the directory cannot be read, so be it. */
-    if (rc == SQLITE_OK && !place.memory && lsm_dir_list(place.environment == NULL ? NULL : place.environment->env, dir, &names, &count, NULL) != LSM_OK) count = 0;
+    struct lsm_env *env = place.environment == NULL ? NULL : place.environment->env;
+    if (rc == SQLITE_OK && !place.memory && lsm_dir_list(env, dir, &names, &count, NULL) != LSM_OK) count = 0;
     for (size_t i = 0; i < count && rc == SQLITE_OK && !*adopted; i++) *adopted = open_if_empty(space, names[i]);
     lsm_free(names);
     sqlite3_free(dir);

@@ -6,7 +6,6 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../../lsm_core/base/base.h"
@@ -344,6 +343,5 @@ int main(void) {
         cmocka_unit_test(a_store_whose_last_table_is_gone_is_used_again),
         cmocka_unit_test(a_store_with_rows_is_left_to_the_file_that_knows_it),
     };
-    cmocka_set_skip_filter(getenv("LSM_MATRIX") == NULL ? "a*_file_*_store_*" : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

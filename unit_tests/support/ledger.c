@@ -288,3 +288,35 @@ void ledger_check(const struct ledger_plan *plan, sqlite3 *db, char *text) {
     if (in_main) first_column(db, "SELECT lsm_check('main')", text);
     if (in_aux && strcmp(text, "ok") == 0) first_column(db, "SELECT lsm_check('aux')", text);
 }
+
+/* ---- digest ------------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t add_bytes(uint64_t digest, const void *bytes, size_t size) {
+    for (size_t i = 0; i < size; i++) digest = (digest ^ ((const uint8_t *)bytes)[i]) * 1099511628211u; /* FNV-1a */
+    return digest;
+}
+
+/* All rows; 0 if they cannot be read. */
+static uint64_t add_rows(uint64_t digest, sqlite3 *db, char *sql) {
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    sqlite3_free(sql);
+    while (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
+        for (int i = 0; i < sqlite3_column_count(statement); i++) {
+            int type = sqlite3_column_type(statement, i);
+            digest = add_bytes(digest, &type, sizeof type);
+            digest = add_bytes(digest, sqlite3_column_blob(statement, i), (size_t)sqlite3_column_bytes(statement, i));
+        }
+    return sqlite3_finalize(statement) == SQLITE_OK ? digest : 0;
+}
+
+uint64_t ledger_digest(sqlite3 *db, const char *schema) {
+    sqlite3_stmt *names = NULL;
+    char *sql = sqlite3_mprintf("SELECT name FROM %s.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name", schema);
+    uint64_t digest = add_rows(14695981039346656037u, db, sqlite3_mprintf("SELECT type, name, sql FROM %s.sqlite_schema ORDER BY name", schema));
+    int rc = sqlite3_prepare_v2(db, sql, -1, &names, NULL);
+    sqlite3_free(sql);
+    while (rc == SQLITE_OK && digest != 0 && sqlite3_step(names) == SQLITE_ROW)
+        digest = add_rows(digest, db, sqlite3_mprintf("SELECT * FROM %s.\"%w\"", schema, sqlite3_column_text(names, 0)));
+    return sqlite3_finalize(names) == SQLITE_OK ? digest : 0;
+}

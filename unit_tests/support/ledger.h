@@ -10,6 +10,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { LEDGER_TABLES = 4, LEDGER_TRANSACTIONS_MAX = 64, LEDGER_TEXT = 700 };
 
@@ -52,6 +53,8 @@ int ledger_transact(const struct ledger_plan *plan, sqlite3 *db, int k, int vari
 void ledger_read(const struct ledger_plan *plan, sqlite3 *db, struct ledger_found *found);
 /* Are the files of SQLite whole? "ok" or what is wrong. */
 void ledger_integrity(const struct ledger_plan *plan, sqlite3 *db, char *text);
+/* A number for what SQLite itself keeps in the file of a schema: the same if that is the same. */
+uint64_t ledger_digest(sqlite3 *db, const char *schema);
 /* What lsm_check() says of the schemas with LSM tables. */
 void ledger_check(const struct ledger_plan *plan, sqlite3 *db, char *text);
 

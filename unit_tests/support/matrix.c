@@ -19,9 +19,10 @@ struct matrix matrix;
 /* How the crashes of a cell are spread over its operations. */
 static struct {
     const struct matrix_job *job;
+    uint64_t digests[2][LEDGER_TRANSACTIONS_MAX]; /* of each file after each transaction */
     bool count_only;
     double per_operation, credit;
-    uint64_t seed;
+    uint64_t seed, crashes;
     unsigned turn;
 } spread;
 
@@ -108,6 +109,26 @@ int matrix_close(struct matrix_session *session, bool kill) {
 
 void matrix_must(sqlite3 *db, int rc, const char *what) {
     if (rc != SQLITE_OK) fail_msg("%s: %s: %d %s", matrix.name, what, sqlite3_extended_errcode(db), sqlite3_errmsg(db));
+}
+
+/* The work is done twice, and the second time nothing is different. */
+void matrix_acknowledge(sqlite3 *db, int k) {
+    for (int file = 0; file <= matrix.plan->attached; file++) {
+        uint64_t digest = ledger_digest(db, file == 0 ? "main" : "aux");
+        if (spread.count_only) spread.digests[file][k] = digest;
+        else assert_int_equal(digest, spread.digests[file][k]);
+    }
+    matrix.acknowledged = k;
+}
+
+static bool was_ever_so(sqlite3 *db) {
+    for (int file = 0; file <= matrix.plan->attached; file++) {
+        uint64_t digest = ledger_digest(db, file == 0 ? "main" : "aux");
+        int k = 0;
+        while (k <= matrix.begun && spread.digests[file][k] != digest) k++;
+        if (k > matrix.begun) return false;
+    }
+    return true;
 }
 
 /* ---- one crashed disk --------------------------------------------------------------------------------------------------------------- */
@@ -230,6 +251,7 @@ static enum outcome check_files(struct look *look, struct lsm_env *disk) {
     for (size_t i = 0; i < names.count; i++) {
         bool known = matrix.journal != MATRIX_WAL && matrix.journal != MATRIX_DELETE && strstr(names.names[i], ".db-journal") != NULL;
         for (size_t k = 0; k < sizeof allowed / sizeof allowed[0]; k++) known |= strcmp(names.names[i], allowed[k]) == 0;
+        known |= strstr(names.names[i], ".db-mj") != NULL; /* SQLite leaves super-journals behind */
         if (known) continue;
         (void)snprintf(look->text, sizeof look->text, "the file %s was left over", names.names[i]);
         outcome = WRONG;
@@ -244,6 +266,10 @@ static enum outcome read_and_write(struct look *look, struct lsm_env *disk, enum
     int least = matrix.acknowledged - matrix.promise.lost_max;
     *next = 0;
     if (matrix_open(&look->session, disk, "full") != SQLITE_OK) return failed(look, "opening");
+    if (matrix.promise.sqlite_may_break && !was_ever_so(look->session.db)) {
+        (void)snprintf(look->text, sizeof look->text, "SQLite's file is in a state that never was");
+        return BROKEN;
+    }
     enum outcome outcome = look_first(look, first);
     if (outcome == GOOD) outcome = judge(look, least < 0 ? 0 : least, matrix.begun, check);
     if (outcome == GOOD && first == MATRIX_WRITE) outcome = do_sql(look, "COMMIT");
@@ -269,7 +295,7 @@ static enum outcome examine(struct look *look, struct lsm_env *disk, enum matrix
     if (matrix_open(&look->session, disk, "full") != SQLITE_OK) outcome = failed(look, "opening again");
     if (outcome == GOOD) outcome = judge(look, next, next, true);
     (void)matrix_close(&look->session, false);
-    return outcome == GOOD ? check_files(look, disk) : outcome;
+    return outcome == GOOD && !matrix.promise.may_refuse ? check_files(look, disk) : outcome;
 }
 
 static enum matrix_first first_of(unsigned turn) {
@@ -324,11 +350,13 @@ static void after_operation(void *arg, const struct lsm_env_op *op) {
     (void)arg;
     matrix.counts.operations++;
     if (spread.count_only) return;
+    (void)sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SAVE); /* SQLite's random numbers are the work's */
     for (spread.credit += spread.per_operation; spread.credit >= 1; spread.credit -= 1) {
         struct crash crash = {.operation = op->number, .mode = crash_mode(spread.turn, op), .seed = ++spread.seed * 0x9e3779b97f4a7c15u};
         struct lsm_env *left = clone(matrix.disk, &crash);
         spread.turn++;
-        if (++matrix.counts.crashes % DEEP_EVERY == 0) {
+        matrix.counts.crashes++;
+        if (++spread.crashes % DEEP_EVERY == 0) {
             recover_with_crashes(left, &crash);
             lsm_env_mem_free(left);
             left = clone(matrix.disk, &crash);
@@ -336,6 +364,7 @@ static void after_operation(void *arg, const struct lsm_env_op *op) {
         examine_and_count(left, &crash, "");
         lsm_env_mem_free(left);
     }
+    (void)sqlite3_test_control(SQLITE_TESTCTRL_PRNG_RESTORE);
 }
 
 /* ---- cells ------------------------------------------------------------------------------------------------------------------------------ */
@@ -349,6 +378,7 @@ static struct lsm_env *prepare_disk(void) {
     int rc = matrix_open(&session, disk, syncs[matrix.sync]);
     matrix_must(session.db, rc, "opening a new database");
     matrix_must(session.db, ledger_create(matrix.plan, session.db), "making the tables");
+    matrix_acknowledge(session.db, 0);
     assert_int_equal(matrix_close(&session, false), SQLITE_OK);
     struct lsm_env *settled = lsm_env_mem_clone_crashed(disk, LSM_CRASH_KEEP, 1);
     assert_non_null(settled);

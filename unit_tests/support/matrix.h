@@ -10,6 +10,9 @@
  *   - no file that does not belong there.
  * Some of the crashed disks lose power, or their processes, once more while they are being recovered.
  *
+ * Where SQLite promises nothing of its files (at OFF, mostly), nothing can be asked of a state in which they are not what they were after some
+ * transaction: such states are counted as broken.
+ *
  * LSM_MATRIX=N: about N crashes in each cell. LSM_MATRIX_CELL=words: only cells with the words in their name, e.g. "wal full mixed power".
  * LSM_TEST_SEED varies the random crashes. LSM_MATRIX_SHOW=1: every refusal and every file of SQLite's that broke where it may.
  */
@@ -53,7 +56,8 @@ struct matrix {
     char name[80];
     struct lsm_env *disk;
     size_t write_buffer_bytes;      /* of the stores; 0: the default */
-    int acknowledged, begun;        /* transactions; kept by the work */
+    int begun;                      /* transactions; kept by the work */
+    int acknowledged;               /* likewise: matrix_acknowledge() */
     struct matrix_counts counts;
 };
 extern struct matrix matrix;
@@ -79,6 +83,8 @@ int matrix_open(struct matrix_session *session, struct lsm_env *disk, const char
 int matrix_connect(struct process *process, const char *sync, sqlite3 **db); /* another connection or process of the machine */
 int matrix_close(struct matrix_session *session, bool kill);
 void matrix_must(sqlite3 *db, int rc, const char *what);
+/* COMMIT of transaction k has returned. */
+void matrix_acknowledge(sqlite3 *db, int k);
 const char *matrix_sync_name(void);
 
 #endif
