@@ -34,6 +34,7 @@ struct shard {
 struct lsm_cache {
     _Atomic size_t capacity;
     _Atomic size_t bytes; /* charge of everything in a table */
+    _Atomic int64_t held; /* lsm_cache_hold() */
     _Atomic uint64_t owner_next;
     _Atomic unsigned hand; /* shard to take the next victim from */
     struct shard shards[SHARDS];
@@ -130,7 +131,9 @@ static void free_all(struct lsm_cache_entry *dead) {
 }
 
 static bool is_over(const struct lsm_cache *cache) {
-    return atomic_load_explicit(&cache->bytes, memory_order_relaxed) > atomic_load_explicit(&cache->capacity, memory_order_relaxed);
+    int64_t capacity = (int64_t)atomic_load_explicit(&cache->capacity, memory_order_relaxed), held = atomic_load_explicit(&cache->held, memory_order_relaxed);
+    if (held > capacity / 2) held = capacity / 2;
+    return (int64_t)atomic_load_explicit(&cache->bytes, memory_order_relaxed) > capacity - held;
 }
 
 /* Until the bound holds or two whole rounds (the first may only have unmarked) found nothing that may go.
@@ -188,6 +191,11 @@ void lsm_cache_free(struct lsm_cache *cache) {
 void lsm_cache_set_capacity(struct lsm_cache *cache, size_t capacity_bytes) {
     atomic_store_explicit(&cache->capacity, capacity_bytes, memory_order_relaxed);
     trim(cache);
+}
+
+void lsm_cache_hold(struct lsm_cache *cache, int64_t bytes) {
+    (void)atomic_fetch_add_explicit(&cache->held, bytes, memory_order_relaxed);
+    if (is_over(cache)) trim(cache);
 }
 
 size_t lsm_cache_capacity(const struct lsm_cache *cache) { return atomic_load_explicit(&cache->capacity, memory_order_relaxed); }

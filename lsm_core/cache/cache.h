@@ -29,6 +29,9 @@ struct lsm_cache *lsm_cache_new(size_t capacity_bytes); /* NULL: out of memory *
 void lsm_cache_free(struct lsm_cache *cache);           /* needs: nothing pinned */
 void lsm_cache_set_capacity(struct lsm_cache *cache, size_t capacity_bytes);
 size_t lsm_cache_capacity(const struct lsm_cache *cache);
+/* Memory that belongs to the cached blocks but does not go with them (indexes and filters of open tables) was taken, or given back (negative). It counts
+ * against the capacity, for a half of it at most. */
+void lsm_cache_hold(struct lsm_cache *cache, int64_t bytes);
 
 uint64_t lsm_cache_owner_new(struct lsm_cache *cache);
 /* Drop every entry of an owner; none of them may be pinned. */

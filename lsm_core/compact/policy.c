@@ -4,6 +4,7 @@ enum {
     BOTTOM = LSM_LEVELS - 1,
     SMALL_AGAINST_BASE = 4,   /* level 0 smaller than a 4th of the base level: rewriting the base would cost 5 bytes for each byte */
     LEVEL0_RUNS_LIMIT = 3,    /* but with 3 times too many runs it goes down whatever it costs: reads suffer */
+    RUNS_AT_ONCE = 32,        /* each run that a merge reads takes some 300 KiB; a transaction larger than memory can leave hundreds */
     LEAVING_SCORE = 2         /* of a level that should be empty: before level 0, unless that has twice too many runs */
 };
 
@@ -32,11 +33,26 @@ void lsm_policy_targets(const struct lsm_shape *shape, const struct lsm_policy_o
         }
 }
 
+/* More runs than one merge should read: the smallest neighbours become one. */
+static struct lsm_plan plan_neighbours(const struct lsm_shape *shape, double score) {
+    struct lsm_plan plan = {.kind = LSM_PLAN_LEVEL0, .count = RUNS_AT_ONCE, .score = score, .reason = "more runs in level 0 than one merge reads"};
+    uint64_t sum = 0, least = UINT64_MAX;
+    for (size_t i = 0; i < shape->level0_count; i++) {
+        sum += shape->level0[i].bytes;
+        if (i + 1 < RUNS_AT_ONCE) continue;
+        if (sum < least) plan.first = i + 1 - RUNS_AT_ONCE;
+        if (sum < least) least = sum;
+        sum -= shape->level0[i + 1 - RUNS_AT_ONCE].bytes;
+    }
+    return plan;
+}
+
 /* Level 0 into the base, or its youngest comparable runs into one. */
 static struct lsm_plan plan_level0(const struct lsm_shape *shape, const struct lsm_policy_options *options, int base) {
     struct lsm_plan plan = {.kind = LSM_PLAN_LEVEL0, .from = 0, .to = base, .first = 0, .count = shape->level0_count};
     plan.score = (double)shape->level0_count / (double)options->level0_runs;
     plan.reason = "level 0 has too many runs";
+    if (shape->level0_count > RUNS_AT_ONCE) return plan_neighbours(shape, plan.score);
     uint64_t bytes = 0;
     for (size_t i = 0; i < shape->level0_count; i++) bytes += shape->level0[i].bytes;
     bool small = bytes < shape->levels[base].bytes / SMALL_AGAINST_BASE;

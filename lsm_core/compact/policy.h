@@ -6,7 +6,7 @@
  *   bottom             [file][file][file]   its size is what sets the targets above it (dynamic level sizes)
  *
  * In order of urgency: level 0 has too many runs (they go to the base level, or, while they are small against it, into one bigger run:
- * only neighbours in age); a level is over its target (the file that costs least to push down goes down); a file is mostly tombstones.
+ * only neighbours in age; never more than 32 of them at once); a level is over its target (the file that costs least to push down goes down); a file is mostly tombstones.
  */
 #ifndef LSM_COMPACT_POLICY_H
 #define LSM_COMPACT_POLICY_H

@@ -269,7 +269,10 @@ int lsm_sst_open(struct lsm_env *env, const char *path, const uint8_t *store_id,
         return status;
     }
     sst->cache = cache;
-    if (cache != NULL) sst->owner = lsm_cache_owner_new(cache);
+    if (cache != NULL) {
+        sst->owner = lsm_cache_owner_new(cache);
+        lsm_cache_hold(cache, (int64_t)sst->memory);
+    }
     *sst_out = sst;
     return LSM_OK;
 }
@@ -282,7 +285,10 @@ static void drop_cached(struct lsm_sst *sst) {
 
 void lsm_sst_close(struct lsm_sst *sst) {
     if (sst == NULL) return;
-    if (sst->cache != NULL) drop_cached(sst);
+    if (sst->cache != NULL) {
+        drop_cached(sst);
+        lsm_cache_hold(sst->cache, -(int64_t)sst->memory);
+    }
     lsm_file_close(sst->file);
     lsm_free(sst->filter_bytes);
     lsm_free(sst->index_bytes);

@@ -146,6 +146,25 @@ static void the_capacity_can_change(void **state) {
     lsm_cache_free(cache);
 }
 
+static void what_is_held_beside_it_counts_for_half_at_most(void **state) {
+    (void)state;
+    struct lsm_cache *cache = lsm_cache_new(1000);
+    for (uint64_t i = 0; i < 100; i++) lsm_cache_unpin(cache, &put(cache, 1, i, 10)->entry);
+    assert_int_equal(bytes_of(cache), 1000);
+    lsm_cache_hold(cache, 200);
+    assert_int_equal(bytes_of(cache), 800);
+    lsm_cache_hold(cache, 100000);
+    assert_int_equal(bytes_of(cache), 500);
+    lsm_cache_hold(cache, -100000);
+    for (uint64_t i = 100; i < 200; i++) lsm_cache_unpin(cache, &put(cache, 1, i, 10)->entry);
+    assert_int_equal(bytes_of(cache), 800);
+    lsm_cache_hold(cache, -200);
+    for (uint64_t i = 200; i < 300; i++) lsm_cache_unpin(cache, &put(cache, 1, i, 10)->entry);
+    assert_int_equal(bytes_of(cache), 1000);
+    assert_int_equal(lsm_cache_capacity(cache), 1000);
+    lsm_cache_free(cache);
+}
+
 static void running_out_of_memory_is_survived(void **state) {
     (void)state;
     for (int64_t n = 1;; n++) {
@@ -224,6 +243,7 @@ int main(void) {
         cmocka_unit_test(the_first_of_two_equal_entries_wins),
         cmocka_unit_test(dropping_an_owner_leaves_the_others),
         cmocka_unit_test(the_capacity_can_change),
+        cmocka_unit_test(what_is_held_beside_it_counts_for_half_at_most),
         cmocka_unit_test(running_out_of_memory_is_survived),
         cmocka_unit_test(threads_share_it),
     };

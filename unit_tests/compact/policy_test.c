@@ -66,6 +66,10 @@ static void each_shape_gets_its_plan(void **state) {
         {"0: 100 100 100", "none"},
         {"0: 100 100 100 100", "runs 0+4 to 6"},
         {"0: 100 100 100 100 100 100", "runs 0+6 to 6"},
+        {"0: 9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9", "runs 0+32 to 6"},
+        {"0: 9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9", "runs 0+32 to 0"}, /* one more than one merge reads */
+        {"0: 8 9 9 7 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 6", "runs 3+32 to 0"}, /* the smallest neighbours */
+        {"0: 9 900 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 8  6: 9", "runs 3+32 to 0"},
         {"6: 400", "none"},
         {"0: 100 100 100 100  6: 400", "runs 0+4 to 6"},         /* the bottom is not over the base size: it is the base */
         {"0: 100 100 100 100  6: 500", "runs 0+4 to 5"},         /* now it is: a level above begins */
