@@ -26,7 +26,7 @@ TEST_SRC := $(sort $(shell find unit_tests -name '*_test.c'))
 SUPPORT_SRC := $(sort $(wildcard unit_tests/support/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql slt fuzz-sql check-sqlites kill torture crash matrix big bench costs asan tsan tidy format clean help
+.PHONY: all setup demo check unit sql slt fuzz-sql check-sqlites kill torture crash matrix big bulk bench costs asan tsan tidy format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -108,7 +108,7 @@ demo:
 
 check:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench build/bench/cost_bench build/sql_tests/slt $(UNIT_debug)
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench build/bench/cost_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug)
 	@tools/check
 
 unit:
@@ -166,6 +166,12 @@ big:
 	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench
 	@sql_tests/big
 
+bulk:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/bulk_bench
+	@mkdir -p build/bulk
+	@build/bench/bulk_bench --extension ./lsm --dir build/bulk --rows $${BULK_ROWS:-20000000}
+
 bench:
 	@tools/setup check
 	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench
@@ -210,6 +216,7 @@ help:
 	@echo 'make matrix   crashes at each step of commits, ordinary and LSM tables together, in all journal modes (LSM_MATRIX=N states a cell)'
 	@echo 'make interleave   processes that share a store, in every order that 3 preemptions, kills and stops make (LSM_INTERLEAVE=n)'
 	@echo 'make big      2,000,000 rows against an ordinary table: equal, and how much faster'
+	@echo 'make bulk     20,000,000 rows in one transaction: memory, time, bytes written, rollback, kill -9 (BULK_ROWS=N)'
 	@echo 'make bench    engine and SQL benchmarks (minutes)'
 	@echo 'make costs    what commits, views, processes and system calls cost, beside ordinary tables'
 	@echo 'make asan     unit and SQL tests under AddressSanitizer and UBSan;  make tsan: under ThreadSanitizer'
