@@ -46,7 +46,8 @@ class Result:
 
 
 def normalise(text):
-    """Line numbers and error prefixes of the shell, which say nothing about the extension."""
+    """Line numbers and error prefixes of the shell, and what newer versions add to plans: they say nothing about the extension."""
+    text = re.sub(r"^[| ]*[|`]--BLOOM FILTER ON .*\n", "", text, flags=re.M)
     text = re.sub(r"^(Parse|Runtime) error near line \d+: ", "Error: ", text, flags=re.M)
     text = re.sub(r"^Error: near line \d+: ", "Error: ", text, flags=re.M)
     text = re.sub(r"^Error: stepping, ", "Error: ", text, flags=re.M)

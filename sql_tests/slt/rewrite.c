@@ -84,33 +84,93 @@ static void forget_table(struct indexes *indexes, const char *table) {
     }
 }
 
-static enum rewritten create_index(struct indexes *indexes, const char *at, bool unique, char **out) {
-    bool lenient = take(&at, "IF") && take(&at, "NOT") && take(&at, "EXISTS");
-    char *name = take_name(&at), *table = take(&at, "ON") ? take_name(&at) : NULL;
+/* CREATE [UNIQUE] INDEX, taken apart. */
+struct statement {
+    char *name, *table;  /* NULL if it is something else */
+    const char *terms;   /* what stands in the parentheses */
+    int length;          /* of terms */
+    bool unique, lenient;
+};
+
+static void statement_release(struct statement *statement) {
+    free(statement->name);
+    free(statement->table);
+    *statement = (struct statement){0};
+}
+
+/* False: it is not one, or has a WHERE. */
+static bool parse_index(const char *at, struct statement *out) {
+    *out = (struct statement){0};
+    if (!take(&at, "CREATE")) return false;
+    out->unique = take(&at, "UNIQUE");
+    if (!take(&at, "INDEX")) return false;
+    out->lenient = take(&at, "IF") && take(&at, "NOT") && take(&at, "EXISTS");
+    out->name = take_name(&at);
+    out->table = take(&at, "ON") ? take_name(&at) : NULL;
     at = past_space(at);
     const char *end = *at == '(' ? closing(at) : NULL;
-    struct index_name *entry = NULL;
-    enum rewritten result = REWRITE_NONE;
-    if (name == NULL || table == NULL || end == NULL || *past_space(end + 1) == 'W') goto out;
-    if (*find(indexes, name) != NULL) {
-        result = lenient ? REWRITE_SKIP : REWRITE_NONE;
-        goto out;
+    if (out->name == NULL || out->table == NULL || end == NULL || toupper((unsigned char)*past_space(end + 1)) == 'W') {
+        statement_release(out);
+        return false;
+    }
+    out->terms = at + 1;
+    out->length = (int)(end - at - 1);
+    return true;
+}
+
+static enum rewritten create_index(struct indexes *indexes, const char *sql, char **out) {
+    struct statement statement;
+    if (!parse_index(sql, &statement)) return REWRITE_NONE;
+    bool lenient = statement.lenient;
+    if (*find(indexes, statement.name) != NULL) {
+        statement_release(&statement);
+        return lenient ? REWRITE_SKIP : REWRITE_NONE;
     }
     if (indexes->available) {
-        *out = sqlite3_mprintf("SELECT lsm_create_index(%Q, %Q, %.*Q%s)", table, name, (int)(end - at - 1), at + 1, unique ? ", 1" : "");
-    } else {
-        indexes->skipped++;
+        *out = sqlite3_mprintf("SELECT lsm_create_index(%Q, %Q, %.*Q%s)", statement.table, statement.name, statement.length, statement.terms,
+                               statement.unique ? ", 1" : "");
     }
-    result = indexes->available ? REWRITE_CHANGED : REWRITE_SKIP;
-    entry = calloc(1, sizeof *entry);
+    struct index_name *entry = calloc(1, sizeof *entry);
     if (entry == NULL) abort();
-    *entry = (struct index_name){.next = indexes->first, .index = name, .table = table};
+    *entry = (struct index_name){.next = indexes->first, .index = statement.name, .table = statement.table};
     indexes->first = entry;
-    name = table = NULL;
-out:
+    if (indexes->available) return REWRITE_CHANGED;
+    indexes->skipped++;
+    return indexes->declarable ? REWRITE_DECLARED : REWRITE_SKIP;
+}
+
+static bool drops(const char *sql, const char *table) {
+    const char *at = sql;
+    if (!take(&at, "DROP") || !take(&at, "TABLE")) return false;
+    if (take(&at, "IF")) take(&at, "EXISTS");
+    char *name = take_name(&at);
+    bool same = name != NULL && sqlite3_stricmp(name, table) == 0;
     free(name);
-    free(table);
-    return result;
+    return same;
+}
+
+/* The indexes that the script will make on the table, as constraints. Unique ones as plain ones: the script may drop them before equal rows come. */
+static char *later_indexes(const struct indexes *indexes, const char *table) {
+    sqlite3_str *text = sqlite3_str_new(NULL);
+    struct indexes seen = {0};
+    for (size_t i = indexes->record + 1; i < indexes->script->count; i++) {
+        const struct record *record = &indexes->script->records[i];
+        struct statement statement;
+        if (record->kind != RECORD_STATEMENT || record->wants_error) continue;
+        if (drops(record->sql, table)) break;
+        if (!parse_index(record->sql, &statement)) continue;
+        if (sqlite3_stricmp(statement.table, table) == 0 && *find(&seen, statement.name) == NULL) {
+            sqlite3_str_appendf(text, ", INDEX %s (%.*s)", statement.name, statement.length, statement.terms);
+            struct index_name *entry = calloc(1, sizeof *entry);
+            if (entry == NULL) abort();
+            *entry = (struct index_name){.next = seen.first, .index = statement.name, .table = statement.table};
+            seen.first = entry;
+            statement = (struct statement){0};
+        }
+        statement_release(&statement);
+    }
+    indexes_release(&seen);
+    return sqlite3_str_finish(text);
 }
 
 static enum rewritten drop_index(struct indexes *indexes, const char *at, char **out) {
@@ -145,7 +205,7 @@ void indexes_release(struct indexes *indexes) {
 /* ---- tables ----------------------------------------------------------------------------------------------------- */
 
 /* CREATE TABLE ... AS SELECT stays an ordinary table, as does one with words behind its parenthesis. */
-static enum rewritten create_table(const char *at, char **out) {
+static enum rewritten create_table(const struct indexes *indexes, const char *at, char **out) {
     bool lenient = take(&at, "IF") && take(&at, "NOT") && take(&at, "EXISTS");
     at = past_space(at);
     const char *name = at;
@@ -158,7 +218,10 @@ static enum rewritten create_table(const char *at, char **out) {
     at = past_space(at);
     const char *end = *at == '(' ? closing(at) : NULL;
     if (end == NULL || (*past_space(end + 1) != '\0' && *past_space(end + 1) != ';')) return REWRITE_NONE;
-    *out = sqlite3_mprintf("CREATE VIRTUAL TABLE %s%.*s USING lsm%.*s", lenient ? "IF NOT EXISTS " : "", name_length, name, (int)(end - at + 1), at);
+    char *table = sqlite3_mprintf("%.*s", name_length, name), *more = indexes->declarable ? later_indexes(indexes, table) : NULL;
+    *out = sqlite3_mprintf("CREATE VIRTUAL TABLE %s%s USING lsm%.*s%s)", lenient ? "IF NOT EXISTS " : "", table, (int)(end - at), at, more == NULL ? "" : more);
+    sqlite3_free(table);
+    sqlite3_free(more);
     return REWRITE_CHANGED;
 }
 
@@ -173,9 +236,8 @@ enum rewritten rewrite(struct indexes *indexes, const char *sql, char **out) {
     const char *at = sql;
     *out = NULL;
     if (take(&at, "CREATE")) {
-        if (take(&at, "TABLE")) return create_table(at, out);
-        bool unique = take(&at, "UNIQUE");
-        if (take(&at, "INDEX")) return create_index(indexes, at, unique, out);
+        if (take(&at, "TABLE")) return create_table(indexes, at, out);
+        return create_index(indexes, sql, out);
     } else if (take(&at, "DROP")) {
         if (take(&at, "INDEX")) return drop_index(indexes, at, out);
         if (take(&at, "TABLE")) drop_table(indexes, at);

@@ -44,12 +44,20 @@ static bool has_function(sqlite3 *db, const char *name) {
     return has;
 }
 
-bool side_open(struct side *side, const struct habits *habits, bool lsm) {
+static bool takes(sqlite3 *db, const char *sql) {
+    bool ok = sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK;
+    if (ok) ok = run_quietly(db, "DROP TABLE temp.probe");
+    return ok;
+}
+
+bool side_open(struct side *side, const struct habits *habits, const struct script *script, bool lsm) {
     memset(side, 0, sizeof *side);
     side->habits = habits;
     side->lsm = lsm;
     if (!connect(side)) return false;
     side->indexes.available = lsm && has_function(side->db, "lsm_create_index");
+    side->indexes.declarable = lsm && !side->indexes.available && takes(side->db, "CREATE VIRTUAL TABLE temp.probe USING lsm(a, INDEX i (a))");
+    side->indexes.script = script;
     return true;
 }
 
@@ -216,10 +224,11 @@ static void run_all(struct side *side, const struct record *record, struct value
         char *changed = NULL;
         const char *rest = NULL;
         enum rewritten how = side->lsm ? rewrite(&side->indexes, at, &changed) : REWRITE_NONE;
-        if (how == REWRITE_SKIP || how == REWRITE_NO_INDEX) {
+        if (how == REWRITE_SKIP || how == REWRITE_DECLARED || how == REWRITE_NO_INDEX) {
             outcome->rc = how == REWRITE_NO_INDEX ? SQLITE_ERROR : SQLITE_OK;
+            outcome->declared = how == REWRITE_DECLARED;
             if (how == REWRITE_SKIP) outcome->verdict = VERDICT_SKIPPED;
-            else outcome->message = sqlite3_mprintf("no such index");
+            if (how == REWRITE_NO_INDEX) outcome->message = sqlite3_mprintf("no such index");
             break;
         }
         outcome->rc = run_statement(side->db, changed == NULL ? at : changed, &rest, record->types, values, outcome);
@@ -275,8 +284,10 @@ static bool upkeep(struct side *side) {
     return ok;
 }
 
-void side_run(struct side *side, const struct record *record, struct outcome *outcome) {
+void side_run(struct side *side, size_t at, struct outcome *outcome) {
+    const struct record *record = &side->indexes.script->records[at];
     struct values values = {0};
+    side->indexes.record = at;
     memset(outcome, 0, sizeof *outcome);
     double wall = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID);
     run_all(side, record, &values, outcome);

@@ -21,6 +21,7 @@ enum verdict {
 struct outcome {
     enum verdict verdict;
     int rc;
+    bool declared;         /* an index that came with its table */
     uint64_t rows;         /* of a query */
     uint64_t fingerprint;  /* of all its rows with their types, whatever their order */
     char *message;         /* why it is wrong; from sqlite3_malloc */
@@ -49,8 +50,8 @@ struct side {
 };
 
 /* Opens a new database. False, with a line on stderr: it could not be had. */
-bool side_open(struct side *side, const struct habits *habits, bool lsm);
-void side_run(struct side *side, const struct record *record, struct outcome *outcome);
+bool side_open(struct side *side, const struct habits *habits, const struct script *script, bool lsm);
+void side_run(struct side *side, size_t record, struct outcome *outcome);
 void side_close(struct side *side);
 
 #endif

@@ -214,10 +214,9 @@ class Reads:
         return self.made(scope, f"SELECT * FROM ${table.name} AS o WHERE {text}", [feature, "subquery"])
 
     def alike(self, table, other, width):
-        """Pairs of columns of the same affinity, which is not TEXT: of rows with others SQLite compares some part by the wrong one, on both kinds of tables."""
-        pairs = [(f"o.{a.name}", f"i.{b.name}") for a in table.columns for b in other.columns if a.affinity == b.affinity != "TEXT"] or [("o." + table.key[0], "i." + table.key[0])]
-        if other is not table and pairs[0][1] == "i." + table.key[0] and table.key[0] not in [column.name for column in other.columns]:
-            pairs = [("1", "1")]
+        """Pairs of columns of the same affinity, which is not TEXT: of rows with others SQLite compares some part by the wrong one, on both kinds of tables. The plus keeps
+        it from using a table's own tree in the place of the subquery's rows, which goes wrong with ordinary tables clustered on their key."""
+        pairs = [(f"o.{a.name}", f"+i.{b.name}") for a in table.columns for b in other.columns if a.affinity == b.affinity != "TEXT"] or [("1", "1")]
         chosen = [self.rng.choice(pairs) for _ in range(width)]
         return ", ".join(a for a, _ in chosen), ", ".join(b for _, b in chosen)
 

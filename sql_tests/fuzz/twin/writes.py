@@ -90,10 +90,12 @@ class Writes:
         """For a column of INSERT ... SELECT: no NULL where NULL means the default, no type that ends the statement half way."""
         if table.kind == "ipk" and column.name == table.key[0]:
             return f"CAST({text} AS INTEGER) % 1000" if self.rng.random() < 0.5 else "NULL"
+        if column.default:
+            text = f"coalesce({text}, 3)"
         if table.strict:
             kind = "INTEGER" if column.type in ("INT", "INTEGER", "ANY") else column.type
             text = f"CAST({text} AS {kind})"
-        return f"coalesce({text}, 3)" if column.default else text
+        return text
 
     def insert_select(self, table, tables):
         rng = self.rng
