@@ -15,7 +15,7 @@ struct posix_file {
     size_t mapped_bytes;
     uint32_t mapped_epoch;         /* lsm_fork_epoch() then: a child has no such memory */
     /* Guarded by locked_mu of env_posix_share.c. */
-    bool is_listed;                /* has taken a lock: to be closed in the child of a fork */
+    _Atomic bool is_listed;        /* has taken a lock: to be closed in the child of a fork. Once true it stays so, and may be looked at without */
     struct posix_file *next, *prev;
 };
 

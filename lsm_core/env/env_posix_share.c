@@ -39,11 +39,12 @@ static void in_child(void) {
 static void watch_forks(void) { watch_status = pthread_atfork(before_fork, after_fork, in_child) == 0 ? LSM_OK : LSM_NOMEM; }
 
 static int list_file(struct posix_file *file) {
+    if (atomic_load_explicit(&file->is_listed, memory_order_relaxed)) return LSM_OK;
     (void)pthread_once(&watch_once, watch_forks);
     if (watch_status != LSM_OK) return watch_status;
     lsm_mutex_lock(&locked_mu);
     if (!file->is_listed) {
-        file->is_listed = true;
+        atomic_store_explicit(&file->is_listed, true, memory_order_relaxed);
         file->prev = NULL;
         file->next = locked_files;
         if (file->next != NULL) file->next->prev = file;

@@ -28,18 +28,18 @@ static const uint64_t poll_first_us = 100, poll_max_us = 10000;
 
 struct wait {
     struct lsm_env *env;
-    uint64_t until_us, pause_us;
+    uint64_t timeout_us, until_us, pause_us; /* until 0: not waited yet, so no clock was asked */
 };
 
 static struct wait wait_begin(struct lsm_env *env, uint64_t timeout_us) {
-    uint64_t now = timeout_us == 0 ? 0 : lsm_env_monotonic_us(env);
-    return (struct wait){.env = env, .until_us = timeout_us > UINT64_MAX - now ? UINT64_MAX : now + timeout_us, .pause_us = poll_first_us};
+    return (struct wait){.env = env, .timeout_us = timeout_us, .pause_us = poll_first_us};
 }
 
 /* False: the time is over. Else a moment has passed, each longer than the one before. */
 static bool wait_more(struct wait *wait) {
-    if (wait->until_us == 0) return false;
+    if (wait->timeout_us == 0) return false;
     uint64_t now = lsm_env_monotonic_us(wait->env);
+    if (wait->until_us == 0) wait->until_us = wait->timeout_us > UINT64_MAX - now ? UINT64_MAX : now + wait->timeout_us;
     if (now >= wait->until_us) return false;
     uint64_t left = wait->until_us - now;
     lsm_env_sleep_us(wait->env, wait->pause_us < left ? wait->pause_us : left);
@@ -296,7 +296,6 @@ bool lsm_share_leave(struct lsm_share *share, uint64_t timeout_us) {
 /* SHM before LOCK: who finds LOCK free shall find SHM free. */
 void lsm_share_free(struct lsm_share *share) {
     if (share == NULL) return;
-    assert(!share->ready || share->pinned == 0);
     lsm_slot_release(share);
     close_shm_file(share);
     lsm_file_close(share->lock_file);

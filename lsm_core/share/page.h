@@ -1,7 +1,7 @@
 /* page.h: the page as it lies in SHM (docs/format.md), and what a process knows of its part in it.
  *
  *   join.c    entering, leaving, byte locks, the holder note        page.c   the page itself and its numbers
- *   slots.c   slots, pins, builds, the deletion rule, reports
+ *   slots.c   slots, who lives, reports                             pins.c   pins, builds, the deletion rule
  */
 #ifndef LSM_SHARE_PAGE_H
 #define LSM_SHARE_PAGE_H
@@ -13,7 +13,7 @@
 #include "share.h"
 
 enum {
-    PAGE_BYTES = 32768,
+    PAGE_BYTES = 40960,
     PAGE_LAYOUT = 1,
     PAGE_LINE = 64           /* of a cache: numbers that different processes change stand on different ones */
 };
@@ -22,19 +22,26 @@ enum {
 typedef _Atomic uint64_t page_u64;
 _Static_assert(sizeof(page_u64) == 8 && ATOMIC_LLONG_LOCK_FREE == 2, "processes share numbers that the processor changes whole");
 
+/* A version, and how many pins this process has of it: it is pinned while count is not 0. With PIN_MOVES in count the place is given to another
+ * version just now. */
+struct page_pin {
+    page_u64 version, count;
+};
+#define PIN_MOVES ((uint64_t)1 << 63)
+
 /* A process. The byte lock of the slot says whether it lives; only its owner, or who holds that lock because the owner is dead, changes it. */
 struct page_slot {
     page_u64 owner;                    /* random, not 0; 0: free */
     page_u64 pid, opened_at_us;
-    page_u64 pinned;                   /* how many pins are held, for reports */
     page_u64 building;                 /* numbers from here on may be in the making; 0: none */
     page_u64 floor, floor_since_us;    /* every version from this one on is pinned; 0: not */
+    page_u64 floor_count;              /* by so many pins, for reports */
     page_u64 unused;
     page_u64 name[LSM_SHARE_NAME_BYTES / 8];
-    page_u64 pins[LSM_SHARE_PINS];     /* versions; 0: free */
+    _Alignas(PAGE_LINE) struct page_pin pins[LSM_SHARE_PINS];
     page_u64 since_us[LSM_SHARE_PINS];
 };
-_Static_assert(sizeof(struct page_slot) == 256, "as in format.md");
+_Static_assert(sizeof(struct page_slot) == 320, "as in format.md");
 
 struct lsm_share_page {
     page_u64 magic;                    /* stored last: before, the page is nothing */
@@ -55,7 +62,7 @@ struct lsm_share_page {
 };
 _Static_assert(sizeof(struct lsm_share_page) == PAGE_BYTES, "as in format.md");
 
-/* What is pinned or built here, counted. */
+/* What is built or pinned without a place here, counted. */
 struct share_count {
     uint64_t value, count; /* value means something while count is not 0 */
 };
@@ -78,9 +85,10 @@ struct lsm_share {
     bool ready;
 
     struct lsm_mutex mu;               /* guards: */
-    struct share_count pins[LSM_SHARE_PINS], overflow;
+    struct share_count overflow;
     struct share_count builds[SHARE_BUILDS];
-    uint64_t pinned;
+
+    _Atomic uint8_t last_place;        /* where the last pin was counted: most likely the next one is of the same version */
 
     struct lsm_mutex dead_mu;          /* one thread at a time looks whether a slot's owner is dead: the byte lock does not tell two threads apart */
 };
@@ -94,8 +102,12 @@ const char *lsm_page_refuse(const struct lsm_share_page *page, const uint8_t *st
 /* ---- slots.c ---- */
 int lsm_slot_claim(struct lsm_share *share, const char *name, struct lsm_error *err) LSM_MUST_CHECK;   /* needs OPEN */
 void lsm_slot_release(struct lsm_share *share);
+/* Is nobody behind the slot? Then it is clean afterwards. In doubt: somebody is. */
+bool lsm_slot_is_dead(struct lsm_share *share, size_t i) LSM_MUST_CHECK;
 /* Who holds the lock, as "process 12 (sqlite3)". */
 void lsm_slot_describe(const struct lsm_share *share, uint64_t slot_plus_1, char *text, size_t size);
+
+static inline struct page_slot *share_own_slot(struct lsm_share *share) { return &share->page->slot[share->slot]; }
 
 #ifndef NDEBUG
 void lsm_share_point(struct lsm_share *share, const char *what);

@@ -163,7 +163,7 @@ static void damage_page(struct fixture *fixture, size_t offset) {
     struct lsm_file *file;
     void *bytes;
     assert_int_equal(lsm_env_open(fixture->disk, FIXTURE_SHM, LSM_OPEN_WRITE, NULL, &file, NULL), LSM_OK);
-    assert_int_equal(lsm_file_map(file, 32768, &bytes, NULL), LSM_OK);
+    assert_int_equal(lsm_file_map(file, 40960, &bytes, NULL), LSM_OK);
     ((uint8_t *)bytes)[offset] ^= 0x40;
     lsm_file_close(file);
 }
@@ -197,7 +197,7 @@ static void a_missing_page_refuses_those_who_want_to_join(void **state) {
 
 static void a_replaced_page_refuses_those_who_want_to_join(void **state) {
     struct fixture *fixture = *state;
-    static uint8_t copy[32768];
+    static uint8_t copy[40960];
     (void)fixture_open(fixture, 0);
     assert_int_equal(lsm_env_unlink(fixture->disk, FIXTURE_SHM, NULL), LSM_OK);
     assert_int_equal(lsm_env_mem_write_file(fixture->disk, FIXTURE_SHM, copy, sizeof copy), LSM_OK);
@@ -224,7 +224,7 @@ static void a_page_that_is_too_short_refuses_those_who_want_to_join(void **state
     struct lsm_file *file;
     (void)fixture_open(fixture, 0);
     assert_int_equal(lsm_env_open(fixture->disk, FIXTURE_SHM, LSM_OPEN_WRITE, NULL, &file, NULL), LSM_OK);
-    assert_int_equal(lsm_file_truncate(file, 32767, NULL), LSM_OK);
+    assert_int_equal(lsm_file_truncate(file, 40959, NULL), LSM_OK);
     lsm_file_close(file);
     expect_refused(fixture, "too short");
 }

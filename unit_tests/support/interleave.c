@@ -249,6 +249,8 @@ static void end_threads(void) {
         (void)sem_destroy(&now.process[i].go);
     }
     (void)sem_destroy(&now.over);
+    for (int i = 0; i < now.run->processes; i++) now.process[i].killed = false;
+    now.was_stopped = false;
 }
 
 const char *interleave_all(const struct interleave_case *run, struct interleave_counts *counts) {
