@@ -15,6 +15,15 @@ bool vt_interrupted(void *arg) {
 #endif
 }
 
+/* The database and the store are of one history. */
+static int check_history(struct vt_space *space, lsm_check_fn found, void *arg, char **message) {
+    enum vt_verdict verdict = VT_FITS;
+    int rc = space->txn.state == VT_TXN_IDLE ? vt_decide_compare(space, &verdict, message) : SQLITE_OK;
+    if (rc == SQLITE_OK && verdict == VT_AHEAD) found(arg, "history: the database is older than the store of its LSM tables; see lsm_accept()");
+    if (rc == SQLITE_OK && verdict == VT_BEHIND) found(arg, "history: the store of the LSM tables is older than its database; see lsm_accept()");
+    return rc;
+}
+
 /* Every tree a shadow table names is there. */
 static int check_trees(struct vt_space *space, lsm_check_fn found, void *arg, char **message) {
     struct vt_shadow_list list;
@@ -78,7 +87,8 @@ int vt_check_schema(struct vt_connection *connection, const char *schema, lsm_ch
     if (space == NULL) return SQLITE_NOMEM;
     int rc = vt_home_open(space, VT_OPEN_EXISTING, message);
     if (rc != SQLITE_OK || space->store == NULL) return rc;
-    rc = check_trees(space, found, arg, message);
+    rc = check_history(space, found, arg, message);
+    if (rc == SQLITE_OK) rc = check_trees(space, found, arg, message);
     if (rc != SQLITE_OK) return rc;
     struct lsm_error err;
     vt_error_clear(&err);

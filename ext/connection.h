@@ -8,6 +8,7 @@
 #ifndef VT_CONNECTION_H
 #define VT_CONNECTION_H
 
+#include "accept.h"
 #include "decide.h"
 #include "error.h"
 #include "journal.h"
@@ -47,6 +48,7 @@ struct vt_space {
     struct vt_cursor *cursors;  /* open ones */
     struct vt_wal_mode wal_mode;
     struct vt_asked asked;
+    enum vt_accept accept;
 };
 
 /* The one object of this handle; made if need be. Counts a reference. NULL if out of memory. Locks: takes the list's. */

@@ -158,8 +158,6 @@ int vt_decide_hand_over(struct vt_space *space, const char *shadow_table, char *
 
 /* ---- one history ---------------------------------------------------------------------------------------------- */
 
-enum verdict { FITS, NOTHING_TO_COMPARE, AHEAD, BEHIND };
-
 /* What the store says. */
 struct store_state {
     uint8_t last[LSM_TOKEN_BYTES], pending[LSM_TOKEN_BYTES]; /* zeros: none */
@@ -173,14 +171,14 @@ static void look_at_store(struct lsm_store *store, struct store_state *state) {
     state->log_end = lsm_store_log_end(store);
 }
 
-static enum verdict judge(const struct knowledge *knowledge, const struct store_state *before, const struct store_state *after) {
+static enum vt_verdict judge(const struct knowledge *knowledge, const struct store_state *before, const struct store_state *after) {
     const uint8_t *newest = knowledge->newest;
-    if (knowledge->named == 0) return NOTHING_TO_COMPARE;
+    if (knowledge->named == 0) return VT_NOTHING_TO_COMPARE;
     /* Tokens only ever go from pending to last: who has either has what the database has. */
-    if (is_same(newest, after->last) || is_same(newest, before->last)) return FITS;
-    if (!is_none(newest) && (is_same(newest, after->pending) || is_same(newest, before->pending))) return FITS;
-    if (!is_none(newest) && position_of(newest) >= after->log_end) return BEHIND;
-    return is_newer(after->last, newest) ? AHEAD : BEHIND;
+    if (is_same(newest, after->last) || is_same(newest, before->last)) return VT_FITS;
+    if (!is_none(newest) && (is_same(newest, after->pending) || is_same(newest, before->pending))) return VT_FITS;
+    if (!is_none(newest) && position_of(newest) >= after->log_end) return VT_BEHIND;
+    return is_newer(after->last, newest) ? VT_AHEAD : VT_BEHIND;
 }
 
 /* Let the store learn what other processes have written since it last looked. */
@@ -193,10 +191,10 @@ static int refresh(struct lsm_store *store, char **message) {
     return vt_fail_engine(message, status, &err);
 }
 
-static int compare(struct vt_space *space, sqlite3 *db, const char *schema, enum verdict *verdict, char **message) {
+static int compare(struct vt_space *space, sqlite3 *db, const char *schema, enum vt_verdict *verdict, char **message) {
     struct store_state before, after;
     struct knowledge knowledge;
-    *verdict = FITS;
+    *verdict = VT_FITS;
     look_at_store(space->store, &before);
     int rc = learn(space, db, schema, NULL, &knowledge, message);
     if (rc == SQLITE_OK) rc = refresh(space->store, message);
@@ -208,26 +206,31 @@ static int compare(struct vt_space *space, sqlite3 *db, const char *schema, enum
 
 /* A snapshot may be older than what others have committed since in both. Another connection sees the present; where none can be had, nobody
  * else can have written. */
-static int compare_with_present(struct vt_space *space, enum verdict *verdict, char **message) {
+static int compare_with_present(struct vt_space *space, enum vt_verdict *verdict) {
     sqlite3 *db = space->connection->db, *fresh = NULL;
     if (sqlite3_txn_state(db, space->schema) != SQLITE_TXN_READ) return SQLITE_OK;
     sqlite3_vfs *vfs = NULL;
     const char *file = sqlite3_db_filename(db, space->schema);
     if (sqlite3_file_control(db, space->schema, SQLITE_FCNTL_VFS_POINTER, (void *)&vfs) != SQLITE_OK || vfs == NULL || file == NULL) return SQLITE_OK;
     int rc = sqlite3_open_v2(file, &fresh, SQLITE_OPEN_READWRITE, vfs->zName);
-    enum verdict present = *verdict;
+    enum vt_verdict present = *verdict;
     if (rc == SQLITE_OK) rc = compare(space, fresh, "main", &present, NULL);
     (void)sqlite3_close(fresh);
     if (rc == SQLITE_NOMEM) return rc;
-    if (rc != SQLITE_OK || present != FITS) return SQLITE_OK;
-    *verdict = FITS;
-    (void)message;
+    if (rc != SQLITE_OK || present != VT_FITS) return SQLITE_OK;
+    *verdict = VT_FITS;
     return SQLITE_OK;
 }
 
-static int fail_verdict(const struct vt_space *space, enum verdict verdict, char **message) {
+int vt_decide_compare(struct vt_space *space, enum vt_verdict *verdict, char **message) {
+    int rc = compare(space, space->connection->db, space->schema, verdict, message);
+    if (rc == SQLITE_OK && (*verdict == VT_AHEAD || *verdict == VT_BEHIND)) rc = compare_with_present(space, verdict);
+    return rc;
+}
+
+static int fail_verdict(const struct vt_space *space, enum vt_verdict verdict, char **message) {
     const char *dir = lsm_store_dir(space->store);
-    if (verdict == AHEAD) {
+    if (verdict == VT_AHEAD) {
         return vt_fail(message, SQLITE_CORRUPT_VTAB,
                        "the database is older than the store of its LSM tables, %s: the last transaction that wrote both is not in it. One of them was "
                        "copied or restored alone: restore both from one backup, or accept what is there with SELECT lsm_accept('%s')", dir, space->schema);
@@ -238,13 +241,12 @@ static int fail_verdict(const struct vt_space *space, enum verdict verdict, char
 }
 
 int vt_decide_check(struct vt_space *space, char **message) {
-    if (space->place.memory || vt_shared_fits(space->shared, space->place.device, space->place.inode)) return SQLITE_OK;
-    enum verdict verdict;
-    int rc = compare(space, space->connection->db, space->schema, &verdict, message);
-    if (rc == SQLITE_OK && (verdict == AHEAD || verdict == BEHIND)) rc = compare_with_present(space, &verdict, message);
+    if (space->place.memory || space->accept == VT_ACCEPT_WANTED || vt_shared_fits(space->shared, space->place.device, space->place.inode)) return SQLITE_OK;
+    enum vt_verdict verdict;
+    int rc = vt_decide_compare(space, &verdict, message);
     /* Somebody in this process may have found that they fit, and have written since. */
-    if (rc != SQLITE_OK || verdict == NOTHING_TO_COMPARE || vt_shared_fits(space->shared, space->place.device, space->place.inode)) return rc;
-    if (verdict != FITS) return fail_verdict(space, verdict, message);
+    if (rc != SQLITE_OK || verdict == VT_NOTHING_TO_COMPARE || vt_shared_fits(space->shared, space->place.device, space->place.inode)) return rc;
+    if (verdict != VT_FITS) return fail_verdict(space, verdict, message);
     vt_shared_set_fits(space->shared, space->place.device, space->place.inode);
     return SQLITE_OK;
 }

@@ -27,6 +27,10 @@ int vt_decide_settle(struct vt_space *space, char **message) LSM_MUST_CHECK;
 /* Make what this snapshot of the database shows as durable as it gets; at synchronous = OFF that is nothing to do. */
 int vt_decide_make_durable(struct vt_space *space, char **message) LSM_MUST_CHECK;
 
+enum vt_verdict { VT_FITS, VT_NOTHING_TO_COMPARE, VT_AHEAD /* the store of its database */, VT_BEHIND };
+
+int vt_decide_compare(struct vt_space *space, enum vt_verdict *verdict, char **message) LSM_MUST_CHECK;
+
 /* Do the database and the store belong together? Looks once per opening of a store and database file. SQLITE_CORRUPT_VTAB if one is older than
  * the other, with a message that says which; SQLITE_BUSY_SNAPSHOT if this snapshot is too old to tell. */
 int vt_decide_check(struct vt_space *space, char **message) LSM_MUST_CHECK;

@@ -84,6 +84,16 @@ static void check(sqlite3_context *context, int argc, sqlite3_value **argv) {
     }
 }
 
+static void accept_both(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    char *report = NULL, *message = NULL;
+    int rc = vt_accept(sqlite3_user_data(context), schema_argument(argc, argv), &report, &message);
+    if (rc == SQLITE_OK) {
+        sqlite3_result_text(context, report, -1, sqlite3_free);
+    } else {
+        result_error(context, rc, message);
+    }
+}
+
 static const struct {
     const char *name;
     int argc, flags;
@@ -94,6 +104,8 @@ static const struct {
     {"lsm_flush", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, flush},
     {"lsm_compact", 0, SQLITE_UTF8 | SQLITE_DIRECTONLY, compact},
     {"lsm_compact", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, compact},
+    {"lsm_accept", 0, SQLITE_UTF8 | SQLITE_DIRECTONLY, accept_both},
+    {"lsm_accept", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, accept_both},
     {"lsm_check", 0, SQLITE_UTF8 | SQLITE_DIRECTONLY, check},
     {"lsm_check", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, check},
 };

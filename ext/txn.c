@@ -134,6 +134,7 @@ int vt_txn_begin(struct vt_space *space, char **message) {
     if (rc == SQLITE_OK) rc = push_mark(space, -1);
     if (rc != SQLITE_OK) vt_txn_rollback(space);
     if (rc == SQLITE_OK) vt_dirty_begin(space);
+    if (rc == SQLITE_OK && space->accept == VT_ACCEPT_WANTED) rc = vt_accept_begin(space, message);
     return rc;
 }
 
@@ -161,6 +162,7 @@ static int prepare_with_database(struct vt_space *space, const char *shadow_tabl
     }
     if (rc == SQLITE_OK && !last_table) rc = vt_shadow_slot_write(&slot, token, message);
     vt_shadow_slot_release(&slot);
+    if (rc == SQLITE_OK && space->accept == VT_ACCEPT_WANTED) rc = vt_decide_write_all(space, token, message);
     return rc;
 }
 
@@ -216,6 +218,7 @@ void vt_txn_commit(struct vt_space *space) {
     /* If it cannot be made durable it is committed all the same; our log waits for whoever settles that. */
     bool durable = txn->decides_itself || vt_journal_is_enough(txn->journal, txn->level) || vt_journal_sync(space, txn->journal, NULL) == SQLITE_OK;
     lsm_txn_commit(txn->engine, durable);
+    if (space->accept == VT_ACCEPT_WANTED) space->accept = VT_ACCEPT_DONE;
     end(space);
 }
 
