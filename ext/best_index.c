@@ -67,7 +67,7 @@ static bool rows_in_ranges(struct vt_table *table, sqlite3_index_info *info, con
     struct vt_ranges ranges = {0};
     struct vt_view *view = NULL;
     bool known = vt_table_bind(table, NULL) == SQLITE_OK && vt_plan_ranges(table->schema, plan, values, NULL, NULL, &ranges) == SQLITE_OK &&
-                 vt_view_acquire(table->space, &view, NULL) == SQLITE_OK;
+                 vt_view_glance(table->space, &view, NULL) == SQLITE_OK;
     *rows = 0;
     for (int i = 0; known && i < ranges.count; i++) {
         const struct vt_range *range = &ranges.range[i];

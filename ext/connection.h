@@ -26,6 +26,7 @@ struct vt_connection {
     struct vt_space *spaces;
     bool hook_allowed;          /* our own statement on the hook table is running (hook.h) */
     bool hook_joined;           /* the hook table takes part in the transaction */
+    bool watching;              /* we shall be told of the end of the transaction of BEGIN (hook.h) */
     uint64_t changes;           /* rows of LSM tables changed, as SQLite counts them: calls of xUpdate that went well */
 };
 

@@ -160,16 +160,18 @@ static int next_range(struct vt_cursor *cursor) {
 
 /* Have the view this scan reads. */
 static int take_view(struct vt_cursor *cursor) {
-    const struct vt_table *table = table_of(cursor);
+    struct vt_table *table = table_of(cursor);
     struct vt_space *space = table->space;
     struct vt_view *view = NULL;
     int rc = vt_view_acquire(space, &view, &cursor->base.pVtab->zErrMsg);
     if (rc != SQLITE_OK) return rc;
-    /* SQLite's snapshot may still have a table that another connection has dropped: its rows are gone, which is not the same as none. */
-    if (view != cursor->view && lsm_store_tree_check(space->store, table->shadow.tree) != LSM_OK && !vt_txn_made_tree(space, table->shadow.tree)) {
+    /* SQLite's snapshot may still have a table that another connection has dropped: its rows are gone, which is not the same as none. A view that was seen to
+     * have them has them for good. */
+    if (view->id != table->view_known && lsm_store_tree_check(space->store, table->shadow.tree) != LSM_OK && !vt_txn_made_tree(space, table->shadow.tree)) {
         vt_view_unref(space, view);
         return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_BUSY_SNAPSHOT, "table %s was dropped by another connection: end this transaction", table->name);
     }
+    table->view_known = view->id;
     if (view != cursor->view) drop_walk(cursor);
     vt_view_unref(space, cursor->view);
     cursor->view = view;

@@ -15,13 +15,18 @@ static struct vt_space *hook_space(sqlite3_vtab *vtab) {
 
 bool vt_hook_serves(const struct vt_space *space) { return sqlite3_stricmp(space->schema, "main") == 0; }
 
+static int run(struct vt_connection *connection, const char *sql, char **text) {
+    connection->hook_allowed = true;
+    int rc = sqlite3_exec(connection->db, sql, NULL, NULL, text);
+    connection->hook_allowed = false;
+    return rc;
+}
+
 int vt_hook_join(struct vt_space *space, char **message) {
     struct vt_connection *connection = space->connection;
     if (connection->hook_joined) return SQLITE_OK;
-    connection->hook_allowed = true;
     char *text = NULL;
-    int rc = sqlite3_exec(connection->db, "DELETE FROM \"" VT_HOOK_NAME "\" WHERE 0", NULL, NULL, &text);
-    connection->hook_allowed = false;
+    int rc = run(connection, "DELETE FROM \"" VT_HOOK_NAME "\" WHERE 0", &text);
     /* A real table of that name would have been written instead of ours. */
     if (rc == SQLITE_OK && !connection->hook_joined) rc = SQLITE_ERROR;
     if (rc != SQLITE_OK && message != NULL) (void)vt_fail(message, rc, "%s", text != NULL ? text : sqlite3_errstr(rc));
@@ -29,11 +34,7 @@ int vt_hook_join(struct vt_space *space, char **message) {
     return rc;
 }
 
-static int hook_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message) {
-    (void)argc;
-    (void)argv;
-    struct vt_connection *connection = aux;
-    if (!connection->hook_allowed) return vt_fail(message, SQLITE_ERROR, VT_HOOK_NAME " is internal to the lsm extension");
+static int make(sqlite3 *db, struct vt_connection *connection, sqlite3_vtab **vtab, char **message) {
     int rc = sqlite3_declare_vtab(db, "CREATE TABLE x(unused)");
     if (rc != SQLITE_OK) return vt_fail_sqlite(message, rc, db);
     struct hook *hook = sqlite3_malloc64(sizeof *hook);
@@ -42,6 +43,14 @@ static int hook_connect(sqlite3 *db, void *aux, int argc, const char *const *arg
     hook->connection = connection;
     *vtab = &hook->base;
     return SQLITE_OK;
+}
+
+static int hook_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message) {
+    (void)argc;
+    (void)argv;
+    struct vt_connection *connection = aux;
+    if (!connection->hook_allowed) return vt_fail(message, SQLITE_ERROR, VT_HOOK_NAME " is internal to the lsm extension");
+    return make(db, connection, vtab, message);
 }
 
 static int hook_disconnect(sqlite3_vtab *vtab) {
@@ -95,7 +104,61 @@ static int hook_rollback_to(sqlite3_vtab *vtab, int number) {
     return space == NULL ? SQLITE_OK : vt_txn_rollback_to(space, number, &vtab->zErrMsg);
 }
 
-/* The rest of a table that has no rows. */
+/* ---- the end of transactions that read ------------------------------------------------------------------------ */
+
+int vt_watch_join(struct vt_connection *connection) {
+    if (connection->watching) return SQLITE_OK;
+    int rc = run(connection, "DELETE FROM temp.\"" VT_WATCH_NAME "\" WHERE 0", NULL);
+    if (rc == SQLITE_ERROR) rc = run(connection, "CREATE VIRTUAL TABLE temp.\"" VT_WATCH_NAME "\" USING " VT_WATCH_NAME, NULL);
+    return rc == SQLITE_OK && !connection->watching ? SQLITE_ERROR : rc;
+}
+
+/* Without the permission the hook asks for: PRAGMA integrity_check and the like connect every table there is. */
+static int watch_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message) {
+    (void)argc;
+    (void)argv;
+    return make(db, aux, vtab, message);
+}
+
+static int watch_create(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message) {
+    struct vt_connection *connection = aux;
+    int rc = hook_connect(db, aux, argc, argv, vtab, message);
+    /* SQLite calls a new table to the end of the transaction without telling it of the beginning. */
+    if (rc == SQLITE_OK) connection->watching = true;
+    return rc;
+}
+
+static int watch_begin(sqlite3_vtab *vtab) {
+    struct vt_connection *connection = ((struct hook *)vtab)->connection;
+    if (!connection->hook_allowed) return vt_fail(&vtab->zErrMsg, SQLITE_READONLY, VT_WATCH_NAME " is internal to the lsm extension");
+    connection->watching = true;
+    return SQLITE_OK;
+}
+
+/* What was read of a space is out of date, and the same transaction writes ordinary tables of the database: SQLite itself would not have let it begin to. */
+static int watch_sync(sqlite3_vtab *vtab) {
+    int rc = SQLITE_OK;
+    for (struct vt_space *space = ((struct hook *)vtab)->connection->spaces; space != NULL && rc == SQLITE_OK; space = space->next) {
+        rc = vt_view_check(space, &vtab->zErrMsg);
+    }
+    return rc;
+}
+
+static int watch_end(sqlite3_vtab *vtab) {
+    struct vt_connection *connection = ((struct hook *)vtab)->connection;
+    connection->watching = false;
+    for (struct vt_space *space = connection->spaces; space != NULL; space = space->next) vt_view_let_go(space);
+    return SQLITE_OK;
+}
+
+/* The table may be taken away before the transaction ends, by ROLLBACK TO for one. Then the next read joins anew. */
+static int watch_disconnect(sqlite3_vtab *vtab) {
+    ((struct hook *)vtab)->connection->watching = false;
+    sqlite3_free(vtab);
+    return SQLITE_OK;
+}
+
+/* ---- the rest of a table that has no rows --------------------------------------------------------------------- */
 
 static int hook_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
     (void)vtab;
@@ -177,4 +240,25 @@ const sqlite3_module vt_hook_module = {
     .xSavepoint = hook_savepoint,
     .xRelease = hook_release,
     .xRollbackTo = hook_rollback_to,
+};
+
+const sqlite3_module vt_watch_module = {
+    .iVersion = 1,
+    .xCreate = watch_create,
+    .xConnect = watch_connect,
+    .xDisconnect = watch_disconnect,
+    .xDestroy = watch_disconnect,
+    .xBestIndex = hook_best_index,
+    .xOpen = hook_open,
+    .xClose = hook_close,
+    .xFilter = hook_filter,
+    .xNext = hook_next,
+    .xEof = hook_eof,
+    .xColumn = hook_column,
+    .xRowid = hook_rowid,
+    .xUpdate = hook_update,
+    .xBegin = watch_begin,
+    .xSync = watch_sync,
+    .xCommit = watch_end,
+    .xRollback = watch_end,
 };

@@ -40,5 +40,6 @@ int vt_module_add(struct vt_connection *connection, const char *name, const sqli
 
 int vt_module_register(struct vt_connection *connection) {
     int rc = vt_module_add(connection, "lsm", &module);
-    return rc == SQLITE_OK ? vt_module_add(connection, VT_HOOK_NAME, &vt_hook_module) : rc;
+    if (rc == SQLITE_OK) rc = vt_module_add(connection, VT_HOOK_NAME, &vt_hook_module);
+    return rc == SQLITE_OK ? vt_module_add(connection, VT_WATCH_NAME, &vt_watch_module) : rc;
 }

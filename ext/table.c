@@ -388,7 +388,7 @@ static int64_t now_ms(void) {
 
 static bool estimate_now(struct vt_table *table) {
     struct vt_view *view = NULL;
-    if (vt_table_bind(table, NULL) != SQLITE_OK || vt_view_acquire(table->space, &view, NULL) != SQLITE_OK) return false;
+    if (vt_table_bind(table, NULL) != SQLITE_OK || vt_view_glance(table->space, &view, NULL) != SQLITE_OK) return false;
     struct lsm_estimate estimate = {0};
     lsm_view_estimate(view->engine, vt_table_tree(table), NULL, NULL, &estimate);
     vt_view_unref(table->space, view);

@@ -1,6 +1,7 @@
 #include "view.h"
 
 #include "connection.h"
+#include "hook.h"
 
 static int view_open(struct vt_space *space, bool of_txn, struct vt_view **out, char **message) {
     struct vt_view *view = sqlite3_malloc64(sizeof *view);
@@ -13,6 +14,7 @@ static int view_open(struct vt_space *space, bool of_txn, struct vt_view **out, 
         return vt_fail_engine(message, status, &err);
     }
     view->refs = 1;
+    view->id = ++space->views.last_id;
     view->of_txn = of_txn;
     view->tick = of_txn ? ++space->txn.tick : 0;
     view->writes = space->txn.writes;
@@ -21,23 +23,68 @@ static int view_open(struct vt_space *space, bool of_txn, struct vt_view **out, 
     return SQLITE_OK;
 }
 
-int vt_view_acquire(struct vt_space *space, struct vt_view **view, char **message) {
+static int view_of_txn(struct vt_space *space, struct vt_view **view, char **message) {
     struct vt_views *views = &space->views;
-    bool of_txn = space->txn.state != VT_TXN_IDLE;
-    if (of_txn && views->txn != NULL && views->txn->writes != space->txn.writes) vt_view_forget_txn(space, 0);
-    struct vt_view **kept = of_txn ? &views->txn : &views->committed;
-    if (*kept == NULL) {
-        int rc = view_open(space, of_txn, kept, message);
+    if (views->txn != NULL && views->txn->writes != space->txn.writes) vt_view_forget_txn(space, 0);
+    if (views->txn == NULL) {
+        int rc = view_open(space, true, &views->txn, message);
         if (rc != SQLITE_OK) {
-            *kept = NULL;
+            views->txn = NULL;
             return rc;
         }
-        if (of_txn) (*kept)->refs++;
-    } else {
-        (*kept)->refs++;
     }
-    *view = *kept;
+    views->txn->refs++;
+    *view = views->txn;
     return SQLITE_OK;
+}
+
+/* What the connection sees in the database it shall see in the store. Under the database's write lock that is everything: a predecessor that has let go of the lock
+ * may still be about to publish, and is waited for. So nobody's write is refused who began with BEGIN IMMEDIATE. */
+static int catch_up(struct vt_space *space, char **message) {
+    if (space->place.memory) return SQLITE_OK;
+    if (sqlite3_txn_state(space->connection->db, space->schema) == SQLITE_TXN_WRITE) {
+        struct lsm_error err;
+        vt_error_clear(&err);
+        int status = lsm_store_await_writer(space->store, VT_PREDECESSOR_WAIT_MS, &err);
+        if (status != LSM_OK) return vt_fail_engine(message, status, &err);
+    }
+    vt_decide_ask(space);
+    return SQLITE_OK;
+}
+
+/* Keep this view to the end of the transaction, if there is a way to learn of it. */
+static void keep(struct vt_space *space, struct vt_view *view) {
+    if (vt_watch_join(space->connection) != SQLITE_OK || space->views.kept != NULL) return;
+    view->refs++;
+    space->views.kept = view;
+}
+
+int vt_view_glance(struct vt_space *space, struct vt_view **view, char **message) {
+    struct vt_views *views = &space->views;
+    if (space->txn.state != VT_TXN_IDLE) return view_of_txn(space, view, message);
+    if (views->committed == NULL) {
+        int rc = view_open(space, false, &views->committed, message);
+        if (rc != SQLITE_OK) views->committed = NULL;
+        if (rc != SQLITE_OK) return rc;
+    } else {
+        views->committed->refs++;
+    }
+    *view = views->committed;
+    return SQLITE_OK;
+}
+
+int vt_view_acquire(struct vt_space *space, struct vt_view **view, char **message) {
+    if (space->txn.state != VT_TXN_IDLE) return view_of_txn(space, view, message);
+    struct vt_connection *connection = space->connection;
+    bool explicit_txn = sqlite3_get_autocommit(connection->db) == 0;
+    if (!explicit_txn && space->views.kept != NULL) vt_view_let_go(space); /* its end was not told */
+    if (space->views.committed == NULL) {
+        int rc = catch_up(space, message);
+        if (rc != SQLITE_OK) return rc;
+    }
+    int rc = vt_view_glance(space, view, message);
+    if (rc == SQLITE_OK && explicit_txn && (space->views.kept == NULL || !connection->watching)) keep(space, *view);
+    return rc;
 }
 
 void vt_view_ref(struct vt_view *view) { view->refs++; }
@@ -54,7 +101,29 @@ uint64_t vt_view_position(const struct vt_space *space) {
     return space->views.committed == NULL ? UINT64_MAX : lsm_view_position(space->views.committed->engine);
 }
 
+void vt_view_let_go(struct vt_space *space) {
+    struct vt_view *view = space->views.kept;
+    if (view == NULL) return;
+    space->views.kept = NULL;
+    vt_view_unref(space, view);
+}
+
+int vt_view_check(struct vt_space *space, char **message) {
+    if (space->views.kept == NULL || space->place.memory || space->txn.state != VT_TXN_IDLE) return SQLITE_OK;
+    if (sqlite3_txn_state(space->connection->db, space->schema) != SQLITE_TXN_WRITE) return SQLITE_OK;
+    struct lsm_view *now = NULL;
+    struct lsm_error err;
+    vt_error_clear(&err);
+    int status = lsm_view_open(space->store, NULL, &now, &err);
+    if (status != LSM_OK) return vt_fail_engine(message, status, &err);
+    bool stale = lsm_view_position(now) > lsm_view_position(space->views.kept->engine);
+    lsm_view_close(now);
+    if (!stale) return SQLITE_OK;
+    return vt_fail(message, SQLITE_BUSY_SNAPSHOT, "LSM tables that this transaction has read were written by another connection: roll back and start again");
+}
+
 void vt_view_forget(struct vt_space *space) {
+    vt_view_let_go(space);
     space->views.committed = NULL; /* its cursors hold it */
     vt_view_forget_txn(space, 0);
 }

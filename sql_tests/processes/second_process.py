@@ -156,20 +156,25 @@ a, b = connect('test.db', timeout=1, isolation_level=None), connect('test.db', t
 a.execute('PRAGMA journal_mode = WAL')
 a.execute("CREATE VIRTUAL TABLE t USING lsm(x)")
 a.execute("INSERT INTO t VALUES (1)")
+c = connect('test.db', timeout=1, isolation_level=None)
 b.execute('BEGIN'); print(b.execute('SELECT * FROM t').fetchall())
+c.execute('SELECT * FROM t'); c.execute('BEGIN'); print(c.execute("SELECT count(*) FROM sqlite_master WHERE name = 't'").fetchall())
 a.execute('DROP TABLE t')
 print(b.execute("SELECT count(*) FROM sqlite_master WHERE name = 't'").fetchall())
-try:
-    print(b.execute('SELECT * FROM t').fetchall())
-except sqlite3.OperationalError as error:
-    print(error)
+print(b.execute('SELECT * FROM t').fetchall())
+for i in range(2):
+    try:
+        print(c.execute('SELECT * FROM t').fetchall())
+    except sqlite3.OperationalError as error:
+        print(error)
 b.execute('ROLLBACK')
+c.execute('ROLLBACK')
 try:
     print(b.execute('SELECT * FROM t').fetchall())
 except sqlite3.OperationalError as error:
     print(error)
 """, folder)
-    expect_equal(result.lines, ["[(1,)]", "[(1,)]", "table t was dropped by another connection: end this transaction", "no such table: t"])
+    expect_equal(result.lines, ["[(1,)]"] * 4 + ["table t was dropped by another connection: end this transaction"] * 2 + ["no such table: t"])
 
 
 def test_an_open_cursor_keeps_its_rows_while_others_commit(folder):

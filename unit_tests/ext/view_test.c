@@ -1,0 +1,351 @@
+/* What a transaction sees: the same from BEGIN to its end, whatever others commit meanwhile; and what it may write then. Two connections of one process. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../ext/sqlite_api.h"
+
+int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
+
+static char folder[64];
+static sqlite3 *db, *other;
+
+static sqlite3 *open_file(const char *name) {
+    char path[128];
+    sqlite3 *opened = NULL;
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(sqlite3_open(path, &opened), SQLITE_OK);
+    sqlite3_extended_result_codes(opened, 1);
+    assert_int_equal(sqlite3_lsm_init(opened, NULL, NULL), SQLITE_OK);
+    sqlite3_busy_timeout(opened, 10000);
+    assert_int_equal(sqlite3_exec(opened, "PRAGMA synchronous = OFF", NULL, NULL, NULL), SQLITE_OK);
+    return opened;
+}
+
+static int run_on(sqlite3 *on, const char *sql) { return sqlite3_exec(on, sql, NULL, NULL, NULL); }
+
+static void must_on(sqlite3 *on, const char *sql) {
+    int rc = run_on(on, sql);
+    if (rc != SQLITE_OK) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(on));
+}
+
+static void must(const char *sql) { must_on(db, sql); }
+
+/* The first column of all rows, with blanks between. */
+static const char *rows_on(sqlite3 *on, const char *sql) {
+    static char text[4096];
+    sqlite3_stmt *statement = NULL;
+    size_t size = 0;
+    text[0] = '\0';
+    if (sqlite3_prepare_v2(on, sql, -1, &statement, NULL) != SQLITE_OK) return sqlite3_errmsg(on);
+    while (sqlite3_step(statement) == SQLITE_ROW) {
+        const char *value = (const char *)sqlite3_column_text(statement, 0);
+        size += (size_t)snprintf(text + size, sizeof text - size, "%s%s", size == 0 ? "" : " ", value == NULL ? "NULL" : value);
+    }
+    return sqlite3_finalize(statement) == SQLITE_OK ? text : sqlite3_errmsg(on);
+}
+
+static const char *rows(const char *sql) { return rows_on(db, sql); }
+
+/* other_commits(sql): somebody else writes in the middle of a statement of ours. */
+static void other_commits(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    (void)argc;
+    sqlite3_result_int(context, run_on(other, (const char *)sqlite3_value_text(argv[0])));
+}
+
+static int set_up(void **unused) {
+    (void)unused;
+    strcpy(folder, "/tmp/lsm-view-XXXXXX");
+    if (mkdtemp(folder) == NULL) return 1;
+    db = open_file("test.db");
+    must("PRAGMA journal_mode = WAL; CREATE TABLE plain(a); INSERT INTO plain VALUES (0);"
+         "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v); CREATE VIRTUAL TABLE u USING lsm(k TEXT PRIMARY KEY, v);"
+         "INSERT INTO t VALUES (1, 'a'), (2, 'b'); INSERT INTO u VALUES ('x', 1)");
+    other = open_file("test.db");
+    sqlite3_create_function(db, "other_commits", 1, SQLITE_UTF8, NULL, other_commits, NULL, NULL);
+    return 0;
+}
+
+static int tear_down(void **unused) {
+    (void)unused;
+    char command[128];
+    assert_int_equal(sqlite3_get_autocommit(db), 1);
+    assert_string_equal(rows("SELECT value FROM lsm_stats WHERE name = 'pinned_views'"), "0");
+    assert_string_equal(rows("SELECT lsm_check()"), "ok");
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+/* ---- repeatable reads ------------------------------------------------------------------------------------------ */
+
+static void a_transaction_that_reads_sees_one_state(void **unused) {
+    (void)unused;
+    static const char *const ends[] = {"COMMIT", "ROLLBACK", "COMMIT", "ROLLBACK"};
+    for (int i = 0; i < 4; i++) {
+        char before[64], sql[64];
+        must("BEGIN");
+        (void)snprintf(before, sizeof before, "%s", rows("SELECT count(*) FROM t"));
+        (void)snprintf(sql, sizeof sql, "INSERT INTO t VALUES (%d, 0); REPLACE INTO u VALUES ('x', %d)", 10 + i, 10 + i);
+        must_on(other, sql);
+        assert_string_equal(rows("SELECT count(*) FROM t"), before);
+        assert_string_equal(rows("SELECT v < 10 + (SELECT count(*) FROM t) - 2 FROM u"), "1"); /* another table, of the same state */
+        must(ends[i]);
+        assert_string_not_equal(rows("SELECT count(*) FROM t"), before);
+    }
+}
+
+static void savepoints_begin_transactions_too(void **unused) {
+    (void)unused;
+    must("SAVEPOINT a");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2");
+    must_on(other, "INSERT INTO t VALUES (3, 0)");
+    must("SAVEPOINT b");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2");
+    must("ROLLBACK TO b");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2");
+    must("ROLLBACK TO a"); /* takes back the table that was made to watch the transaction */
+    assert_string_equal(rows("SELECT id FROM t"), "1 2");
+    must_on(other, "INSERT INTO t VALUES (4, 0)");
+    must("ROLLBACK TO a");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2");
+    must("RELEASE a; BEGIN");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3 4");
+    must("COMMIT; BEGIN; SAVEPOINT a");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "4");
+    must_on(other, "INSERT INTO t VALUES (5, 0)");
+    must("ROLLBACK TO a; COMMIT");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "5");
+    must("BEGIN");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "5");
+    must_on(other, "INSERT INTO t VALUES (6, 0)");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "5");
+    must("COMMIT");
+}
+
+static void every_attached_store_is_seen_as_it_was(void **unused) {
+    (void)unused;
+    char sql[160];
+    (void)snprintf(sql, sizeof sql, "ATTACH '%s/aux.db' AS aux; PRAGMA aux.journal_mode = WAL", folder);
+    must(sql);
+    must("CREATE VIRTUAL TABLE aux.w USING lsm(x); INSERT INTO w VALUES (1)");
+    must_on(other, sql);
+    must("BEGIN");
+    assert_string_equal(rows("SELECT count(*) FROM t UNION ALL SELECT count(*) FROM w"), "2 1");
+    must_on(other, "BEGIN; INSERT INTO t VALUES (3, 0); INSERT INTO w VALUES (2); COMMIT");
+    assert_string_equal(rows("SELECT count(*) FROM t UNION ALL SELECT count(*) FROM w"), "2 1");
+    must("COMMIT");
+    assert_string_equal(rows("SELECT count(*) FROM t UNION ALL SELECT count(*) FROM w"), "3 2");
+    must("DETACH aux");
+}
+
+static void one_statement_sees_one_state_of_all_tables(void **unused) {
+    (void)unused;
+    assert_string_equal(rows("SELECT (SELECT count(*) FROM t) || other_commits('INSERT INTO t(v) VALUES (0); DELETE FROM u') || (SELECT count(*) FROM u) ||"
+                             " (SELECT count(*) FROM t)"),
+                        "2012");
+    assert_string_equal(rows("SELECT (SELECT v FROM u WHERE k = 'x') FROM (SELECT id, other_commits('REPLACE INTO u VALUES (''x'', ' || id || ')') AS o FROM t)"
+                             " WHERE o = 0"),
+                        "NULL NULL NULL");
+    assert_string_equal(rows("SELECT v FROM u"), "3");
+    assert_string_equal(rows("SELECT count(*) FROM t UNION ALL SELECT other_commits('INSERT INTO t(v) VALUES (1)') UNION ALL SELECT count(*) FROM t"), "3 0 3");
+}
+
+static void a_select_left_open_keeps_its_state_and_no_other(void **unused) {
+    (void)unused;
+    sqlite3_stmt *reading = NULL;
+    must("BEGIN");
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT id FROM t", -1, &reading, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(reading), SQLITE_ROW);
+    must_on(other, "INSERT INTO t VALUES (3, 0)");
+    must("COMMIT");
+    assert_int_equal(sqlite3_step(reading), SQLITE_ROW);
+    assert_int_equal(sqlite3_step(reading), SQLITE_DONE);
+    sqlite3_finalize(reading);
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3");
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------- */
+
+static void a_write_on_a_state_that_is_out_of_date_is_refused(void **unused) {
+    (void)unused;
+    must("BEGIN");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "2");
+    must_on(other, "INSERT INTO t VALUES (3, 0)");
+    assert_int_equal(run_on(db, "INSERT INTO t VALUES (4, 0)"), SQLITE_BUSY_SNAPSHOT);
+    assert_string_equal(rows("SELECT count(*) FROM t"), "2");
+    assert_int_equal(run_on(db, "INSERT INTO u VALUES ('y', 0)"), SQLITE_BUSY_SNAPSHOT);
+    must("ROLLBACK; BEGIN");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "3");
+    must("INSERT INTO t VALUES (4, 0)");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "4");
+    must("COMMIT");
+    assert_string_equal(rows_on(other, "SELECT id FROM t"), "1 2 3 4");
+}
+
+static void ordinary_rows_that_follow_from_a_state_out_of_date_are_refused(void **unused) {
+    (void)unused;
+    must("BEGIN");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "2");
+    must_on(other, "INSERT INTO t VALUES (3, 0)"); /* the database file is not written */
+    must("INSERT INTO plain SELECT count(*) FROM t");
+    assert_int_equal(run_on(db, "COMMIT"), SQLITE_BUSY_SNAPSHOT);
+    assert_int_equal(sqlite3_get_autocommit(db), 1);
+    assert_string_equal(rows("SELECT a FROM plain"), "0");
+    must("BEGIN; INSERT INTO plain SELECT count(*) FROM t");
+    must("COMMIT");
+    assert_string_equal(rows("SELECT a FROM plain"), "0 3");
+}
+
+static void own_writes_are_seen_and_savepoints_undone(void **unused) {
+    (void)unused;
+    must("BEGIN");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2");
+    must("SAVEPOINT a; INSERT INTO t VALUES (3, 0)");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 3");
+    must("ROLLBACK TO a");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2");
+    must("INSERT INTO t VALUES (4, 0); RELEASE a");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2 4");
+    must("ROLLBACK");
+    assert_string_equal(rows("SELECT id FROM t"), "1 2");
+}
+
+/* ---- where nobody can be told of the end ------------------------------------------------------------------------- */
+
+static int deny_temporary(void *arg, int action, const char *a, const char *b, const char *c, const char *d) {
+    (void)arg;
+    (void)action;
+    (void)b;
+    (void)d;
+    bool ours = a != NULL && strcmp(a, "lsm_watch_") == 0;
+    return ours || (c != NULL && strcmp(c, "temp") == 0) ? SQLITE_DENY : SQLITE_OK;
+}
+
+static void what_cannot_be_watched_is_read_statement_by_statement(void **unused) {
+    (void)unused;
+    for (int how = 0; how < 3; how++) {
+        if (how == 0) must("PRAGMA query_only = ON");
+        if (how == 1) sqlite3_set_authorizer(db, deny_temporary, NULL);
+        if (how == 2) must("CREATE TEMP TABLE lsm_watch_(a)");
+        char before[16];
+        (void)snprintf(before, sizeof before, "%s", rows("SELECT count(*) FROM t"));
+        must("BEGIN");
+        assert_string_equal(rows("SELECT count(*) FROM t"), before);
+        must_on(other, "INSERT INTO t(v) VALUES (0)");
+        assert_string_not_equal(rows("SELECT count(*) FROM t"), before);
+        must("COMMIT");
+        if (how == 0) must("PRAGMA query_only = OFF");
+        if (how == 1) sqlite3_set_authorizer(db, NULL, NULL);
+        if (how == 2) must("DROP TABLE lsm_watch_");
+    }
+    must("BEGIN");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "5");
+    must_on(other, "INSERT INTO t(v) VALUES (0)");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "5");
+    must("COMMIT");
+}
+
+static void the_watch_is_nobodys_table_and_in_nobodys_way(void **unused) {
+    (void)unused;
+    must("BEGIN");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "2");
+    must("COMMIT");
+    assert_string_equal(rows("SELECT name FROM sqlite_temp_schema"), "lsm_watch_");
+    assert_int_not_equal(run_on(db, "DELETE FROM lsm_watch_"), SQLITE_OK);
+    assert_int_not_equal(run_on(db, "INSERT INTO lsm_watch_ VALUES (1)"), SQLITE_OK);
+    assert_int_not_equal(run_on(db, "CREATE VIRTUAL TABLE mine USING lsm_watch_"), SQLITE_OK);
+    assert_string_equal(rows("PRAGMA integrity_check"), "ok");
+    must("ALTER TABLE plain RENAME TO simple; ALTER TABLE simple RENAME COLUMN a TO b");
+    must("DROP TABLE lsm_watch_; BEGIN");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "2");
+    must_on(other, "INSERT INTO t(v) VALUES (0)");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "2");
+    must("DROP TABLE lsm_watch_");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "2");
+    must("COMMIT; VACUUM; BEGIN");
+    assert_string_equal(rows("SELECT count(*) FROM t"), "3");
+    must("ROLLBACK");
+    assert_string_equal(rows("SELECT total_changes()"), rows("SELECT total_changes()"));
+}
+
+static void a_closed_connection_lets_go(void **unused) {
+    (void)unused;
+    must_on(other, "BEGIN");
+    assert_string_equal(rows_on(other, "SELECT count(*) FROM t"), "2");
+    assert_string_equal(rows("SELECT value FROM lsm_stats WHERE name = 'pinned_views'"), "1");
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    assert_string_equal(rows("SELECT value FROM lsm_stats WHERE name = 'pinned_views'"), "0");
+    other = open_file("test.db");
+}
+
+/* ---- BEGIN IMMEDIATE ------------------------------------------------------------------------------------------- */
+
+enum { THREADS = 4, ROUNDS = 150 };
+
+/* Reads under SQLite's write lock, then writes what follows: every number once, and no refusal. mixed: through the database file, too. */
+static void *count_up(void *arg) {
+    static char text[200];
+    bool mixed = *(bool *)arg;
+    char path[128];
+    sqlite3 *mine = NULL;
+    (void)snprintf(path, sizeof path, "%s/test.db", folder);
+    if (sqlite3_open(path, &mine) != SQLITE_OK || sqlite3_lsm_init(mine, NULL, NULL) != SQLITE_OK) return strcpy(text, "open");
+    sqlite3_extended_result_codes(mine, 1);
+    sqlite3_busy_timeout(mine, 60000);
+    int rc = run_on(mine, "PRAGMA synchronous = OFF");
+    for (int i = 0; i < ROUNDS && rc == SQLITE_OK; i++) {
+        rc = run_on(mine, "BEGIN IMMEDIATE; SELECT max(id) FROM t; SELECT * FROM u");
+        if (rc == SQLITE_OK && mixed) rc = run_on(mine, "INSERT INTO plain SELECT 1 + max(id) FROM t");
+        if (rc == SQLITE_OK) rc = run_on(mine, "INSERT INTO t SELECT 1 + max(id), 'n' FROM t; COMMIT");
+    }
+    if (rc != SQLITE_OK) (void)snprintf(text, sizeof text, "%d %s", rc, sqlite3_errmsg(mine));
+    sqlite3_close(mine);
+    return rc == SQLITE_OK ? NULL : text;
+}
+
+static void begin_immediate_is_never_too_late(void **unused) {
+    (void)unused;
+    for (int i = 0; i < 2; i++) {
+        pthread_t threads[THREADS];
+        bool mixed = i == 1;
+        char expected[32];
+        for (int n = 0; n < THREADS; n++) assert_int_equal(pthread_create(&threads[n], NULL, count_up, &mixed), 0);
+        for (int n = 0; n < THREADS; n++) {
+            void *error = NULL;
+            pthread_join(threads[n], &error);
+            if (error != NULL) fail_msg("%s", (const char *)error);
+        }
+        (void)snprintf(expected, sizeof expected, "%d", 2 + (i + 1) * THREADS * ROUNDS);
+        assert_string_equal(rows("SELECT max(id) FROM t"), expected);
+        assert_string_equal(rows("SELECT count(*) FROM t"), expected);
+    }
+    assert_string_equal(rows("SELECT count(DISTINCT a) - 1 FROM plain"), "600");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_transaction_that_reads_sees_one_state, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(savepoints_begin_transactions_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_attached_store_is_seen_as_it_was, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_statement_sees_one_state_of_all_tables, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_select_left_open_keeps_its_state_and_no_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_write_on_a_state_that_is_out_of_date_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ordinary_rows_that_follow_from_a_state_out_of_date_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(own_writes_are_seen_and_savepoints_undone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_cannot_be_watched_is_read_statement_by_statement, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_watch_is_nobodys_table_and_in_nobodys_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_closed_connection_lets_go, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(begin_immediate_is_never_too_late, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
