@@ -94,9 +94,8 @@ int vt_decide_settle(struct vt_space *space, char **message) {
     if (rc != SQLITE_OK) return rc;
     struct lsm_error err;
     vt_error_clear(&err);
-    int timeout_ms = vt_pragma_int(space->connection->db, NULL, "busy_timeout", 0);
     enum lsm_decision decision = knowledge.found ? LSM_DECISION_COMMIT : LSM_DECISION_ABORT;
-    int status = lsm_store_settle(space->store, token, decision, timeout_ms < VT_PREDECESSOR_WAIT_MS ? VT_PREDECESSOR_WAIT_MS : timeout_ms, &err);
+    int status = lsm_store_settle(space->store, token, decision, vt_txn_wait_ms(space), &err);
     return vt_fail_engine(message, status, &err);
 }
 

@@ -97,13 +97,16 @@ int vt_txn_rollback_to(struct vt_space *space, int number, char **message) {
 
 /* ---- begin, prepare, end -------------------------------------------------------------------------------------- */
 
+int vt_txn_wait_ms(const struct vt_space *space) {
+    int timeout_ms = vt_pragma_int(space->connection->db, NULL, "busy_timeout", 0);
+    return timeout_ms < VT_PREDECESSOR_WAIT_MS ? VT_PREDECESSOR_WAIT_MS : timeout_ms;
+}
+
 static int begin_engine(struct vt_space *space, uint64_t position, struct lsm_error *err) {
     struct vt_txn *txn = &space->txn;
     int status = lsm_txn_begin(space->store, position, 0, &txn->engine, err);
     if (status != LSM_BUSY) return status;
-    int timeout_ms = vt_pragma_int(space->connection->db, NULL, "busy_timeout", 0);
-    if (timeout_ms < VT_PREDECESSOR_WAIT_MS) timeout_ms = VT_PREDECESSOR_WAIT_MS;
-    return lsm_txn_begin(space->store, position, timeout_ms, &txn->engine, err);
+    return lsm_txn_begin(space->store, position, vt_txn_wait_ms(space), &txn->engine, err);
 }
 
 int vt_txn_begin(struct vt_space *space, char **message) {

@@ -57,6 +57,8 @@ struct vt_txn {
 /* SQLite lets go of its own write lock before it calls xCommit, so a predecessor may be just about to publish. That takes
  * microseconds, and longer only if its thread is not given the processor: so this is waited for whatever the busy timeout. */
 #define VT_PREDECESSOR_WAIT_MS 2000
+/* That, or the busy timeout if it is longer. */
+int vt_txn_wait_ms(const struct vt_space *space);
 
 /* Asserts that the fields fit together. */
 void vt_txn_check(const struct vt_space *space);

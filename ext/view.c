@@ -45,7 +45,8 @@ static int catch_up(struct vt_space *space, char **message) {
     if (sqlite3_txn_state(space->connection->db, space->schema) == SQLITE_TXN_WRITE) {
         struct lsm_error err;
         vt_error_clear(&err);
-        int status = lsm_store_await_writer(space->store, VT_PREDECESSOR_WAIT_MS, &err);
+        int status = lsm_store_await_writer(space->store, 0, &err);
+        if (status == LSM_BUSY) status = lsm_store_await_writer(space->store, vt_txn_wait_ms(space), &err);
         if (status != LSM_OK) return vt_fail_engine(message, status, &err);
     }
     vt_decide_ask(space);
