@@ -106,6 +106,9 @@ struct lsm_options {
     size_t file_bytes;                    /* size at which a merge starts a new table file; default 16 MiB */
     enum lsm_compression compression;     /* of the older levels; default LSM_COMPRESS_LZ4; young levels: none */
     int threads;                          /* background threads; default 2; 0: flush and merge inside the writer's calls */
+    bool exclusive;                       /* let no other process in; default false: any number may have the store open */
+    bool read_only;                       /* touch nothing: the store as it is now, whatever others do to it meanwhile; changes get
+                                             LSM_READONLY. Also where nothing can be written; default false */
     const char *process_name;             /* shown to who finds the store locked; may be NULL */
 };
 
@@ -115,7 +118,7 @@ struct lsm_store;
 
 /* Open or create the store and recover it: replay the manifest, then the log behind the last flush.
  * On success *store is owned by the caller (lsm_store_close). On error *store is NULL and nothing is held.
- * LSM_BUSY: another process has it. LSM_MISMATCH: it carries another id. LSM_CORRUPT, LSM_UNSUPPORTED: see err->text. */
+ * LSM_BUSY: a process has it for itself, or cannot be joined; the message says which and why. LSM_MISMATCH: it carries another id. LSM_CORRUPT, LSM_UNSUPPORTED: see err->text. */
 int lsm_store_open(const struct lsm_options *options, struct lsm_store **store, struct lsm_error *err) LSM_MUST_CHECK;
 
 /* Stop background work, sync the log as needed for LSM_SYNC_NORMAL, release everything. Every view and transaction must
@@ -333,6 +336,30 @@ struct lsm_stats {
     char stall_reason[64];           /* why the last write was slowed down, empty if never */
 };
 void lsm_store_stats(struct lsm_store *store, struct lsm_stats *stats);
+
+/* ---- processes ------------------------------------------------------------------------------------------------- */
+
+enum lsm_mode {
+    LSM_MODE_SHARED,     /* other processes may have the store open, too */
+    LSM_MODE_EXCLUSIVE,  /* none can: it was asked for, or the file system cannot share */
+    LSM_MODE_READ_ONLY   /* the store as it was when it was opened; no other process knows of this one */
+};
+/* *why (may be NULL): the reason, static; empty if shared. */
+enum lsm_mode lsm_store_mode(const struct lsm_store *store, const char **why);
+
+/* A process that has the store open, and what it keeps. */
+struct lsm_reader_info {
+    uint64_t pid;             /* as it was told; perhaps another container's */
+    bool own;                 /* it is this one */
+    char name[64];
+    uint64_t opened_at_us;    /* wall clock */
+    uint64_t views;           /* views, transactions and jobs */
+    int versions;             /* different ones that they stand on, ... */
+    int old_versions;         /* ... and how many of them are not the present one: they keep files */
+    uint64_t oldest_view_us;  /* how long the oldest of these versions has been in use; 0: none is */
+};
+/* In a new array the caller frees with lsm_free(). */
+int lsm_store_readers(struct lsm_store *store, struct lsm_reader_info **readers, size_t *count, struct lsm_error *err) LSM_MUST_CHECK;
 
 /* Release memory handed out by this interface. NULL is allowed. */
 void lsm_free(void *memory);

@@ -19,6 +19,8 @@ enum {
     SLOW_RUNS = 12,                  /* runs of level 0, likewise */
     STOP_RUNS = 36,
     STOP_SLICE_US = 20000,           /* the longest single wait of one commit while merges are behind */
+    OTHERS_PAUSE_US = 100000,        /* between two looks at work that another process does */
+    SWEEP_EVERY_US = 200000,         /* between two looks at files that another process needs */
     RATE_FLOOR = 8 << 20             /* bytes per second: no slower than this, whatever the disk did last time */
 };
 
@@ -72,10 +74,23 @@ void lsm_store_set_failed(struct lsm_store *store, const struct lsm_error *why) 
         atomic_store_explicit(&store->failed, why->code, memory_order_release);
     }
     lsm_mutex_unlock(&store->mu);
+    lsm_share_set_failed(store->share);
+}
+
+/* Another process could not write the log: nobody may go on behind what may or may not be there. */
+static void fail_with_others(struct lsm_store *store) {
+    struct lsm_error why;
+    int status = lsm_fail(&why, LSM_READONLY, "%s: the log could not be written by another process; the store is read-only until all have closed it", store->dir);
+    (void)status;
+    lsm_store_set_failed(store, &why);
 }
 
 int lsm_store_check_failed(struct lsm_store *store, struct lsm_error *err) {
     int status = atomic_load_explicit(&store->failed, memory_order_acquire);
+    if (status == LSM_OK && lsm_share_failed(store->share)) {
+        fail_with_others(store);
+        status = LSM_READONLY;
+    }
     if (status == LSM_OK || err == NULL) return status;
     lsm_mutex_lock(&store->mu);
     *err = store->failed_error;
@@ -106,13 +121,17 @@ int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) {
     bool normal_commits = store->normal_commits;
     store->normal_commits = false;
     struct lsm_wal_writer *log = store->log;
+    uint64_t to = log != NULL ? lsm_wal_writer_end(log) : store->log_end;
+    if (to < store->applied) to = store->applied;
     lsm_mutex_unlock(&store->mu);
     /* The claim keeps every writer seen here open, also one that is rolled away meanwhile. */
     int status = sync_old_logs(store, err);
+    if (status == LSM_OK && !store->alone) status = lsm_spans_sync(store, log, to, err);
     if (status == LSM_OK && log != NULL && lsm_wal_writer_synced(log) < lsm_wal_writer_end(log)) {
         lsm_count(store, LSM_COUNT_WAL_SYNCS, 1);
         status = lsm_wal_writer_sync(log, err);
     }
+    if (status == LSM_OK) lsm_share_set_synced(store->share, to);
     lsm_mutex_lock(&store->mu);
     store->syncing = false;
     if (status != LSM_OK && normal_commits) store->normal_commits = true; /* so that closing says what may be lost */
@@ -135,7 +154,7 @@ static void sync_in_background(struct lsm_store *store) {
 
 /* May this kind of work be tried now? Locks: needs mu. */
 static bool is_ready(const struct lsm_store *store, enum lsm_work work, uint64_t now) {
-    return store->trouble[work].status == LSM_OK || now >= store->trouble[work].retry_at_us;
+    return now >= store->wait_until_us[work] && (store->trouble[work].status == LSM_OK || now >= store->trouble[work].retry_at_us);
 }
 
 /* A drop that may yet be taken back, or come back after a crash, waits for its end in the log. Locks: needs mu. */
@@ -147,9 +166,13 @@ static void do_work(struct lsm_store *store, enum lsm_work work, int (*job)(stru
     *claim_of(store, work) = true;
     lsm_mutex_unlock(&store->mu);
     int status = job(store, &err);
-    if (job == lsm_store_drop_job && status == LSM_OK) status = LSM_WORK_SAYS_NOTHING;
+    bool busy = status == LSM_BUSY;
+    if (busy || (job == lsm_store_drop_job && status == LSM_OK)) status = LSM_WORK_SAYS_NOTHING;
     lsm_work_done(store, work, status, &err);
+    uint64_t wait_until = busy ? lsm_env_monotonic_us(store->env) + OTHERS_PAUSE_US : 0;
     lsm_mutex_lock(&store->mu);
+    store->wait_until_us[work] = wait_until;
+    if (busy && work == LSM_WORK_MERGE) store->shape_changed = true;
 }
 
 /* One piece of work, the most urgent that is due. False: nothing is. Locks: needs mu, which is let go of meanwhile. */
@@ -170,12 +193,30 @@ static bool work_once(struct lsm_store *store, uint64_t now) {
     return true;
 }
 
+/* Is there anything to remove, now or when others need it no more? */
+static bool is_sweep_due(const struct lsm_store *store) {
+    return atomic_load_explicit(&store->set.obsolete_count, memory_order_relaxed) != 0 || atomic_load_explicit(&store->sweep_wanted, memory_order_relaxed);
+}
+
+/* Locks: needs mu, which is let go of meanwhile. */
+static void sweep(struct lsm_store *store) {
+    if (!is_sweep_due(store) || lsm_store_cancelled(store)) return;
+    lsm_mutex_unlock(&store->mu);
+    lsm_store_sweep(store);
+    if (atomic_load_explicit(&store->sweep_wanted, memory_order_relaxed)) lsm_shared_sweep_directory(store);
+    lsm_mutex_lock(&store->mu);
+}
+
 /* How long a worker may sleep. Locks: needs mu. */
 static uint64_t nap_us(const struct lsm_store *store, uint64_t now, uint64_t next_sync) {
     uint64_t until = UINT64_MAX;
     if (store->normal_commits) until = next_sync;
     for (int work = 0; work < LSM_WORK_KINDS; work++)
         if (store->trouble[work].status != LSM_OK && store->trouble[work].retry_at_us < until) until = store->trouble[work].retry_at_us;
+    bool due[LSM_WORK_KINDS] = {[LSM_WORK_FLUSH] = lsm_store_flush_is_due(store), [LSM_WORK_MERGE] = store->shape_changed || is_drop_due(store)};
+    for (int work = 0; work < LSM_WORK_KINDS; work++)
+        if (due[work] && store->wait_until_us[work] > now && store->wait_until_us[work] < until) until = store->wait_until_us[work];
+    if (is_sweep_due(store) && now + SWEEP_EVERY_US < until) until = now + SWEEP_EVERY_US;
     if (until == UINT64_MAX) return UINT64_MAX;
     return until > now ? until - now : 1000;
 }
@@ -194,6 +235,7 @@ static void worker(void *arg) {
             continue;
         }
         if (work_once(store, now)) continue;
+        sweep(store);
         uint64_t us = nap_us(store, now, next_sync);
         if (us == UINT64_MAX) lsm_cond_wait(&store->work, &store->mu);
         else (void)lsm_cond_wait_us(&store->work, &store->mu, us);
@@ -235,6 +277,7 @@ static void work_inline(struct lsm_store *store) {
     }
     while (work_once(store, lsm_env_monotonic_us(store->env))) {
     }
+    sweep(store);
     lsm_mutex_unlock(&store->mu);
 }
 

@@ -68,6 +68,11 @@ static void check_tables(struct check *check) {
 /* Nothing but the present state pins table files: what it does not name should not be there. */
 static bool is_alone(const struct check *check) {
     int versions = 1;
+    struct lsm_share_process *processes = NULL;
+    size_t count = 0;
+    if (!check->store->alone && lsm_share_list(check->store->share, &processes, &count, NULL) != LSM_OK) return false;
+    lsm_free(processes);
+    if (count > 1) return false;
     if (atomic_load_explicit(&check->store->spilling, memory_order_relaxed)) return false;
     for (size_t i = 0; i < check->state->gens_count; i++) versions += check->state->gens[i]->files != NULL;
     lsm_mutex_lock(&check->store->mu);
@@ -96,11 +101,13 @@ static void check_manifest(struct check *check) {
     struct manifest_check replay = {0};
     struct lsm_manifest_found found = {0};
     struct lsm_error err = {0};
-    lsm_mutex_lock(&store->set.manifest_mu);
-    int status = lsm_manifest_replay(store->env, store->dir, store->store_id, replay_edit, &replay, &found, &err);
+    /* No other process appends meanwhile, and what others have appended is known. */
+    int status = store->options.read_only ? LSM_OK : lsm_version_set_lock(&store->set, &err);
+    if (!outcome(check, status, &err) || status != LSM_OK) return;
+    status = lsm_manifest_replay(store->env, store->dir, store->store_id, replay_edit, &replay, &found, &err);
     struct lsm_version *current = lsm_version_set_ref_current(&store->set);
     bool known = store->set.manifest != NULL;
-    lsm_mutex_unlock(&store->set.manifest_mu);
+    if (!store->options.read_only) lsm_version_set_unlock(&store->set);
     if (outcome(check, status, &err) && status == LSM_OK && known) {
         if (found.torn) report(check, "%s: MANIFEST-%08llu ends in a torn record", store->dir, (unsigned long long)found.number);
         if (replay.version == NULL || replay.version->files != current->files || replay.version->bytes != current->bytes)
@@ -182,33 +189,49 @@ static void check_leftovers(struct check *check) {
     lsm_names_free(&names);
 }
 
+/* Nothing is merged or flushed meanwhile, by other processes either, so that what is on disk can be held against what should be. */
+static void check_at_rest(struct check *check) {
+    struct lsm_store *store = check->store;
+    check->state = lsm_store_ref_state(store);
+    check_manifest(check);
+    lsm_state_unref(check->state);
+    if (check->status != LSM_OK) return;
+    struct lsm_shared_work flush, merge;
+    if (lsm_shared_begin_work(store, LSM_WORK_FLUSH, &flush, NULL) != LSM_OK) return;
+    bool quiet = lsm_shared_begin_work(store, LSM_WORK_MERGE, &merge, NULL) == LSM_OK;
+    if (quiet && lsm_follow(store, NULL) == LSM_OK) {
+        /* A transaction that is open (the caller's own, perhaps) leaves out the newest log. */
+        bool is_writer = lsm_store_lock_writer(store, 0, NULL) == LSM_OK;
+        lsm_version_set_sweep(&store->set);
+        check->state = lsm_store_ref_state(store);
+        if (is_alone(check)) check_leftovers(check);
+        if (check->status == LSM_OK) check_logs(check, is_writer);
+        lsm_state_unref(check->state);
+        if (is_writer) lsm_store_unlock_writer(store);
+    }
+    if (quiet) lsm_shared_end_work(store, &merge);
+    lsm_shared_end_work(store, &flush);
+}
+
 int lsm_store_check(struct lsm_store *store, lsm_check_fn found, void *found_arg, lsm_interrupt_fn interrupted, void *arg, uint64_t *problems,
                     struct lsm_error *err) {
     struct check check = {.store = store, .found = found, .found_arg = found_arg, .interrupted = interrupted, .arg = arg, .err = err};
+    struct lsm_share_pin pin;
     *problems = 0;
     int status = lsm_store_guard(store, err);
+    if (status == LSM_OK) status = lsm_follow_if_behind(store, err);
+    if (status == LSM_OK) status = lsm_store_use_state(store, &check.state, &pin, NULL, err);
     if (status != LSM_OK) return status;
     /* The long part holds up nobody: the state keeps its files. */
-    check.state = lsm_store_ref_state(store);
     check_tables(&check);
-    lsm_state_unref(check.state);
+    lsm_store_unuse_state(store, check.state, &pin);
     *problems = check.problems;
     if (check.status != LSM_OK) return check.status;
-    /* Nothing is merged or flushed meanwhile, so that what is on disk can be held against what should be. */
     status = lsm_work_claim(store, LSM_WORK_MERGE, interrupted, arg, err);
     if (status != LSM_OK) return status;
     status = lsm_work_claim(store, LSM_WORK_FLUSH, interrupted, arg, err);
     if (status == LSM_OK) {
-        check.state = lsm_store_ref_state(store);
-        check_manifest(&check);
-        if (check.status == LSM_OK && is_alone(&check)) check_leftovers(&check);
-        lsm_state_unref(check.state);
-        /* A transaction that is open (the caller's own, perhaps) leaves out the newest log. */
-        bool is_writer = lsm_store_lock_writer(store, 0, NULL) == LSM_OK;
-        check.state = lsm_store_ref_state(store);
-        if (check.status == LSM_OK) check_logs(&check, is_writer);
-        lsm_state_unref(check.state);
-        if (is_writer) lsm_store_unlock_writer(store);
+        check_at_rest(&check);
         status = check.status;
         lsm_work_done(store, LSM_WORK_FLUSH, LSM_INTERRUPTED, NULL);
     }

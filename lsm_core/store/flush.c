@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-enum { FILTER_BITS_PER_KEY = 10 };
+enum { FILTER_BITS_PER_KEY = 10, BUSY_PAUSE_US = 5000 };
 
 /* ---- the jobs ----------------------------------------------------------------------------------------------------------- */
 
@@ -61,7 +61,7 @@ static int run_stretch(struct flush *flush, struct stretch *stretch, struct lsm_
     job->file_bytes = options->file_bytes > options->write_buffer_bytes ? options->file_bytes : options->write_buffer_bytes;
     job->log_low = flush->gens[stretch->first + stretch->count - 1]->start;
     job->log_high = flush->gens[stretch->first]->end;
-    job->cancelled = lsm_store_cancelled;
+    job->cancelled = lsm_flush_cancelled;
     job->cancelled_arg = store;
     int status = lsm_job_run(job, err);
     if (status != LSM_OK) return status;
@@ -151,18 +151,6 @@ static void collect_token(const struct flush *flush, struct lsm_edit *edit) {
     }
 }
 
-static void settle_trees(struct lsm_store *store, uint64_t position) {
-    lsm_mutex_lock(&store->mu);
-    size_t kept = 0;
-    for (size_t i = 0; i < store->trees_count; i++) {
-        struct lsm_store_tree tree = store->trees[i];
-        if (tree.created_at <= position) tree.in_manifest = true;
-        if (tree.dropped_at > position) store->trees[kept++] = tree;
-    }
-    store->trees_count = kept;
-    lsm_mutex_unlock(&store->mu);
-}
-
 /* The log files behind the generations; 0 and 0 if there are none: a generation of nothing but undone rows has none. */
 static void log_files(const struct flush *flush, uint64_t *first, uint64_t *last) {
     *first = *last = 0;
@@ -181,7 +169,7 @@ static void discard(struct flush *flush) {
 static int write_edit(struct flush *flush, uint64_t last_log, struct lsm_error *err) {
     struct lsm_store *store = flush->store;
     const struct lsm_gen *newest = flush->gens[0];
-    struct lsm_edit edit = {.log_position = newest->end, .log_generation = last_log == 0 ? 0 : last_log + 1};
+    struct lsm_edit edit = {.base = flush->state->version, .log_position = newest->end, .log_generation = last_log == 0 ? 0 : last_log + 1};
     bool keep_files = false;
     lsm_mutex_lock(&store->set.manifest_mu);
     edit.next_tree = store->set.next_tree;
@@ -191,8 +179,7 @@ static int write_edit(struct flush *flush, uint64_t last_log, struct lsm_error *
     if (status == LSM_OK) status = collect_files(flush, &edit);
     status = status == LSM_OK ? lsm_version_set_apply(&store->set, &edit, &keep_files, err) : lsm_fail_nomem(err, 0);
     lsm_edit_release(&edit);
-    if (status == LSM_OK) settle_trees(store, newest->end);
-    else if (!keep_files) discard(flush);
+    if (status != LSM_OK && !keep_files) discard(flush);
     return status;
 }
 
@@ -251,7 +238,7 @@ static size_t count_due(const struct lsm_store *store) {
 
 bool lsm_store_flush_is_due(const struct lsm_store *store) { return count_due(store) != 0; }
 
-int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) {
+static int run_flush(struct lsm_store *store, struct lsm_error *err) {
     struct flush flush = {.store = store};
     lsm_mutex_lock(&store->mu);
     flush.state = store->state;
@@ -286,6 +273,38 @@ out:
     return status;
 }
 
+int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) {
+    struct lsm_shared_work shared;
+    int status = lsm_shared_begin_work(store, LSM_WORK_FLUSH, &shared, err);
+    if (status != LSM_OK) return status;
+    /* Another process may have done it. */
+    status = lsm_follow_version(store, err);
+    if (status == LSM_OK) status = run_flush(store, err);
+    if (status == LSM_OVERTAKEN) {
+        status = lsm_follow(store, err);
+        if (status == LSM_OK) status = LSM_NOTFOUND;
+    }
+    lsm_shared_end_work(store, &shared);
+    return status;
+}
+
+int lsm_store_flush_turn(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
+    struct lsm_error local = {0};
+    int status = lsm_work_claim(store, LSM_WORK_FLUSH, interrupted, arg, err);
+    if (status != LSM_OK) return status;
+    status = lsm_store_flush_job(store, &local);
+    lsm_work_done(store, LSM_WORK_FLUSH, status == LSM_BUSY ? LSM_WORK_SAYS_NOTHING : status, &local);
+    if (status == LSM_NOTFOUND) return LSM_OK;
+    if (status == LSM_BUSY) {
+        /* Another process is at it: what it flushes is flushed. */
+        lsm_env_sleep_us(store->env, BUSY_PAUSE_US);
+        if (interrupted != NULL && interrupted(arg)) return lsm_fail(err, LSM_INTERRUPTED, "interrupted");
+        return lsm_follow(store, err);
+    }
+    if (status != LSM_OK && err != NULL) *err = local;
+    return status;
+}
+
 /* ---- on demand -------------------------------------------------------------------------------------------------------------- */
 
 enum { WRITER_PATIENCE_US = 10000000 }; /* how long a flush by hand waits for a running transaction */
@@ -304,14 +323,6 @@ int lsm_store_flush(struct lsm_store *store, lsm_interrupt_fn interrupted, void 
     status = lsm_store_check_failed(store, err);
     if (status == LSM_OK) status = lsm_store_roll(store, err);
     lsm_store_unlock_writer(store);
-    while (status == LSM_OK && is_due(store)) {
-        struct lsm_error local = {0};
-        status = lsm_work_claim(store, LSM_WORK_FLUSH, interrupted, arg, err);
-        if (status != LSM_OK) break;
-        status = lsm_store_flush_job(store, &local);
-        lsm_work_done(store, LSM_WORK_FLUSH, status, &local);
-        if (status == LSM_NOTFOUND) status = LSM_OK;
-        if (status != LSM_OK && err != NULL) *err = local;
-    }
+    while (status == LSM_OK && is_due(store)) status = lsm_store_flush_turn(store, interrupted, arg, err);
     return status;
 }

@@ -7,6 +7,7 @@
 enum {
     FILTER_BITS_PER_KEY = 10,
     FILES_AIMED_AT = 256,        /* file size grows with the store, so that open files stay in the hundreds */
+    BUSY_PAUSE_US = 5000,        /* between two looks at another process that merges */
     BOTTOM = LSM_LEVELS - 1,
     BASE_MEMTABLES = 4,          /* the base level holds what so many memtables do: as much as level 0 */
     LEVEL0_RUNS = 4,
@@ -202,7 +203,7 @@ static int is_move(const struct merge *merge, bool *moves) {
 /* Out with the inputs, in with `files`. */
 static int write_edit(struct merge *merge, struct lsm_file_meta *const *files, size_t count, bool move, struct lsm_error *err) {
     struct lsm_store *store = merge->store;
-    struct lsm_edit edit = {0};
+    struct lsm_edit edit = {.base = merge->version};
     struct lsm_state *spare = lsm_store_spare(store, err);
     bool keep_files = false;
     int status = spare == NULL ? LSM_NOMEM : LSM_OK;
@@ -269,8 +270,26 @@ static int run_merge(struct merge *merge, bool (*cancelled)(void *), void *cance
     return LSM_OK;
 }
 
-int lsm_store_merge_job(struct lsm_store *store, struct lsm_error *err) {
-    struct lsm_version *version = lsm_version_set_ref_current(&store->set);
+/* Work on the table files that are in use now: fn(store, version, arg), one process at a time. */
+static int with_version(struct lsm_store *store, int (*fn)(struct lsm_store *, struct lsm_version *, void *, struct lsm_error *), void *arg, struct lsm_error *err) {
+    struct lsm_shared_work shared;
+    struct lsm_state *state = NULL;
+    struct lsm_share_pin pin = {0};
+    int status = lsm_shared_begin_work(store, LSM_WORK_MERGE, &shared, err);
+    if (status != LSM_OK) return status;
+    status = lsm_follow_version(store, err);
+    if (status == LSM_OK) status = lsm_store_use_state(store, &state, &pin, NULL, err);
+    if (status == LSM_OK) status = fn(store, state->version, arg, err);
+    lsm_shared_end_work(store, &shared);
+    lsm_store_unuse_state(store, state, &pin);
+    if (status != LSM_OVERTAKEN) return status;
+    /* A process that was taken for stopped has gone on, or we have: what it did counts, and there may be something else to do. */
+    status = lsm_follow(store, err);
+    return status == LSM_OK ? LSM_NOTFOUND : status;
+}
+
+static int merge_once(struct lsm_store *store, struct lsm_version *version, void *arg, struct lsm_error *err) {
+    (void)arg;
     struct lsm_policy_options options = {.level0_runs = LEVEL0_RUNS, .base_bytes = (uint64_t)store->options.write_buffer_bytes * BASE_MEMTABLES,
                                          .ratio = LEVEL_RATIO};
     struct lsm_shape shape;
@@ -282,13 +301,14 @@ int lsm_store_merge_job(struct lsm_store *store, struct lsm_error *err) {
     if (status == LSM_OK && init_merge(&merge, store, version) != LSM_OK) status = lsm_fail_nomem(err, 0);
     if (status == LSM_OK) {
         plan_inputs(&merge, &plan);
-        status = run_merge(&merge, lsm_store_cancelled, store, err);
+        status = run_merge(&merge, lsm_merge_cancelled, store, err);
     }
     release_merge(&merge);
     release_shape(&shape);
-    lsm_version_set_unref(&store->set, version);
     return status;
 }
+
+int lsm_store_merge_job(struct lsm_store *store, struct lsm_error *err) { return with_version(store, merge_once, NULL, err); }
 
 /* ---- everything into the bottom --------------------------------------------------------------------------------------------- */
 
@@ -304,23 +324,6 @@ static bool is_compact(const struct lsm_store *store, const struct lsm_version *
     return true;
 }
 
-int lsm_store_compact_job(struct lsm_store *store, bool (*cancelled)(void *), void *cancelled_arg, struct lsm_error *err) {
-    struct lsm_version *version = lsm_version_set_ref_current(&store->set);
-    struct merge merge = {0};
-    int status = LSM_NOTFOUND;
-    if (is_compact(store, version)) goto out;
-    status = init_merge(&merge, store, version) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
-    if (status != LSM_OK) goto out;
-    for (size_t r = 0; r < version->level0_count; r++) add_input(&merge, version->level0[r].files, version->level0[r].count);
-    for (int level = 1; level < LSM_LEVELS; level++) add_input(&merge, version->levels[level].files, version->levels[level].count);
-    merge.to = BOTTOM;
-    status = run_merge(&merge, cancelled, cancelled_arg, err);
-out:
-    release_merge(&merge);
-    lsm_version_set_unref(&store->set, version);
-    return status;
-}
-
 struct stop_asker {
     struct lsm_store *store;
     lsm_interrupt_fn interrupted;
@@ -329,19 +332,46 @@ struct stop_asker {
 
 static bool must_stop(void *arg) {
     const struct stop_asker *asker = arg;
-    return lsm_store_cancelled(asker->store) || (asker->interrupted != NULL && asker->interrupted(asker->arg));
+    return lsm_merge_cancelled(asker->store) || (asker->interrupted != NULL && asker->interrupted(asker->arg));
+}
+
+static int compact_once(struct lsm_store *store, struct lsm_version *version, void *arg, struct lsm_error *err) {
+    struct merge merge = {0};
+    int status = LSM_NOTFOUND;
+    if (is_compact(store, version)) goto out;
+    status = init_merge(&merge, store, version) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
+    if (status != LSM_OK) goto out;
+    for (size_t r = 0; r < version->level0_count; r++) add_input(&merge, version->level0[r].files, version->level0[r].count);
+    for (int level = 1; level < LSM_LEVELS; level++) add_input(&merge, version->levels[level].files, version->levels[level].count);
+    merge.to = BOTTOM;
+    status = run_merge(&merge, must_stop, arg, err);
+out:
+    release_merge(&merge);
+    return status;
+}
+
+/* LSM_BUSY: another process merges; and while it does, nothing here can be promised to be one bottom run. */
+static int compact_turn(struct stop_asker *asker, struct lsm_error *err) {
+    struct lsm_store *store = asker->store;
+    struct lsm_error local = {0};
+    int status = lsm_work_claim(store, LSM_WORK_MERGE, asker->interrupted, asker->arg, err);
+    if (status != LSM_OK) return status;
+    status = with_version(store, compact_once, asker, &local);
+    lsm_work_done(store, LSM_WORK_MERGE, status == LSM_NOTFOUND || status == LSM_BUSY ? LSM_WORK_SAYS_NOTHING : status, &local);
+    if (status == LSM_NOTFOUND) return LSM_OK;
+    if (status != LSM_OK && err != NULL) *err = local;
+    if (status != LSM_BUSY) return status;
+    lsm_env_sleep_us(store->env, BUSY_PAUSE_US);
+    if (asker->interrupted != NULL && asker->interrupted(asker->arg)) return lsm_fail(err, LSM_INTERRUPTED, "interrupted");
+    return LSM_BUSY;
 }
 
 int lsm_store_compact(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
     struct stop_asker asker = {.store = store, .interrupted = interrupted, .arg = arg};
-    struct lsm_error local = {0};
     int status = lsm_store_flush(store, interrupted, arg, err);
-    if (status == LSM_OK) status = lsm_work_claim(store, LSM_WORK_MERGE, interrupted, arg, err);
     if (status != LSM_OK) return status;
-    status = lsm_store_compact_job(store, must_stop, &asker, &local);
-    lsm_work_done(store, LSM_WORK_MERGE, status == LSM_NOTFOUND ? LSM_WORK_SAYS_NOTHING : status, &local);
-    if (status == LSM_NOTFOUND) status = LSM_OK;
-    if (status != LSM_OK && err != NULL) *err = local;
+    do status = compact_turn(&asker, err);
+    while (status == LSM_BUSY);
     return status;
 }
 
@@ -375,31 +405,34 @@ static bool drop_one(void *arg, int level, size_t run, struct lsm_file_meta *met
     return search->status == LSM_OK;
 }
 
+static int drop_once(struct lsm_store *store, struct lsm_version *version, void *arg, struct lsm_error *err) {
+    struct drop_search *search = arg;
+    search->edit.base = version;
+    lsm_mutex_lock(&store->mu);
+    store->drop_wanted = false;
+    lsm_version_each(version, drop_one, search);
+    lsm_mutex_unlock(&store->mu);
+    if (search->status != LSM_OK) return lsm_fail_nomem(err, 0);
+    if (search->edit.removed_count == 0) return LSM_OK;
+    bool keep_files;
+    struct lsm_state *spare = lsm_store_spare(store, err);
+    int status = spare == NULL ? LSM_NOMEM : lsm_version_set_apply(&store->set, &search->edit, &keep_files, err);
+    if (status == LSM_OK) lsm_store_install(store, spare, NULL, 0);
+    else lsm_free(spare);
+    return status;
+}
+
 int lsm_store_drop_job(struct lsm_store *store, struct lsm_error *err) {
     /* The drop must be durable before the files are gone, or a power cut would bring the tree back without its rows. */
     struct drop_search search = {.store = store, .durable = atomic_load_explicit(&store->published, memory_order_acquire)};
     if (lsm_store_pending(store, NULL) != LSM_PENDING_NONE) return LSM_OK; /* it stays wanted until that is settled */
     int status = lsm_store_sync_logs(store, err);
-    if (status != LSM_OK) return status;
-    struct lsm_version *version = lsm_version_set_ref_current(&store->set);
-    lsm_mutex_lock(&store->mu);
-    store->drop_wanted = false;
-    lsm_version_each(version, drop_one, &search);
-    lsm_mutex_unlock(&store->mu);
-    status = search.status == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
-    bool keep_files;
-    if (status == LSM_OK && search.edit.removed_count != 0) {
-        struct lsm_state *spare = lsm_store_spare(store, err);
-        status = spare == NULL ? LSM_NOMEM : lsm_version_set_apply(&store->set, &search.edit, &keep_files, err);
-        if (status == LSM_OK) lsm_store_install(store, spare, NULL, 0);
-        else lsm_free(spare);
-    }
+    if (status == LSM_OK) status = with_version(store, drop_once, &search, err);
     if (status != LSM_OK) {
         lsm_mutex_lock(&store->mu);
         store->drop_wanted = true; /* they are still there */
         lsm_mutex_unlock(&store->mu);
     }
     lsm_edit_release(&search.edit);
-    lsm_version_set_unref(&store->set, version);
     return status;
 }

@@ -3,15 +3,6 @@
 #include "budget.h"
 #include "recover.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
-enum {
-    OPEN_LOCK_BYTE = 0,
-    HOLDER_NOTE_OFFSET = 512,        /* behind the lock bytes: who holds the store, for messages only */
-    HOLDER_NOTE_BYTES = 120
-};
-
 /* ---- options ------------------------------------------------------------------------------------------------------------------------ */
 
 void lsm_options_init(struct lsm_options *options) {
@@ -35,7 +26,7 @@ int lsm_store_guard(const struct lsm_store *store, struct lsm_error *err) {
     return lsm_fail(err, LSM_MISUSE, "the store was opened before fork(); close the connection in the parent only, and open a new one in the child");
 }
 
-/* ---- the directory and its lock -------------------------------------------------------------------------------------------------------- */
+/* ---- the directory -------------------------------------------------------------------------------------------------------- */
 
 /* The directory above, as a new string; NULL: no memory. */
 static char *parent_of(const char *dir) {
@@ -66,31 +57,6 @@ static int make_dir(struct lsm_store *store, struct lsm_error *err) {
     return status;
 }
 
-/* Who holds the store, as they wrote it down. */
-static int busy(struct lsm_store *store, struct lsm_error *err) {
-    char note[HOLDER_NOTE_BYTES + 1] = {0};
-    size_t got = 0;
-    if (lsm_file_read_at(store->lock_file, HOLDER_NOTE_OFFSET, note, HOLDER_NOTE_BYTES, &got, NULL) != LSM_OK || got == 0) (void)snprintf(note, sizeof note, "another process");
-    note[HOLDER_NOTE_BYTES] = 0;
-    return lsm_fail(err, LSM_BUSY, "%s: the store is open in %s; this release lets one process at a time use it: close it there, or try again later", store->dir, note);
-}
-
-static int take_lock(struct lsm_store *store, const char *process_name, struct lsm_error *err) {
-    char note[HOLDER_NOTE_BYTES] = {0};
-    char *path = lsm_file_path(store->dir, LSM_FILE_LOCK, 0);
-    if (path == NULL) return lsm_fail_nomem(err, 0);
-    int status = lsm_env_open(store->env, path, LSM_OPEN_READ | LSM_OPEN_WRITE | LSM_OPEN_CREATE, &store->perm, &store->lock_file, err);
-    lsm_free(path);
-    if (status == LSM_OK) status = lsm_file_lock(store->lock_file, OPEN_LOCK_BYTE, LSM_LOCK_EXCLUSIVE, err);
-    if (status == LSM_BUSY) return busy(store, err);
-    if (status != LSM_OK) return status;
-    (void)snprintf(note, sizeof note, "process %ld (%s)", (long)getpid(), process_name == NULL ? "unnamed" : process_name);
-    if (lsm_file_write_at(store->lock_file, HOLDER_NOTE_OFFSET, note, sizeof note, NULL) != LSM_OK) {
-        /* Only a message would be poorer. */
-    }
-    return LSM_OK;
-}
-
 /* Is there anything in the directory that only a store with a CURRENT can have? */
 static int check_fresh(struct lsm_store *store, struct lsm_error *err) {
     struct lsm_names names = {0};
@@ -109,10 +75,15 @@ static int check_fresh(struct lsm_store *store, struct lsm_error *err) {
 
 static int init_locks(struct lsm_store *store) {
     if (lsm_mutex_init(&store->mu) != LSM_OK) return LSM_NOMEM;
+    if (lsm_mutex_init(&store->follow_mu) != LSM_OK) {
+        lsm_mutex_release(&store->mu);
+        return LSM_NOMEM;
+    }
     struct lsm_cond *conds[] = {&store->writer_free, &store->work, &store->done};
     for (size_t i = 0; i < 3; i++)
         if (lsm_cond_init(conds[i]) != LSM_OK) {
             while (i-- > 0) lsm_cond_release(conds[i]);
+            lsm_mutex_release(&store->follow_mu);
             lsm_mutex_release(&store->mu);
             return LSM_NOMEM;
         }
@@ -123,13 +94,14 @@ static void release_locks(struct lsm_store *store) {
     lsm_cond_release(&store->writer_free);
     lsm_cond_release(&store->work);
     lsm_cond_release(&store->done);
+    lsm_mutex_release(&store->follow_mu);
     lsm_mutex_release(&store->mu);
 }
 
 /* The manifest: read it, or make the first one. */
 static int open_manifest(struct lsm_store *store, bool create, struct lsm_error *err) {
-    int status = lsm_version_set_recover(&store->set, err);
-    if (status == LSM_NOTFOUND && create) {
+    int status = store->options.read_only ? lsm_version_set_read(&store->set, err) : lsm_version_set_recover(&store->set, err);
+    if (status == LSM_NOTFOUND && create && !store->options.read_only) {
         status = check_fresh(store, err);
         if (status == LSM_OK) status = lsm_version_set_create(&store->set, err);
     }
@@ -169,22 +141,41 @@ static int first_state(struct lsm_store *store, struct lsm_error *err) {
     return LSM_OK;
 }
 
+/* Nobody else is there: what is on disk is the truth, and is put in order. */
+static int open_first(struct lsm_store *store, bool create, struct lsm_error *err) {
+    int status = open_manifest(store, create, err);
+    if (status == LSM_OK) status = first_state(store, err);
+    if (status == LSM_OK) status = adopt_trees(store, err);
+    if (status == LSM_OK) status = lsm_recover_log(store, err);
+    if (status != LSM_OK) return status;
+    if (store->options.read_only) return lsm_shared_freeze(store, err);
+    lsm_recover_clean(store);
+    lsm_shared_fill(store);
+    return LSM_OK;
+}
+
+/* Others are there: what they have published is the truth, and nothing is touched. */
+static int open_joined(struct lsm_store *store, struct lsm_error *err) {
+    store->next_log = 1;
+    store->next_tree = 1;
+    int status = first_state(store, err);
+    return status == LSM_OK ? lsm_follow_join(store, err) : status;
+}
+
 static int open_steps(struct lsm_store *store, const struct lsm_options *options, bool *set_up, struct lsm_error *err) {
-    bool exists = false;
-    int status = options->create ? make_dir(store, err) : lsm_env_exists(store->env, store->dir, &exists, err);
-    if (status == LSM_OK && !options->create && !exists) status = lsm_fail(err, LSM_NOTFOUND, "%s: there is no such store", store->dir);
-    if (status == LSM_OK) status = take_lock(store, options->process_name, err);
+    bool exists = false, create = options->create && !options->read_only;
+    int status = create ? make_dir(store, err) : lsm_env_exists(store->env, store->dir, &exists, err);
+    if (status == LSM_OK && !create && !exists) status = lsm_fail(err, LSM_NOTFOUND, "%s: there is no such store", store->dir);
+    if (status == LSM_OK) status = lsm_shared_join(store, options->process_name, err);
     if (status != LSM_OK) return status;
     store->cache = lsm_budget_join(options->cache_bytes, options->write_buffer_bytes);
     if (store->cache == NULL) return lsm_fail_nomem(err, 0);
     if (lsm_version_set_init(&store->set, store->env, store->dir, &store->perm, store->store_id, store->cache) != LSM_OK) return lsm_fail_nomem(err, 0);
     *set_up = true;
-    status = open_manifest(store, options->create, err);
-    if (status == LSM_OK) status = first_state(store, err);
-    if (status == LSM_OK) status = adopt_trees(store, err);
-    if (status == LSM_OK) status = lsm_recover_log(store, err);
-    if (status != LSM_OK) return status;
-    lsm_recover_clean(store);
+    store->set.share = &store->version_share;
+    status = lsm_share_is_first(store->share) ? open_first(store, create, err) : open_joined(store, err);
+    if (status == LSM_OK) status = lsm_share_ready(store->share, err);
+    if (status != LSM_OK || store->options.read_only) return status;
     return lsm_background_start(store, err);
 }
 
@@ -193,6 +184,7 @@ static void tear_down(struct lsm_store *store, bool set_up) {
     lsm_background_stop(store);
     lsm_seal_release(&store->pending.seal);
     lsm_replay_release(&store->replay);
+    lsm_wal_reader_close(store->log_reader);
     lsm_state_unref(store->state);
     while (store->old_logs != NULL) {
         struct lsm_old_log *old = store->old_logs;
@@ -200,9 +192,10 @@ static void tear_down(struct lsm_store *store, bool set_up) {
         (void)lsm_wal_writer_close(old->writer, false, NULL);
         lsm_free(old);
     }
+    if (set_up && !store->options.read_only) lsm_version_set_sweep(&store->set);
     if (set_up) lsm_version_set_release(&store->set);
     if (store->cache != NULL) lsm_budget_leave(store->options.write_buffer_bytes);
-    lsm_file_close(store->lock_file);
+    lsm_share_free(store->share);
     lsm_free(store->trees);
     lsm_buf_free(&store->pending.held);
     release_locks(store);
@@ -265,22 +258,35 @@ static void remove_dropped(struct lsm_store *store) {
     lsm_work_done(store, LSM_WORK_MERGE, status == LSM_OK ? LSM_WORK_SAYS_NOTHING : status, &err);
 }
 
+/* The last process leaves the store as the next one likes to find it. Needs: nobody else is there, no threads. */
+static void tidy_up(struct lsm_store *store) {
+    if (lsm_store_lock_writer(store, 0, NULL) != LSM_OK) return;
+    /* Whoever wrote last is gone: the file's preallocated rest is ours to cut. */
+    if (store->resume.number != 0 && lsm_store_check_failed(store, NULL) == LSM_OK && lsm_store_open_log(store, store->state->gens[0], NULL) != LSM_OK) {
+        /* It stays longer than it needs to be. */
+    }
+    lsm_store_unlock_writer(store);
+    atomic_store_explicit(&store->stop, false, memory_order_relaxed);
+    remove_dropped(store);
+}
+
 int lsm_store_close(struct lsm_store *store, struct lsm_error *err) {
     if (store == NULL) return LSM_OK;
     /* In a forked child: locks may be held by threads that are not there, and the files are the parent's. The memory is left alone. */
     int status = lsm_store_guard(store, err);
     if (status != LSM_OK) return status;
-    remove_dropped(store);
     lsm_background_stop(store);
+    bool last = lsm_shared_leave(store) && !store->options.read_only;
+    if (last) tidy_up(store);
     bool failed = lsm_store_check_failed(store, NULL) != LSM_OK;
     if (store->normal_commits) status = failed ? lsm_store_check_failed(store, err) : lsm_store_sync_logs(store, err);
-    uint64_t durable = failed ? 0 : store->log != NULL ? lsm_wal_writer_synced(store->log) : store->log_synced;
+    uint64_t durable = failed ? 0 : lsm_share_synced(store->share);
     if (store->log != NULL) {
-        int closed = lsm_wal_writer_close(store->log, !failed, status == LSM_OK ? err : NULL);
+        int closed = lsm_wal_writer_close(store->log, last && !failed, status == LSM_OK ? err : NULL);
         if (status == LSM_OK) status = closed;
         store->log = NULL;
     }
-    lsm_version_set_seal(&store->set, durable);
+    if (last) lsm_version_set_seal(&store->set, durable);
     tear_down(store, true);
     return status;
 }

@@ -31,13 +31,20 @@ void lsm_pending_set(struct lsm_store *store, const struct lsm_pending_txn *pend
     store->pending = *pending;
     atomic_store_explicit(&store->pending_state, (int)pending->state, memory_order_release);
     lsm_mutex_unlock(&store->mu);
+    /* Its record is in the log whole: other processes can read it, and ask the database. */
+    if (pending->owner != NULL) lsm_share_set_undecided(store->share, pending->end);
     lsm_buf_free(&old.held);
     lsm_seal_release(&old.seal);
 }
 
-void lsm_pending_clear(struct lsm_store *store) {
+void lsm_pending_forget(struct lsm_store *store) {
     const struct lsm_pending_txn none = {.state = LSM_PENDING_NONE};
-    lsm_pending_set(store, &none);
+    if (atomic_load_explicit(&store->pending_state, memory_order_relaxed) != (int)LSM_PENDING_NONE) lsm_pending_set(store, &none);
+}
+
+void lsm_pending_clear(struct lsm_store *store) {
+    lsm_share_set_undecided(store->share, UINT64_MAX);
+    lsm_pending_forget(store);
     /* A drop whose COMMIT is written can go on to the files, and what is sealed can be flushed. */
     lsm_mutex_lock(&store->mu);
     if (store->drop_wanted || store->state->gens_count > 1) lsm_cond_signal(&store->work);
@@ -58,12 +65,33 @@ struct lsm_state *lsm_pending_publish(struct lsm_store *store) {
     atomic_store_explicit(&store->pending_state, (int)LSM_PENDING_COMMITTED, memory_order_release);
     /* Pairs with the acquire in lsm_view_open(): who sees the position sees the rows. */
     atomic_store_explicit(&store->published, pending->end, memory_order_release);
+    lsm_share_publish(store->share, pending->end);
     return old;
 }
 
 /* ---- the public side ------------------------------------------------------------------------------------------------ */
 
+/* Know what other processes have prepared, and what became of it. A failure leaves what was known; whoever reads on meets it again. */
+static void refresh(struct lsm_store *store) {
+    uint64_t waits = lsm_share_undecided(store->share);
+    bool waiting = waits != UINT64_MAX && waits > lsm_share_published(store->share);
+    bool known = atomic_load_explicit(&store->pending_state, memory_order_acquire) == (int)LSM_PENDING_UNKNOWN;
+    if (!waiting && !known) return;
+    lsm_mutex_lock(&store->mu);
+    uint64_t end = store->pending.end;
+    bool owned = store->pending.owner != NULL;
+    lsm_mutex_unlock(&store->mu);
+    if (known && (owned || (waiting && end == waits))) return;
+    int status = waiting ? lsm_follow_undecided(store, NULL) : lsm_follow(store, NULL);
+    lsm_mutex_lock(&store->mu);
+    bool stale = status == LSM_OK && !waiting && store->pending.state == LSM_PENDING_UNKNOWN && store->pending.owner == NULL && store->pending.end == end;
+    lsm_mutex_unlock(&store->mu);
+    /* Its ABORT is read with the next commit; its rows are not visible meanwhile. */
+    if (stale) lsm_pending_forget(store);
+}
+
 enum lsm_pending lsm_store_pending(struct lsm_store *store, uint8_t *token) {
+    if (!store->alone) refresh(store);
     /* Acquire pairs with the release of lsm_pending_set(): what led to it, such as main's commit, is not asked about before. */
     enum lsm_pending state = (enum lsm_pending)atomic_load_explicit(&store->pending_state, memory_order_acquire);
     if (state == LSM_PENDING_NONE || token == NULL) return state;
@@ -139,6 +167,9 @@ int lsm_store_settle(struct lsm_store *store, const uint8_t *token, enum lsm_dec
 
 bool lsm_store_last_token(struct lsm_store *store, uint8_t *token) {
     static const uint8_t none[LSM_TOKEN_BYTES];
+    if (lsm_follow_if_behind(store, NULL) != LSM_OK) {
+        /* What was known before is the answer. */
+    }
     lsm_mutex_lock(&store->mu);
     bool has = store->has_token && memcmp(store->token, none, sizeof none) != 0;
     if (has) memcpy(token, store->token, LSM_TOKEN_BYTES);
@@ -150,6 +181,11 @@ uint64_t lsm_store_log_end(struct lsm_store *store) {
     lsm_mutex_lock(&store->mu);
     uint64_t end = store->log == NULL ? store->log_end : lsm_wal_writer_end(store->log);
     lsm_mutex_unlock(&store->mu);
+    if (store->alone) return end;
+    /* What another process is writing is known when it is done, or when it waits to be decided. */
+    uint64_t told[] = {lsm_share_log_end(store->share).position, lsm_share_published(store->share), lsm_share_undecided(store->share)};
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
+        if (told[i] != UINT64_MAX && told[i] > end) end = told[i];
     return end;
 }
 

@@ -177,22 +177,20 @@ int lsm_recover_log(struct lsm_store *store, struct lsm_error *err) {
         used = lsm_calloc(logs.count, sizeof *used);
         status = used == NULL ? lsm_fail_nomem(err, logs.count) : replay_all(replay, &logs, used, &last, err);
     }
-    if (status == LSM_OK) status = sync_replayed(replay, &logs, used, err);
+    if (status == LSM_OK && !store->options.read_only) status = sync_replayed(replay, &logs, used, err);
     if (status != LSM_OK) goto out;
     /* What is behind is discarded and removed; its numbers are used again. */
     store->next_log = last == SIZE_MAX ? store->set.log_generation : logs.numbers[last] + 1;
-    bool clean = last != SIZE_MAX && !replay->ended && lsm_wal_reader_clean(logs.readers[last]);
-    if (clean) {
+    if (last != SIZE_MAX && !replay->ended) {
         store->resume.number = logs.numbers[last];
         store->resume.start = lsm_wal_reader_start(logs.readers[last]);
     }
     store->log_end = store->log_synced = replay->position;
     store->log_check = replay->check;
+    store->applied = replay->position;
     atomic_store_explicit(&store->published, replay->undecided ? replay->txn_position : replay->position, memory_order_release);
-    /* The log goes on in another file: what this one filled is complete, here as for everybody who reads it. A pending transaction must be in the active
-     * generation; it is sealed with what follows. */
-    bool full = lsm_gen_bytes(store->state->gens[0]) >= store->options.write_buffer_bytes;
-    if (!replay->undecided && (full || !clean)) status = lsm_store_roll(store, err);
+    /* Whether it is full is looked at with the next commit. */
+    store->state->gens[0]->unmeasured = store->options.write_buffer_bytes;
 out:
     lsm_free(used);
     release_logs(&logs);

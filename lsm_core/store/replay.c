@@ -15,6 +15,38 @@ void lsm_replay_release(struct lsm_replay *replay) {
     replay->files = NULL;
 }
 
+static void forget_txn(struct lsm_replay *replay) {
+    lsm_buf_reset(&replay->batch);
+    lsm_gen_unref(replay->files);
+    replay->files = NULL;
+    replay->txn_end = 0;
+    replay->undecided = replay->runs = false;
+}
+
+void lsm_replay_restart(struct lsm_replay *replay, uint64_t position) {
+    forget_txn(replay);
+    replay->position = position;
+    replay->check = 0;
+    replay->broken = false;
+}
+
+void lsm_replay_written(struct lsm_replay *replay, uint64_t end, uint64_t check) {
+    const struct lsm_store *store = replay->store;
+    forget_txn(replay);
+    replay->position = end;
+    replay->check = check;
+    lsm_mutex_lock(&replay->store->mu);
+    if (store->pending.state == LSM_PENDING_COMMITTED) {
+        /* Visible, and still the last record: a COMMIT will follow, and no ABORT any more. */
+        replay->undecided = true;
+        replay->runs = store->pending.seals;
+        replay->txn_position = store->pending.position;
+        replay->txn_end = store->pending.end;
+        memcpy(replay->token, store->pending.token, sizeof replay->token);
+    }
+    lsm_mutex_unlock(&replay->store->mu);
+}
+
 static int damaged(const struct lsm_replay *replay, uint64_t position, const char *what, struct lsm_error *err) {
     return lsm_fail(err, LSM_CORRUPT, "%s: log position %llu: %s; restore the store from a backup or salvage what is whole", replay->store->dir,
                     (unsigned long long)position, what);
@@ -163,7 +195,7 @@ static void stand_on_pending(struct lsm_replay *replay, uint64_t end) {
 
 /* Whoever waited for it need not any more. */
 static void clear_pending(struct lsm_replay *replay) {
-    if (lsm_store_pending(replay->store, NULL) != LSM_PENDING_NONE) lsm_pending_clear(replay->store);
+    lsm_pending_forget(replay->store);
 }
 
 static int apply_commit(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {

@@ -37,6 +37,10 @@ struct lsm_replay {
 
 void lsm_replay_init(struct lsm_replay *replay, struct lsm_store *store); /* at the start of the active generation, which is empty */
 void lsm_replay_release(struct lsm_replay *replay);
+/* The log is read anew from `position` on, into a fresh active generation. */
+void lsm_replay_restart(struct lsm_replay *replay, uint64_t position);
+/* This process has written the log up to `end` itself. Needs: everything before was read. Locks: takes mu. */
+void lsm_replay_written(struct lsm_replay *replay, uint64_t end, uint64_t check);
 
 /* Take in one record, which begins at replay->position. On error nothing has changed (or `broken` is set). */
 int lsm_replay_record(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) LSM_MUST_CHECK;

@@ -85,12 +85,29 @@ struct lsm_state *lsm_store_spare(struct lsm_store *store, struct lsm_error *err
 struct lsm_state *lsm_store_swap(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, struct lsm_gen *files, uint64_t drop_below) {
     struct lsm_state *old = store->state;
     assert(files == NULL || new_active != NULL);
+    /* A version that covers more of the log than is in memory waits until the log was followed: a view of both would have a hole. */
+    struct lsm_version *version = lsm_version_set_ref_current(&store->set);
+    uint64_t complete = new_active != NULL ? new_active->start : old->gens[0]->start;
+    if (version->log_position > complete && version->log_position > store->applied) {
+        int refs = atomic_fetch_sub_explicit(&version->refs, 1, memory_order_relaxed);
+        assert(refs > 1); /* the set has it */
+        (void)refs;
+        version = old->version;
+        lsm_version_ref(version);
+    }
+    if (version->log_position > drop_below) drop_below = version->log_position;
+    if (version->log_position != old->version->log_position) lsm_store_flushed_trees(store, version->log_position);
     fill_state(spare, old, new_active, files, drop_below);
-    spare->version = lsm_version_set_ref_current(&store->set);
-    store->state = spare;
+    spare->version = version;
+    return lsm_store_replace(store, spare);
+}
+
+struct lsm_state *lsm_store_replace(struct lsm_store *store, struct lsm_state *state) {
+    struct lsm_state *old = store->state;
+    store->state = state;
     store->shape_changed = true;
-    atomic_store_explicit(&store->sealed, (int)spare->gens_count - 1, memory_order_relaxed);
-    atomic_store_explicit(&store->level0_runs, (int)spare->version->level0_count, memory_order_relaxed);
+    atomic_store_explicit(&store->sealed, (int)state->gens_count - 1, memory_order_relaxed);
+    atomic_store_explicit(&store->level0_runs, (int)state->version->level0_count, memory_order_relaxed);
     return old;
 }
 

@@ -54,7 +54,7 @@ void lsm_store_stats(struct lsm_store *store, struct lsm_stats *stats) {
         stats->generation = lsm_wal_writer_generation(log);
     }
     stats->wal_bytes_on_disk = stats->position > start ? stats->position - start : 0;
-    stats->pinned_views = store->pinned_views;
+    stats->pinned_views = atomic_load_explicit(&store->pinned_views, memory_order_relaxed);
     for (int work = LSM_WORK_KINDS; work-- > 0;) {
         const struct lsm_trouble *trouble = &store->trouble[work];
         if (trouble->status == LSM_OK) continue;

@@ -9,9 +9,12 @@
  *   gen.c         generations                           gen_iter.c    the rows of one in memory
  *   writer.c      the log, sealing                      apply.c       operations -> generations
  *   budget.c      the memory of the process             stats.c       reports
+ *   recover.c     the log at opening                    replay.c      what its records do
+ *   follow.c      catching up with other processes      shared.c      joining them, sharing the work, removing files
  *   spill.c       a transaction's rows -> table files
  *
- * Lock order: writer (a flag under mu) -> claims on work (flags under mu) -> manifest_mu -> mu -> the version set's mu. Nothing blocks while mu is held.
+ * Lock order: writer (a flag under mu) -> WRITER (among processes) -> claims on work (flags under mu) -> FLUSH, MERGE -> follow_mu -> the version set's
+ * append_mu -> MANIFEST -> manifest_mu -> mu -> the version set's mu. Nothing blocks while mu is held.
  */
 #ifndef LSM_STORE_STORE_H
 #define LSM_STORE_STORE_H
@@ -19,8 +22,10 @@
 #include "../codec/batch.h"
 #include "../compact/policy.h"
 #include "../env/sync.h"
+#include "../share/share.h"
 #include "../version/version_set.h"
 #include "../wal/wal.h"
+#include "follow.h"
 #include "gen.h"
 #include "replay.h"
 
@@ -82,6 +87,17 @@ struct lsm_old_log {
     struct lsm_wal_writer *writer;
 };
 
+/* A log file, in which positions from `start` on are. */
+struct lsm_log_span {
+    uint64_t number, start;
+};
+enum { LSM_SPANS_MAX = 64 };
+
+/* What was last seen of another process at work. */
+struct lsm_beat {
+    uint64_t beats, seen_at_us;      /* seen_at_us 0: nobody was */
+};
+
 struct lsm_store {
     /* Immutable after open. */
     struct lsm_env *env;
@@ -90,7 +106,9 @@ struct lsm_store {
     struct lsm_env_perm perm;
     uint8_t store_id[LSM_STORE_ID_BYTES];
     uint32_t fork_epoch;
-    struct lsm_file *lock_file;
+    struct lsm_share *share;         /* what is agreed on with other processes */
+    struct lsm_version_share version_share; /* the same for the version set */
+    bool alone;                      /* there are none, and none can come: nothing is followed or pinned */
     struct lsm_cache *cache;
     int threads_count;
     struct lsm_thread threads[LSM_THREADS_MAX];
@@ -106,7 +124,12 @@ struct lsm_store {
         uint64_t number, start;
     } resume;
     uint32_t next_tree;
-    struct lsm_replay replay;        /* how far the log was read */
+
+    /* Guarded by follow_mu; while `writing`, `replay` stands where the writer began. */
+    struct lsm_mutex follow_mu;
+    struct lsm_replay replay;        /* how far the log was read, or was written here */
+    struct lsm_wal_reader *log_reader; /* of the file that replay stands in; NULL: to be opened */
+    bool writing;                    /* the writer of this process is the only one that writes to the log */
 
     /* Guarded by mu. */
     struct lsm_mutex mu;
@@ -123,6 +146,11 @@ struct lsm_store {
     uint8_t token[LSM_TOKEN_BYTES];  /* the last committed one's */
     bool normal_commits;             /* something was committed at LSM_SYNC_NORMAL since the last sync */
     uint64_t inline_sync_us;         /* without threads: when the next sync at NORMAL is due */
+    uint64_t applied;                /* the generations hold all of the log up to here; versions that cover more do not fit them */
+    struct lsm_log_span spans[LSM_SPANS_MAX]; /* log files that may not be durable, ascending */
+    size_t spans_count;
+    struct lsm_beat beats[LSM_WORK_KINDS];
+    uint64_t wait_until_us[LSM_WORK_KINDS]; /* another process is at it, or may want to be */
     bool flushing, merging, syncing; /* somebody is at it: a worker or a caller */
     bool shape_changed;              /* since a merge was last looked for */
     bool drop_wanted;                /* a tree was dropped: its files can go */
@@ -131,7 +159,6 @@ struct lsm_store {
     uint64_t flush_rate;             /* bytes per second of recent flushes, for pacing */
     struct lsm_error failed_error;   /* what `failed` means */
     char stall_reason[64];
-    int pinned_views;
 
     /* Atomic. */
     _Atomic int failed;              /* not LSM_OK: the log cannot be trusted, writes get this status until the store is reopened. Set once, under mu */
@@ -140,6 +167,9 @@ struct lsm_store {
     _Atomic bool spilling;           /* the present transaction writes table files that nobody names */
     _Atomic size_t own_bytes;        /* what it holds in memory besides the active generation, about */
     _Atomic bool stop;               /* jobs give up */
+    _Atomic bool sweep_wanted;       /* a process died: it may have left files that nobody names */
+    _Atomic uint64_t next_sweep_us;  /* not before: other processes need what could go */
+    _Atomic int pinned_views;
     _Atomic int sealed, level0_runs; /* of the current state, for pacing */
     _Atomic uint64_t counters[32];   /* enum lsm_counter */
 };
@@ -167,6 +197,8 @@ struct lsm_state *lsm_store_spare(struct lsm_store *store, struct lsm_error *err
 /* Replace the current state by `spare`: new generations on top (NULL: none; their references are handed over), those below without the sealed ones that end
  * at or below drop_below, and the version set's current version. lsm_store_swap() leaves the old state to be released by the caller. Locks: needs mu. */
 struct lsm_state *lsm_store_swap(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, struct lsm_gen *files, uint64_t drop_below);
+/* Another state altogether, complete; the old one is for the caller to release. Locks: needs mu. */
+struct lsm_state *lsm_store_replace(struct lsm_store *store, struct lsm_state *state);
 /* The same for one who has nothing else to do meanwhile. Locks: takes mu. */
 void lsm_store_install(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, uint64_t drop_below);
 
@@ -179,6 +211,7 @@ bool lsm_pending_names(struct lsm_store *store, uint64_t number);
 struct lsm_store_tree *lsm_store_find_tree(struct lsm_store *store, uint32_t tree); /* Locks: needs mu */
 int lsm_store_reserve_trees(struct lsm_store *store, size_t more) LSM_MUST_CHECK;   /* room for so many more; Locks: takes mu */
 void lsm_store_add_tree(struct lsm_store *store, const struct lsm_store_tree *tree); /* needs room; Locks: needs mu */
+void lsm_store_flushed_trees(struct lsm_store *store, uint64_t position);            /* the manifest knows what became of them up to there; Locks: needs mu */
 
 /* ---- txn.c, apply.c, writer.c ---- */
 /* Be the writer, or stop. timeout in microseconds. */
@@ -201,8 +234,8 @@ int lsm_gen_undo(struct lsm_gen *gen, struct lsm_slice batch, size_t from, uint6
 uint64_t lsm_txn_position(const struct lsm_txn *txn);
 /* What it reads from, besides: pinned since it began, or another one since it became large. Borrowed. */
 struct lsm_state *lsm_txn_state(const struct lsm_txn *txn);
+const struct lsm_share_pin *lsm_txn_pin(const struct lsm_txn *txn);
 /* Is that state its own, with parts that the store's does not have? */
-bool lsm_txn_reads_own_state(const struct lsm_txn *txn);
 /* tree, then key. */
 int lsm_full_key(struct lsm_buf *out, uint32_t tree, struct lsm_slice key) LSM_MUST_CHECK;
 
@@ -232,18 +265,45 @@ void lsm_store_publish_trees(struct lsm_store *store, struct lsm_slice batch, ui
 void lsm_pending_set(struct lsm_store *store, const struct lsm_pending_txn *pending);
 /* It has its COMMIT or ABORT. Locks: takes mu. */
 void lsm_pending_clear(struct lsm_store *store);
+/* The same for what this process knows alone. Locks: takes mu. */
+void lsm_pending_forget(struct lsm_store *store);
 /* Make its rows visible, if they are not. A state, or NULL, is for the caller to release. Locks: needs mu. */
 struct lsm_state *lsm_pending_publish(struct lsm_store *store) LSM_MUST_CHECK;
 
-/* ---- flush.c, merge.c: one job each; LSM_NOTFOUND if there is nothing to do. Locks: none held ---- */
+/* ---- shared.c ---- */
+/* Join the processes that have the store open; store->share and what depends on it are set. */
+int lsm_shared_join(struct lsm_store *store, const char *process_name, struct lsm_error *err) LSM_MUST_CHECK;
+/* The first one tells the others what it has found. */
+void lsm_shared_fill(struct lsm_store *store);
+/* For reading only: everything is opened now, because it may be removed by those who write, and nothing is ever written. */
+int lsm_shared_freeze(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
+/* True: we are the last, and nobody comes any more. */
+bool lsm_shared_leave(struct lsm_store *store);
+/* Flushing and merging are one process's business at a time. LSM_BUSY: another one is at it, and alive. */
+struct lsm_shared_work {
+    enum lsm_work work;
+    bool locked;
+    struct lsm_share_build build;
+};
+int lsm_shared_begin_work(struct lsm_store *store, enum lsm_work work, struct lsm_shared_work *shared, struct lsm_error *err) LSM_MUST_CHECK;
+void lsm_shared_end_work(struct lsm_store *store, struct lsm_shared_work *shared);
+/* A sign of life from flush and merge jobs: is the work to be given up? */
+bool lsm_store_cancelled(void *store);
+bool lsm_flush_cancelled(void *store);
+bool lsm_merge_cancelled(void *store);
+/* Remove what no view here and no other process needs any more. Cheap if there is nothing. Locks: none held. */
+void lsm_store_sweep(struct lsm_store *store);
+/* The same for files that a dead process has left, looked for in the directory. Locks: none held. */
+void lsm_shared_sweep_directory(struct lsm_store *store);
+
+/* ---- flush.c, merge.c: one job each; LSM_NOTFOUND if there is nothing to do, LSM_BUSY if another process is at it. Locks: none held ---- */
 int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 bool lsm_store_flush_is_due(const struct lsm_store *store); /* Locks: needs mu */
+/* One flush by whoever asks for it, or a moment's wait for the process that is at it. LSM_OK too if there was nothing to do. Locks: none held */
+int lsm_store_flush_turn(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) LSM_MUST_CHECK;
 int lsm_store_merge_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
-/* Everything into the bottom level. */
-int lsm_store_compact_job(struct lsm_store *store, bool (*cancelled)(void *), void *cancelled_arg, struct lsm_error *err) LSM_MUST_CHECK;
 /* Take out the files that hold nothing but dropped trees. */
 int lsm_store_drop_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
-bool lsm_store_cancelled(void *store);
 
 /* ---- background.c ---- */
 int lsm_background_start(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
@@ -268,6 +328,7 @@ int lsm_store_check_failed(struct lsm_store *store, struct lsm_error *err) LSM_M
 struct lsm_view {
     struct lsm_store *store;
     struct lsm_state *state;
+    struct lsm_share_pin pin;
     uint64_t position;
 };
 

@@ -40,10 +40,21 @@ void lsm_store_add_tree(struct lsm_store *store, const struct lsm_store_tree *tr
     store->trees[at] = *tree;
 }
 
+void lsm_store_flushed_trees(struct lsm_store *store, uint64_t position) {
+    size_t kept = 0;
+    for (size_t i = 0; i < store->trees_count; i++) {
+        struct lsm_store_tree tree = store->trees[i];
+        if (tree.created_at <= position) tree.in_manifest = true;
+        if (tree.dropped_at > position) store->trees[kept++] = tree;
+    }
+    store->trees_count = kept;
+}
+
 int lsm_store_trees(struct lsm_store *store, struct lsm_tree_info **trees, size_t *count, struct lsm_error *err) {
     *trees = NULL;
     *count = 0;
     int status = lsm_store_guard(store, err);
+    if (status == LSM_OK) status = lsm_follow_if_behind(store, err);
     if (status != LSM_OK) return status;
     size_t room = 0;
     lsm_mutex_lock(&store->mu);
@@ -63,6 +74,7 @@ int lsm_store_trees(struct lsm_store *store, struct lsm_tree_info **trees, size_
 
 int lsm_store_tree_check(struct lsm_store *store, struct lsm_tree_info tree) {
     int status = lsm_store_guard(store, NULL);
+    if (status == LSM_OK) status = lsm_follow_if_behind(store, NULL);
     if (status != LSM_OK) return status;
     lsm_mutex_lock(&store->mu);
     const struct lsm_store_tree *found = lsm_store_find_tree(store, tree.tree);

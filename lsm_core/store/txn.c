@@ -41,13 +41,13 @@ int lsm_txn_begin(struct lsm_store *store, uint64_t snapshot_position, int busy_
         status = lsm_fail(err, LSM_UNDECIDED, "%s: a transaction that the database decides has not been settled yet", store->dir);
     if (status == LSM_OK && snapshot_position != UINT64_MAX && snapshot_position < atomic_load_explicit(&store->published, memory_order_acquire))
         status = lsm_fail(err, LSM_BUSY_SNAPSHOT, "%s: the transaction reads an older state than the newest commit; roll back and start again", store->dir);
+    if (status == LSM_OK) status = lsm_store_use_state(store, &txn->state, &txn->pin, NULL, err);
     if (status != LSM_OK) {
         lsm_store_unlock_writer(store);
         lsm_free(txn);
         return status;
     }
     txn->store = store;
-    txn->state = lsm_store_ref_state(store);
     txn->gen = txn->state->gens[0];
     txn->older = txn->state->gens_count > 1 ? txn->state->gens[1] : NULL;
     txn->base = lsm_store_writers_end(store);
@@ -235,7 +235,7 @@ uint64_t lsm_txn_position(const struct lsm_txn *txn) { return txn->base + txn_po
 
 struct lsm_state *lsm_txn_state(const struct lsm_txn *txn) { return txn->state; }
 
-bool lsm_txn_reads_own_state(const struct lsm_txn *txn) { return txn->own != NULL; }
+const struct lsm_share_pin *lsm_txn_pin(const struct lsm_txn *txn) { return &txn->pin; }
 
 bool lsm_txn_is_dirty(const struct lsm_txn *txn) { return txn_position(txn) != 0; }
 

@@ -38,6 +38,7 @@ struct lsm_txn {
     struct lsm_store *store;
     struct lsm_gen *gen;              /* the active one: the writer alone could replace it */
     const struct lsm_gen *older;      /* for key shape hints; alive in phase 1 */
+    struct lsm_share_pin pin;         /* of the version in state */
     struct lsm_state *state;          /* what it reads from: the store's when it began; in phase 2 its own pieces on top of the store's */
     uint64_t base;
     struct lsm_buf batch;

@@ -8,7 +8,7 @@ enum { MEASURE_EVERY_BYTES = 16384 };
 
 static void free_txn(struct lsm_txn *txn) {
     if (txn->marks != txn->few_marks) lsm_free(txn->marks);
-    lsm_state_unref(txn->state);
+    lsm_store_unuse_state(txn->store, txn->state, &txn->pin);
     lsm_buf_free(&txn->batch);
     lsm_buf_free(&txn->scratch);
     lsm_free(txn);
@@ -85,13 +85,8 @@ static int make_gens_room(struct lsm_store *store, struct lsm_error *err) {
         bool fits = store->state->gens_count + 2 <= LSM_GENS_MAX;
         lsm_mutex_unlock(&store->mu);
         if (fits) return LSM_OK;
-        struct lsm_error local = {0};
-        int status = lsm_work_claim(store, LSM_WORK_FLUSH, NULL, NULL, err);
+        int status = lsm_store_flush_turn(store, NULL, NULL, err);
         if (status != LSM_OK) return status;
-        status = lsm_store_flush_job(store, &local);
-        lsm_work_done(store, LSM_WORK_FLUSH, status, &local);
-        if (status != LSM_OK && status != LSM_NOTFOUND && err != NULL) *err = local;
-        if (status != LSM_OK && status != LSM_NOTFOUND) return status;
     }
 }
 

@@ -28,34 +28,48 @@ static struct lsm_gen *new_own(const struct lsm_txn *txn) {
     return gen;
 }
 
+/* A state to read from, and its pin. */
+struct source {
+    struct lsm_state *state;
+    struct lsm_share_pin pin;
+};
+
 /* What the transaction reads from: its generation, the pieces, and what is the store's now. */
-static struct lsm_state *compose(const struct lsm_txn *txn, struct lsm_gen *own, size_t pieces) {
-    struct lsm_state *below = lsm_store_ref_state(txn->store), *state = lsm_state_new(txn->store, 1 + pieces + below->gens_count);
-    if (state != NULL) {
-        state->gens[state->gens_count++] = own;
-        for (size_t i = pieces; i-- > 0;) state->gens[state->gens_count++] = txn->pieces[i].files;
-        for (size_t i = 0; i < below->gens_count; i++) state->gens[state->gens_count++] = below->gens[i];
-        for (size_t i = 0; i < state->gens_count; i++) lsm_gen_ref(state->gens[i]);
-        lsm_version_ref(below->version);
-        state->version = below->version;
+static int compose(const struct lsm_txn *txn, struct lsm_gen *own, size_t pieces, struct source *out, struct lsm_error *err) {
+    struct lsm_state *below = NULL;
+    int status = lsm_store_use_state(txn->store, &below, &out->pin, NULL, err);
+    if (status != LSM_OK) return status;
+    struct lsm_state *state = lsm_state_new(txn->store, 1 + pieces + below->gens_count);
+    if (state == NULL) {
+        lsm_store_unuse_state(txn->store, below, &out->pin);
+        return lsm_fail_nomem(err, sizeof *state);
     }
+    state->gens[state->gens_count++] = own;
+    for (size_t i = pieces; i-- > 0;) state->gens[state->gens_count++] = txn->pieces[i].files;
+    for (size_t i = 0; i < below->gens_count; i++) state->gens[state->gens_count++] = below->gens[i];
+    for (size_t i = 0; i < state->gens_count; i++) lsm_gen_ref(state->gens[i]);
+    lsm_version_ref(below->version);
+    state->version = below->version;
     lsm_state_unref(below);
-    return state;
+    out->state = state;
+    return LSM_OK;
 }
 
-static void set_state(struct lsm_txn *txn, struct lsm_state *state) {
-    lsm_state_unref(txn->state);
-    txn->state = state;
+static void set_source(struct lsm_txn *txn, const struct source *source) {
+    lsm_store_unuse_state(txn->store, txn->state, &txn->pin);
+    txn->state = source->state;
+    txn->pin = source->pin;
 }
 
 int lsm_txn_enter_phase2(struct lsm_txn *txn, struct lsm_error *err) {
     struct lsm_gen *own = new_own(txn);
-    struct lsm_state *state = own == NULL ? NULL : compose(txn, own, 0);
-    if (state == NULL) {
+    struct source source = {0};
+    int status = own == NULL ? lsm_fail_nomem(err, sizeof *own) : compose(txn, own, 0, &source, err);
+    if (status != LSM_OK) {
         lsm_gen_unref(own);
-        return lsm_fail_nomem(err, sizeof *own);
+        return status;
     }
-    set_state(txn, state);
+    set_source(txn, &source);
     txn->own = own;
     txn->own_low = txn->phase2_low = txn->batch.size;
     txn->selected = 0;
@@ -114,18 +128,18 @@ int lsm_txn_spill(struct lsm_txn *txn, struct lsm_error *err) {
     if (txn->undo.size == 0) return LSM_OK;
     size_t before = txn->pieces_count;
     struct lsm_gen *fresh = new_own(txn);
-    struct lsm_state *state = NULL;
+    struct source source = {0};
     int status = fresh == NULL ? lsm_fail_nomem(err, sizeof *fresh) : LSM_OK;
     atomic_store_explicit(&txn->store->spilling, true, memory_order_relaxed);
     if (status == LSM_OK) status = write_pieces(txn, err);
-    if (status == LSM_OK && (state = compose(txn, fresh, txn->pieces_count)) == NULL) status = lsm_fail_nomem(err, sizeof *state);
+    if (status == LSM_OK) status = compose(txn, fresh, txn->pieces_count, &source, err);
     if (status != LSM_OK) {
         drop_pieces(txn, before, true);
         lsm_gen_unref(fresh);
         return status;
     }
     txn->own_low = txn_position(txn);
-    set_state(txn, state);
+    set_source(txn, &source);
     lsm_gen_unref(txn->own);
     txn->own = fresh;
     lsm_buf_reset(&txn->undo);
@@ -148,15 +162,18 @@ int lsm_txn_spill_if_full(struct lsm_txn *txn, size_t more, struct lsm_error *er
 /* ---- back ------------------------------------------------------------------------------------------------------------------- */
 
 /* Everything of phase 2 goes: the transaction reads what the store has. */
-static int back_to_phase1(struct lsm_txn *txn) {
-    set_state(txn, lsm_store_ref_state(txn->store));
+static int back_to_phase1(struct lsm_txn *txn, struct lsm_error *err) {
+    struct source source = {0};
+    int status = lsm_store_use_state(txn->store, &source.state, &source.pin, NULL, err);
+    if (status != LSM_OK) return status;
+    set_source(txn, &source);
     lsm_txn_release_phase2(txn, true);
     return LSM_OK;
 }
 
 int lsm_txn_undo_phase2(struct lsm_txn *txn, const struct txn_mark *mark, struct lsm_error *err) {
     uint64_t position = mark->position, base = txn->base + txn->own_low;
-    if (position <= txn->phase2_low) return back_to_phase1(txn);
+    if (position <= txn->phase2_low) return back_to_phase1(txn, err);
     if (position >= txn->own_low) {
         size_t from = (size_t)(position - txn->own_low);
         if (lsm_gen_undo(txn->own, lsm_buf_slice(&txn->undo), from, base, &txn->scratch) != LSM_OK) return lsm_fail_nomem(err, 0);
@@ -167,12 +184,13 @@ int lsm_txn_undo_phase2(struct lsm_txn *txn, const struct txn_mark *mark, struct
     while (keep > 0 && txn->pieces[keep - 1].low >= position) keep--;
     assert(keep == 0 || txn->pieces[keep - 1].high <= position);
     struct lsm_gen *fresh = new_own(txn);
-    struct lsm_state *state = fresh == NULL ? NULL : compose(txn, fresh, keep);
-    if (state == NULL) {
+    struct source source = {0};
+    int status = fresh == NULL ? lsm_fail_nomem(err, sizeof *fresh) : compose(txn, fresh, keep, &source, err);
+    if (status != LSM_OK) {
         lsm_gen_unref(fresh);
-        return lsm_fail_nomem(err, sizeof *fresh);
+        return status;
     }
-    set_state(txn, state);
+    set_source(txn, &source);
     lsm_gen_unref(txn->own);
     txn->own = fresh;
     txn->own_low = position;

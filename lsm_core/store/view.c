@@ -9,23 +9,28 @@ int lsm_view_open(struct lsm_store *store, struct lsm_txn *txn, struct lsm_view 
     struct lsm_view *view = lsm_malloc(sizeof *view);
     if (view == NULL) return lsm_fail_nomem(err, sizeof *view);
     view->store = store;
-    lsm_mutex_lock(&store->mu);
-    view->state = txn != NULL && lsm_txn_reads_own_state(txn) ? lsm_txn_state(txn) : store->state;
-    lsm_state_ref(view->state);
-    store->pinned_views++;
-    /* Under the lock that a roll takes, so that no later commit can be in a generation that this state does not have. */
-    view->position = txn != NULL ? lsm_txn_position(txn) : atomic_load_explicit(&store->published, memory_order_acquire);
-    lsm_mutex_unlock(&store->mu);
+    if (txn != NULL) {
+        view->state = lsm_txn_state(txn);
+        lsm_state_ref(view->state);
+        lsm_share_pin_copy(store->share, lsm_txn_pin(txn), &view->pin);
+        view->position = lsm_txn_position(txn);
+    } else {
+        status = lsm_follow_if_behind(store, err);
+        if (status == LSM_OK) status = lsm_store_use_state(store, &view->state, &view->pin, &view->position, err);
+    }
+    if (status != LSM_OK) {
+        lsm_free(view);
+        return status;
+    }
+    (void)atomic_fetch_add_explicit(&store->pinned_views, 1, memory_order_relaxed);
     *out = view;
     return LSM_OK;
 }
 
 void lsm_view_close(struct lsm_view *view) {
     if (view == NULL || lsm_store_guard(view->store, NULL) != LSM_OK) return;
-    lsm_mutex_lock(&view->store->mu);
-    view->store->pinned_views--;
-    lsm_mutex_unlock(&view->store->mu);
-    lsm_state_unref(view->state);
+    (void)atomic_fetch_sub_explicit(&view->store->pinned_views, 1, memory_order_relaxed);
+    lsm_store_unuse_state(view->store, view->state, &view->pin);
     lsm_free(view);
 }
 

@@ -7,6 +7,13 @@
 
 enum { END_PAYLOAD_BYTES = 8 /* of COMMIT and ABORT */ };
 
+static void release_writer(struct lsm_store *store) {
+    lsm_mutex_lock(&store->mu);
+    store->writer_active = false;
+    lsm_cond_signal(&store->writer_free);
+    lsm_mutex_unlock(&store->mu);
+}
+
 int lsm_store_lock_writer(struct lsm_store *store, uint64_t timeout_us, struct lsm_error *err) {
     uint64_t deadline = lsm_env_monotonic_us(store->env) + timeout_us;
     int status = LSM_OK;
@@ -18,14 +25,16 @@ int lsm_store_lock_writer(struct lsm_store *store, uint64_t timeout_us, struct l
     }
     if (status == LSM_OK) store->writer_active = true;
     lsm_mutex_unlock(&store->mu);
+    if (status != LSM_OK) return status;
+    uint64_t now = timeout_us == 0 ? deadline : lsm_env_monotonic_us(store->env);
+    status = lsm_follow_begin_write(store, now < deadline ? deadline - now : 0, err);
+    if (status != LSM_OK) release_writer(store);
     return status;
 }
 
 void lsm_store_unlock_writer(struct lsm_store *store) {
-    lsm_mutex_lock(&store->mu);
-    store->writer_active = false;
-    lsm_cond_signal(&store->writer_free);
-    lsm_mutex_unlock(&store->mu);
+    lsm_follow_end_write(store);
+    release_writer(store);
 }
 
 /* ---- the log ---------------------------------------------------------------------------------------------------------------- */
@@ -36,13 +45,17 @@ int lsm_store_open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_
     uint64_t number = store->resume.number;
     int status;
     if (number != 0) {
-        status = lsm_wal_writer_resume(store->env, store->dir, store->store_id, number, store->resume.start, store->log_end, store->log_check,
+        status = lsm_wal_writer_attach(store->env, store->dir, store->store_id, number, store->resume.start, store->log_end, store->log_check,
                                        store->log_synced, &log, err);
     } else {
         number = store->next_log++; /* also if it fails: its file may be there, and cannot be made twice */
         status = lsm_wal_writer_create(store->env, store->dir, &store->perm, store->store_id, number, store->log_end, store->log_check, false, &log, err);
     }
-    if (status != LSM_OK) return status;
+    if (status == LSM_OK && !store->alone) status = lsm_spans_note(store, number, lsm_wal_writer_start(log), err);
+    if (status != LSM_OK) {
+        (void)lsm_wal_writer_close(log, false, NULL);
+        return status;
+    }
     store->resume.number = 0;
     if (number >= store->next_log) store->next_log = number + 1;
     if (gen->first_log == 0) gen->first_log = number;
@@ -139,7 +152,9 @@ int lsm_store_roll(struct lsm_store *store, struct lsm_error *err) {
     if (lsm_store_pending(store, NULL) != LSM_PENDING_NONE)
         return lsm_fail(err, LSM_BUSY, "%s: the last transaction has not been settled yet; write to one of its tables first", store->dir);
     if (gens >= LSM_GENS_MAX) return lsm_fail(err, LSM_BUSY, "%s: %zu memtables wait to be flushed; try again later", store->dir, gens - 1);
-    status = lsm_seal_init(store, active, NULL, &seal, err);
+    /* A file that was only read so far gets its ROLL too: other processes seal there. */
+    if (store->log == NULL && store->resume.number != 0) status = lsm_store_open_log(store, active, err);
+    if (status == LSM_OK) status = lsm_seal_init(store, active, NULL, &seal, err);
     if (status != LSM_OK) return status;
     /* Nothing may fail after this: what is appended behind a ROLL is no record. */
     if (store->log != NULL)

@@ -230,6 +230,7 @@ static int go_to_end(struct lsm_version_set *set, struct lsm_error *err) {
     take(&follow, durable);
     if (durable && !published) set->share->publish(set->share->arg, set->current->id);
     set->uncertain = false; /* what a failed append has become is known now */
+    if (durable) lsm_version_set_remove_doubtful(set);
     return LSM_OK;
 }
 
@@ -252,18 +253,20 @@ void lsm_version_set_unlock(struct lsm_version_set *set) {
     lsm_mutex_unlock(&set->append_mu);
 }
 
-int lsm_version_set_trees(struct lsm_version_set *set, struct lsm_version **version, struct lsm_tree_info **trees, size_t *count, uint32_t *next_tree,
-                          struct lsm_error *err) {
-    *version = NULL;
-    *count = 0;
+int lsm_version_set_content(struct lsm_version_set *set, struct lsm_version_content *content, struct lsm_error *err) {
+    int status = LSM_OK;
+    *content = (struct lsm_version_content){0};
     lsm_mutex_lock(&set->manifest_mu);
-    *trees = lsm_calloc(set->trees_count, sizeof **trees);
-    int status = *trees == NULL ? lsm_fail_nomem(err, set->trees_count * sizeof **trees) : LSM_OK;
-    if (status == LSM_OK) {
-        if (set->trees_count != 0) memcpy(*trees, set->trees, set->trees_count * sizeof **trees);
-        *count = set->trees_count;
-        *next_tree = set->next_tree;
-        *version = lsm_version_set_ref_current(set);
+    content->trees = lsm_calloc(set->trees_count, sizeof *content->trees);
+    if (content->trees == NULL) {
+        status = lsm_fail_nomem(err, set->trees_count * sizeof *content->trees);
+    } else {
+        if (set->trees_count != 0) memcpy(content->trees, set->trees, set->trees_count * sizeof *content->trees);
+        content->trees_count = set->trees_count;
+        content->next_tree = set->next_tree;
+        content->has_token = set->has_token;
+        memcpy(content->token, set->token, sizeof content->token);
+        content->version = lsm_version_set_ref_current(set);
     }
     lsm_mutex_unlock(&set->manifest_mu);
     return status;

@@ -156,10 +156,9 @@ static void judge_failed_create(struct lsm_version_set *set, uint64_t number) {
     set->uncertain = true;
 }
 
-/* Remember the tables of a failed edit that may be on disk in spite. Without memory they stay until the next open. With others about the edit, if it is
- * there, will be found and used; if not, the tables are what a dead process might have left. */
+/* Remember the tables of a failed edit that may be on disk in spite. Without memory they stay until the next open. */
 static void doubt_files(struct lsm_version_set *set, const struct lsm_edit *edit) {
-    if (edit->added_count == 0 || (set->share != NULL && !set->share->alone)) return;
+    if (edit->added_count == 0) return;
     uint64_t *grown = lsm_realloc(set->doubtful, (set->doubtful_count + edit->added_count) * sizeof *grown);
     if (grown == NULL) return;
     set->doubtful = grown;
@@ -171,17 +170,44 @@ static void doubt_files(struct lsm_version_set *set, const struct lsm_edit *edit
     }
 }
 
-static void remove_doubtful(struct lsm_version_set *set) {
-    for (size_t i = 0; i < set->doubtful_count; i++) {
-        char *path = lsm_file_path(set->dir, LSM_FILE_TABLE, set->doubtful[i]);
-        if (path != NULL && lsm_env_unlink(set->env, path, NULL) != LSM_OK) {
-            /* Nobody names it any more: the next open removes it. */
-        }
-        lsm_free(path);
+static void remove_table(struct lsm_version_set *set, uint64_t number) {
+    char *path = lsm_file_path(set->dir, LSM_FILE_TABLE, number);
+    if (path != NULL && lsm_env_unlink(set->env, path, NULL) != LSM_OK) {
+        /* Left over until the next open, which removes what the manifest does not name; or another process was faster. */
     }
-    lsm_free(set->doubtful);
-    set->doubtful = NULL;
-    set->doubtful_count = 0;
+    lsm_free(path);
+}
+
+struct number_search {
+    uint64_t number;
+    bool found;
+};
+
+static bool is_number(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
+    struct number_search *search = arg;
+    (void)level;
+    (void)run;
+    search->found = meta->number == search->number;
+    return !search->found;
+}
+
+/* A file that the current version does not name: the edit did not happen; or another process found it and took it over, and it was merged away since,
+ * but not for everybody perhaps. */
+static bool is_doubtful_still(const struct lsm_version_set *set, uint64_t number, bool *named) {
+    struct number_search search = {.number = number};
+    lsm_version_each(set->current, is_number, &search);
+    *named = search.found;
+    return !search.found && set->share != NULL && !set->share->may_remove(set->share->arg, 0, set->current->id);
+}
+
+void lsm_version_set_remove_doubtful(struct lsm_version_set *set) {
+    size_t kept = 0;
+    for (size_t i = 0; i < set->doubtful_count; i++) {
+        bool named = false;
+        if (is_doubtful_still(set, set->doubtful[i], &named)) set->doubtful[kept++] = set->doubtful[i];
+        else if (!named) remove_table(set, set->doubtful[i]);
+    }
+    set->doubtful_count = kept;
 }
 
 /* Write the edit to the manifest, or, when there is none to append to, everything to a new one. Locks: needs manifest_mu. */
@@ -225,7 +251,7 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
     set->manifest = fresh;
     set->appended = false;
     set->uncertain = false;
-    remove_doubtful(set);
+    lsm_version_set_remove_doubtful(set);
     char *old_path = old_number == 0 ? NULL : lsm_file_path(set->dir, LSM_FILE_MANIFEST, old_number);
     if (old_path != NULL && lsm_env_unlink(set->env, old_path, NULL) != LSM_OK) {
         /* Nobody names it any more: recovery removes what is left over. */
@@ -238,6 +264,9 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
  * nothing may have been flushed since; a merge takes its sources' place, so they must stand where they stood. */
 static bool is_overtaken(const struct lsm_version_set *set, const struct lsm_edit *edit) {
     if (edit->base == NULL || edit->base == set->current) return false;
+    /* A transaction's files that somebody else has handed in already. */
+    for (size_t i = 0; i < edit->added_count; i++)
+        if (edit->added[i].lent && lsm_version_find(set->current, edit->added[i].meta) != NULL) return true;
     if (edit->log_position != 0) return edit->base->log_position != set->log_position;
     return !lsm_version_only_flushed(edit->base, set->current);
 }
@@ -339,17 +368,9 @@ struct lsm_version *lsm_version_set_ref_current(struct lsm_version_set *set) {
     return version;
 }
 
-/* Locks: needs graveyard_mu. */
-static void remove_table(struct lsm_version_set *set, uint64_t number) {
-    char *path = lsm_file_path(set->dir, LSM_FILE_TABLE, number);
-    if (path != NULL && lsm_env_unlink(set->env, path, NULL) != LSM_OK) {
-        /* Left over until the next open, which removes what the manifest does not name; or another process was faster. */
-    }
-    lsm_free(path);
-}
-
 static bool may_remove(const struct lsm_version_set *set, const struct lsm_file_meta *meta) {
-    return set->share == NULL || set->share->may_remove(set->share->arg, meta->added_at, meta->removed_at);
+    /* What was never in a version is its maker's own. */
+    return set->share == NULL || meta->removed_at == 0 || set->share->may_remove(set->share->arg, meta->added_at, meta->removed_at);
 }
 
 static bool remove_if_last(void *arg, int level, size_t run, struct lsm_file_meta *meta) {

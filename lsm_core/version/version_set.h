@@ -124,9 +124,17 @@ int lsm_version_set_table(struct lsm_version_set *set, struct lsm_file_meta *met
 /* Make a version that was published the current one; nothing if it is, or a later one is. LSM_NOTFOUND: its manifest is gone, because a later one
  * was published meanwhile: ask for that. Locks: takes manifest_mu, mu. */
 int lsm_version_set_catch_up(struct lsm_version_set *set, uint64_t version, struct lsm_error *err) LSM_MUST_CHECK;
-/* The current version, referenced, and the trees of that very version in a new array. Locks: takes manifest_mu, mu. */
-int lsm_version_set_trees(struct lsm_version_set *set, struct lsm_version **version, struct lsm_tree_info **trees, size_t *count, uint32_t *next_tree,
-                          struct lsm_error *err) LSM_MUST_CHECK;
+/* The current version, and what else the manifest says of that very moment. */
+struct lsm_version_content {
+    struct lsm_version *version;       /* one reference */
+    struct lsm_tree_info *trees;       /* to be freed */
+    size_t trees_count;
+    uint32_t next_tree;
+    bool has_token;
+    uint8_t token[LSM_TOKEN_BYTES];
+};
+/* Locks: takes manifest_mu, mu. */
+int lsm_version_set_content(struct lsm_version_set *set, struct lsm_version_content *content, struct lsm_error *err) LSM_MUST_CHECK;
 /* Remove from the disk what no version of this set names any more and no other process needs. Cheap if there is nothing. Locks: takes graveyard_mu. */
 void lsm_version_set_sweep(struct lsm_version_set *set);
 
@@ -137,6 +145,8 @@ void lsm_version_set_unlock(struct lsm_version_set *set);
 /* The trees after an edit, as a new array. The rest needs manifest_mu. */
 int lsm_version_set_next_trees(const struct lsm_tree_info *trees, size_t trees_count, const struct lsm_edit *edit, struct lsm_tree_info **out,
                                size_t *out_count, struct lsm_error *err) LSM_MUST_CHECK;
+/* Tables of edits that failed, and did not happen in spite, leave the disk. */
+void lsm_version_set_remove_doubtful(struct lsm_version_set *set);
 /* Take over what an edit says of trees (owned now) and positions. */
 void lsm_version_set_adopt_plain(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_tree_info *trees, size_t trees_count);
 /* Make `version` current. durable: what it does not name any more may leave the disk. */

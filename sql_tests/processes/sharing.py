@@ -112,7 +112,7 @@ def test_what_is_not_committed_is_seen_by_nobody_else(folder):
 def test_a_transaction_that_read_before_another_process_wrote_is_refused(folder):
     a, b = pair(folder)
     with a, b:
-        a.run("INSERT INTO t VALUES ('a', 1)")
+        a.run("INSERT INTO t VALUES ('a', 1), ('b', 1)")
         sql = "SELECT k, v FROM t"
         a.run("BEGIN")
         expect_equal(a.start(sql, 1), [("a", 1)])
@@ -124,7 +124,7 @@ def test_a_transaction_that_read_before_another_process_wrote_is_refused(folder)
         a.run("BEGIN IMMEDIATE")
         a.run("UPDATE t SET v = v + 1")
         a.run("COMMIT")
-        expect_equal(b.run(sql), [("a", 3)])
+        expect_equal(b.run(sql), [("a", 3), ("b", 3)])
 
 
 def test_begin_immediate_sees_the_predecessor_and_is_never_stale(folder):

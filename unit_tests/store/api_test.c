@@ -119,13 +119,17 @@ static void a_store_that_is_not_there_is_not_found(void **state) {
     MUST(world_open(&world));
 }
 
-static void a_second_opener_is_told_who_has_the_store(void **state) {
+static void a_second_opener_shares_unless_one_wants_the_store_for_itself(void **state) {
     (void)state;
     struct lsm_store *second = NULL;
     struct lsm_options options = world.options;
     MUST(world_close(&world));
     world.options.process_name = "the first one";
+    world.options.exclusive = true;
     MUST(world_open(&world));
+    const char *why = NULL;
+    assert_int_equal(lsm_store_mode(world.store, &why), LSM_MODE_EXCLUSIVE);
+    assert_non_null(strstr(why, "asked for"));
     char pid[32];
     (void)snprintf(pid, sizeof pid, "%ld", (long)getpid());
     must_fail(lsm_store_open(&options, &second, &world.err), LSM_BUSY, "the first one");
@@ -135,6 +139,11 @@ static void a_second_opener_is_told_who_has_the_store(void **state) {
     must_be_right();
     MUST(world_close(&world));
     MUST(lsm_store_open(&options, &second, &world.err));
+    assert_int_equal(lsm_store_mode(second, &why), LSM_MODE_SHARED);
+    assert_string_equal(why, "");
+    must_fail(world_open(&world), LSM_BUSY, "");
+    world.options.exclusive = false;
+    MUST(world_open(&world));
     MUST(lsm_store_close(second, &world.err));
 }
 
@@ -171,6 +180,7 @@ static void errors_may_be_ignored_by_passing_null(void **state) {
     struct lsm_options options = world.options;
     struct lsm_store *store = NULL;
     struct lsm_txn *txn = NULL;
+    options.exclusive = true;
     assert_int_equal(lsm_store_open(&options, &store, NULL), LSM_BUSY);
     assert_int_equal(lsm_txn_begin(world.store, UINT64_MAX, 0, &txn, NULL), LSM_OK);
     assert_int_equal(lsm_txn_tree_drop(txn, 77, NULL), LSM_NOTFOUND);
@@ -849,7 +859,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(options_out_of_range_are_refused),
         TEST(a_store_that_is_not_there_is_not_found),
-        TEST(a_second_opener_is_told_who_has_the_store),
+        TEST(a_second_opener_shares_unless_one_wants_the_store_for_itself),
         TEST(another_stores_id_does_not_match),
         TEST(closing_nothing_is_fine),
         TEST(errors_may_be_ignored_by_passing_null),
