@@ -373,6 +373,45 @@ static void running_out_of_the_engines_memory_leaves_things_whole(void **unused)
     }
 }
 
+/* Either none or all of it; and the next transaction finds things as they should be. */
+static void expect_together(int rc, bool undisturbed) {
+    if (sqlite3_get_autocommit(db) == 0) must("ROLLBACK");
+    const char *now = rows("SELECT (SELECT count(*) FROM plain) || (SELECT count(*) FROM t WHERE id > 3) || (SELECT count(*) FROM u)");
+    if (strcmp(now, "000") != 0) assert_string_equal(now, "121");
+    if (undisturbed) assert_int_equal(rc, SQLITE_OK);
+    if (rc == SQLITE_OK) assert_string_equal(rows("SELECT count(*) FROM plain"), "1");
+    must("BEGIN; DELETE FROM plain; DELETE FROM t WHERE id > 3; DELETE FROM u; COMMIT");
+}
+
+static void running_out_of_memory_keeps_both_kinds_of_rows_together(void **unused) {
+    (void)unused;
+    static const char *const sql[] = {
+        "BEGIN; SELECT * FROM t; INSERT INTO t VALUES (4, 'd'), (5, 'e'); INSERT INTO u VALUES ('x', 1); INSERT INTO plain VALUES (1); COMMIT",
+        "INSERT INTO plain VALUES (1)", /* and a trigger */
+    };
+    must("CREATE TABLE plain(a)");
+    for (int i = 0; i < 2; i++) {
+        if (i == 1) must("CREATE TRIGGER tr AFTER INSERT ON plain BEGIN INSERT INTO t VALUES (4, 'd'), (5, 'e'); INSERT INTO u VALUES ('x', 1); END");
+        for (int64_t n = 1;; n++) {
+            failed = false;
+            fail_after = n;
+            int rc = run(sql[i]);
+            fail_after = 0;
+            expect_together(rc, !failed);
+            if (!failed) break;
+        }
+        for (int64_t n = 1; n < 2000; n++) {
+            uint64_t calls = lsm_mem_calls();
+            lsm_mem_fail_after(n, false);
+            int rc = run(sql[i]);
+            bool reached = lsm_mem_calls() - calls >= (uint64_t)n;
+            lsm_mem_fail_after(0, false);
+            expect_together(rc, !reached);
+            if (!reached) break;
+        }
+    }
+}
+
 static void opening_survives_running_out_of_memory(void **unused) {
     (void)unused;
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
@@ -417,6 +456,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_hook_is_nobodys_table, set_up, tear_down),
         cmocka_unit_test_setup_teardown(running_out_of_sqlites_memory_leaves_things_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(running_out_of_the_engines_memory_leaves_things_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(running_out_of_memory_keeps_both_kinds_of_rows_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(opening_survives_running_out_of_memory, set_up, tear_down),
     };
     sqlite3_mem_methods memory;
