@@ -92,7 +92,7 @@ static void a_transaction_that_reads_sees_one_state(void **unused) {
     (void)unused;
     static const char *const ends[] = {"COMMIT", "ROLLBACK", "COMMIT", "ROLLBACK"};
     for (int i = 0; i < 4; i++) {
-        char before[64], sql[64];
+        char before[64], sql[160];
         must("BEGIN");
         (void)snprintf(before, sizeof before, "%s", rows("SELECT count(*) FROM t"));
         (void)snprintf(sql, sizeof sql, "INSERT INTO t VALUES (%d, 0); REPLACE INTO u VALUES ('x', %d)", 10 + i, 10 + i);
