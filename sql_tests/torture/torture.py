@@ -77,7 +77,7 @@ class Process:
 
     def __init__(self, torture, slot, role):
         self.torture, self.slot, self.role = torture, slot, role
-        self.lives = self.acks = self.views = 0
+        self.lives = self.acks = self.turns = 0
         self.child = self.listener = None
         self.stopped = self.killed = False
 
@@ -161,9 +161,8 @@ class Torture:
                 self.did[word] += 1
                 process.acks += word == "ack"
             elif word == "did":
-                what, _, count = rest.rpartition(" ")
-                self.did[what] += int(count)
-                process.views += int(count)
+                self.did[rest] += 1
+                process.turns += 1
             elif word == "busy":
                 what, begun, ended, code, text = rest.split(" ", 4)
                 self.busy.append((what, float(begun), float(ended), int(code), f"{process.role} {process.slot}: {text}"))
@@ -260,7 +259,7 @@ class Torture:
             self.stop([self.pick(running)], self.rng.choice((4, 8, 15)))
         elif choice < 0.86:
             self.blackout()
-        self.rest(self.rng.choice((0.02, 0.2, 1)) * self.rng.random())
+        self.rest(self.rng.choice((0.02, 0.2, 1)) * self.rng.random() * max(1, 6 / len(self.processes)))
 
     # ---- the whole ---------------------------------------------------------------------------------------------
 
@@ -296,8 +295,8 @@ class Torture:
         harness.expect(not [each for each in unexplained if each.startswith(("read", "open"))] and len(unexplained) <= 3 + self.did["ack"] // 1000,
                        f"{len(unexplained)} times SQLITE_BUSY without a cause:\n" + "\n".join(unexplained[:10]))
         if self.seconds >= 60:
-            harness.expect(all(p.acks if p.role == "writer" else p.views for p in self.processes),
-                           f"somebody never got anything done: {[(p.role, p.lives, p.acks, p.views) for p in self.processes]}")
+            harness.expect(all(p.acks if p.role == "writer" else p.turns for p in self.processes),
+                           f"somebody never got anything done: {[(p.role, p.lives, p.acks, p.turns) for p in self.processes]}")
         self.out(f"{result}; lives {sum(p.lives for p in self.processes)}, {dict(self.events)}, busy {len(self.busy)} ({len(unexplained)} without a cause)")
         self.out(f"{dict(sorted(self.did.items()))}")
 

@@ -4,7 +4,7 @@ it ends, or until it is killed. What it says on stdout, a line each:
   ack N LINK       the transaction that appended row N of the chain was acknowledged
   gone N LINK      the transaction that would have appended it was rolled back or failed
   busy WHAT FROM TO CODE TEXT   SQLITE_BUSY or one of its kin, with the times of the call; WHAT: open, read, write, late (reads first, then writes), job
-  did WHAT COUNT   once in a while, for the statistics
+  did WHAT         after each turn that went well
   bad TEXT         something is there that must not be: the end of the test
 """
 import os
@@ -36,7 +36,6 @@ class Worker:
         self.known = None  # the last row of the chain this process has seen
         self.what = "open"
         self.db = None
-        self.counts = {}
 
     # ---- the connection ----------------------------------------------------------------------------------------
 
@@ -59,11 +58,6 @@ class Worker:
         held = [path for path in held if store in path]
         expect(not held, f"after the last connection was closed this process has open: {held}")
         expect(len(os.listdir("/proc/self/task")) == 1, "after the last connection was closed a thread is left")
-
-    def did(self, what):
-        self.counts[what] = self.counts.get(what, 0) + 1
-        if self.counts[what] % 20 == 0:
-            say(f"did {what} 20")
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
@@ -305,7 +299,7 @@ class Worker:
         while not self.board.ending:
             begun = time.monotonic()
             try:
-                self.did(self.turn())
+                say("did " + self.turn())
             except sqlite3.Error as error:
                 code = getattr(error, "sqlite_errorcode", 1)
                 if code & 255 not in LOCKED:
