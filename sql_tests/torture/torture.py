@@ -85,7 +85,8 @@ class Process:
         self.lives += 1
         self.stopped = self.killed = False
         t = self.torture
-        options = f"timeout={BUSY_TIMEOUT},buffer={t.rng.choice(t.buffers)},bulk_rows={t.bulk_rows},bulk_bytes={t.bulk_bytes},promises={PROMISES}"
+        options = f"timeout={BUSY_TIMEOUT},buffer={t.rng.choice(t.buffers)},bulk_rows={t.bulk_rows},bulk_bytes={t.bulk_bytes},"
+        options += f"journal={t.journal},promises={t.promises}"
         self.child = subprocess.Popen(
             ["/usr/bin/python3", os.path.join(HERE, "worker.py"), harness.EXTENSION[:-3], "test.db", t.board_path, str(self.slot), str(t.board.slots),
              self.role, f"{t.seed}/{self.slot}/{self.lives}", options], cwd=t.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=harness.host_env())
@@ -131,10 +132,12 @@ class Process:
 
 
 class Torture:
-    def __init__(self, folder, seed, seconds, writers, readers, buffers=(65536, 65536, 262144), bulk_rows=300, bulk_bytes=1000, out=print):
+    def __init__(self, folder, seed, seconds, writers, readers, buffers=(65536, 65536, 262144), bulk_rows=300, bulk_bytes=1000, journal=None, promises=PROMISES, out=print):
         self.folder, self.seed, self.seconds, self.out = folder, seed, seconds, out
         self.buffers, self.bulk_rows, self.bulk_bytes = buffers, bulk_rows, bulk_bytes
         self.rng = random.Random(seed)
+        self.promises = promises
+        self.journal = journal or self.rng.choice(("WAL", "WAL", "WAL", "DELETE"))
         self.board_path = os.path.join(folder, "board")
         self.board = board.Board(self.board_path, writers + readers, create=True)
         self.processes = [Process(self, slot, "writer" if slot < writers else "reader") for slot in range(writers + readers)]
@@ -265,7 +268,7 @@ class Torture:
 
     def prepare(self):
         harness.python("sys.path.insert(0, sys.argv[1])\nimport invariants\ndb = connect('test.db', isolation_level=None)\n"
-                       "db.execute('PRAGMA journal_mode = ' + sys.argv[2])\ninvariants.fill(db)", self.folder, HERE, "WAL")
+                       "db.execute('PRAGMA journal_mode = ' + sys.argv[2])\ninvariants.fill(db)", self.folder, HERE, self.journal)
 
     def end(self):
         """Everybody comes to an end by himself."""
@@ -297,7 +300,7 @@ class Torture:
         if self.seconds >= 60:
             harness.expect(all(p.acks if p.role == "writer" else p.turns for p in self.processes),
                            f"somebody never got anything done: {[(p.role, p.lives, p.acks, p.turns) for p in self.processes]}")
-        self.out(f"{result}; lives {sum(p.lives for p in self.processes)}, {dict(self.events)}, busy {len(self.busy)} ({len(unexplained)} without a cause)")
+        self.out(f"{self.journal}, {result}; lives {sum(p.lives for p in self.processes)}, {dict(self.events)}, busy {len(self.busy)} ({len(unexplained)} without a cause)")
         self.out(f"{dict(sorted(self.did.items()))}")
 
 
@@ -323,13 +326,15 @@ def main():
     parser.add_argument("--buffers", default="65536,65536,262144", help="write buffers of the processes, in bytes")
     parser.add_argument("--bulk-rows", type=int, default=300)
     parser.add_argument("--bulk-bytes", type=int, default=1000)
+    parser.add_argument("--journal", help="journal_mode of the database; at random if not said")
+    parser.add_argument("--promises", default=PROMISES, help="mixed+twice")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="lsm-torture-")
     print(f"seed {options.seed}, {options.writers} writers, {options.readers} readers, {options.seconds:.0f} s", flush=True)
     try:
         Torture(folder, options.seed, options.seconds, options.writers, options.readers, [int(each) for each in options.buffers.split(",")],
-                options.bulk_rows, options.bulk_bytes).run()
+                options.bulk_rows, options.bulk_bytes, options.journal, options.promises).run()
     except Exception as error:  # any failure: its files stay for the post-mortem
         print(f"FAIL  files kept in {folder}\n      {str(error)[:20000]}\n0 passed, 1 failed", flush=True)
         return 1
