@@ -118,28 +118,53 @@ static size_t uri_bytes(const struct vt_space *space, const char *parameter, siz
     return bytes <= 0 ? otherwise : (size_t)bytes;
 }
 
+/* PRAGMA locking_mode = EXCLUSIVE before the first use keeps other processes out of the store as it does out of the database file. */
+static bool wants_exclusive(const struct vt_space *space) {
+    char *sql = sqlite3_mprintf("PRAGMA \"%w\".locking_mode", space->schema);
+    sqlite3_stmt *statement = NULL;
+    bool exclusive = false;
+    if (sql != NULL && sqlite3_prepare_v2(space->connection->db, sql, -1, &statement, NULL) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+        const char *mode = (const char *)sqlite3_column_text(statement, 0);
+        exclusive = mode != NULL && sqlite3_stricmp(mode, "exclusive") == 0;
+    }
+    sqlite3_finalize(statement);
+    sqlite3_free(sql);
+    return exclusive;
+}
+
+/* Where the store is, whose its files are, how it is used. */
+static void fill_options(const struct vt_space *space, const struct vt_place *place, const char *dir, struct lsm_options *options) {
+    lsm_options_init(options);
+    if (place->memory) options->env = space->memory;
+    if (place->environment != NULL) {
+        options->env = place->environment->env;
+        options->threads = place->environment->threads;
+        if (place->environment->write_buffer_bytes != 0) options->write_buffer_bytes = place->environment->write_buffer_bytes;
+    }
+    options->dir = dir;
+    options->file_mode = place->mode;
+    options->owner_uid = place->uid;
+    options->owner_gid = place->gid;
+    options->process_name = program_invocation_short_name;
+    if (sqlite3_threadsafe() == 0) options->threads = 0;
+    options->exclusive = place->memory;
+    if (place->memory) return;
+    options->write_buffer_bytes = uri_bytes(space, "lsm_write_buffer", options->write_buffer_bytes);
+    options->exclusive = wants_exclusive(space);
+    if (place->environment != NULL) return;
+    /* A connection that may not write is no reason not to share: it sees what others commit. Without the right to write there is no sharing. */
+    options->read_only = sqlite3_db_readonly(space->connection->db, space->schema) == 1 && access(dir, F_OK) == 0 && access(dir, W_OK) != 0;
+}
+
 static int open_at(struct vt_space *space, struct vt_place *place, const char *dir, const uint8_t *store_id, enum vt_open_mode mode, char **message) {
     if (place->memory && space->memory == NULL) {
         space->memory = lsm_env_mem_new();
         if (space->memory == NULL) return SQLITE_NOMEM;
     }
     struct lsm_options options;
-    lsm_options_init(&options);
-    if (place->memory) options.env = space->memory;
-    if (place->environment != NULL) {
-        options.env = place->environment->env;
-        options.threads = place->environment->threads;
-        if (place->environment->write_buffer_bytes != 0) options.write_buffer_bytes = place->environment->write_buffer_bytes;
-    }
-    options.dir = dir;
+    fill_options(space, place, dir, &options);
     options.store_id = store_id;
     options.create = mode == VT_OPEN_CREATE;
-    options.file_mode = place->mode;
-    options.owner_uid = place->uid;
-    options.owner_gid = place->gid;
-    options.process_name = program_invocation_short_name;
-    if (!place->memory) options.write_buffer_bytes = uri_bytes(space, "lsm_write_buffer", options.write_buffer_bytes);
-    if (sqlite3_threadsafe() == 0) options.threads = 0;
     struct lsm_error err;
     vt_error_clear(&err);
     int status = vt_registry_acquire(&options, place->memory, &space->shared, &err);

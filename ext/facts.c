@@ -1,6 +1,8 @@
 #include "facts.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "check.h"
 #include "home.h"
@@ -72,6 +74,31 @@ static void add_state(struct vt_report *report, const struct lsm_stats *s) {
     add_text_stat(report, "stall_reason", s->stall_reason[0] == '\0' ? NULL : s->stall_reason, "why the last write was slowed down");
 }
 
+static const char *mode_name(enum lsm_mode mode) {
+    switch (mode) {
+    case LSM_MODE_SHARED: return "shared";
+    case LSM_MODE_EXCLUSIVE: return "exclusive";
+    case LSM_MODE_READ_ONLY: return "read only";
+    }
+    return "unknown";
+}
+
+/* Who may use the store, and who does. */
+static int add_sharing(struct vt_report *report, struct lsm_store *store, char **message) {
+    struct lsm_reader_info *readers;
+    size_t count;
+    const char *why = NULL;
+    struct lsm_error err;
+    vt_error_clear(&err);
+    int status = lsm_store_readers(store, &readers, &count, &err);
+    if (status != LSM_OK) return vt_fail_engine(message, status, &err);
+    lsm_free(readers);
+    add_text_stat(report, "mode", mode_name(lsm_store_mode(store, &why)), "whether other processes can use the store at the same time");
+    add_text_stat(report, "mode_reason", why == NULL || why[0] == '\0' ? NULL : why, "why they cannot");
+    add_stat(report, "processes", count, "count", "processes that have the store open, this one included");
+    return SQLITE_OK;
+}
+
 static int collect_stats(struct vt_connection *connection, const char *schema, struct vt_report *report, char **message) {
     struct lsm_store *store;
     int rc = open_store(connection, schema, &store, message);
@@ -80,6 +107,8 @@ static int collect_stats(struct vt_connection *connection, const char *schema, s
     memset(&stats, 0, sizeof stats);
     lsm_store_stats(store, &stats);
     add_text_stat(report, "directory", lsm_store_dir(store), "where the store is");
+    rc = add_sharing(report, store, message);
+    if (rc != SQLITE_OK) return rc;
     add_work(report, &stats);
     add_state(report, &stats);
     return SQLITE_OK;
@@ -228,6 +257,48 @@ static int collect_tables(struct vt_connection *connection, const char *schema, 
     return rc;
 }
 
+/* ---- lsm_readers ---------------------------------------------------------------------------------------------- */
+
+/* A time as SQLite's datetime() writes it, with milliseconds; NULL if it is 0. */
+static void report_time(struct vt_report *report, uint64_t us) {
+    time_t seconds = (time_t)(us / 1000000);
+    struct tm parts;
+    char day[32], text[48];
+    if (us == 0 || gmtime_r(&seconds, &parts) == NULL || strftime(day, sizeof day, "%Y-%m-%d %H:%M:%S", &parts) == 0) {
+        vt_report_text(report, NULL);
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%s.%03u", day, (unsigned)(us / 1000 % 1000));
+    vt_report_text(report, text);
+}
+
+static void add_reader(struct vt_report *report, const struct lsm_reader_info *reader) {
+    vt_report_int(report, (int64_t)reader->pid);
+    vt_report_text(report, reader->name);
+    vt_report_int(report, reader->own);
+    report_time(report, reader->opened_at_us);
+    vt_report_int(report, (int64_t)reader->views);
+    vt_report_int(report, reader->versions);
+    vt_report_int(report, reader->old_versions);
+    if (reader->oldest_view_us == 0) vt_report_text(report, NULL);
+    else vt_report_real(report, (double)reader->oldest_view_us / 1e6);
+}
+
+static int collect_readers(struct vt_connection *connection, const char *schema, struct vt_report *report, char **message) {
+    struct lsm_store *store;
+    int rc = open_store(connection, schema, &store, message);
+    if (rc != SQLITE_OK || store == NULL) return rc;
+    struct lsm_reader_info *readers;
+    size_t count;
+    struct lsm_error err;
+    vt_error_clear(&err);
+    int status = lsm_store_readers(store, &readers, &count, &err);
+    if (status != LSM_OK) return vt_fail_engine(message, status, &err);
+    for (size_t i = 0; i < count; i++) add_reader(report, &readers[i]);
+    lsm_free(readers);
+    return SQLITE_OK;
+}
+
 /* ---- lsm_check ------------------------------------------------------------------------------------------------ */
 
 static void add_problem(void *arg, const char *text) { vt_report_text(arg, text); }
@@ -246,6 +317,8 @@ static const struct vt_facts all[] = {
      " compression TEXT, tree_low INTEGER, tree_high INTEGER, log_low INTEGER, log_high INTEGER",
      13, collect_files},
     {"lsm_tables", "name TEXT, tree INTEGER, rows INTEGER, bytes INTEGER", 4, collect_tables},
+    {"lsm_readers",
+     "pid INTEGER, process TEXT, own INTEGER, opened TEXT, views INTEGER, versions INTEGER, old_versions INTEGER, oldest_seconds REAL", 8, collect_readers},
     {"lsm_check", "problem TEXT", 1, collect_problems},
 };
 
