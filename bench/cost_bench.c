@@ -5,7 +5,9 @@
  * 2. One process against four: writers that share the commits among them; one writer with three readers.
  * 3. The nanoseconds of pinning a view, of a point SELECT that pins one, and of the same on an ordinary table.
  * 4. System calls per commit, counted by strace (skipped where there is none): a run of N commits less a run of none, divided by N.
- * With --worker or --driver the program is one of its own helpers.
+ * 5. Instructions that a lone process spends because others might come: the engine's calls in a shared and in an exclusive store, counted by callgrind
+ *    (skipped where there is none).
+ * With --worker, --driver or --engine the program is one of its own helpers.
  */
 #include <errno.h>
 #include <sqlite3.h>
@@ -279,50 +281,79 @@ static void engine_failed(const struct lsm_error *err) {
     exit(2);
 }
 
-/* The engine's own calls, on a store of some rows in memory and in files. */
-static void views_turn(int turn) {
+static struct lsm_slice row_key(char key[KEY_BYTES], uint64_t i) {
+    make_key(key, i, 1);
+    return (struct lsm_slice){(const uint8_t *)key, KEY_BYTES};
+}
+
+static void put_rows(struct lsm_store *store, uint32_t tree, uint64_t first, uint64_t count) {
+    struct lsm_txn *txn;
+    struct lsm_error err;
+    char key[KEY_BYTES], value[VALUE_BYTES];
+    if (lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err) != LSM_OK) engine_failed(&err);
+    for (uint64_t i = first; i < first + count; i++) {
+        make_value(value, sizeof value, i);
+        if (lsm_txn_put(txn, tree, row_key(key, i), (struct lsm_slice){(const uint8_t *)value, sizeof value}, &err) != LSM_OK) engine_failed(&err);
+    }
+    if (lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err) != LSM_OK) engine_failed(&err);
+    lsm_txn_commit(txn, true);
+}
+
+/* A new store with a tree of PREFILLED rows. */
+static struct lsm_store *open_store(const char *dir, bool exclusive, int threads, uint32_t *tree) {
     static const uint8_t id[LSM_STORE_ID_BYTES] = {1};
     struct lsm_options options;
     struct lsm_store *store;
     struct lsm_txn *txn;
     struct lsm_error err;
-    struct lsm_tree_info tree;
-    char dir[300], key[KEY_BYTES], value[VALUE_BYTES], command[400];
-    (void)snprintf(dir, sizeof dir, "%s/store", opt.dir);
+    struct lsm_tree_info info;
     lsm_options_init(&options);
     options.dir = dir;
     options.store_id = id;
     options.create = true;
+    options.exclusive = exclusive;
+    options.threads = threads;
     if (lsm_store_open(&options, &store, &err) != LSM_OK || lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err) != LSM_OK) engine_failed(&err);
-    if (lsm_txn_tree_create(txn, &tree, &err) != LSM_OK) engine_failed(&err);
-    for (uint64_t i = 0; i < PREFILLED; i++) {
-        make_key(key, i, 1);
-        make_value(value, sizeof value, i);
-        struct lsm_slice k = {(const uint8_t *)key, sizeof key}, v = {(const uint8_t *)value, sizeof value};
-        if (lsm_txn_put(txn, tree.tree, k, v, &err) != LSM_OK) engine_failed(&err);
-    }
-    if (lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err) != LSM_OK) engine_failed(&err);
+    if (lsm_txn_tree_create(txn, &info, &err) != LSM_OK || lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err) != LSM_OK) engine_failed(&err);
     lsm_txn_commit(txn, true);
-    uint64_t count = opt.quick ? 10000 : 1000000, start = now_ns();
-    struct lsm_view *view;
-    for (uint64_t i = 0; i < count; i++) {
-        if (lsm_view_open(store, NULL, &view, &err) != LSM_OK) engine_failed(&err);
-        lsm_view_close(view);
-    }
-    pin_ns[turn] = (double)(now_ns() - start) / (double)count;
-    start = now_ns();
-    for (uint64_t i = 0; i < count; i++) {
-        if (lsm_view_open(store, NULL, &view, &err) != LSM_OK) engine_failed(&err);
-        struct lsm_value got = {0};
-        make_key(key, mix64(i) % PREFILLED, 1);
-        if (lsm_view_get(view, tree.tree, (struct lsm_slice){(const uint8_t *)key, sizeof key}, &got, &err) != LSM_OK) engine_failed(&err);
-        lsm_value_release(&got);
-        lsm_view_close(view);
-    }
-    get_ns[turn] = (double)(now_ns() - start) / (double)count;
+    *tree = info.tree;
+    put_rows(store, *tree, 0, PREFILLED);
+    return store;
+}
+
+static void close_store(struct lsm_store *store, const char *dir) {
+    char command[400];
     (void)lsm_store_close(store, NULL);
     (void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
     if (system(command) != 0) die(NULL, command);
+}
+
+static void look_up(struct lsm_store *store, uint32_t tree, uint64_t count, bool get) {
+    struct lsm_view *view;
+    struct lsm_error err;
+    char key[KEY_BYTES];
+    for (uint64_t i = 0; i < count; i++) {
+        if (lsm_view_open(store, NULL, &view, &err) != LSM_OK) engine_failed(&err);
+        struct lsm_value got = {0};
+        if (get && lsm_view_get(view, tree, row_key(key, mix64(i) % PREFILLED), &got, &err) != LSM_OK) engine_failed(&err);
+        lsm_value_release(&got);
+        lsm_view_close(view);
+    }
+}
+
+/* The engine's own calls. */
+static void views_turn(int turn) {
+    uint32_t tree;
+    char dir[300];
+    (void)snprintf(dir, sizeof dir, "%s/store", opt.dir);
+    struct lsm_store *store = open_store(dir, false, 2, &tree);
+    uint64_t count = opt.quick ? 10000 : 1000000, start = now_ns();
+    look_up(store, tree, count, false);
+    pin_ns[turn] = (double)(now_ns() - start) / (double)count;
+    start = now_ns();
+    look_up(store, tree, count, true);
+    get_ns[turn] = (double)(now_ns() - start) / (double)count;
+    close_store(store, dir);
 }
 
 static void selects_turn(int turn) {
@@ -428,19 +459,67 @@ static void report_calls(void) {
             }
 }
 
+/* ---- 5: instructions ------------------------------------------------------------------------------------------- */
+
+enum work { COMMIT_WORK, VIEW_WORK, LOOKUP_WORK, WORKS };
+static const char *const work_names[WORKS] = {"a commit of one row", "open and close a view", "the same, with a lookup of one key"};
+
+static int engine(bool exclusive, enum work work, uint64_t count) {
+    uint32_t tree;
+    char dir[300];
+    (void)snprintf(dir, sizeof dir, "%s/store", opt.dir);
+    struct lsm_store *store = open_store(dir, exclusive, 0, &tree); /* no threads: their turns are not reproducible */
+    for (uint64_t i = 0; i < count && work == COMMIT_WORK; i++) put_rows(store, tree, PREFILLED + i, 1);
+    if (work != COMMIT_WORK) look_up(store, tree, count, work == LOOKUP_WORK);
+    close_store(store, dir);
+    return 0;
+}
+
+/* What callgrind counts; negative if it cannot. */
+static double instructions(bool exclusive, enum work work, uint64_t count) {
+    char command[2048], line[512];
+    double found = -1;
+    (void)snprintf(command, sizeof command, "valgrind --tool=callgrind --callgrind-out-file=/dev/null '%s' --engine %d %d %lu '%s' 2>&1", opt.self, exclusive, work,
+                   (unsigned long)count, opt.dir);
+    FILE *pipe = popen(command, "r");
+    if (pipe == NULL) return -1;
+    while (fgets(line, sizeof line, pipe) != NULL) {
+        const char *text = strstr(line, "Collected : ");
+        if (text != NULL) found = strtod(text + strlen("Collected : "), NULL);
+    }
+    return pclose(pipe) == 0 ? found : -1;
+}
+
+static void report_instructions(void) {
+    uint64_t count = opt.quick ? 200 : 20000;
+    (void)printf("\nInstructions of a lone process, counted by callgrind\n\n%-42s %12s %12s\n", "", "exclusive", "shared");
+    for (int work = 0; work < WORKS; work++) {
+        double cost[2];
+        for (int exclusive = 0; exclusive < 2; exclusive++) {
+            double none = instructions(exclusive, (enum work)work, 0), all = instructions(exclusive, (enum work)work, count);
+            if (none < 0 || all < 0) {
+                (void)printf("valgrind is not there: skipped\n");
+                return;
+            }
+            cost[exclusive] = (all - none) / (double)count;
+        }
+        (void)printf("%-42s %12.0f %12.0f %+7.2f %%\n", work_names[work], cost[1], cost[0], 100 * (cost[0] / cost[1] - 1));
+    }
+}
+
 /* ---- main ------------------------------------------------------------------------------------------------------ */
 
 static int number(const char *text) { return (int)strtol(text, NULL, 10); }
 
 static int help(void) {
-    (void)fprintf(stderr, "usage: cost_bench [--extension ./lsm] [--runs N] [--dir D] [--quick] [commits|processes|views|calls]...\n");
+    (void)fprintf(stderr, "usage: cost_bench [--extension ./lsm] [--runs N] [--dir D] [--quick] [commits|processes|views|calls|instructions]...\n");
     return 2;
 }
 
 static bool wanted(int argc, char **argv, const char *part) {
     bool any = false;
     for (int i = 1; i < argc; i++) {
-        static const char *const parts[] = {"commits", "processes", "views", "calls"};
+        static const char *const parts[] = {"commits", "processes", "views", "calls", "instructions"};
         for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++) any |= strcmp(argv[i], parts[p]) == 0;
         if (strcmp(argv[i], part) == 0) return true;
     }
@@ -457,6 +536,10 @@ int main(int argc, char **argv) {
         (void)snprintf(opt.dir, sizeof opt.dir, "%s", argv[6]);
         opt.extension = argv[7];
         return driver((enum side)number(argv[2]), (enum level)number(argv[3]), (enum shape)number(argv[4]), strtoull(argv[5], NULL, 10));
+    }
+    if (argc == 6 && strcmp(argv[1], "--engine") == 0) {
+        (void)snprintf(opt.dir, sizeof opt.dir, "%s", argv[5]);
+        return engine(number(argv[2]) != 0, (enum work)number(argv[3]), strtoull(argv[4], NULL, 10));
     }
     opt.self = argv[0];
     bool made = true;
@@ -484,6 +567,7 @@ int main(int argc, char **argv) {
     if (p) report_processes();
     if (v) report_views();
     if (wanted(argc, argv, "calls")) report_calls();
+    if (wanted(argc, argv, "instructions")) report_instructions();
     char command[400];
     (void)snprintf(command, sizeof command, "rm -rf '%s'", opt.dir);
     if (made && system(command) != 0) die(NULL, command);
