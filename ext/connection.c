@@ -169,7 +169,7 @@ static int open_at(struct vt_space *space, struct vt_place *place, const char *d
     vt_error_clear(&err);
     int status = vt_registry_acquire(&options, place->memory, &space->shared, &err);
     if (status == LSM_NOTFOUND) return fail_missing(place, dir, &err, message);
-    if (status == LSM_MISMATCH) return vt_fail(message, SQLITE_CANTOPEN, "%s", err.text);
+    if (status == LSM_MISMATCH || (status == LSM_IO && (err.os_errno == EACCES || err.os_errno == EPERM))) return vt_fail(message, SQLITE_CANTOPEN, "%s", err.text);
     return vt_fail_engine(message, status, &err);
 }
 

@@ -1,10 +1,9 @@
 """Processes that die, stand still or fork while they have a database open: what the others notice of it, which is nothing or a wait."""
-import os
 import random
 import signal
 import time
 
-from harness import Peer, Skip, can_share, expect, expect_equal, expect_in, python, shell, store_files
+from harness import Peer, expect_equal, expect_in, need_sharing, python, shell, store_files
 
 BUSY = 5
 SMALL = "file:test.db?lsm_write_buffer=65536"
@@ -12,8 +11,7 @@ NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE 
 
 
 def pair(folder, timeout=30):
-    if not can_share(folder):
-        raise Skip("one process at a time has a store here")
+    need_sharing(folder)
     a, b = Peer(folder, SMALL, timeout), Peer(folder, SMALL, timeout)
     a.run("PRAGMA journal_mode = WAL")
     a.run("CREATE VIRTUAL TABLE t USING lsm(k INTEGER PRIMARY KEY, v)")

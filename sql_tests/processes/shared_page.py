@@ -3,16 +3,14 @@ import os
 import random
 import shutil
 
-from harness import Peer, Skip, can_share, expect, expect_equal, expect_in, shell, store_files
+from harness import Peer, expect, expect_equal, expect_in, need_sharing, shell, store_files
 
 BUSY = 5
 
 
 def page(folder):
-    paths = store_files(folder, suffix="SHM")
-    if not paths or not can_share(folder):
-        raise Skip("one process at a time has a store here")
-    return next(path for path in paths if "probe" not in path)
+    need_sharing(folder)
+    return store_files(folder, suffix="SHM")[0]
 
 
 def opened(folder):

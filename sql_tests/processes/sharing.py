@@ -1,15 +1,10 @@
 """Several processes have one database open: who sees what, who waits for whom, who is refused."""
 import time
 
-from harness import Peer, PeerError, Skip, can_share, expect, expect_equal, expect_in, shell, store_files
+from harness import Peer, expect, expect_equal, expect_in, need_sharing, shell, store_files
 
 BUSY, BUSY_SNAPSHOT = 5, 517
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
-
-
-def need_sharing(folder):
-    if not can_share(folder):
-        raise Skip("one process at a time has a store here")
 
 
 def pair(folder, **more):
@@ -220,3 +215,45 @@ def test_mixed_transactions_of_two_processes_agree(folder):
             other.run("BEGIN IMMEDIATE")
             expect_equal(other.run("SELECT * FROM t ORDER BY k"), other.run("SELECT * FROM plain ORDER BY k"))
             other.run("COMMIT")
+
+
+def test_lsm_readers_shows_who_keeps_what_and_since_when(folder):
+    a, b = pair(folder)
+    with a, b:
+        a.run(NUMBERS % 1000 + "INSERT INTO t SELECT i, i FROM n")
+        a.run("SELECT lsm_compact()")
+        sql = "SELECT k, v FROM t"
+        b.start(sql, 1)
+        a.run("DELETE FROM t WHERE v % 2")
+        a.run("SELECT lsm_compact()")
+        rows = a.run("SELECT pid, process, own, opened <= strftime('%Y-%m-%d %H:%M:%f'), views > 0, old_versions, oldest_seconds >= 0 FROM lsm_readers ORDER BY own")
+        expect_equal(rows[0], (b.process.pid, "python3", 0, 1, 1, 1, 1))
+        expect_equal(rows[1][:4], (a.process.pid, "python3", 1, 1))
+        expect_equal(rows[1][5], 0, "versions the writer keeps")
+        expect_equal(a.run("SELECT value FROM lsm_stats WHERE name IN ('mode', 'mode_reason', 'processes')"), [("shared",), (None,), (2,)])
+        b.rest(sql)
+        expect_equal(a.one("SELECT sum(old_versions) FROM lsm_readers"), 0)
+        b.kill()
+        expect_equal(a.run("SELECT pid FROM lsm_readers"), [(a.process.pid,)])
+
+
+def test_exclusive_locking_keeps_other_processes_out_and_says_so(folder):
+    need_sharing(folder)
+    with Peer(folder) as a, Peer(folder, timeout=0.2) as b:
+        a.run("CREATE VIRTUAL TABLE t USING lsm(k TEXT PRIMARY KEY, v)")
+        a.run("INSERT INTO t VALUES ('a', 1)")
+        a.close()
+        a.run("PRAGMA locking_mode = EXCLUSIVE")
+        expect_equal(a.run("SELECT * FROM t"), [("a", 1)])
+        expect_equal(a.one("SELECT value FROM lsm_stats WHERE name = 'mode'"), "exclusive")
+        refused = b.refused("SELECT * FROM t")
+        expect_equal(refused.code & 255, BUSY)
+        expect_in(f"process {a.process.pid} (python3)", str(refused))
+        expect_in("exclusive", str(refused))
+        a.close()
+        expect_equal(b.run("SELECT * FROM t"), [("a", 1)])
+        a.run("PRAGMA locking_mode = EXCLUSIVE")  # now it is the second one that wants the store for itself
+        a.run("PRAGMA busy_timeout = 200")
+        refused = a.refused("SELECT * FROM t")
+        expect_equal(refused.code & 255, BUSY)
+        expect(len(str(refused)) > 40, f"no reason: {refused}")
