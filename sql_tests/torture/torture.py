@@ -128,7 +128,7 @@ class Process:
         self.child.stdout.close()
         self.child = None
         if code != (-signal.SIGKILL if self.killed else 0):
-            self.torture.fail(f"{self.role} {self.slot} ended with {code}: {error}")
+            self.torture.fail(f"{self.role} {self.slot} ended with {code}: {error}{self.torture.backtrace() if code < 0 else ''}")
 
 
 class Torture:
@@ -172,6 +172,11 @@ class Torture:
             else:
                 self.failures.append(f"{process.role} {process.slot}: {line}")
 
+    def backtrace(self):
+        """Of a process that crashed, where the system leaves core files in the working directory."""
+        cores = [name for name in os.listdir(self.folder) if name.startswith("core")]
+        return debugger("/usr/bin/python3", os.path.join(self.folder, cores[0])) if cores else ""
+
     def unexplained(self):
         """SQLITE_BUSY that nobody caused: what was refused at once although it should have waited, and waits that nobody was stopped for."""
         for what, begun, ended, code, text in self.busy:
@@ -194,7 +199,7 @@ class Torture:
                 if process.child is None:
                     continue
                 if not process.moved():
-                    self.fail(f"{process.role} {process.slot} is stuck (doing {self.board.get(process.slot, board.DOING)}):\n{where(process.child.pid)}")
+                    self.fail(f"{process.role} {process.slot} is stuck (doing {self.board.get(process.slot, board.DOING)}): {debugger('-p', str(process.child.pid))}")
                 if process.child.poll() is not None:
                     process.buried()
             if self.failures or time.monotonic() >= until:
@@ -304,11 +309,12 @@ class Torture:
         self.out(f"{dict(sorted(self.did.items()))}")
 
 
-def where(pid):
-    """Where a process stands, for the post-mortem."""
-    done = subprocess.run(["gdb", "-p", str(pid), "-batch", "-ex", "thread apply all backtrace 12"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                          check=False) if shutil.which("gdb") else None
-    return done.stdout.decode(errors="replace")[-4000:] if done is not None else ""
+def debugger(*what):
+    """Where a process stands or stood, for the post-mortem."""
+    if shutil.which("gdb") is None:
+        return ""
+    done = subprocess.run(["gdb", *what, "-batch", "-ex", "thread apply all backtrace 16"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    return "\n" + done.stdout.decode(errors="replace")[-6000:]
 
 
 def test_processes_killed_and_stopped_at_random_keep_every_invariant(folder):

@@ -9,6 +9,7 @@ it ends, or until it is killed. What it says on stdout, a line each:
 """
 import os
 import random
+import resource
 import sqlite3
 import sys
 import time
@@ -334,6 +335,7 @@ class Worker:
 
 
 def main():
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
     worker = Worker(*sys.argv[1:9])
     try:
         worker.run()
