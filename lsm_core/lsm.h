@@ -99,7 +99,7 @@ struct lsm_options {
     bool create;                          /* create the store when there is none; default false: LSM_NOTFOUND */
     unsigned file_mode;                   /* permission bits of new files; default 0644, directories add x for each r */
     int64_t owner_uid, owner_gid;         /* owner of new files; -1 (default): leave as created */
-    size_t write_buffer_bytes;            /* memtable size at which a generation rolls; default 32 MiB, 64 KiB .. 1 GiB */
+    size_t write_buffer_bytes;            /* memtable size at which a generation rolls; a transaction holds about as much; default 32 MiB, 64 KiB .. 1 GiB */
     size_t cache_bytes;                   /* blocks kept in memory; default 64 MiB; shared by all stores of the process: the
                                              largest value asked for wins; pinned and waiting memtables are taken from it */
     size_t block_bytes;                   /* payload of a data block; default 4096, 512 .. 65536 */
@@ -156,8 +156,9 @@ struct lsm_txn;
 int lsm_txn_begin(struct lsm_store *store, uint64_t snapshot_position, int busy_timeout_ms, struct lsm_txn **txn,
                   struct lsm_error *err) LSM_MUST_CHECK;
 
-/* Changes. Rows go straight into the memtable, invisible to others. On error the transaction is as before the call. After
- * lsm_txn_prepare() the first change makes an abort record durable (decision 7), so any of them may fail on I/O. */
+/* Changes. Rows go into memory, invisible to others; past a quarter of the write buffer, into table files of the transaction's own each time half of the
+ * write buffer is full, so a transaction may be as large as the disk. On error the transaction is as before the call. Any of them may fail on I/O or for lack
+ * of space: for the sake of those files, and because after lsm_txn_prepare() the first change makes an abort record durable. */
 int lsm_txn_put(struct lsm_txn *txn, uint32_t tree, struct lsm_slice key, struct lsm_slice value, struct lsm_error *err) LSM_MUST_CHECK;
 int lsm_txn_delete(struct lsm_txn *txn, uint32_t tree, struct lsm_slice key, struct lsm_error *err) LSM_MUST_CHECK;
 /* Delete every key with low <= key < high. */

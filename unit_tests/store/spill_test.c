@@ -312,6 +312,85 @@ static void killed_it_leaves_files_that_the_next_open_removes(void **state) {
     }
 }
 
+/* A clone of the disk on which a large transaction is committed, by its record alone, and not flushed. */
+static struct lsm_env *committed_by_its_record(void) {
+    start(10, 0);
+    MUST(world_write(&world, 1, 3, LSM_SYNC_FULL));
+    MUST(world_begin(&world));
+    put_much(0, 2);
+    MUST(lsm_txn_prepare(world.txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &world.err));
+    struct lsm_env *clone = lsm_env_mem_clone_crashed(world.env, LSM_CRASH_LOSE, 1);
+    assert_non_null(clone);
+    MUST(world_rollback(&world));
+    finish();
+    world.options.env = clone;
+    return clone;
+}
+
+static void a_file_that_the_log_names_and_is_gone_is_told(void **state) {
+    (void)state;
+    struct lsm_env *clone = committed_by_its_record();
+    struct lsm_names names = {0};
+    struct lsm_store *store = NULL;
+    struct lsm_view *view = NULL;
+    struct model rows;
+    char path[100] = "";
+    MUST(lsm_env_list(clone, world.options.dir, &names, &world.err));
+    for (size_t i = 0; i < names.count; i++)
+        if (strstr(names.names[i], ".sst") != NULL) (void)snprintf(path, sizeof path, "%s/%s", world.options.dir, names.names[i]);
+    lsm_names_free(&names);
+    MUST(lsm_env_unlink(clone, path, &world.err));
+    MUST(lsm_store_open(&world.options, &store, &world.err));
+    MUST(lsm_view_open(store, NULL, &view, &world.err));
+    const char *wrong = model_read(&rows, view, world.next.trees[0].tree);
+    assert_non_null(wrong);
+    assert_non_null(strstr(wrong, path));
+    assert_null(model_read(&rows, view, world.next.trees[1].tree)); /* others can be read */
+    lsm_view_close(view);
+    wrong = world_check(store);
+    assert_non_null(wrong);
+    assert_non_null(strstr(wrong, path));
+    MUST(lsm_store_close(store, &world.err));
+    lsm_env_mem_free(clone);
+}
+
+static void what_is_committed_by_its_record_alone_is_kept_by_many_openings(void **state) {
+    (void)state;
+    struct lsm_env *clone = committed_by_its_record();
+    struct world_state *last = &world.history[world.commits - 1];
+    world.env = clone;
+    *last = world.next; /* the transaction stands */
+    for (int i = 0; i < 6; i++) {
+        MUST(world_open(&world));
+        must_be_right("opened");
+        if (i == 2 || i == 4) MUST(world_write(&world, 0, 4, LSM_SYNC_FULL));
+        if (i == 3) MUST(world_flush(&world));
+        if (i == 4) MUST(lsm_env_mem_crash(clone, LSM_CRASH_LOSE, 1));
+        if (i == 4) (void)lsm_store_close(world.store, NULL);
+        else MUST(world_close(&world));
+    }
+    lsm_env_mem_free(clone);
+}
+
+static void a_log_file_that_goes_on_behind_a_large_transaction_is_damaged(void **state) {
+    (void)state;
+    struct lsm_store *store = NULL;
+    start(11, 0);
+    MUST(world_begin(&world));
+    put_much(0, 2);
+    MUST(lsm_txn_prepare(world.txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &world.err));
+    MUST(lsm_wal_writer_append(world.store->log, LSM_WAL_ROLL, 1, (struct lsm_slice){0}, (struct lsm_slice){0}, NULL, &world.err));
+    struct lsm_env *clone = lsm_env_mem_clone_crashed(world.env, LSM_CRASH_KEEP, 1);
+    struct lsm_options options = world.options;
+    options.env = clone;
+    assert_int_equal(lsm_store_open(&options, &store, &world.err), LSM_CORRUPT);
+    assert_non_null(strstr(world.err.text, "behind a RUNS"));
+    lsm_env_mem_free(clone);
+    (void)lsm_txn_rollback(world.txn, NULL);
+    (void)lsm_store_close(world.store, NULL);
+    lsm_env_mem_free(world.env);
+}
+
 static void a_mark_that_is_released_does_not_cut_the_files(void **state) {
     (void)state;
     size_t tables[2];
@@ -450,6 +529,9 @@ int main(void) {
         cmocka_unit_test(rolled_back_it_leaves_no_file),
         cmocka_unit_test(back_at_a_mark_the_files_since_are_gone),
         cmocka_unit_test(killed_it_leaves_files_that_the_next_open_removes),
+        cmocka_unit_test(a_file_that_the_log_names_and_is_gone_is_told),
+        cmocka_unit_test(what_is_committed_by_its_record_alone_is_kept_by_many_openings),
+        cmocka_unit_test(a_log_file_that_goes_on_behind_a_large_transaction_is_damaged),
         cmocka_unit_test(a_mark_that_is_released_does_not_cut_the_files),
         cmocka_unit_test(sorted_rows_are_written_once_and_never_merged),
         cmocka_unit_test(memory_stays_within_its_share),
