@@ -46,6 +46,7 @@ void lsm_store_flushed_trees(struct lsm_store *store, uint64_t position) {
         struct lsm_store_tree tree = store->trees[i];
         if (tree.created_at <= position) tree.in_manifest = true;
         if (tree.dropped_at > position) store->trees[kept++] = tree;
+        else store->drop_wanted = true; /* files that came with this flush may be its: of a large transaction, perhaps many */
     }
     store->trees_count = kept;
 }

@@ -413,6 +413,28 @@ static void a_mark_that_is_released_does_not_cut_the_files(void **state) {
     assert_true(tables[1] < 8);
 }
 
+static void a_tree_dropped_before_its_files_were_flushed_leaves_none(void **state) {
+    (void)state;
+    start(12, 0);
+    struct lsm_trouble *trouble = &world.store->trouble[LSM_WORK_FLUSH];
+    MUST(world_begin(&world));
+    put_much(1, 1);
+    *trouble = (struct lsm_trouble){.status = LSM_IO, .retry_at_us = UINT64_MAX}; /* flushes wait */
+    MUST(world_commit(&world, LSM_SYNC_FULL));
+    assert_true(count_tables() > 0);
+    MUST(world_begin(&world));
+    MUST(world_drop(&world, 1));
+    MUST(world_put(&world, 0, 1));
+    MUST(world_commit(&world, LSM_SYNC_FULL));
+    assert_int_equal(world.store->state->version->files, 0);
+    *trouble = (struct lsm_trouble){0};
+    MUST(world_flush(&world));
+    MUST(lsm_store_quiesce(world.store, &world.err));
+    assert_int_equal(count_tables(), 1); /* the other tree's */
+    must_be_right("dropped");
+    finish();
+}
+
 /* ---- what it costs --------------------------------------------------------------------------------------------------------- */
 
 struct written {
@@ -533,6 +555,7 @@ int main(void) {
         cmocka_unit_test(what_is_committed_by_its_record_alone_is_kept_by_many_openings),
         cmocka_unit_test(a_log_file_that_goes_on_behind_a_large_transaction_is_damaged),
         cmocka_unit_test(a_mark_that_is_released_does_not_cut_the_files),
+        cmocka_unit_test(a_tree_dropped_before_its_files_were_flushed_leaves_none),
         cmocka_unit_test(sorted_rows_are_written_once_and_never_merged),
         cmocka_unit_test(memory_stays_within_its_share),
         cmocka_unit_test(a_row_larger_than_any_share_goes_in_and_out),
