@@ -86,19 +86,22 @@ static bool is_single_statement(const struct ledger_plan *plan, int k) {
     return k % 3 == 2 && !plan->begins && !plan->attached && plan->ddl == LEDGER_NO_DDL && plan->rows == 0;
 }
 
-static int come_and_go(sqlite3 *db, int k) {
+static const char *ddl_schema(const struct ledger_plan *plan) { return plan->attached ? "aux" : "main"; }
+
+static int come_and_go(const char *schema, sqlite3 *db, int k) {
     switch (k % 3) {
-    case 1: return run(db, "CREATE VIRTUAL TABLE main.d%d USING lsm(n INTEGER PRIMARY KEY, v); INSERT INTO d%d VALUES (%d, 'd')", k, k, k);
-    case 2: return run(db, "ALTER TABLE main.d%d RENAME TO e%d; INSERT INTO e%d VALUES (%d, 'e')", k - 1, k - 1, k - 1, k);
-    default: return run(db, "DROP TABLE main.e%d", k - 2);
+    case 1: return run(db, "CREATE VIRTUAL TABLE %s.d%d USING lsm(n INTEGER PRIMARY KEY, v); INSERT INTO d%d VALUES (%d, 'd')", schema, k, k, k);
+    case 2: return run(db, "ALTER TABLE %s.d%d RENAME TO e%d; INSERT INTO e%d VALUES (%d, 'e')", schema, k - 1, k - 1, k - 1, k);
+    default: return run(db, "DROP TABLE %s.e%d", schema, k - 2);
     }
 }
 
 static int change_schema(const struct ledger_plan *plan, sqlite3 *db, int k) {
-    if (plan->ddl == LEDGER_TABLES_COME_AND_GO) return come_and_go(db, k);
+    const char *schema = ddl_schema(plan);
+    if (plan->ddl == LEDGER_TABLES_COME_AND_GO) return come_and_go(schema, db, k);
     if (plan->ddl == LEDGER_NO_DDL) return SQLITE_OK;
-    if (k % 2 == 0) return run(db, "DROP TABLE main.last");
-    return run(db, "CREATE VIRTUAL TABLE main.last USING lsm(n INTEGER PRIMARY KEY, v); INSERT INTO last VALUES (%d, 'last')", k);
+    if (k % 2 == 0) return run(db, "DROP TABLE %s.last", schema);
+    return run(db, "CREATE VIRTUAL TABLE %s.last USING lsm(n INTEGER PRIMARY KEY, v); INSERT INTO last VALUES (%d, 'last')", schema, k);
 }
 
 /* The tables take turns in being first. */
@@ -217,19 +220,31 @@ static void read_table(const struct ledger_plan *plan, sqlite3 *db, int table, s
     sqlite3_finalize(statement);
 }
 
-/* The schema's changes must be those of as many transactions as the first table holds. */
+/* Which tables come and go there are after k transactions: the name of the one, if any. */
+static void come_or_gone(const struct ledger_plan *plan, int k, char *name, size_t size) {
+    name[0] = '\0';
+    if (plan->ddl == LEDGER_TABLES_COME_AND_GO && k % 3 == 1) (void)snprintf(name, size, "d%d", k);
+    if (plan->ddl == LEDGER_TABLES_COME_AND_GO && k % 3 == 2) (void)snprintf(name, size, "e%d", k - 1);
+    if (plan->ddl == LEDGER_LAST_TABLE && k % 2 == 1) (void)snprintf(name, size, "last");
+}
+
+static int count_of_schema(const struct ledger_plan *plan, const struct ledger_found *found) {
+    for (int i = 0; i < LEDGER_TABLES && plan->tables[i] != NULL; i++)
+        if (ledger_is_aux(plan, i) == plan->attached) return found->count[i];
+    return 0;
+}
+
+/* The schema's changes must be those of as many transactions as the tables of its file hold. */
 static void read_schema(const struct ledger_plan *plan, sqlite3 *db, struct ledger_found *found) {
-    char wanted[64] = "", sql[200], there[200] = "";
+    char wanted[64], sql[200], there[200] = "";
     sqlite3_stmt *statement = NULL;
-    int k = found->count[0], rows = 1;
-    if (plan->ddl == LEDGER_TABLES_COME_AND_GO && k % 3 == 1) (void)snprintf(wanted, sizeof wanted, "d%d", k);
-    if (plan->ddl == LEDGER_TABLES_COME_AND_GO && k % 3 == 2) (void)snprintf(wanted, sizeof wanted, "e%d", k - 1);
-    if (plan->ddl == LEDGER_LAST_TABLE && k % 2 == 1) (void)snprintf(wanted, sizeof wanted, "last");
+    int k = count_of_schema(plan, found), rows = 1;
+    come_or_gone(plan, k, wanted, sizeof wanted);
     if (wanted[0] == 'e') rows = 2;
-    int rc = sqlite3_prepare_v2(db,
-                                "SELECT group_concat(name) FROM main.sqlite_schema"
-                                " WHERE name GLOB '[de][0-9]*' AND name NOT LIKE '%store' OR name = 'last'",
-                                -1, &statement, NULL);
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT group_concat(name) FROM %s.sqlite_schema WHERE name GLOB '[de][0-9]*' AND name NOT LIKE '%%store' OR name = 'last'",
+                   ddl_schema(plan));
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
     if (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_type(statement, 0) == SQLITE_TEXT)
         (void)snprintf(there, sizeof there, "%s", (const char *)sqlite3_column_text(statement, 0));
     sqlite3_finalize(statement);
@@ -278,7 +293,7 @@ void ledger_integrity(const struct ledger_plan *plan, sqlite3 *db, char *text) {
 }
 
 void ledger_check(const struct ledger_plan *plan, sqlite3 *db, char *text) {
-    bool in_main = plan->ddl != LEDGER_NO_DDL, in_aux = false;
+    bool in_main = plan->ddl != LEDGER_NO_DDL && !plan->attached, in_aux = plan->ddl != LEDGER_NO_DDL && plan->attached;
     for (int i = 0; i < LEDGER_TABLES && plan->tables[i] != NULL; i++) {
         if (!ledger_is_lsm(plan, i)) continue;
         if (ledger_is_aux(plan, i)) in_aux = true;

@@ -23,7 +23,7 @@ enum ledger_ddl {
 struct ledger_plan {
     const char *name;
     const char *tables[LEDGER_TABLES]; /* with their schema; an LSM table's name begins with l */
-    enum ledger_ddl ddl;
+    enum ledger_ddl ddl;               /* in the attached file if there is one */
     unsigned rows;                     /* more rows per transaction, for large ones */
     bool attached;                     /* schema aux is the file LEDGER_AUX */
     bool begins;                       /* every transaction is BEGIN ... COMMIT; else some are single statements */

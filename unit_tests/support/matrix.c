@@ -231,13 +231,14 @@ static int next_transaction(const struct look *look) {
     return look->found.count[0] + 1;
 }
 
-/* One store for each file, if any. */
+/* One store for each file, if any. (Except where the last table of an attached file was dropped: its rows go with the next statement that writes there, and
+ * until then nobody can tell whether a newer file names them. docs/sql.md) */
 static enum outcome check_stores(struct look *look, struct lsm_env *disk, const char *dir) {
     struct lsm_names names;
     if (lsm_env_list(disk, dir, &names, NULL) != LSM_OK) return GOOD;
     size_t stores = names.count;
     lsm_names_free(&names);
-    if (stores <= 1) return GOOD;
+    if (stores <= 1 || (matrix.plan->ddl == LEDGER_LAST_TABLE && matrix.plan->attached)) return GOOD;
     (void)snprintf(look->text, sizeof look->text, "%zu stores in %s", stores, dir);
     return WRONG;
 }
