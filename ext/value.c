@@ -155,23 +155,33 @@ static bool plain_integer(const uint8_t *p, const uint8_t *end, int64_t *value) 
     return true;
 }
 
-/* A text that SQLite takes for a number becomes that number; others stay. SQLite itself converts, on a copy: the original may be a
- * register that other parts of the statement still want as text. */
+/* The digits and the sign only, of a text that looks numeric: within int64? */
+static bool is_int64(const uint8_t *p, const uint8_t *end) {
+    static const char greatest[] = "9223372036854775807", lowest[] = "9223372036854775808";
+    while (is_space(*p)) p++;
+    bool negative = *p == '-';
+    if (*p == '-' || *p == '+') p++;
+    while (p < end && *p == '0') p++;
+    const uint8_t *digits = p;
+    p = skip_digits(p, end);
+    if (p < end && !is_space(*p)) return false;
+    size_t count = (size_t)(p - digits), most = sizeof greatest - 1;
+    return count < most || (count == most && memcmp(digits, negative ? lowest : greatest, most) <= 0);
+}
+
+/* A text that SQLite takes for a number becomes that number; others stay. The number comes from SQLite. Not through sqlite3_value_numeric_type(): that changes
+ * the original, a register that other parts of the statement may still want as text, and newer versions read the connection of their argument, which a
+ * copy does not have. */
 static int number_from_text(sqlite3_value *in, struct vt_value *out) {
     int rc = text_of(in, out);
     if (rc != SQLITE_OK) return rc;
     int64_t plain;
-    if (plain_integer(out->bytes, out->bytes + out->size, &plain)) {
+    const uint8_t *end = out->bytes + out->size;
+    if (plain_integer(out->bytes, end, &plain)) {
         *out = vt_value_int(plain);
-        return SQLITE_OK;
+    } else if (looks_numeric(out->bytes, end)) {
+        *out = is_int64(out->bytes, end) ? vt_value_int(sqlite3_value_int64(in)) : vt_value_real(sqlite3_value_double(in));
     }
-    if (!looks_numeric(out->bytes, out->bytes + out->size)) return SQLITE_OK;
-    sqlite3_value *copy = sqlite3_value_dup(in);
-    if (copy == NULL) return SQLITE_NOMEM;
-    int type = sqlite3_value_numeric_type(copy);
-    if (type == SQLITE_INTEGER) *out = vt_value_int(sqlite3_value_int64(copy));
-    if (type == SQLITE_FLOAT) *out = vt_value_real(sqlite3_value_double(copy));
-    sqlite3_value_free(copy);
     return SQLITE_OK;
 }
 

@@ -21,6 +21,8 @@ SHELL = "sqlite3"
 if os.environ.get("LSM_SQLITE"):
     SHELL = os.path.join(os.environ["LSM_SQLITE"], "sqlite3")
     os.environ["LD_LIBRARY_PATH"] = os.environ["LSM_SQLITE"]
+# 3.40, say.
+VERSION = ".".join(subprocess.run([SHELL, "--version"], stdout=subprocess.PIPE).stdout.decode().split(".")[:2]) if shutil.which(SHELL) else ""
 SLOW = bool(os.environ.get("LSM_SLOW"))
 TIMEOUT = 600 if SLOW else 120
 LOAD = ".load " + EXTENSION[:-3] + "\n"
@@ -49,7 +51,7 @@ def normalise(text):
     """Line numbers and error prefixes of the shell, and what newer versions add to plans: they say nothing about the extension."""
     text = re.sub(r"^[| ]*[|`]--BLOOM FILTER ON .*\n", "", text, flags=re.M)
     text = re.sub(r"^(Parse|Runtime) error near line \d+: ", "Error: ", text, flags=re.M)
-    text = re.sub(r"^Error: near line \d+: ", "Error: ", text, flags=re.M)
+    text = re.sub(r"^Error:? near line \d+: ", "Error: ", text, flags=re.M)
     text = re.sub(r"^Error: stepping, ", "Error: ", text, flags=re.M)
     return text
 

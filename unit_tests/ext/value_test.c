@@ -163,7 +163,8 @@ static int some_text(char *out, size_t size) {
     uint64_t count = below(5);
     out[0] = '\0';
     for (uint64_t i = 0; i < count; i++) n += snprintf(out + n, size - (size_t)n, "%s", pieces[below(sizeof pieces / sizeof *pieces)]);
-    if (below(20) == 0) out[n++] = '\0';
+    /* SQLite 3.53 takes a number before a zero byte for the whole text. We do not. */
+    if (below(20) == 0 && sqlite3_libversion_number() < 3053000) out[n++] = '\0';
     return n;
 }
 
