@@ -1,5 +1,6 @@
 #include "best_index.h"
 
+#include "index.h"
 #include "plan.h"
 #include "table.h"
 
@@ -11,6 +12,9 @@
 
 /* Values an IN is thought to have. */
 #define LIST_VALUES 8.0
+
+#define INDEX_SHARE 0.7 /* the cost of reading an entry of an index, of that of a row */
+#define SORT_PER_ROW 0.3 /* the cost of sorting a row, per doubling of their number */
 
 static int rhs_type(sqlite3_index_info *info, int i) {
     if (!vt_sqlite_at_least(3038000)) return 0;
@@ -30,10 +34,15 @@ static void read_terms(sqlite3_index_info *info, struct vt_term *terms) {
         case SQLITE_INDEX_CONSTRAINT_GT:
         case SQLITE_INDEX_CONSTRAINT_GE:
         case SQLITE_INDEX_CONSTRAINT_LT:
-        case SQLITE_INDEX_CONSTRAINT_LE: break;
+        case SQLITE_INDEX_CONSTRAINT_LE:
+        case SQLITE_INDEX_CONSTRAINT_ISNULL: break;
         default: term->usable = false; /* the column, collation and value of others may mean something else, or nothing */
         }
         if (!term->usable) continue;
+        if (term->op == SQLITE_INDEX_CONSTRAINT_ISNULL) { /* there is no right-hand side */
+            term->rhs_type = SQLITE_NULL;
+            continue;
+        }
         const char *collation = sqlite3_vtab_collation(info, i);
         term->collates = collation != NULL && vt_collation_of_name(collation, &term->collation);
         term->rhs_type = rhs_type(info, i);
@@ -56,11 +65,16 @@ static double rough_exp2(double x) {
 
 /* ---- the price ------------------------------------------------------------------------------------------------ */
 
+/* The tree that a plan walks. */
+static uint32_t tree_of(const struct vt_table *table, int index) {
+    return index == VT_PLAN_PRIMARY ? vt_table_tree(table) : table->schema->indexes[index].tree.tree;
+}
+
 /* Rows in the ranges, if every value is known at this time. */
 static bool rows_in_ranges(struct vt_table *table, sqlite3_index_info *info, const struct vt_plan *plan, double *rows) {
     sqlite3_value *values[VT_PLAN_EQUAL_MAX + 2];
     int count = vt_plan_arg_count(plan);
-    if (count == 0 || plan->list_at >= 0 || !vt_sqlite_at_least(3038000)) return false;
+    if (count == 0 || plan->list_at >= 0 || plan->nulls || !vt_sqlite_at_least(3038000)) return false;
     for (int i = 0; i < count; i++) {
         if (sqlite3_vtab_rhs_value(info, plan->terms[i], &values[i]) != SQLITE_OK || values[i] == NULL) return false;
     }
@@ -73,7 +87,7 @@ static bool rows_in_ranges(struct vt_table *table, sqlite3_index_info *info, con
         const struct vt_range *range = &ranges.range[i];
         struct lsm_slice low = vt_bytes_slice(&range->low), high = vt_bytes_slice(&range->high);
         struct lsm_estimate estimate = {0};
-        lsm_view_estimate(view->engine, vt_table_tree(table), range->has_low ? &low : NULL, range->has_high ? &high : NULL, &estimate);
+        lsm_view_estimate(view->engine, tree_of(table, plan->index), range->has_low ? &low : NULL, range->has_high ? &high : NULL, &estimate);
         *rows += estimate.rows;
     }
     vt_view_unref(table->space, view);
@@ -81,18 +95,45 @@ static bool rows_in_ranges(struct vt_table *table, sqlite3_index_info *info, con
     return known;
 }
 
+/* Rows left by one value for each of `count` columns of an index, if nothing is known of them: as SQLite thinks without ANALYZE. */
+static double guess_equal_rows(const struct vt_index *index, int count, double total) {
+    static const double left[] = {10, 9, 8, 7, 6};
+    if (count >= index->column_count && index->unique) return 1;
+    double rows = count > 5 ? 5 : left[count - 1];
+    return rows < total ? rows : total;
+}
+
 static double guess_rows(const struct vt_schema *schema, const struct vt_plan *plan, double total) {
     int key_count;
-    (void)vt_plan_key(schema, &key_count);
-    /* Each further column of the key is thought to divide what is left alike. */
-    double rows = rough_exp2(rough_log2(total) * (1.0 - (double)plan->equal_count / key_count));
+    (void)vt_plan_key(schema, plan->index, &key_count);
+    double rows = total;
+    if (plan->index != VT_PLAN_PRIMARY && plan->equal_count > 0) {
+        rows = guess_equal_rows(&schema->indexes[plan->index], plan->equal_count, total);
+    } else if (plan->equal_count > 0) {
+        /* Each further column of the key is thought to divide what is left alike. */
+        rows = rough_exp2(rough_log2(total) * (1.0 - (double)plan->equal_count / key_count));
+    }
     if (plan->lower != 0) rows *= BOUND_SHARE;
     if (plan->upper != 0) rows *= BOUND_SHARE;
     if (plan->list_at >= 0) rows *= LIST_VALUES;
     return rows < total ? rows : total;
 }
 
-static void set_price(struct vt_table *table, sqlite3_index_info *info, const struct vt_plan *plan) {
+/* The index has all that is asked for. The mask's last bit stands for all columns from there on. */
+static bool covers(const struct vt_schema *schema, int index, sqlite3_uint64 used) {
+    if (index == VT_PLAN_PRIMARY) return true;
+    for (int i = 0; i <= schema->column_count; i++) {
+        int bit = i < 63 ? i : 63;
+        if ((used >> bit & 1) != 0 && !vt_index_covers(schema, &schema->indexes[index], i)) return false;
+    }
+    return true;
+}
+
+struct price {
+    double cost, rows;
+};
+
+static struct price price_of(struct vt_table *table, sqlite3_index_info *info, const struct vt_plan *plan) {
     double total, rows;
     int sources;
     vt_table_estimate(table, &total, &sources);
@@ -102,11 +143,53 @@ static void set_price(struct vt_table *table, sqlite3_index_info *info, const st
         rows = guess_rows(table->schema, plan, total);
     }
     if (rows < 1) rows = 1;
-    double seek = rough_log2(total + 1) + (plan->unique ? 0 : sources);
-    bool scan = vt_plan_arg_count(plan) == 0;
-    info->estimatedCost = scan ? rows * COST_PER_ROW : seek + rows * COST_PER_ROW;
-    info->estimatedRows = rows > 1e15 ? (sqlite3_int64)1e15 : (sqlite3_int64)rows;
+    double seek = rough_log2(total + 1), per_row = COST_PER_ROW;
+    bool scan = vt_plan_arg_count(plan) == 0, point = plan->unique && plan->index == VT_PLAN_PRIMARY;
+    if (!point) seek += sources;
+    if (!covers(table->schema, plan->index, info->colUsed)) per_row += rough_log2(total + 1) / 2 + sources;
+    /* An entry of an index is shorter than a row. */
+    else if (plan->index != VT_PLAN_PRIMARY) per_row *= INDEX_SHARE;
+    struct price price = {.cost = scan ? rows * per_row : seek + rows * per_row, .rows = rows};
+    /* SQLite sorts what does not come in order; about that much. */
+    if (info->nOrderBy > 0 && !plan->ordered) price.cost += rows * rough_log2(rows + 1) * SORT_PER_ROW;
+    return price;
+}
+
+/* ---- the answer ------------------------------------------------------------------------------------------------ */
+
+static int answer(struct vt_table *table, sqlite3_index_info *info, const struct vt_plan *plan, const struct price *price) {
+    for (int i = 0; i < vt_plan_arg_count(plan); i++) {
+        info->aConstraintUsage[plan->terms[i]].argvIndex = i + 1;
+        info->aConstraintUsage[plan->terms[i]].omit = plan->omit[i];
+    }
+    if (plan->list_at >= 0) (void)sqlite3_vtab_in(info, plan->terms[plan->list_at], 1);
+    info->orderByConsumed = plan->ordered;
+    info->idxNum = vt_plan_write(plan);
+    info->idxStr = vt_plan_text(table->schema, plan);
+    info->needToFreeIdxStr = 1;
+    info->estimatedCost = price->cost;
+    info->estimatedRows = price->rows > 1e15 ? (sqlite3_int64)1e15 : (sqlite3_int64)price->rows;
     if (plan->unique) info->idxFlags |= SQLITE_INDEX_SCAN_UNIQUE;
+    return info->idxStr == NULL ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+/* Of all ways to walk, the cheapest; the table's own key if they are alike. */
+static int choose(struct vt_table *table, sqlite3_index_info *info, const struct vt_question *question) {
+    struct vt_plan best;
+    vt_plan_choose(table->schema, VT_PLAN_PRIMARY, question, &best);
+    /* The trees of the indexes, and the indexes added to the table, are known when it is bound. If it cannot be bound, running the statement will say why. */
+    int index_count = vt_table_bind(table, NULL) == SQLITE_OK ? table->schema->index_count : 0;
+    struct price lowest = price_of(table, info, &best);
+    for (int i = 0; i < index_count; i++) {
+        struct vt_plan plan;
+        vt_plan_choose(table->schema, i, question, &plan);
+        if (vt_plan_arg_count(&plan) == 0 && !plan.ordered && !covers(table->schema, i, info->colUsed)) continue;
+        struct price price = price_of(table, info, &plan);
+        if (price.cost >= lowest.cost) continue;
+        best = plan;
+        lowest = price;
+    }
+    return answer(table, info, &best, &lowest);
 }
 
 int vt_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
@@ -118,19 +201,8 @@ int vt_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
     if (rc == SQLITE_OK) {
         read_terms(info, terms);
         for (size_t i = 0; i < order_count; i++) orders[i] = (struct vt_order_term){.column = info->aOrderBy[i].iColumn, .desc = info->aOrderBy[i].desc != 0};
-        struct vt_plan plan;
-        vt_plan_choose(table->schema, terms, info->nConstraint, orders, info->nOrderBy, &plan);
-        for (int i = 0; i < vt_plan_arg_count(&plan); i++) {
-            info->aConstraintUsage[plan.terms[i]].argvIndex = i + 1;
-            info->aConstraintUsage[plan.terms[i]].omit = plan.omit[i];
-        }
-        if (plan.list_at >= 0) (void)sqlite3_vtab_in(info, plan.terms[plan.list_at], 1);
-        info->orderByConsumed = plan.ordered;
-        info->idxNum = vt_plan_write(&plan);
-        info->idxStr = vt_plan_text(table->schema, &plan);
-        info->needToFreeIdxStr = 1;
-        if (info->idxStr == NULL) rc = SQLITE_NOMEM;
-        set_price(table, info, &plan);
+        struct vt_question question = {.terms = terms, .term_count = info->nConstraint, .orders = orders, .order_count = info->nOrderBy};
+        rc = choose(table, info, &question);
     }
     sqlite3_free(terms);
     sqlite3_free(orders);

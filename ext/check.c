@@ -1,9 +1,16 @@
 #include "check.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "ddl_constraint.h"
 #include "home.h"
+#include "index.h"
+#include "row_codec.h"
 #include "shadow.h"
+#include "table.h"
+
+#define INTERRUPT_ROWS 4096 /* how often a long walk looks whether it is to stop */
 
 bool vt_interrupted(void *arg) {
 #if SQLITE_VERSION_NUMBER >= 3041000
@@ -61,6 +68,105 @@ static int check_rows_of(struct vt_space *space, const char *table, lsm_check_fn
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+/* ---- indexes ---------------------------------------------------------------------------------------------------- */
+
+struct index_check {
+    struct vt_table *table;
+    struct vt_view *view;
+    lsm_check_fn found;
+    void *arg;
+    char **message;
+    struct vt_value *values;
+    struct vt_bytes entry;
+    uint64_t rows, missing[VT_INDEXES_MAX];
+};
+
+static int check_row(struct index_check *check, struct lsm_slice key, struct lsm_slice record) {
+    const struct vt_schema *schema = check->table->schema;
+    struct vt_indexed_row row;
+    int rc = vt_entries_read(check->table, key, record, check->values, &row);
+    if (rc == SQLITE_OK) rc = vt_row_check(schema, key, record); /* the SELECT may have been content with an index */
+    if ((rc & 0xff) == SQLITE_CORRUPT) {
+        char text[512];
+        (void)snprintf(text, sizeof text, "table %s: row %llu in key order is damaged", check->table->name, (unsigned long long)check->rows + 1);
+        check->found(check->arg, text);
+        check->rows++;
+        return SQLITE_OK;
+    }
+    if (rc != SQLITE_OK) return rc;
+    check->rows++;
+    for (int i = 0; i < schema->index_count && rc == SQLITE_OK; i++) {
+        const struct vt_index *index = &schema->indexes[i];
+        struct lsm_value value = {0};
+        struct lsm_error err;
+        bool alone;
+        vt_error_clear(&err);
+        rc = vt_index_entry(index, row.values, row.rowid, key, &check->entry, &alone);
+        if (rc != SQLITE_OK) return rc;
+        int status = lsm_view_get(check->view->engine, index->tree.tree, vt_bytes_slice(&check->entry), &value, &err);
+        if (status != LSM_OK && status != LSM_NOTFOUND) return vt_fail_engine(check->message, status, &err);
+        size_t wanted = alone ? key.size : 0;
+        bool right = status == LSM_OK && value.bytes.size == wanted && (wanted == 0 || memcmp(value.bytes.data, key.data, wanted) == 0);
+        if (!right) check->missing[i]++;
+        lsm_value_release(&value);
+    }
+    return rc;
+}
+
+/* Walk a tree: its rows, if there is something to do with them, or only to count them. */
+static int walk_tree(struct index_check *check, uint32_t tree, int (*visit)(struct index_check *check, struct lsm_slice key, struct lsm_slice record),
+                     uint64_t *count) {
+    struct lsm_cursor *cursor = NULL;
+    struct lsm_error err;
+    vt_error_clear(&err);
+    int rc = SQLITE_OK, status = lsm_cursor_open(check->view->engine, tree, NULL, NULL, &cursor, &err);
+    if (status == LSM_OK) status = lsm_cursor_first(cursor, &err);
+    *count = 0;
+    while (status == LSM_OK && rc == SQLITE_OK && lsm_cursor_valid(cursor)) {
+        if (visit != NULL) rc = visit(check, lsm_cursor_key(cursor), lsm_cursor_value(cursor));
+        if (++*count % INTERRUPT_ROWS == 0 && rc == SQLITE_OK && vt_interrupted(check->table->space->connection)) rc = SQLITE_INTERRUPT;
+        if (rc == SQLITE_OK) status = lsm_cursor_next(cursor, &err);
+    }
+    lsm_cursor_close(cursor);
+    return status == LSM_OK ? rc : vt_fail_engine(check->message, status, &err);
+}
+
+/* Every row has its entry in each index, and there are no others. */
+static int check_entries(struct index_check *check) {
+    const struct vt_schema *schema = check->table->schema;
+    uint64_t count;
+    int rc = walk_tree(check, vt_table_tree(check->table), check_row, &count);
+    for (int i = 0; i < schema->index_count && rc == SQLITE_OK; i++) {
+        char text[512];
+        const char *table = check->table->name, *index = schema->indexes[i].name;
+        rc = walk_tree(check, schema->indexes[i].tree.tree, NULL, &count);
+        if (rc != SQLITE_OK) break;
+        if (check->missing[i] > 0) {
+            (void)snprintf(text, sizeof text, "index %s of table %s: the entries of %llu rows are missing or wrong", index, table,
+                           (unsigned long long)check->missing[i]);
+            check->found(check->arg, text);
+        }
+        if (count == check->rows) continue;
+        (void)snprintf(text, sizeof text, "index %s of table %s: %llu entries for %llu rows", index, table, (unsigned long long)count,
+                       (unsigned long long)check->rows);
+        check->found(check->arg, text);
+    }
+    return rc;
+}
+
+static int check_indexes_of(struct vt_space *space, const char *name, lsm_check_fn found, void *arg, char **message) {
+    struct vt_table *table = vt_table_find(space, name);
+    if (table == NULL || vt_table_bind(table, NULL) != SQLITE_OK || table->schema->index_count == 0) return SQLITE_OK;
+    struct index_check check = {.table = table, .found = found, .arg = arg, .message = message};
+    check.values = sqlite3_malloc64((size_t)table->schema->column_count * sizeof *check.values);
+    int rc = check.values == NULL ? SQLITE_NOMEM : vt_view_acquire(space, &check.view, message);
+    if (rc == SQLITE_OK) rc = check_entries(&check);
+    vt_view_unref(space, check.view);
+    vt_bytes_release(&check.entry);
+    sqlite3_free(check.values);
+    return rc;
+}
+
 static int check_rows(struct vt_space *space, lsm_check_fn found, void *arg, char **message) {
     char *sql = sqlite3_mprintf("SELECT name FROM \"%w\".sqlite_schema AS v WHERE type = 'table' AND rootpage = 0 AND EXISTS"
                                 " (SELECT 1 FROM \"%w\".sqlite_schema AS s WHERE s.type = 'table' AND s.name = v.name || '_" VT_SHADOW_SUFFIX
@@ -76,6 +182,7 @@ static int check_rows(struct vt_space *space, lsm_check_fn found, void *arg, cha
         if (rc != SQLITE_ROW) break;
         const char *name = (const char *)sqlite3_column_text(statement, 0);
         rc = name == NULL ? SQLITE_NOMEM : check_rows_of(space, name, found, arg);
+        if (rc == SQLITE_OK) rc = check_indexes_of(space, name, found, arg, message);
     }
     if (rc != SQLITE_DONE && rc != SQLITE_OK) rc = vt_fail_sqlite(message, rc, db);
     sqlite3_finalize(statement);

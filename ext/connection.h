@@ -18,6 +18,7 @@
 #include "view.h"
 
 struct vt_cursor;
+struct vt_table;
 
 struct vt_connection {
     sqlite3 *db;
@@ -35,6 +36,7 @@ struct vt_space {
     struct vt_space *next;
     char *schema;
     int tables;                 /* virtual tables connected */
+    struct vt_table *first;     /* these */
     int bound;                  /* of these, how many rely on the open store (table.h) */
     /* The store: NULL until first use. */
     struct vt_place place;      /* of the open store */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "index.h"
 #include "plan.h"
 #include "row_codec.h"
 #include "table.h"
@@ -22,9 +23,16 @@ struct vt_cursor {
     enum cursor_mode mode;
     int broken;               /* not SQLITE_OK: what every step returns */
     struct vt_view *view;     /* counted; may be held without a row */
-    struct lsm_cursor *walk;  /* on `view` and the table's tree */
+    struct lsm_cursor *walk;  /* on `view` and the tree walk_tree */
+    uint32_t walk_tree;
     struct lsm_value point;   /* of `view` */
     struct vt_plan plan;
+    /* A plan that walks an index: its entries name rows, which are only read when the entry does not have what is asked for. */
+    const struct vt_index *index; /* NULL: the rows themselves are walked */
+    struct lsm_slice row_key;     /* of the present row, if row_known */
+    bool row_known, row_read;
+    struct lsm_value row;         /* of `view`, if row_read */
+    struct vt_bytes entry;        /* of a detached row */
     struct vt_ranges ranges;
     int range_at;
     struct vt_bytes key, record;
@@ -38,17 +46,18 @@ static int fail_engine(struct vt_cursor *cursor, int status, const struct lsm_er
     return vt_fail_engine(&cursor->base.pVtab->zErrMsg, status, err);
 }
 
-static struct lsm_slice row_key(const struct vt_cursor *cursor) {
+/* What the walk stands on: a row, or an entry of the index. */
+static struct lsm_slice entry_key(const struct vt_cursor *cursor) {
     switch (cursor->mode) {
     case CURSOR_WALK: return lsm_cursor_key(cursor->walk);
     case CURSOR_POINT: return vt_bytes_slice(&cursor->ranges.range[cursor->range_at].low);
-    case CURSOR_DETACHED: return vt_bytes_slice(&cursor->key);
+    case CURSOR_DETACHED: return vt_bytes_slice(cursor->index == NULL ? &cursor->key : &cursor->entry);
     case CURSOR_END: break;
     }
     return (struct lsm_slice){0};
 }
 
-static struct lsm_slice row_record(const struct vt_cursor *cursor) {
+static struct lsm_slice entry_value(const struct vt_cursor *cursor) {
     switch (cursor->mode) {
     case CURSOR_WALK: return lsm_cursor_value(cursor->walk);
     case CURSOR_POINT: return cursor->point.bytes;
@@ -56,6 +65,68 @@ static struct lsm_slice row_record(const struct vt_cursor *cursor) {
     case CURSOR_END: break;
     }
     return (struct lsm_slice){0};
+}
+
+static int fail_row(struct vt_cursor *cursor, int rc) {
+    if ((rc & 0xff) != SQLITE_CORRUPT) return rc;
+    const struct vt_table *table = table_of(cursor);
+    return vt_fail(&cursor->base.pVtab->zErrMsg, rc, "a row of table %s is damaged: run SELECT lsm_check()", table->name);
+}
+
+/* The present row's key. */
+static int find_row_key(struct vt_cursor *cursor, struct lsm_slice *key) {
+    if (cursor->index == NULL) {
+        *key = entry_key(cursor);
+        return SQLITE_OK;
+    }
+    int rc = SQLITE_OK;
+    if (cursor->mode == CURSOR_DETACHED) {
+        cursor->row_key = vt_bytes_slice(&cursor->key);
+    } else if (!cursor->row_known) {
+        rc = vt_index_row_key(cursor->index, entry_key(cursor), entry_value(cursor), &cursor->row_key);
+    }
+    cursor->row_known = rc == SQLITE_OK;
+    *key = cursor->row_key;
+    return fail_row(cursor, rc);
+}
+
+/* The present row, read if it was not. */
+static int find_row(struct vt_cursor *cursor, struct lsm_slice *key, struct lsm_slice *record) {
+    int rc = find_row_key(cursor, key);
+    if (rc != SQLITE_OK) return rc;
+    if (cursor->index == NULL || cursor->mode == CURSOR_DETACHED) {
+        *record = entry_value(cursor);
+        return SQLITE_OK;
+    }
+    if (!cursor->row_read) {
+        struct lsm_error err;
+        vt_error_clear(&err);
+        int status = lsm_view_get(cursor->view->engine, vt_table_tree(table_of(cursor)), *key, &cursor->row, &err);
+        if (status == LSM_NOTFOUND) {
+            return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_CORRUPT_VTAB, "index %s of table %s names a row that is not there: run SELECT lsm_check()",
+                           cursor->index->name, table_of(cursor)->name);
+        }
+        if (status != LSM_OK) return fail_engine(cursor, status, &err);
+        cursor->row_read = true;
+    }
+    *record = cursor->row.bytes;
+    return SQLITE_OK;
+}
+
+static int ready_reader(struct vt_cursor *cursor) {
+    if (cursor->reader_ready) return SQLITE_OK;
+    struct lsm_slice key, record;
+    int rc = find_row(cursor, &key, &record);
+    if (rc != SQLITE_OK) return rc;
+    vt_row_reader_init(&cursor->reader, table_of(cursor)->schema, key, record);
+    cursor->reader_ready = true;
+    return SQLITE_OK;
+}
+
+/* The walk goes on: nothing is known of the next row. */
+static void forget_row(struct vt_cursor *cursor) {
+    if (cursor->row_read) lsm_value_release(&cursor->row);
+    cursor->reader_ready = cursor->row_known = cursor->row_read = false;
 }
 
 /* ---- opening and closing -------------------------------------------------------------------------------------- */
@@ -80,9 +151,9 @@ int vt_cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
 
 /* Everything that was read from the view. */
 static void drop_row(struct vt_cursor *cursor) {
+    forget_row(cursor);
     lsm_value_release(&cursor->point);
     cursor->mode = CURSOR_END;
-    cursor->reader_ready = false;
 }
 
 static void drop_walk(struct vt_cursor *cursor) {
@@ -105,19 +176,26 @@ int vt_cursor_close(sqlite3_vtab_cursor *base) {
     vt_ranges_release(&cursor->ranges);
     vt_bytes_release(&cursor->key);
     vt_bytes_release(&cursor->record);
+    vt_bytes_release(&cursor->entry);
     sqlite3_free(cursor);
     return SQLITE_OK;
 }
 
 /* ---- walking -------------------------------------------------------------------------------------------------- */
 
+static uint32_t tree_of(const struct vt_cursor *cursor) {
+    return cursor->index == NULL ? vt_table_tree(table_of(cursor)) : cursor->index->tree.tree;
+}
+
 static int open_walk(struct vt_cursor *cursor, const struct lsm_slice *low, const struct lsm_slice *high) {
     struct lsm_error err;
     vt_error_clear(&err);
     int status;
+    if (cursor->walk != NULL && cursor->walk_tree != tree_of(cursor)) drop_walk(cursor);
     if (cursor->walk == NULL) {
-        status = lsm_cursor_open(cursor->view->engine, vt_table_tree(table_of(cursor)), low, high, &cursor->walk, &err);
+        status = lsm_cursor_open(cursor->view->engine, tree_of(cursor), low, high, &cursor->walk, &err);
         if (status != LSM_OK) cursor->walk = NULL;
+        cursor->walk_tree = tree_of(cursor);
     } else {
         status = lsm_cursor_rebound(cursor->walk, low, high, &err);
     }
@@ -128,7 +206,7 @@ static int open_walk(struct vt_cursor *cursor, const struct lsm_slice *low, cons
 static int read_point(struct vt_cursor *cursor, const struct vt_range *range) {
     struct lsm_error err;
     vt_error_clear(&err);
-    int status = lsm_view_get(cursor->view->engine, vt_table_tree(table_of(cursor)), vt_bytes_slice(&range->low), &cursor->point, &err);
+    int status = lsm_view_get(cursor->view->engine, tree_of(cursor), vt_bytes_slice(&range->low), &cursor->point, &err);
     if (status == LSM_NOTFOUND) return SQLITE_OK;
     if (status == LSM_OK) cursor->mode = CURSOR_POINT;
     return fail_engine(cursor, status, &err);
@@ -158,6 +236,10 @@ static int next_range(struct vt_cursor *cursor) {
     return enter_range(cursor);
 }
 
+static bool is_gone(struct vt_space *space, struct lsm_tree_info tree) {
+    return lsm_store_tree_check(space->store, tree) != LSM_OK && !vt_txn_made_tree(space, tree);
+}
+
 /* Have the view this scan reads. */
 static int take_view(struct vt_cursor *cursor) {
     struct vt_table *table = table_of(cursor);
@@ -165,11 +247,14 @@ static int take_view(struct vt_cursor *cursor) {
     struct vt_view *view = NULL;
     int rc = vt_view_acquire(space, &view, &cursor->base.pVtab->zErrMsg);
     if (rc != SQLITE_OK) return rc;
-    /* SQLite's snapshot may still have a table that another connection has dropped: its rows are gone, which is not the same as none. A view that was seen to
-     * have them has them for good. */
-    if (view->id != table->view_known && lsm_store_tree_check(space->store, table->shadow.tree) != LSM_OK && !vt_txn_made_tree(space, table->shadow.tree)) {
+    /* SQLite's snapshot may still have a table, or an index, that another connection has dropped: its rows are gone, which is not the same as none. A view that
+     * was seen to have them has them for good. */
+    bool gone = view->id != table->view_known && is_gone(space, table->shadow.tree);
+    if (!gone && cursor->index != NULL && view != cursor->view) gone = is_gone(space, cursor->index->tree);
+    if (gone) {
         vt_view_unref(space, view);
-        return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_BUSY_SNAPSHOT, "table %s was dropped by another connection: end this transaction", table->name);
+        return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_BUSY_SNAPSHOT, "table %s, or its index, was dropped by another connection: end this transaction",
+                       table->name);
     }
     table->view_known = view->id;
     if (view != cursor->view) drop_walk(cursor);
@@ -192,8 +277,11 @@ static int search_row(struct vt_cursor *cursor, struct search *search) {
     const struct vt_table *table = table_of(cursor);
     struct vt_row_reader reader;
     struct vt_value value;
-    vt_row_reader_init(&reader, table->schema, row_key(cursor), row_record(cursor));
-    int rc = vt_row_get(&reader, search->column, &value);
+    struct lsm_slice key, record;
+    int rc = find_row(cursor, &key, &record);
+    if (rc != SQLITE_OK) return rc;
+    vt_row_reader_init(&reader, table->schema, key, record);
+    rc = vt_row_get(&reader, search->column, &value);
     if (rc != SQLITE_OK || value.type != SQLITE_TEXT) return rc;
     if (search->count > 0 && search->text->size == value.size && memcmp(search->text->data, value.bytes, value.size) == 0) return SQLITE_OK;
     rc = sqlite3_bind_text64(search->equals, 1, (const char *)value.bytes, value.size, SQLITE_STATIC, SQLITE_UTF8);
@@ -213,6 +301,7 @@ static int search_ranges(struct vt_cursor *cursor, const struct vt_ranges *range
         rc = read_range(cursor, &ranges->range[i]);
         while (rc == SQLITE_OK && status == LSM_OK && search->count < 2 && lsm_cursor_valid(cursor->walk)) {
             rc = search_row(cursor, search);
+            forget_row(cursor);
             if (rc == SQLITE_OK) status = cursor->plan.desc ? lsm_cursor_prev(cursor->walk, &err) : lsm_cursor_next(cursor->walk, &err);
         }
         drop_row(cursor);
@@ -249,11 +338,13 @@ int vt_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, in
     char **message = &table->base.zErrMsg;
     drop_row(cursor);
     cursor->broken = SQLITE_OK;
+    int rc = vt_table_bind(table, message); /* first: it knows the indexes */
+    if (rc != SQLITE_OK) return rc;
     if (!vt_plan_read(table->schema, number, &cursor->plan) || argc != vt_plan_arg_count(&cursor->plan)) {
         return vt_fail(message, SQLITE_INTERNAL, "the query plan %d with %d values is none of table %s", number, argc, table->name);
     }
-    int rc = vt_table_bind(table, message);
-    if (rc == SQLITE_OK) rc = take_view(cursor);
+    cursor->index = cursor->plan.index == VT_PLAN_PRIMARY ? NULL : &table->schema->indexes[cursor->plan.index];
+    rc = take_view(cursor);
     if (rc == SQLITE_OK) rc = vt_plan_ranges(table->schema, &cursor->plan, argv, resolve, cursor, &cursor->ranges);
     if (rc != SQLITE_OK) return rc;
     cursor->range_at = cursor->plan.desc ? cursor->ranges.count - 1 : 0;
@@ -263,7 +354,7 @@ int vt_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, in
 /* Make the range begin behind the row that was kept. */
 static int cut_range(struct vt_cursor *cursor, struct vt_range *range) {
     struct vt_bytes *bound = cursor->plan.desc ? &range->high : &range->low;
-    int rc = vt_bytes_set(bound, vt_bytes_slice(&cursor->key));
+    int rc = vt_bytes_set(bound, entry_key(cursor));
     if (rc == SQLITE_OK && !cursor->plan.desc) rc = vt_bytes_put(bound, 0);
     if (cursor->plan.desc) range->has_high = true;
     if (!cursor->plan.desc) range->has_low = true;
@@ -283,7 +374,7 @@ static int resume(struct vt_cursor *cursor) {
 int vt_cursor_next(sqlite3_vtab_cursor *base) {
     struct vt_cursor *cursor = (struct vt_cursor *)base;
     if (cursor->broken != SQLITE_OK) return cursor->broken;
-    cursor->reader_ready = false;
+    forget_row(cursor);
     if (cursor->mode == CURSOR_DETACHED) return resume(cursor);
     if (cursor->mode != CURSOR_WALK) return next_range(cursor);
     struct lsm_error err;
@@ -303,26 +394,31 @@ int vt_cursor_eof(sqlite3_vtab_cursor *base) {
 
 /* ---- the row -------------------------------------------------------------------------------------------------- */
 
-static int fail_row(struct vt_cursor *cursor, int rc) {
-    if ((rc & 0xff) != SQLITE_CORRUPT) return rc;
-    const struct vt_table *table = table_of(cursor);
-    return vt_fail(&cursor->base.pVtab->zErrMsg, rc, "a row of table %s is damaged: run SELECT lsm_check()", table->name);
+/* From the entry of an index; false if the row must be read. */
+static bool column_of_entry(struct vt_cursor *cursor, int column, struct vt_value *value, int *rc) {
+    if (cursor->index == NULL || cursor->reader_ready || cursor->mode == CURSOR_DETACHED) return false;
+    struct lsm_slice key;
+    *rc = find_row_key(cursor, &key);
+    return *rc == SQLITE_OK && vt_index_column(table_of(cursor)->schema, cursor->index, entry_key(cursor), key, column, value);
 }
 
 int vt_cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column) {
     struct vt_cursor *cursor = (struct vt_cursor *)base;
     if (cursor->broken != SQLITE_OK) return cursor->broken;
     if (cursor->mode == CURSOR_END) return SQLITE_OK;
-    if (!cursor->reader_ready) {
-        vt_row_reader_init(&cursor->reader, table_of(cursor)->schema, row_key(cursor), row_record(cursor));
-        cursor->reader_ready = true;
-    }
+    struct vt_value value;
+    int rc = SQLITE_OK;
+    bool known = column_of_entry(cursor, column, &value, &rc);
+    if (rc == SQLITE_OK && !known) rc = ready_reader(cursor);
+    if (rc != SQLITE_OK) return rc;
     /* Only an UPDATE leaves columns as they are, and that has joined the transaction. */
     const struct vt_table *table = table_of(cursor);
     bool updating = table->space->txn.state != VT_TXN_IDLE && table->joined_epoch == table->space->txn.epoch;
-    if (!updating || sqlite3_vtab_nochange(context) == 0) return fail_row(cursor, vt_row_result(&cursor->reader, column, context, SQLITE_TRANSIENT));
-    struct vt_value value;
-    int rc = vt_row_get(&cursor->reader, column, &value);
+    if (!updating || sqlite3_vtab_nochange(context) == 0) {
+        if (known) vt_value_result(context, &value, SQLITE_TRANSIENT);
+        return known ? SQLITE_OK : fail_row(cursor, vt_row_result(&cursor->reader, column, context, SQLITE_TRANSIENT));
+    }
+    if (!known) rc = vt_row_get(&cursor->reader, column, &value);
     if (rc != SQLITE_OK) return fail_row(cursor, rc);
     bool is_long = (value.type == SQLITE_TEXT || value.type == SQLITE_BLOB) && value.size >= NOCHANGE_BYTES_MIN;
     /* A CHECK is not looked at again unless its columns are set. */
@@ -335,7 +431,10 @@ int vt_cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
     struct vt_cursor *cursor = (struct vt_cursor *)base;
     if (cursor->broken != SQLITE_OK) return cursor->broken;
     int64_t value = 0;
-    if (!vt_key_get_int64(row_key(cursor), &value)) return fail_row(cursor, SQLITE_CORRUPT_VTAB);
+    struct lsm_slice key;
+    int rc = find_row_key(cursor, &key);
+    if (rc != SQLITE_OK) return rc;
+    if (!vt_key_get_int64(key, &value)) return fail_row(cursor, SQLITE_CORRUPT_VTAB);
     *rowid = value;
     return SQLITE_OK;
 }
@@ -349,8 +448,11 @@ void vt_cursor_detach(struct vt_cursor *cursor) {
     enum cursor_mode mode = cursor->mode == CURSOR_END ? CURSOR_END : CURSOR_DETACHED;
     int rc = SQLITE_OK;
     if (mode == CURSOR_DETACHED) {
-        rc = vt_bytes_set(&cursor->key, row_key(cursor));
-        if (rc == SQLITE_OK) rc = vt_bytes_set(&cursor->record, row_record(cursor));
+        struct lsm_slice key, record;
+        rc = find_row(cursor, &key, &record);
+        if (rc == SQLITE_OK) rc = vt_bytes_set(&cursor->key, key);
+        if (rc == SQLITE_OK) rc = vt_bytes_set(&cursor->record, record);
+        if (rc == SQLITE_OK && cursor->index != NULL) rc = vt_bytes_set(&cursor->entry, entry_key(cursor));
     }
     drop_view(cursor);
     cursor->mode = mode;

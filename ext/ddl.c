@@ -139,6 +139,7 @@ static bool parse_column_constraint(struct parser *p, int i, bool *more) {
     int ignored;
     if (at_word(p, "CONSTRAINT")) return vt_ddl_parse_constraint_name(p);
     if (at_word(p, "CHECK")) return vt_ddl_parse_check(p);
+    if (at_word(p, "UNIQUE")) return vt_ddl_parse_column_unique(p, i);
     if (at_word(p, "PRIMARY")) return vt_ddl_parse_column_key(p, i);
     if (at_word(p, "DEFAULT")) return parse_default(p, column);
     if (accept_word(p, "NULL")) return vt_ddl_parse_conflict(p, &ignored);
@@ -212,6 +213,8 @@ static bool parse_table_constraints(struct parser *p) {
             if (!vt_ddl_parse_constraint_name(p)) return false;
         } else if (at_word(p, "PRIMARY")) {
             if (!vt_ddl_parse_table_key(p)) return false;
+        } else if (at_word(p, "UNIQUE") || at_word(p, "INDEX")) {
+            if (!vt_ddl_parse_table_index(p)) return false;
         } else if (at_word(p, "CHECK")) {
             int ignored; /* by SQLite, too */
             if (!vt_ddl_parse_check(p) || !vt_ddl_parse_conflict(p, &ignored)) return false;
@@ -357,6 +360,7 @@ static bool settle(struct parser *p) {
         return fail_whole(p, sqlite3_mprintf("a table needs at least one column, as in: USING lsm(id INTEGER PRIMARY KEY, name TEXT)"));
     }
     if (!settle_key(p) || (schema->strict && !settle_strict(p))) return false;
+    if (!vt_ddl_settle_indexes(p)) return false;
     vt_checks_settle(schema);
     for (int i = 0; i < schema->column_count; i++) {
         const struct vt_column *column = &schema->columns[i];
@@ -386,6 +390,7 @@ int vt_ddl_parse(sqlite3 *db, int argc, const char *const *argv, int column_max,
         vt_schema_free(p.schema);
         *message = p.message;
     }
+    vt_ddl_release_indexes(&p);
     sqlite3_free(p.key.columns);
     return p.rc;
 }

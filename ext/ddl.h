@@ -15,4 +15,8 @@
  * `in argument 3, near "FOREIGN": ...` and is the caller's (sqlite3_free); SQLITE_NOMEM has no message. */
 int vt_ddl_parse(sqlite3 *db, int argc, const char *const *argv, int column_max, struct vt_schema **schema, char **message) LSM_MUST_CHECK;
 
+/* Add an index to a table's schema, as lsm_create_index() describes it: `a, b DESC`, `(a, b DESC)`, `UNIQUE (a)`. The result as above; the schema is not
+ * changed on failure. */
+int vt_ddl_add_index(struct vt_schema *schema, const char *name, const char *definition, char **message) LSM_MUST_CHECK;
+
 #endif

@@ -1,13 +1,14 @@
 #include "ddl_constraint.h"
 
+#include "ddl.h"
+
 /* ---- what is refused ------------------------------------------------------------------------------------------ */
 
 /* Parts of CREATE TABLE that are known and not supported, by the word they begin with. */
 static const struct {
     const char *word, *reason;
 } refused[] = {
-    {"UNIQUE", "UNIQUE is not built yet; the only unique columns are those of PRIMARY KEY"},
-    {"INDEX", "secondary indexes are not built yet; make the columns to search by the first ones of PRIMARY KEY"},
+    {"INDEX", "INDEX name (columns) stands behind the columns, by itself"},
     {"FOREIGN", "foreign keys are not supported, because SQLite does not enforce them on virtual tables"},
     {"REFERENCES", "foreign keys are not supported, because SQLite does not enforce them on virtual tables"},
     {"AUTOINCREMENT", "AUTOINCREMENT belongs behind INTEGER PRIMARY KEY"},
@@ -63,14 +64,13 @@ bool vt_ddl_parse_collation(struct parser *p, enum vt_collation *collation) {
                                    "depend on functions of the application"));
 }
 
-static bool add_key_column(struct parser *p, struct vt_key_column column) {
-    struct key_clause *key = &p->key;
-    if (key->count == p->key_capacity) {
-        int capacity = p->key_capacity == 0 ? 4 : p->key_capacity * 2;
+static bool add_key_column(struct parser *p, struct key_clause *key, struct vt_key_column column) {
+    if (key->count == key->capacity) {
+        int capacity = key->capacity == 0 ? 4 : key->capacity * 2;
         struct vt_key_column *grown = sqlite3_realloc64(key->columns, (sqlite3_uint64)capacity * sizeof *grown);
         if (grown == NULL) return fail_nomem(p);
         key->columns = grown;
-        p->key_capacity = capacity;
+        key->capacity = capacity;
     }
     key->columns[key->count++] = column;
     return true;
@@ -80,6 +80,7 @@ static bool begin_key(struct parser *p, bool in_column) {
     if (p->key.given) return fail(p, "the table has more than one primary key");
     p->key.given = true;
     p->key.in_column = in_column;
+    p->key_place = p->index_count;
     return true;
 }
 
@@ -94,15 +95,15 @@ bool vt_ddl_parse_column_key(struct parser *p, int i) {
     } else {
         accept_word(p, "ASC");
     }
-    if (!vt_ddl_parse_conflict(p, &p->key.conflict) || !add_key_column(p, column)) return false; /* its collation may follow: settle_key() */
+    if (!vt_ddl_parse_conflict(p, &p->key.conflict) || !add_key_column(p, &p->key, column)) return false; /* its collation may follow: settle_key() */
     p->key.autoincrement = accept_word(p, "AUTOINCREMENT");
     return true;
 }
 
 #define EXPRESSION_IN_KEY "a key takes columns, not expressions"
 
-/* One column of PRIMARY KEY (...). */
-static bool parse_key_column(struct parser *p) {
+/* One column of PRIMARY KEY (...) and the like. */
+static bool parse_key_column(struct parser *p, struct key_clause *key) {
     struct vt_token token = p->token;
     if (token.kind == VT_TOKEN_NUMBER || token.kind == VT_TOKEN_BLOB || token.kind == VT_TOKEN_PUNCT) return fail(p, EXPRESSION_IN_KEY);
     char *name = take_name(p);
@@ -121,7 +122,15 @@ static bool parse_key_column(struct parser *p) {
         accept_word(p, "ASC");
     }
     if (at_word(p, "NULLS")) return fail(p, "NULLS FIRST and NULLS LAST are not for keys");
-    return add_key_column(p, column);
+    return add_key_column(p, key, column);
+}
+
+bool vt_ddl_parse_key_columns(struct parser *p, struct key_clause *key) {
+    for (;;) {
+        if (!parse_key_column(p, key)) return false;
+        if (!at_punct(p, ',')) return true;
+        advance(p);
+    }
 }
 
 /* PRIMARY was met as a table constraint. */
@@ -129,15 +138,179 @@ bool vt_ddl_parse_table_key(struct parser *p) {
     if (!begin_key(p, false)) return false;
     advance(p);
     if (!expect_word(p, "KEY") || !expect_punct(p, '(')) return false;
-    for (;;) {
-        if (!parse_key_column(p)) return false;
-        if (!at_punct(p, ',')) break;
-        advance(p);
-    }
+    if (!vt_ddl_parse_key_columns(p, &p->key)) return false;
     p->key.autoincrement = accept_word(p, "AUTOINCREMENT");
+    return vt_ddl_end_key_columns(p) && vt_ddl_parse_conflict(p, &p->key.conflict);
+}
+
+/* ---- UNIQUE and INDEX ---------------------------------------------------------------------------------------------- */
+
+bool vt_ddl_end_key_columns(struct parser *p) {
     if (p->token.kind == VT_TOKEN_PUNCT && !at_punct(p, ')')) return fail(p, EXPRESSION_IN_KEY);
     if (refusal(&p->token) != NULL) return vt_ddl_fail_unexpected(p);
-    return expect_punct(p, ')') && vt_ddl_parse_conflict(p, &p->key.conflict);
+    return expect_punct(p, ')');
+}
+
+static struct index_clause *add_index(struct parser *p) {
+    if (p->index_count == p->index_capacity) {
+        int capacity = p->index_capacity == 0 ? 4 : p->index_capacity * 2;
+        struct index_clause *grown = sqlite3_realloc64(p->indexes, (sqlite3_uint64)capacity * sizeof *grown);
+        if (grown == NULL) {
+            fail_nomem(p);
+            return NULL;
+        }
+        p->indexes = grown;
+        p->index_capacity = capacity;
+    }
+    struct index_clause *clause = &p->indexes[p->index_count++];
+    *clause = (struct index_clause){.unique = true};
+    return clause;
+}
+
+/* Its name, if CONSTRAINT gave one. */
+static bool name_constraint(struct parser *p, struct index_clause *clause) {
+    if (p->constraint.kind == VT_TOKEN_END) return true;
+    clause->name = vt_token_unquoted(p->constraint);
+    return clause->name != NULL || fail_nomem(p);
+}
+
+bool vt_ddl_parse_column_unique(struct parser *p, int i) {
+    advance(p);
+    struct index_clause *clause = add_index(p);
+    if (clause == NULL) return false;
+    clause->key.in_column = true; /* its collation may follow */
+    struct vt_key_column column = {.column = i};
+    return name_constraint(p, clause) && add_key_column(p, &clause->key, column) && vt_ddl_parse_conflict(p, &clause->key.conflict);
+}
+
+bool vt_ddl_parse_table_index(struct parser *p) {
+    struct index_clause *clause = add_index(p);
+    if (clause == NULL) return false;
+    clause->unique = at_word(p, "UNIQUE");
+    advance(p);
+    if (clause->unique && !name_constraint(p, clause)) return false;
+    if (!clause->unique) {
+        clause->name = take_name(p);
+        if (clause->name == NULL) return false;
+    }
+    if (!expect_punct(p, '(') || !vt_ddl_parse_key_columns(p, &clause->key) || !vt_ddl_end_key_columns(p)) return false;
+    if (at_word(p, "WHERE")) return fail(p, "an index is over all rows; partial indexes are not built yet");
+    return !clause->unique || vt_ddl_parse_conflict(p, &clause->key.conflict);
+}
+
+static bool same_columns(const struct vt_key_column *a, int a_count, const struct vt_key_column *b, int b_count) {
+    bool same = a_count == b_count;
+    for (int i = 0; i < a_count && same; i++) same = a[i].column == b[i].column && a[i].collation == b[i].collation;
+    return same;
+}
+
+#define CONFLICTING "conflicting ON CONFLICT clauses specified"
+
+/* Two constraints of one meaning, as SQLite merges them. */
+static bool merge_conflict(struct parser *p, int *into, int conflict) {
+    if (*into != 0 && conflict != 0 && *into != conflict) return fail_whole(p, sqlite3_mprintf(CONFLICTING));
+    if (*into == 0) *into = conflict;
+    return true;
+}
+
+/* Without repetitions; the INTEGER PRIMARY KEY is the rowid. */
+static void tidy_columns(const struct vt_schema *schema, struct key_clause *key) {
+    int count = 0;
+    for (int i = 0; i < key->count; i++) {
+        struct vt_key_column column = key->columns[i];
+        if (key->in_column) column.collation = schema->columns[column.column].collation;
+        if (schema->kind == VT_KIND_ROWID && column.column == schema->rowid_column) column = (struct vt_key_column){.column = -1, .desc = column.desc};
+        bool repeated = false;
+        for (int k = 0; k < count && !repeated; k++) repeated = key->columns[k].column == column.column && key->columns[k].collation == column.collation;
+        if (!repeated) key->columns[count++] = column;
+    }
+    key->count = count;
+}
+
+/* *done: it says nothing that is not said already. */
+static bool merge_index(struct parser *p, struct index_clause *clause, bool *done) {
+    struct vt_schema *schema = p->schema;
+    struct key_clause *key = &clause->key;
+    *done = true;
+    if (schema->kind == VT_KIND_CLUSTERED && same_columns(schema->key, schema->key_count, key->columns, key->count)) {
+        return merge_conflict(p, &schema->key_conflict, key->conflict);
+    }
+    if (schema->kind == VT_KIND_ROWID && key->count == 1 && key->columns[0].column < 0) return true;
+    for (int i = 0; i < schema->index_count; i++) {
+        struct vt_index *index = &schema->indexes[i];
+        if (index->unique && same_columns(index->key, index->column_count, key->columns, key->count)) return merge_conflict(p, &index->conflict, key->conflict);
+    }
+    *done = false;
+    return true;
+}
+
+bool vt_ddl_settle_index(struct parser *p, struct index_clause *clause) {
+    struct vt_schema *schema = p->schema;
+    bool done = false;
+    tidy_columns(schema, &clause->key);
+    if (clause->unique && !merge_index(p, clause, &done)) return false;
+    if (done) return true;
+    if (schema->index_count >= VT_INDEXES_MAX) return fail_whole(p, sqlite3_mprintf("a table has at most %d indexes", VT_INDEXES_MAX));
+    for (int n = 1; clause->name == NULL || (clause->unique && vt_index_find(schema, clause->name) >= 0); n++) {
+        sqlite3_free(clause->name);
+        clause->name = sqlite3_mprintf("unique_%d", n);
+        if (clause->name == NULL) return fail_nomem(p);
+    }
+    if (vt_index_find(schema, clause->name) >= 0) return fail_whole(p, sqlite3_mprintf("index %s already exists", clause->name));
+    struct vt_index *index = vt_index_add(schema, clause->name, clause->key.columns, clause->key.count);
+    clause->name = NULL;
+    clause->key.columns = NULL;
+    if (index == NULL) return fail_nomem(p);
+    index->unique = clause->unique;
+    index->conflict = clause->key.conflict;
+    return true;
+}
+
+bool vt_ddl_settle_indexes(struct parser *p) {
+    for (int i = 0; i < p->index_count; i++) {
+        if (i == p->key_place) p->schema->key_place = p->schema->index_count;
+        if (!vt_ddl_settle_index(p, &p->indexes[i])) return false;
+    }
+    if (p->key_place >= p->index_count) p->schema->key_place = p->schema->index_count;
+    p->schema->declared_index_count = p->schema->index_count;
+    return true;
+}
+
+void vt_ddl_release_indexes(struct parser *p) {
+    for (int i = 0; i < p->index_count; i++) {
+        sqlite3_free(p->indexes[i].name);
+        sqlite3_free(p->indexes[i].key.columns);
+    }
+    sqlite3_free(p->indexes);
+    p->indexes = NULL;
+    p->index_count = 0;
+}
+
+int vt_ddl_add_index(struct vt_schema *schema, const char *name, const char *definition, char **message) {
+    struct parser p = {.schema = schema, .next = definition, .argument = 1, .rc = SQLITE_OK};
+    advance(&p);
+    struct index_clause *clause = add_index(&p);
+    if (clause == NULL) return SQLITE_NOMEM;
+    clause->unique = accept_word(&p, "UNIQUE");
+    clause->name = sqlite3_mprintf("%s", name);
+    bool ok = clause->name != NULL || fail_nomem(&p), paren = ok && at_punct(&p, '(');
+    if (paren) advance(&p);
+    if (ok) ok = vt_ddl_parse_key_columns(&p, &clause->key) && (!paren || vt_ddl_end_key_columns(&p));
+    if (ok && p.token.kind != VT_TOKEN_END) ok = p.token.kind == VT_TOKEN_PUNCT ? fail(&p, EXPRESSION_IN_KEY) : fail_syntax(&p);
+    if (ok && vt_index_find(schema, name) >= 0) ok = fail_whole(&p, sqlite3_mprintf("index %s already exists", name));
+    if (ok) {
+        bool unique = clause->unique;
+        clause->unique = false; /* one that says what is said already is made all the same, as CREATE UNIQUE INDEX does */
+        ok = vt_ddl_settle_index(&p, clause);
+        if (ok) schema->indexes[schema->index_count - 1].unique = unique;
+    }
+    vt_ddl_release_indexes(&p);
+    if (message != NULL) {
+        *message = p.message;
+    } else {
+        sqlite3_free(p.message);
+    }
+    return p.rc;
 }
 
 /* ---- CHECK ----------------------------------------------------------------------------------------------------- */

@@ -6,6 +6,9 @@
 #define VT_DDL_CONSTRAINT_H
 
 #include "ddl_parser.h"
+#include "index.h"
+
+#define VT_INDEXES_MAX 60 /* as plans count them (plan.h) */
 
 /* The token fits nowhere: say why if it is known. */
 bool vt_ddl_fail_unexpected(struct parser *p);
@@ -18,6 +21,17 @@ bool vt_ddl_parse_collation(struct parser *p, enum vt_collation *collation);
 bool vt_ddl_parse_column_key(struct parser *p, int i);
 /* PRIMARY KEY (...) of the table. */
 bool vt_ddl_parse_table_key(struct parser *p);
+/* The columns of PRIMARY KEY, UNIQUE, INDEX: between the parentheses; then the closing one. */
+bool vt_ddl_parse_key_columns(struct parser *p, struct key_clause *key);
+bool vt_ddl_end_key_columns(struct parser *p);
+/* UNIQUE in the definition of column i. */
+bool vt_ddl_parse_column_unique(struct parser *p, int i);
+/* UNIQUE (...) and INDEX name (...) of the table. */
+bool vt_ddl_parse_table_index(struct parser *p);
+/* With all columns and the key known: into the schema. */
+bool vt_ddl_settle_index(struct parser *p, struct index_clause *clause);
+bool vt_ddl_settle_indexes(struct parser *p);
+void vt_ddl_release_indexes(struct parser *p);
 /* CHECK (...), of a column or of the table. */
 bool vt_ddl_parse_check(struct parser *p);
 /* CONSTRAINT name: for the next CHECK. */

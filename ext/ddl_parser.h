@@ -7,21 +7,31 @@
 
 #include "ddl_token.h"
 
-/* A PRIMARY KEY clause, until all columns are known. */
+/* A PRIMARY KEY clause, or the columns of an index, until all columns are known. */
 struct key_clause {
     bool given, in_column; /* in_column: written in a column definition, where INTEGER PRIMARY KEY DESC is no rowid */
     bool autoincrement;
     int conflict;
-    int count;
+    int count, capacity;
     struct vt_key_column *columns;
+};
+
+/* UNIQUE or INDEX, until the key is known. */
+struct index_clause {
+    char *name; /* NULL: none given */
+    bool unique;
+    struct key_clause key;
 };
 
 struct parser {
     sqlite3 *db;
     struct vt_schema *schema;
     int column_max;
-    int column_capacity, key_capacity;
+    int column_capacity;
     struct key_clause key;
+    int key_place;          /* index clauses before PRIMARY KEY */
+    int index_count, index_capacity;
+    struct index_clause *indexes;
     struct vt_token constraint; /* the name behind CONSTRAINT, for the next CHECK; VT_TOKEN_END: none */
     int check_capacity;
     bool constraints_begun; /* a table constraint was seen: no more columns */

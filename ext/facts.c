@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "catalogue.h"
 #include "check.h"
 #include "home.h"
 #include "shadow.h"
@@ -198,13 +199,15 @@ static int collect_levels(struct vt_connection *connection, const char *schema, 
 
 /* ---- lsm_tables ----------------------------------------------------------------------------------------------- */
 
-static void add_tree(struct vt_report *report, const char *name, struct lsm_view *view, uint32_t tree) {
+/* part: NULL for the rows, or an index. */
+static void add_tree(struct vt_report *report, const char *name, const char *part, struct lsm_view *view, uint32_t tree) {
     struct lsm_estimate estimate = {0};
     lsm_view_estimate(view, tree, NULL, NULL, &estimate);
     vt_report_text(report, name);
     vt_report_int(report, tree);
     vt_report_int(report, (int64_t)estimate.rows);
     vt_report_int(report, (int64_t)estimate.bytes);
+    vt_report_text(report, part);
 }
 
 /* The committed tree with this number is taken out of the list. */
@@ -215,6 +218,22 @@ static bool take_tree(struct lsm_tree_info *trees, size_t count, struct lsm_tree
         return true;
     }
     return false;
+}
+
+/* The table's other trees. */
+static int add_parts(struct vt_space *space, const char *name, struct lsm_view *view, struct lsm_tree_info *trees, size_t count, struct vt_report *report) {
+    struct vt_catalogue catalogue = {0};
+    char *shadow_table = sqlite3_mprintf("%s_" VT_SHADOW_SUFFIX, name);
+    if (shadow_table == NULL) return SQLITE_NOMEM;
+    int rc = vt_catalogue_read(space->connection->db, space->schema, shadow_table, &catalogue, NULL);
+    for (int i = 0; i < catalogue.count && rc == SQLITE_OK; i++) {
+        const struct vt_catalogue_entry *entry = &catalogue.entries[i];
+        bool index = strncmp(entry->key, VT_CATALOGUE_INDEX, strlen(VT_CATALOGUE_INDEX)) == 0;
+        if (take_tree(trees, count, entry->tree)) add_tree(report, name, index ? entry->key + strlen(VT_CATALOGUE_INDEX) : entry->key, view, entry->tree.tree);
+    }
+    vt_catalogue_release(&catalogue);
+    sqlite3_free(shadow_table);
+    return rc == SQLITE_CORRUPT_VTAB ? SQLITE_OK : rc;
 }
 
 static int add_named(struct vt_space *space, struct lsm_view *view, struct lsm_tree_info *trees, size_t count, struct vt_report *report) {
@@ -229,7 +248,8 @@ static int add_named(struct vt_space *space, struct lsm_view *view, struct lsm_t
         struct vt_shadow shadow;
         rc = SQLITE_OK;
         if (name == NULL || vt_shadow_read(space->connection->db, space->schema, name, &shadow, NULL) != SQLITE_OK) continue;
-        if (take_tree(trees, count, shadow.tree)) add_tree(report, name, view, shadow.tree.tree);
+        if (take_tree(trees, count, shadow.tree)) add_tree(report, name, NULL, view, shadow.tree.tree);
+        rc = add_parts(space, name, view, trees, count, report);
     }
     sqlite3_finalize(statement);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
@@ -250,7 +270,7 @@ static int collect_tables(struct vt_connection *connection, const char *schema, 
     if (rc == SQLITE_OK) rc = vt_view_acquire(space, &view, message);
     if (rc == SQLITE_OK) rc = add_named(space, view->engine, trees, count, report);
     for (size_t i = 0; i < count && rc == SQLITE_OK; i++) {
-        if (trees[i].tree != 0) add_tree(report, NULL, view->engine, trees[i].tree); /* garbage: collected some day */
+        if (trees[i].tree != 0) add_tree(report, NULL, NULL, view->engine, trees[i].tree); /* garbage: collected some day */
     }
     vt_view_unref(space, view);
     lsm_free(trees);
@@ -316,9 +336,9 @@ static const struct vt_facts all[] = {
      "number INTEGER, level INTEGER, run INTEGER, rows INTEGER, tombstones INTEGER, range_tombstones INTEGER, bytes INTEGER, raw_bytes INTEGER,"
      " compression TEXT, tree_low INTEGER, tree_high INTEGER, log_low INTEGER, log_high INTEGER",
      13, collect_files},
-    {"lsm_tables", "name TEXT, tree INTEGER, rows INTEGER, bytes INTEGER", 4, collect_tables},
     {"lsm_readers",
      "pid INTEGER, process TEXT, own INTEGER, opened TEXT, views INTEGER, versions INTEGER, old_versions INTEGER, oldest_seconds REAL", 8, collect_readers},
+    {"lsm_tables", "name TEXT, tree INTEGER, rows INTEGER, bytes INTEGER, part TEXT", 5, collect_tables},
     {"lsm_check", "problem TEXT", 1, collect_problems},
 };
 

@@ -465,6 +465,18 @@ bool vt_key_only_bytes(const struct vt_key_column *column, struct lsm_slice key,
     return true;
 }
 
+bool vt_key_prefix(const struct vt_key_column *columns, int column_count, struct lsm_slice key, int count, size_t *bytes) {
+    if (key.size == 0) return false;
+    struct walk walk = {.p = key.data, .end = key.data + key.size};
+    struct vt_value value = vt_value_null();
+    bool plain;
+    for (int i = 0; i < count; i++) {
+        if (!read_column(&walk, &columns[i], i == column_count - 1, &value, &plain)) return false;
+    }
+    *bytes = (size_t)(walk.p - key.data);
+    return true;
+}
+
 int vt_key_check(const struct vt_key_column *columns, int column_count, struct lsm_slice key) {
     bool plain = false;
     struct vt_value value = vt_value_null();

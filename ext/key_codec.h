@@ -77,6 +77,9 @@ bool vt_key_only_bytes(const struct vt_key_column *column, struct lsm_slice key,
  * well formed up to there or does not keep it. */
 int vt_key_read(const struct vt_key_column *columns, int column_count, struct lsm_slice key, int index, struct vt_value *out) LSM_MUST_CHECK;
 
+/* How many bytes the first `count` columns take. False if the key is not well formed up to there. */
+bool vt_key_prefix(const struct vt_key_column *columns, int column_count, struct lsm_slice key, int count, size_t *bytes);
+
 /* SQLITE_OK if key is well formed to its last byte, SQLITE_CORRUPT_VTAB if not. */
 int vt_key_check(const struct vt_key_column *columns, int column_count, struct lsm_slice key) LSM_MUST_CHECK;
 

@@ -1,7 +1,7 @@
 /* plan.h: what xBestIndex decides and xFilter carries out.
  *
- * A plan is a walk over the table's key in one direction: the first equal_count key columns equal to given values (one of them may be given a whole
- * list, IN), the next one between two bounds, the rest free. It travels from xBestIndex to xFilter in idxNum; idxStr says the same in words, for
+ * A plan is a walk over the table's key, or over an index, in one direction: the first equal_count key columns equal to given values (one of them may be given
+ * a whole list, IN), the next one between two bounds, the rest free. It travels from xBestIndex to xFilter in idxNum; idxStr says the same in words, for
  * EXPLAIN QUERY PLAN.
  *
  * A number compared with a TEXT or untyped key column is a special case: SQLite may have to turn stored texts into numbers ('05' = 5), which no key range
@@ -31,7 +31,19 @@ struct vt_order_term {
     bool desc;
 };
 
+/* What SQLite asks. */
+struct vt_question {
+    const struct vt_term *terms;
+    int term_count;
+    const struct vt_order_term *orders;
+    int order_count;
+};
+
+#define VT_PLAN_PRIMARY (-1)
+
 struct vt_plan {
+    int index;           /* in vt_schema.indexes; VT_PLAN_PRIMARY: the table's own key */
+    bool nulls;          /* an equal column may be compared with NULL for sameness (IS, IS NULL): then NULLs are read */
     int equal_count;
     int list_at;         /* the equal column with a list of values; -1: none */
     int lower, upper;    /* SQLITE_INDEX_CONSTRAINT_GT, _GE, _LT, _LE; 0: none */
@@ -45,18 +57,19 @@ struct vt_plan {
     bool omit[VT_PLAN_EQUAL_MAX + 2]; /* SQLite need not check it again */
 };
 
-/* Columns of the key: the schema's, or the rowid. */
-const struct vt_key_column *vt_plan_key(const struct vt_schema *schema, int *count);
+/* Columns of the key walked: the schema's, or the rowid; an index's and then these. */
+const struct vt_key_column *vt_plan_key(const struct vt_schema *schema, int index, int *count);
+/* How many of them, from the first, can be searched for. */
+int vt_plan_seek_count(const struct vt_schema *schema, int index);
 
-/* The best use of these constraints. */
-void vt_plan_choose(const struct vt_schema *schema, const struct vt_term *terms, int term_count, const struct vt_order_term *orders, int order_count,
-                    struct vt_plan *plan);
+/* The best use of the constraints on this index. */
+void vt_plan_choose(const struct vt_schema *schema, int index, const struct vt_question *question, struct vt_plan *plan);
 static inline int vt_plan_arg_count(const struct vt_plan *plan) { return plan->equal_count + (plan->lower != 0) + (plan->upper != 0); }
 
 /* idxNum and back. Reading is false for numbers no plan has. */
 int vt_plan_write(const struct vt_plan *plan);
 bool vt_plan_read(const struct vt_schema *schema, int number, struct vt_plan *plan);
-/* idxStr: `key (device=? AND ts>?) desc`; sqlite3_free(). NULL if out of memory. */
+/* idxStr: `key (device=? AND ts>?) desc`, `index by_kind (kind=?)`; sqlite3_free(). NULL if out of memory. */
 char *vt_plan_text(const struct vt_schema *schema, const struct vt_plan *plan);
 
 struct vt_range {

@@ -1,4 +1,4 @@
-#include "schema.h"
+#include "index.h"
 
 struct vt_schema *vt_schema_new(void) {
     struct vt_schema *schema = sqlite3_malloc64(sizeof *schema);
@@ -20,6 +20,8 @@ void vt_schema_free(struct vt_schema *schema) {
         sqlite3_free(schema->checks[i].text);
     }
     sqlite3_free(schema->checks);
+    while (schema->index_count > 0) vt_index_drop_last(schema);
+    sqlite3_free(schema->indexes);
     sqlite3_free(schema->columns);
     sqlite3_free(schema->key);
     sqlite3_free(schema->hidden_name);

@@ -1,6 +1,6 @@
 /* schema.h: the definition of one LSM table, as data.
  *
- * Made by ddl.h from the arguments of CREATE VIRTUAL TABLE; afterwards nobody changes it.
+ * Made by ddl.h from the arguments of CREATE VIRTUAL TABLE; afterwards only indexes that were added to the table come and go.
  */
 #ifndef VT_SCHEMA_H
 #define VT_SCHEMA_H
@@ -21,6 +21,7 @@ struct vt_column {
     struct vt_value default_value; /* affinity applied; owns its bytes; SQLITE_NULL without has_default */
     enum vt_strict strict;         /* NONE unless the table is STRICT */
     bool checked;                  /* a CHECK mentions it */
+    bool indexed;                  /* in a secondary index; known when the table is bound */
     int key_index;                 /* place in vt_schema.key of its first mention there, -1 if it is in no key */
 };
 
@@ -33,6 +34,18 @@ struct vt_key_column {
 struct vt_check {
     char *name; /* as messages show it */
     char *text; /* the expression */
+};
+
+/* A secondary index (index.h). */
+struct vt_index {
+    char *name;
+    bool unique;
+    int conflict;              /* ON CONFLICT clause of UNIQUE, as vt_column.not_null_conflict */
+    int column_count;
+    int key_count;             /* with the table's key behind the columns */
+    int seek_count;            /* of these can be searched for: up to the first that comes a second time; if unique, column_count */
+    struct vt_key_column *key; /* the rowid, and the INTEGER PRIMARY KEY, is column -1 */
+    struct lsm_tree_info tree; /* known when the table is bound */
 };
 
 enum vt_kind {
@@ -53,6 +66,10 @@ struct vt_schema {
     bool rowid_checked;        /* a CHECK mentions the rowid, by whatever name */
     int check_count;
     struct vt_check *checks;   /* in the order they were declared */
+    int index_count;           /* the declared ones first */
+    int declared_index_count;
+    int key_place;             /* clustered: how many unique indexes are declared before the key */
+    struct vt_index *indexes;
     char *hidden_name;         /* clustered: name of the hidden key column: "_pk", or the like if a column is called so */
 };
 

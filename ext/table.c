@@ -8,6 +8,7 @@
 #include "ddl.h"
 #include "home.h"
 #include "hook.h"
+#include "index.h"
 
 /* ---- making and freeing the object ---------------------------------------------------------------------------- */
 
@@ -18,6 +19,8 @@ static void table_free(struct vt_table *table) {
     sqlite3_free(table->name);
     sqlite3_free(table->shadow_table);
     sqlite3_free(table->values);
+    sqlite3_free(table->old_values);
+    vt_entries_release(&table->entries);
     vt_bytes_release(&table->key);
     vt_bytes_release(&table->old_key);
     vt_bytes_release(&table->record);
@@ -37,6 +40,7 @@ static int check_conflict_clauses(const struct vt_schema *schema, char **message
     for (int i = 0; i < schema->column_count && rc == SQLITE_OK; i++) {
         rc = check_conflict_clause(schema->columns[i].not_null_conflict, schema->columns[i].name, message);
     }
+    for (int i = 0; i < schema->index_count && rc == SQLITE_OK; i++) rc = check_conflict_clause(schema->indexes[i].conflict, "UNIQUE", message);
     return rc;
 }
 
@@ -71,12 +75,17 @@ static int table_new(sqlite3 *db, struct vt_connection *connection, int argc, co
         return rc;
     }
     table->space->tables++;
+    table->next = table->space->first;
+    table->space->first = table;
     *out = table;
     return SQLITE_OK;
 }
 
 static void table_gone(struct vt_table *table) {
     struct vt_space *space = table->space;
+    struct vt_table **link = &space->first;
+    while (*link != table) link = &(*link)->next;
+    *link = table->next;
     space->tables--;
     if (table->bound && table->serial == space->serial) space->bound--;
     if (space->txn.leader == table) space->txn.leader = NULL;
@@ -84,6 +93,12 @@ static void table_gone(struct vt_table *table) {
      * not; and then nobody else may be left to be told. */
     if (space->txn.state != VT_TXN_IDLE && table->joined_epoch == space->txn.epoch && --space->txn.joined == 0) vt_txn_rollback(space);
     table_free(table);
+}
+
+struct vt_table *vt_table_find(struct vt_space *space, const char *name) {
+    struct vt_table *table = space->first;
+    while (table != NULL && sqlite3_stricmp(table->name, name) != 0) table = table->next;
+    return table;
 }
 
 int vt_table_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message) {
@@ -128,6 +143,36 @@ static int check_tree(struct vt_table *table, struct lsm_tree_info tree, char **
     return vt_fail_engine(message, status, NULL);
 }
 
+/* Take an index's tree from its entry, and an index that was added to the table as a whole. */
+static int take_index(struct vt_table *table, const struct vt_catalogue_entry *entry, char **message) {
+    const char *name = entry->key + strlen(VT_CATALOGUE_INDEX);
+    int i = vt_index_find(table->schema, name);
+    if (i < 0) {
+        int rc = vt_ddl_add_index(table->schema, name, entry->definition, message);
+        if (rc != SQLITE_OK) return rc;
+        i = table->schema->index_count - 1;
+    }
+    table->schema->indexes[i].tree = entry->tree;
+    return SQLITE_OK;
+}
+
+static int take_indexes(struct vt_table *table, const struct vt_catalogue *catalogue, char **message) {
+    struct vt_schema *schema = table->schema;
+    int rc = SQLITE_OK;
+    while (schema->index_count > schema->declared_index_count) vt_index_drop_last(schema);
+    for (int i = 0; i < schema->index_count; i++) schema->indexes[i].tree.tree = 0;
+    for (int i = 0; i < catalogue->count && rc == SQLITE_OK; i++) {
+        if (strncmp(catalogue->entries[i].key, VT_CATALOGUE_INDEX, strlen(VT_CATALOGUE_INDEX)) == 0) rc = take_index(table, &catalogue->entries[i], message);
+    }
+    for (int i = 0; i < schema->index_count && rc == SQLITE_OK; i++) {
+        if (schema->indexes[i].tree.tree != 0) continue;
+        rc = vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s_" VT_SHADOW_SUFFIX " is damaged: it does not name the tree of index %s", table->name,
+                     schema->indexes[i].name);
+    }
+    vt_index_settle(schema);
+    return rc;
+}
+
 /* The trees besides that of the rows. */
 static int read_catalogue(struct vt_table *table, char **message) {
     struct vt_catalogue catalogue = {0};
@@ -142,6 +187,7 @@ static int read_catalogue(struct vt_table *table, char **message) {
             table->sequence = entry->tree;
         }
     }
+    if (rc == SQLITE_OK) rc = take_indexes(table, &catalogue, message);
     vt_catalogue_release(&catalogue);
     sqlite3_free(shadow_table);
     return rc;
@@ -150,6 +196,7 @@ static int read_catalogue(struct vt_table *table, char **message) {
 static int check_trees(struct vt_table *table, char **message) {
     int rc = check_tree(table, table->shadow.tree, message);
     if (rc == SQLITE_OK && table->schema->autoincrement) rc = check_tree(table, table->sequence, message);
+    for (int i = 0; i < table->schema->index_count && rc == SQLITE_OK; i++) rc = check_tree(table, table->schema->indexes[i].tree, message);
     return rc;
 }
 
@@ -184,6 +231,19 @@ static int make_sequence(struct vt_table *table, char **message) {
     return vt_catalogue_add(space->connection->db, space->schema, table->name, VT_CATALOGUE_SEQUENCE, "", table->sequence, "", message);
 }
 
+static int make_indexes(struct vt_table *table, char **message) {
+    struct vt_space *space = table->space;
+    int rc = SQLITE_OK;
+    for (int i = 0; i < table->schema->index_count && rc == SQLITE_OK; i++) {
+        struct vt_index *index = &table->schema->indexes[i];
+        rc = vt_txn_tree_create(space, &index->tree, message);
+        if (rc != SQLITE_OK) break;
+        rc = vt_catalogue_add(space->connection->db, space->schema, table->name, VT_CATALOGUE_INDEX, index->name, index->tree, "", message);
+    }
+    vt_index_settle(table->schema);
+    return rc;
+}
+
 /* The tree and the rows that name it. */
 static int make_tree(struct vt_table *table, char **message) {
     struct vt_space *space = table->space;
@@ -191,6 +251,7 @@ static int make_tree(struct vt_table *table, char **message) {
     int rc = vt_txn_tree_create(space, &table->shadow.tree, message);
     if (rc == SQLITE_OK) rc = vt_shadow_create(space->connection->db, space->schema, table->name, &table->shadow, message);
     if (rc == SQLITE_OK && table->schema->autoincrement) rc = make_sequence(table, message);
+    if (rc == SQLITE_OK) rc = make_indexes(table, message);
     return rc == SQLITE_OK ? vt_checks_create(space->connection->db, space->schema, table->name, table->schema, message) : rc;
 }
 
@@ -274,7 +335,9 @@ static int drop_data(struct vt_table *table, bool in_txn, char **message) {
     int others = space->txn.joined - (table->joined_epoch == space->txn.epoch ? 1 : 0);
     if (in_txn && others > 0) {
         int rc = vt_txn_tree_drop(space, vt_table_tree(table), message);
-        return rc == SQLITE_OK && table->schema->autoincrement ? vt_txn_tree_drop(space, table->sequence.tree, message) : rc;
+        if (rc == SQLITE_OK && table->schema->autoincrement) rc = vt_txn_tree_drop(space, table->sequence.tree, message);
+        for (int i = 0; i < table->schema->index_count && rc == SQLITE_OK; i++) rc = vt_txn_tree_drop(space, table->schema->indexes[i].tree.tree, message);
+        return rc;
     }
     vt_shared_garbage_set(space->shared, true); /* found by the next write transaction after this one */
     return SQLITE_OK;

@@ -8,6 +8,7 @@
 
 #include "checks.h"
 #include "connection.h"
+#include "entries.h"
 #include "rowids.h"
 #include "schema.h"
 #include "shadow.h"
@@ -15,6 +16,7 @@
 struct vt_table {
     sqlite3_vtab base; /* first: SQLite's pointer is ours */
     struct vt_space *space;
+    struct vt_table *next; /* in vt_space.first */
     char *name, *shadow_table;
     struct vt_schema *schema;
     struct vt_checks checks;
@@ -30,7 +32,9 @@ struct vt_table {
     struct vt_rowids rowids;
     /* Of the write at hand; kept for their memory. */
     struct vt_value *values;
+    struct vt_value *old_values;
     struct vt_bytes key, old_key, record;
+    struct vt_entries entries;
     /* Planning. */
     double rows_estimated;
     int sources_estimated;
@@ -57,6 +61,9 @@ int vt_table_shadow_name(const char *suffix);
 int vt_table_bind(struct vt_table *table, char **message) LSM_MUST_CHECK;
 
 static inline uint32_t vt_table_tree(const struct vt_table *table) { return table->shadow.tree.tree; }
+
+/* The connected table of this name, or NULL. */
+struct vt_table *vt_table_find(struct vt_space *space, const char *name);
 
 /* Rows in the table and places a lookup has to consider, roughly and not always fresh; never fails (the store may be out of reach:
  * then a guess). */

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "ddl_constraint.h"
+#include "entries.h"
+#include "plan.h"
 #include "row_codec.h"
 #include "table.h"
 
@@ -14,9 +17,11 @@ struct write {
     sqlite3_value **columns;   /* as given; column_count of them, then the hidden key */
     int statement_conflict;    /* the statement's OR clause; SQLITE_ABORT if it has none */
     bool update;
-    struct lsm_value old_row;  /* what columns that do not change are read from */
+    struct lsm_value old_row;  /* what columns that do not change are read from, and the entries of indexes */
+    bool old_read;
     bool gone;                 /* update: the row is not there any more */
     bool numbered;             /* the rowid is chosen */
+    bool types_late;           /* SQLite looks at the types of STRICT when the first of CHECK and indexes wants the values as they will be stored: after the rowid */
     int64_t rowid;
 };
 
@@ -40,11 +45,12 @@ static int lookup(struct vt_table *table, struct lsm_slice key, struct lsm_value
 /* The row before the update, for the columns SQLite did not read. */
 static int read_old_row(struct write *w, struct vt_row_reader *reader) {
     struct lsm_slice key = vt_bytes_slice(&w->table->old_key);
-    int rc = lookup(w->table, key, &w->old_row);
+    int rc = w->old_read ? SQLITE_OK : lookup(w->table, key, &w->old_row);
     if (rc == SQLITE_NOTFOUND) {
         w->gone = true;
         return SQLITE_OK;
     }
+    w->old_read = rc == SQLITE_OK;
     vt_row_reader_init(reader, w->table->schema, key, w->old_row.bytes);
     return rc;
 }
@@ -220,8 +226,7 @@ static bool key_changes(const struct vt_table *table) {
 
 /* ---- the three kinds of change -------------------------------------------------------------------------------- */
 
-static int delete_key(struct vt_table *table) {
-    struct lsm_slice key = vt_bytes_slice(&table->old_key);
+static int delete_row(struct vt_table *table, struct lsm_slice key) {
     if (table->schema->kind == VT_KIND_CLUSTERED) return vt_txn_delete(table->space, vt_table_tree(table), key, &table->base.zErrMsg);
     int64_t rowid;
     if (!vt_key_get_int64(key, &rowid)) return SQLITE_CORRUPT_VTAB;
@@ -229,6 +234,22 @@ static int delete_key(struct vt_table *table) {
     if (rc == SQLITE_OK) rc = vt_txn_delete(table->space, vt_table_tree(table), key, &table->base.zErrMsg);
     if (rc == SQLITE_OK) vt_rowids_removed(table, rowid);
     return rc;
+}
+
+/* The end of a change in several steps. Half of one must not be committed: SQLITE_IOERR makes SQLite roll back everything. */
+static int end_change(struct vt_table *table, const struct vt_mark *mark, int rc) {
+    if (rc != SQLITE_OK && vt_txn_undo(table->space, mark, NULL) != SQLITE_OK) return SQLITE_IOERR;
+    vt_txn_unmark(table->space, mark);
+    return rc;
+}
+
+static int delete_old_row(struct vt_table *table) {
+    struct lsm_slice key = vt_bytes_slice(&table->old_key);
+    if (table->schema->index_count == 0) return delete_row(table, key);
+    struct vt_mark mark = vt_txn_mark(table->space);
+    int rc = vt_entries_delete(table, key);
+    if (rc == SQLITE_OK) rc = delete_row(table, key);
+    return end_change(table, &mark, rc == SQLITE_NOTFOUND ? SQLITE_OK : rc);
 }
 
 static int put_row(struct write *w) {
@@ -240,20 +261,14 @@ static int put_row(struct write *w) {
     return rc;
 }
 
-/* Put the row under its new key in the place of the old one: both or neither. */
+/* Put the row under its new key in the place of the old one: half a change if it fails. */
 static int move_row(struct write *w) {
-    struct vt_space *space = w->table->space;
-    struct vt_mark mark = vt_txn_mark(space);
     int64_t from;
-    bool numbered = vt_key_get_int64(vt_bytes_slice(&w->table->old_key), &from) && w->table->schema->kind == VT_KIND_ROWID;
+    struct lsm_slice old_key = vt_bytes_slice(&w->table->old_key);
+    bool numbered = w->table->schema->kind == VT_KIND_ROWID && vt_key_get_int64(old_key, &from);
     int rc = numbered ? vt_rowids_move(w->table, from, w->rowid) : SQLITE_OK;
-    if (rc == SQLITE_OK) rc = delete_key(w->table);
-    if (rc == SQLITE_OK) rc = put_row(w);
-    if (rc == SQLITE_OK) return rc;
-    /* A half-done row must not be committed: SQLITE_IOERR makes SQLite roll back everything. */
-    if (rc != SQLITE_OK && vt_txn_undo(space, &mark, NULL) != SQLITE_OK) return SQLITE_IOERR;
-    vt_txn_unmark(space, &mark);
-    return rc;
+    if (rc == SQLITE_OK) rc = delete_row(w->table, old_key);
+    return rc == SQLITE_OK ? put_row(w) : rc;
 }
 
 static int encode_record(struct write *w) {
@@ -265,6 +280,160 @@ static int encode_record(struct write *w) {
     return table->record.size > limit || table->key.size > limit - table->record.size ? SQLITE_TOOBIG : SQLITE_OK;
 }
 
+/* ---- uniqueness ------------------------------------------------------------------------------------------------- */
+
+/* Rows that are in the way and to be replaced. */
+struct victims {
+    int count;
+    struct vt_bytes keys[VT_INDEXES_MAX + 1];
+};
+
+static int add_victim(struct victims *victims, struct lsm_slice key) {
+    for (int i = 0; i < victims->count; i++) {
+        if (victims->keys[i].size == key.size && memcmp(victims->keys[i].data, key.data, key.size) == 0) return SQLITE_OK;
+    }
+    int rc = vt_bytes_set(&victims->keys[victims->count], key);
+    if (rc == SQLITE_OK) victims->count++;
+    return rc;
+}
+
+static void release_victims(struct victims *victims) {
+    for (int i = 0; i < victims->count; i++) vt_bytes_release(&victims->keys[i]);
+}
+
+static int fail_unique_index(struct write *w, const struct vt_index *index) {
+    const struct vt_schema *schema = w->table->schema;
+    sqlite3_str *columns = sqlite3_str_new(NULL);
+    for (int i = 0; i < index->column_count; i++) {
+        int column = index->key[i].column < 0 ? schema->rowid_column : index->key[i].column;
+        sqlite3_str_appendf(columns, "%s%s.%s", i == 0 ? "" : ", ", w->table->name, schema->columns[column].name);
+    }
+    char *text = sqlite3_str_finish(columns);
+    int rc = vt_fail(message_of(w), SQLITE_CONSTRAINT_UNIQUE, "UNIQUE constraint failed: %s", text == NULL ? index->name : text);
+    sqlite3_free(text);
+    return rc;
+}
+
+/* What a write has to keep unique, in SQLite's order: the rowid; what was declared later, or added, comes first; constraints that replace come last. */
+static int constraint_order(const struct vt_schema *schema, int *order) {
+    int count = 0, declared[VT_INDEXES_MAX + 1], declared_count = 0;
+    bool clustered = schema->kind == VT_KIND_CLUSTERED;
+    if (!clustered) declared[declared_count++] = VT_PLAN_PRIMARY;
+    for (int i = schema->index_count; i >= 0; i--) {
+        if (clustered && i == schema->key_place) declared[declared_count++] = VT_PLAN_PRIMARY;
+        if (i > 0 && schema->indexes[i - 1].unique) declared[declared_count++] = i - 1;
+    }
+    for (int replaces = 0; replaces < 2; replaces++) {
+        for (int i = 0; i < declared_count; i++) {
+            int conflict = declared[i] == VT_PLAN_PRIMARY ? schema->key_conflict : schema->indexes[declared[i]].conflict;
+            if ((conflict == SQLITE_REPLACE) == (replaces == 1)) order[count++] = declared[i];
+        }
+    }
+    return count;
+}
+
+/* SQLITE_OK: nothing is in the way but victims. */
+static int check_key(struct write *w, bool look, struct victims *victims) {
+    struct lsm_slice key = vt_bytes_slice(&w->table->key);
+    int rc = look ? lookup(w->table, key, NULL) : SQLITE_NOTFOUND;
+    if (rc != SQLITE_OK) return rc == SQLITE_NOTFOUND ? SQLITE_OK : rc;
+    return conflict_of(w, w->table->schema->key_conflict) == SQLITE_REPLACE ? add_victim(victims, key) : fail_unique(w);
+}
+
+static int check_index(struct write *w, int i, const struct vt_indexed_row *row, const struct vt_indexed_row *old, struct victims *victims) {
+    const struct vt_index *index = &w->table->schema->indexes[i];
+    struct vt_bytes found = {0};
+    int rc = vt_entries_conflict(w->table, i, row, old, &found);
+    if (rc == SQLITE_OK) {
+        bool replace = conflict_of(w, index->conflict) == SQLITE_REPLACE;
+        rc = replace ? add_victim(victims, vt_bytes_slice(&found)) : fail_unique_index(w, index);
+    }
+    vt_bytes_release(&found);
+    return rc == SQLITE_NOTFOUND ? SQLITE_OK : rc;
+}
+
+/* look: the key is new, and not known to be free. */
+static int check_unique(struct write *w, bool look, const struct vt_indexed_row *row, const struct vt_indexed_row *old, struct victims *victims) {
+    int order[VT_INDEXES_MAX + 1], rc = SQLITE_OK, count = constraint_order(w->table->schema, order);
+    bool types = w->types_late;
+    for (int i = 0; i < count && rc == SQLITE_OK; i++) {
+        bool primary = order[i] == VT_PLAN_PRIMARY;
+        if (types && !primary) {
+            rc = check_types(w);
+            types = false;
+        }
+        if (rc == SQLITE_OK) rc = primary ? check_key(w, look, victims) : check_index(w, order[i], row, old, victims);
+    }
+    return rc == SQLITE_OK && types ? check_types(w) : rc;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------------------------- */
+
+static bool is_new_key(const struct vt_table *table, struct lsm_slice key) {
+    return key.size == table->key.size && memcmp(key.data, table->key.data, key.size) == 0;
+}
+
+static int change_rows(struct write *w, bool moves, const struct vt_indexed_row *row, const struct vt_indexed_row *old, const struct victims *victims) {
+    struct vt_table *table = w->table;
+    int rc = SQLITE_OK;
+    for (int i = 0; i < victims->count && rc == SQLITE_OK; i++) {
+        struct lsm_slice key = vt_bytes_slice(&victims->keys[i]);
+        rc = vt_entries_delete(table, key);
+        if (rc == SQLITE_NOTFOUND) {
+            rc = vt_fail(message_of(w), SQLITE_CORRUPT_VTAB, "an index of table %s names a row that is not there: run SELECT lsm_check()", table->name);
+        }
+        if (rc == SQLITE_OK && !is_new_key(table, key)) rc = delete_row(table, key); /* otherwise it is overwritten */
+    }
+    if (rc == SQLITE_OK) rc = vt_entries_put(table, row, old);
+    if (rc == SQLITE_OK) rc = moves ? move_row(w) : put_row(w);
+    return rc;
+}
+
+/* The old row of an update as its indexes have it; *old is NULL for an insert. */
+static int take_old_row(struct write *w, struct vt_indexed_row *row, const struct vt_indexed_row **old) {
+    struct vt_table *table = w->table;
+    struct vt_row_reader reader;
+    *old = NULL;
+    if (!w->update) return SQLITE_OK;
+    if (table->old_values == NULL) table->old_values = sqlite3_malloc64((size_t)table->schema->column_count * sizeof *table->old_values);
+    if (table->old_values == NULL) return SQLITE_NOMEM;
+    int rc = read_old_row(w, &reader);
+    if (rc != SQLITE_OK || w->gone) return rc;
+    *old = row;
+    return vt_entries_read(table, vt_bytes_slice(&table->old_key), w->old_row.bytes, table->old_values, row);
+}
+
+static int write_indexed(struct write *w, bool moves, bool look) {
+    struct vt_table *table = w->table;
+    struct vt_indexed_row row = {.key = vt_bytes_slice(&table->key), .rowid = w->rowid, .values = table->values}, old_row;
+    const struct vt_indexed_row *old;
+    struct victims victims = {0};
+    int rc = take_old_row(w, &old_row, &old);
+    if (rc != SQLITE_OK || w->gone) return rc;
+    rc = check_unique(w, look, &row, old, &victims);
+    if (rc == SQLITE_OK) rc = encode_record(w);
+    if (rc == SQLITE_OK) {
+        struct vt_mark mark = vt_txn_mark(table->space);
+        rc = end_change(table, &mark, change_rows(w, moves, &row, old, &victims));
+    }
+    release_victims(&victims);
+    return rc;
+}
+
+/* Without indexes, OR REPLACE need not know what was there. */
+static int write_plain(struct write *w, bool moves, bool look) {
+    struct vt_table *table = w->table;
+    if (look && conflict_of(w, table->schema->key_conflict) != SQLITE_REPLACE) {
+        int rc = lookup(table, vt_bytes_slice(&table->key), NULL);
+        if (rc != SQLITE_NOTFOUND) return rc == SQLITE_OK ? fail_unique(w) : rc;
+    }
+    int rc = w->types_late ? check_types(w) : SQLITE_OK;
+    if (rc == SQLITE_OK) rc = encode_record(w);
+    if (rc != SQLITE_OK || !moves) return rc == SQLITE_OK ? put_row(w) : rc;
+    struct vt_mark mark = vt_txn_mark(table->space);
+    return end_change(table, &mark, move_row(w));
+}
+
 static int write_row(struct write *w, sqlite3_value *old, sqlite3_value *given) {
     struct vt_table *table = w->table;
     bool fresh;
@@ -273,21 +442,12 @@ static int write_row(struct write *w, sqlite3_value *old, sqlite3_value *given) 
     rc = make_key(w, old, given, &fresh);
     if (rc != SQLITE_OK) return rc;
     bool moves = w->update && key_changes(table);
-    /* In SQLite's order: the types when the first of CHECK and indexes wants the values as they will be stored, the rowid between these two. */
-    bool rowid_first = table->schema->kind == VT_KIND_ROWID && table->schema->check_count == 0;
-    if (!rowid_first) rc = check_types(w);
+    w->types_late = table->schema->kind == VT_KIND_ROWID && table->schema->check_count == 0;
+    if (!w->types_late) rc = check_types(w);
     if (rc == SQLITE_OK) rc = check_checks(w, moves);
     if (rc != SQLITE_OK) return rc;
-    bool check = (!w->update || moves) && !fresh && conflict_of(w, table->schema->key_conflict) != SQLITE_REPLACE;
-    if (check) {
-        rc = lookup(table, vt_bytes_slice(&table->key), NULL);
-        if (rc == SQLITE_OK) return fail_unique(w);
-        if (rc != SQLITE_NOTFOUND) return rc;
-    }
-    rc = rowid_first ? check_types(w) : SQLITE_OK;
-    if (rc == SQLITE_OK) rc = encode_record(w);
-    if (rc != SQLITE_OK) return rc;
-    return moves ? move_row(w) : put_row(w);
+    bool look = (!w->update || moves) && !fresh;
+    return table->schema->index_count > 0 ? write_indexed(w, moves, look) : write_plain(w, moves, look);
 }
 
 int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *rowid) {
@@ -300,7 +460,7 @@ int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_
     if (argc == 1 || update) rc = take_old_key(table, argv[0]);
     if (rc != SQLITE_OK) return rc;
     if (argc == 1) {
-        rc = delete_key(table);
+        rc = delete_old_row(table);
         if (rc == SQLITE_OK) table->space->connection->changes++;
         return rc;
     }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "../../ext/ddl.h"
+#include "../../ext/index.h"
 
 static uint64_t seed, state;
 static sqlite3 *db;
@@ -526,14 +527,51 @@ static void autoincrement_is_taken_where_sqlite_takes_it(void **unused) {
     assert_int_equal(agree("a INTEGER PRIMARY KEY AUTOINCREMENT AUTOINCREMENT"), 0);
 }
 
+static void expect_index(const struct vt_schema *schema, int i, const char *name, const char *definition) {
+    assert_true(i < schema->index_count);
+    assert_string_equal(schema->indexes[i].name, name);
+    char *text = vt_index_definition(schema, &schema->indexes[i]);
+    assert_string_equal(text, definition);
+    sqlite3_free(text);
+}
+
+static void unique_and_index_make_indexes(void **unused) {
+    (void)unused;
+    const struct vt_schema *schema = accept("id INTEGER PRIMARY KEY, a UNIQUE COLLATE NOCASE, b, CONSTRAINT two UNIQUE (b, a COLLATE BINARY DESC) ON CONFLICT REPLACE,"
+                                            "INDEX \"by b\" (b DESC, id, B)");
+    assert_int_equal(schema->index_count, 3);
+    expect_index(schema, 0, "unique_1", "UNIQUE (\"a\")");
+    expect_index(schema, 1, "two", "UNIQUE (\"b\", \"a\" COLLATE BINARY DESC)");
+    expect_index(schema, 2, "by b", "(\"b\" DESC, \"id\")");
+    assert_int_equal(schema->indexes[1].conflict, SQLITE_REPLACE);
+    assert_int_equal(schema->indexes[2].key_count, 3);
+    assert_int_equal(schema->indexes[2].seek_count, 2);
+}
+
+static void what_says_the_same_twice_is_one_index(void **unused) {
+    (void)unused;
+    assert_int_equal(accept("a PRIMARY KEY UNIQUE, b UNIQUE, UNIQUE (a), UNIQUE (b)")->index_count, 1);
+    assert_int_equal(accept("a PRIMARY KEY, b, UNIQUE (a) ON CONFLICT REPLACE")->key_conflict, SQLITE_REPLACE);
+    assert_int_equal(accept("id INTEGER PRIMARY KEY UNIQUE, b, UNIQUE (id, b)")->index_count, 1);
+    assert_int_equal(accept("a TEXT, UNIQUE (a), UNIQUE (a COLLATE NOCASE)")->index_count, 2);
+    assert_int_equal(accept("a UNIQUE, b, UNIQUE (b), PRIMARY KEY (a, b), UNIQUE (b, a)")->key_place, 2);
+    refuse("a UNIQUE ON CONFLICT REPLACE, UNIQUE (a) ON CONFLICT ABORT", "conflicting ON CONFLICT clauses specified");
+    refuse("a, INDEX i(a), INDEX I(a)", "index I already exists");
+    refuse("a, INDEX (a)", "near \"(\"");
+    refuse("a, UNIQUE (a + 1)", "near \"+\": a key takes columns");
+    refuse("a, INDEX i(nosuch)", "that the table does not have");
+    refuse("a, INDEX i(a) WHERE a > 1", "partial indexes");
+    refuse("a, INDEX i(a COLLATE german)", "only the collations");
+    assert_int_equal(agree("a UNIQUE, b UNIQUE ON CONFLICT REPLACE, UNIQUE (a, b)"), 1);
+    assert_int_equal(agree("a, UNIQUE ()"), 0);
+    assert_int_equal(agree("a, UNIQUE (a"), 0);
+    assert_int_equal(agree("a UNIQUE (a)"), 0);
+}
+
 static void what_is_not_supported_is_refused_with_place_and_reason(void **unused) {
     (void)unused;
     refuse("a, b, FOREIGN KEY(a) REFERENCES x(y)", "in argument 3, near \"FOREIGN\": foreign keys are not supported");
     refuse("a REFERENCES x", "in argument 1, near \"REFERENCES\": foreign keys");
-    refuse("a, b UNIQUE", "in argument 2, near \"UNIQUE\": UNIQUE is not built yet");
-    refuse("a, UNIQUE(a)", "UNIQUE is not built yet");
-    refuse("a, PRIMARY KEY(a) UNIQUE(a)", "UNIQUE is not built yet");
-    refuse("a, INDEX i(a)", "secondary indexes are not built yet");
     refuse("a INT PRIMARY KEY AUTOINCREMENT", "AUTOINCREMENT is only allowed on an INTEGER PRIMARY KEY");
     refuse("a INTEGER PRIMARY KEY DESC AUTOINCREMENT", "AUTOINCREMENT is only allowed on an INTEGER PRIMARY KEY");
     refuse("a INTEGER, b, PRIMARY KEY(a, b AUTOINCREMENT)", "AUTOINCREMENT is only allowed on an INTEGER PRIMARY KEY");
@@ -744,6 +782,8 @@ int main(void) {
         cmocka_unit_test_teardown(checks_keep_their_text_and_have_the_name_sqlite_shows, clean_up),
         cmocka_unit_test_teardown(strict_gives_each_column_its_type, clean_up),
         cmocka_unit_test_teardown(autoincrement_is_taken_where_sqlite_takes_it, clean_up),
+        cmocka_unit_test_teardown(unique_and_index_make_indexes, clean_up),
+        cmocka_unit_test_teardown(what_says_the_same_twice_is_one_index, clean_up),
         cmocka_unit_test_teardown(what_is_not_supported_is_refused_with_place_and_reason, clean_up),
         cmocka_unit_test_teardown(the_limit_of_columns_counts_the_hidden_one, clean_up),
         cmocka_unit_test_teardown(defaults_are_what_an_ordinary_table_inserts, clean_up),

@@ -39,11 +39,19 @@ static struct vt_term term(int column, int op) {
     return (struct vt_term){.column = column, .op = op, .usable = true, .collates = true, .collation = VT_COLLATE_BINARY};
 }
 
+static int at_index = VT_PLAN_PRIMARY;
+
+static void choose(struct vt_schema *schema, const struct vt_term *terms, int term_count, struct vt_plan *plan) {
+    struct vt_question question = {.terms = terms, .term_count = term_count};
+    vt_plan_choose(schema, at_index, &question, plan);
+}
+
 /* The plan in words, also after a way through idxNum. */
 static void expect(struct vt_schema *schema, const struct vt_term *terms, int term_count, const struct vt_order_term *orders, int order_count,
                    const char *words, bool ordered) {
     struct vt_plan plan, again;
-    vt_plan_choose(schema, terms, term_count, orders, order_count, &plan);
+    struct vt_question question = {.terms = terms, .term_count = term_count, .orders = orders, .order_count = order_count};
+    vt_plan_choose(schema, at_index, &question, &plan);
     char *text = vt_plan_text(schema, &plan);
     assert_string_equal(text, words);
     sqlite3_free(text);
@@ -79,7 +87,7 @@ static void the_rowid_and_its_column_are_one(void **unused) {
     expect(schema, rowid, 1, NULL, 0, "key (id=?)", false);
     expect(schema, column, 1, NULL, 0, "key (id=?)", false);
     expect(schema, both, 2, NULL, 0, "key (id>=? AND id<?)", false);
-    vt_plan_choose(schema, column, 1, NULL, 0, &plan);
+    choose(schema, column, 1, &plan);
     assert_true(plan.unique);
     assert_true(plan.omit[0]);
     vt_schema_free(schema);
@@ -130,7 +138,7 @@ static void a_list_keeps_the_order_of_the_key_only(void **unused) {
     terms[0].list = true;
     expect(schema, terms, 2, first, 1, "key (a IN (?) AND b=?)", true);
     expect(schema, terms, 2, second, 1, "key (a IN (?) AND b=?)", false);
-    vt_plan_choose(schema, terms, 2, NULL, 0, &plan);
+    choose(schema, terms, 2, &plan);
     assert_false(plan.unique);
     terms[0].list = false;
     terms[1].list = true;
@@ -144,12 +152,12 @@ static void a_number_against_text_promises_nothing(void **unused) {
     struct vt_term terms[] = {term(0, EQ), term(1, EQ)};
     struct vt_order_term second[] = {{1, false}};
     struct vt_plan plan;
-    vt_plan_choose(schema, terms, 2, NULL, 0, &plan);
+    choose(schema, terms, 2, &plan);
     assert_true(plan.unique); /* not known yet what it is: xFilter sees to it */
     assert_false(plan.omit[0]);
     assert_false(plan.omit[1]); /* could be lost with the first */
     terms[0].rhs_type = SQLITE_INTEGER;
-    vt_plan_choose(schema, terms, 2, NULL, 0, &plan);
+    choose(schema, terms, 2, &plan);
     assert_false(plan.unique);
     expect(schema, terms, 1, second, 1, "key (k=?)", false);
     terms[0].rhs_type = SQLITE_TEXT;
@@ -169,11 +177,64 @@ static void a_key_with_another_collation_than_its_column_orders_nothing(void **u
     vt_schema_free(schema);
 }
 
+static void indexes_are_walked_as_keys_are(void **unused) {
+    (void)unused;
+    struct vt_schema *schema = table("id INTEGER PRIMARY KEY|kind TEXT|ts INTEGER|v|INDEX by_kind(kind, ts DESC)|UNIQUE(ts)");
+    struct vt_term terms[] = {term(1, EQ), term(2, GT), term(0, EQ)};
+    struct vt_order_term by_ts[] = {{2, false}}, by_ts_and_rowid[] = {{2, true}, {-1, false}};
+    struct vt_plan plan;
+    at_index = 0;
+    expect(schema, terms, 1, by_ts, 1, "index by_kind (kind=?) desc", true);
+    expect(schema, terms, 1, by_ts_and_rowid, 2, "index by_kind (kind=?)", true);
+    expect(schema, terms, 2, NULL, 0, "index by_kind (kind=? AND ts>?)", false);
+    terms[1].op = EQ;
+    expect(schema, terms, 3, NULL, 0, "index by_kind (kind=? AND ts=? AND id=?)", false); /* the row's key stands behind */
+    choose(schema, terms, 3, &plan);
+    assert_false(plan.unique);
+    at_index = 1;
+    choose(schema, terms, 3, &plan);
+    assert_true(plan.unique);
+    expect(schema, terms, 3, by_ts_and_rowid, 2, "index unique_1 (ts=?)", true); /* and not in a unique one */
+    at_index = VT_PLAN_PRIMARY;
+    vt_schema_free(schema);
+}
+
+static void nulls_are_looked_for_in_indexes_only(void **unused) {
+    (void)unused;
+    struct vt_schema *schema = table("a INTEGER|b INTEGER|PRIMARY KEY(a)|UNIQUE(b)");
+    struct vt_term key[] = {term(0, SQLITE_INDEX_CONSTRAINT_ISNULL)}, column[] = {term(1, SQLITE_INDEX_CONSTRAINT_ISNULL)}, same[] = {term(1, IS)};
+    struct vt_plan plan;
+    expect(schema, key, 1, NULL, 0, "key", false);
+    at_index = 0;
+    expect(schema, column, 1, NULL, 0, "index unique_1 (b=?)", false);
+    choose(schema, column, 1, &plan);
+    assert_true(plan.nulls && !plan.unique && plan.omit[0]);
+    choose(schema, same, 1, &plan);
+    assert_true(plan.nulls && !plan.unique); /* the value may be NULL, and there may be many of them */
+    same[0].op = EQ;
+    choose(schema, same, 1, &plan);
+    assert_true(!plan.nulls && plan.unique);
+    at_index = VT_PLAN_PRIMARY;
+    vt_schema_free(schema);
+}
+
+static void a_column_twice_in_an_index_is_searched_for_once(void **unused) {
+    (void)unused;
+    struct vt_schema *schema = table("a INTEGER|b INTEGER|c|PRIMARY KEY(a, b)|INDEX i(b, c)");
+    struct vt_term terms[] = {term(1, EQ), term(2, EQ), term(0, EQ)};
+    struct vt_order_term by_key[] = {{1, false}, {2, false}, {0, false}, {1, true}};
+    at_index = 0;
+    expect(schema, terms, 3, NULL, 0, "index i (b=? AND c=? AND a=?)", false);
+    expect(schema, NULL, 0, by_key, 4, "index i", true);
+    at_index = VT_PLAN_PRIMARY;
+    vt_schema_free(schema);
+}
+
 static void numbers_of_no_plan_are_refused(void **unused) {
     (void)unused;
     struct vt_schema *schema = table("a|b|PRIMARY KEY(a, b)");
     struct vt_plan plan;
-    static const int bad[] = {-1, 3, 255, 3 << 8, 3 << 10, 2 | 1 << 8, 1 << 23, 1 | 2 << 16};
+    static const int bad[] = {-1, 3, 255, 3 << 8, 3 << 10, 2 | 1 << 8, 1 << 23, 1 | 2 << 16, 1 << 25, 1 << 24 | 1};
     for (int i = 0; i < COUNT(bad); i++) assert_false(vt_plan_read(schema, bad[i], &plan));
     assert_true(vt_plan_read(schema, 0, &plan));
     vt_schema_free(schema);
@@ -208,6 +269,9 @@ int main(void) {
         cmocka_unit_test(a_list_keeps_the_order_of_the_key_only),
         cmocka_unit_test(a_number_against_text_promises_nothing),
         cmocka_unit_test(a_key_with_another_collation_than_its_column_orders_nothing),
+        cmocka_unit_test(indexes_are_walked_as_keys_are),
+        cmocka_unit_test(nulls_are_looked_for_in_indexes_only),
+        cmocka_unit_test(a_column_twice_in_an_index_is_searched_for_once),
         cmocka_unit_test(numbers_of_no_plan_are_refused),
         cmocka_unit_test(every_number_reads_as_a_plan_that_writes_it_or_is_refused),
     };

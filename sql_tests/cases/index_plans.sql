@@ -1,0 +1,26 @@
+-- database: :memory:
+-- Which index is walked, in words.
+CREATE VIRTUAL TABLE r USING lsm(id INTEGER PRIMARY KEY, kind TEXT, ts INT, code TEXT COLLATE NOCASE, v, INDEX by_kind (kind, ts), CONSTRAINT by_code UNIQUE (code), INDEX by_ts (ts DESC));
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO r SELECT i, 'k' || (i % 100), i, 'c' || i, 'value of row ' || i FROM n;
+.eqp on
+SELECT sum(length(v)) FROM r WHERE kind = 'k7';
+SELECT sum(length(v)) FROM r WHERE kind = 'k7' AND ts > 1900;
+SELECT sum(length(v)) FROM r WHERE kind = ?1 AND ts BETWEEN ?2 AND ?3;
+SELECT v FROM r WHERE code = 'C1999';
+SELECT v FROM r WHERE code = 'C1999' COLLATE BINARY;
+SELECT v FROM r WHERE id = 7 AND kind = 'k7';
+SELECT count(*) FROM r WHERE kind IS NULL;
+SELECT count(*) FROM r WHERE kind IN ('k1', 'k2');
+SELECT count(*) FROM r;
+SELECT min(ts) FROM r;
+SELECT max(ts) FROM r;
+SELECT ts, id FROM r WHERE ts < 4 ORDER BY ts, id DESC;
+SELECT ts, id FROM r WHERE kind = 'k1' ORDER BY ts DESC, id DESC LIMIT 2;
+SELECT kind, count(*) FROM r WHERE kind < 'k11' GROUP BY kind;
+SELECT id FROM r WHERE code = 'c5' OR ts = 9;
+SELECT count(*) FROM r a JOIN r b ON b.kind = a.kind WHERE a.id = 5;
+SELECT v FROM r WHERE v = 'x';
+SELECT v FROM r WHERE ts > 5 AND length(v) = 1;
+UPDATE r SET v = 1 WHERE code = 'c5';
+UPDATE r SET ts = ts WHERE ts = 5;
+DELETE FROM r WHERE kind = 'k9' AND ts = 9;
