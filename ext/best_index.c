@@ -13,6 +13,8 @@
 /* Values an IN is thought to have. */
 #define LIST_VALUES 8.0
 
+#define LIMIT_ROWS 100.0 /* what a LIMIT is thought to be if its value is not known */
+#define SAMPLES 4        /* groups of equal entries looked at, at either end of an index */
 #define INDEX_SHARE 0.7 /* the cost of reading an entry of an index, of that of a row */
 #define SORT_PER_ROW 0.3 /* the cost of sorting a row, per doubling of their number */
 
@@ -95,20 +97,61 @@ static bool rows_in_ranges(struct vt_table *table, sqlite3_index_info *info, con
     return known;
 }
 
-/* Rows left by one value for each of `count` columns of an index, if nothing is known of them: as SQLite thinks without ANALYZE. */
-static double guess_equal_rows(const struct vt_index *index, int count, double total) {
-    static const double left[] = {10, 9, 8, 7, 6};
+/* Entries that agree with a few in their first `count` columns: with the first ones of the index and with the last ones. */
+static int sample(const struct vt_index *index, int count, struct lsm_view *view, double *rows) {
+    struct vt_bytes low = {0}, high = {0};
+    struct lsm_cursor *cursor = NULL;
+    double sum = 0;
+    int samples = 0, rc = SQLITE_OK, status = lsm_cursor_open(view, index->tree.tree, NULL, NULL, &cursor, NULL);
+    for (int i = 0; i < 2 * SAMPLES && rc == SQLITE_OK && status == LSM_OK; i++) {
+        struct lsm_slice low_slice = vt_bytes_slice(&low), high_slice = vt_bytes_slice(&high);
+        if (i > 0 && i < SAMPLES) status = lsm_cursor_rebound(cursor, &high_slice, NULL, NULL);
+        if (i == SAMPLES) status = lsm_cursor_rebound(cursor, NULL, NULL, NULL);
+        if (i > SAMPLES) status = lsm_cursor_rebound(cursor, NULL, &low_slice, NULL);
+        if (status == LSM_OK) status = i < SAMPLES ? lsm_cursor_first(cursor, NULL) : lsm_cursor_last(cursor, NULL);
+        if (status != LSM_OK || !lsm_cursor_valid(cursor)) continue;
+        struct lsm_slice key = lsm_cursor_key(cursor);
+        size_t size;
+        if (!vt_key_prefix(index->key, index->key_count, key, count, &size)) rc = SQLITE_CORRUPT_VTAB;
+        if (rc == SQLITE_OK) rc = vt_bytes_set(&low, (struct lsm_slice){.data = key.data, .size = size});
+        if (rc == SQLITE_OK) rc = vt_bytes_set(&high, vt_bytes_slice(&low));
+        if (rc == SQLITE_OK) rc = vt_key_after(&high, false);
+        if (rc != SQLITE_OK) continue;
+        low_slice = vt_bytes_slice(&low);
+        high_slice = vt_bytes_slice(&high);
+        struct lsm_estimate estimate = {0};
+        lsm_view_estimate(view, index->tree.tree, &low_slice, &high_slice, &estimate);
+        sum += estimate.rows < 1 ? 1 : estimate.rows;
+        samples++;
+    }
+    lsm_cursor_close(cursor);
+    vt_bytes_release(&low);
+    vt_bytes_release(&high);
+    *rows = samples == 0 ? 1 : sum / samples;
+    return status == LSM_OK ? rc : SQLITE_IOERR;
+}
+
+/* Rows left by one value for each of `count` columns of an index, when the values are not known. */
+static double guess_equal_rows(struct vt_table *table, struct vt_index *index, int count, double total) {
     if (count >= index->column_count && index->unique) return 1;
-    double rows = count > 5 ? 5 : left[count - 1];
+    int columns = count < VT_INDEX_SAMPLED ? count : VT_INDEX_SAMPLED;
+    double *known = &index->equal_rows[columns - 1];
+    struct vt_view *view = NULL;
+    if (*known == 0 && vt_view_acquire(table->space, &view, NULL) == SQLITE_OK) {
+        if (sample(index, columns, view->engine, known) != SQLITE_OK) *known = 10; /* as SQLite thinks without ANALYZE */
+        vt_view_unref(table->space, view);
+    }
+    double rows = *known == 0 ? 10 : *known;
     return rows < total ? rows : total;
 }
 
-static double guess_rows(const struct vt_schema *schema, const struct vt_plan *plan, double total) {
+static double guess_rows(struct vt_table *table, const struct vt_plan *plan, double total) {
+    const struct vt_schema *schema = table->schema;
     int key_count;
     (void)vt_plan_key(schema, plan->index, &key_count);
     double rows = total;
     if (plan->index != VT_PLAN_PRIMARY && plan->equal_count > 0) {
-        rows = guess_equal_rows(&schema->indexes[plan->index], plan->equal_count, total);
+        rows = guess_equal_rows(table, &schema->indexes[plan->index], plan->equal_count, total);
     } else if (plan->equal_count > 0) {
         /* Each further column of the key is thought to divide what is left alike. */
         rows = rough_exp2(rough_log2(total) * (1.0 - (double)plan->equal_count / key_count));
@@ -130,8 +173,30 @@ static bool covers(const struct vt_schema *schema, int index, sqlite3_uint64 use
 }
 
 struct price {
-    double cost, rows;
+    double cost;  /* told to SQLite */
+    double whole; /* with the sorting that SQLite adds: what plans are compared by */
+    double rows;
 };
+
+/* After how many rows SQLite will stop, if the plan serves all it asks for; otherwise `rows`. */
+static double rows_read(sqlite3_index_info *info, const struct vt_plan *plan, double rows) {
+    int others = 0;
+    double limit = -1;
+    if (!vt_sqlite_at_least(3038000) || (info->nOrderBy > 0 && !plan->ordered)) return rows;
+    for (int i = 0; i < info->nConstraint; i++) {
+        sqlite3_value *value = NULL;
+        int op = info->aConstraint[i].op;
+        if (op != SQLITE_INDEX_CONSTRAINT_LIMIT && op != SQLITE_INDEX_CONSTRAINT_OFFSET) {
+            others++;
+            continue;
+        }
+        bool known = sqlite3_vtab_rhs_value(info, i, &value) == SQLITE_OK && value != NULL;
+        double count = known ? sqlite3_value_double(value) : LIMIT_ROWS;
+        if (op == SQLITE_INDEX_CONSTRAINT_LIMIT && count < 0) return rows;
+        if (count > 0) limit = (limit < 0 ? 0 : limit) + count;
+    }
+    return limit >= 0 && limit < rows && others == vt_plan_arg_count(plan) ? limit : rows;
+}
 
 static struct price price_of(struct vt_table *table, sqlite3_index_info *info, const struct vt_plan *plan) {
     double total, rows;
@@ -140,7 +205,7 @@ static struct price price_of(struct vt_table *table, sqlite3_index_info *info, c
     if (plan->unique) {
         rows = 1;
     } else if (!rows_in_ranges(table, info, plan, &rows)) {
-        rows = guess_rows(table->schema, plan, total);
+        rows = guess_rows(table, plan, total);
     }
     if (rows < 1) rows = 1;
     double seek = rough_log2(total + 1), per_row = COST_PER_ROW;
@@ -149,9 +214,10 @@ static struct price price_of(struct vt_table *table, sqlite3_index_info *info, c
     if (!covers(table->schema, plan->index, info->colUsed)) per_row += rough_log2(total + 1) / 2 + sources;
     /* An entry of an index is shorter than a row. */
     else if (plan->index != VT_PLAN_PRIMARY) per_row *= INDEX_SHARE;
-    struct price price = {.cost = scan ? rows * per_row : seek + rows * per_row, .rows = rows};
-    /* SQLite sorts what does not come in order; about that much. */
-    if (info->nOrderBy > 0 && !plan->ordered) price.cost += rows * rough_log2(rows + 1) * SORT_PER_ROW;
+    double read = rows_read(info, plan, rows);
+    struct price price = {.cost = scan ? read * per_row : seek + read * per_row, .rows = rows};
+    price.whole = price.cost;
+    if (info->nOrderBy > 0 && !plan->ordered) price.whole += rows * rough_log2(rows + 1) * SORT_PER_ROW;
     return price;
 }
 
@@ -185,7 +251,7 @@ static int choose(struct vt_table *table, sqlite3_index_info *info, const struct
         vt_plan_choose(table->schema, i, question, &plan);
         if (vt_plan_arg_count(&plan) == 0 && !plan.ordered && !covers(table->schema, i, info->colUsed)) continue;
         struct price price = price_of(table, info, &plan);
-        if (price.cost >= lowest.cost) continue;
+        if (price.whole >= lowest.whole) continue;
         best = plan;
         lowest = price;
     }

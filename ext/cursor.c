@@ -443,6 +443,8 @@ int vt_cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
 
 struct vt_cursor *vt_cursor_after(const struct vt_cursor *cursor) { return cursor->next; }
 
+bool vt_cursor_is_of(const struct vt_cursor *cursor, const sqlite3_vtab *vtab) { return cursor->base.pVtab == vtab; }
+
 void vt_cursor_detach(struct vt_cursor *cursor) {
     if (cursor->view == NULL || !cursor->view->of_txn) return;
     enum cursor_mode mode = cursor->mode == CURSOR_END ? CURSOR_END : CURSOR_DETACHED;

@@ -9,6 +9,7 @@
 
 #include "sqlite_api.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct vt_cursor;
@@ -23,6 +24,8 @@ int vt_cursor_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid);
 
 /* For txn.c. The next open cursor of the space, or NULL. */
 struct vt_cursor *vt_cursor_after(const struct vt_cursor *cursor);
+/* True if it reads this table. */
+bool vt_cursor_is_of(const struct vt_cursor *cursor, const sqlite3_vtab *vtab);
 /* Let go of the transaction's view but keep the row. Other views are not touched. Cannot fail: out of memory shows at the next step. */
 void vt_cursor_detach(struct vt_cursor *cursor);
 /* Let go of a transaction's view opened after tick, and fail from now on. */

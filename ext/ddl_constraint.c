@@ -287,7 +287,7 @@ void vt_ddl_release_indexes(struct parser *p) {
 }
 
 int vt_ddl_add_index(struct vt_schema *schema, const char *name, const char *definition, char **message) {
-    struct parser p = {.schema = schema, .next = definition, .argument = 1, .rc = SQLITE_OK};
+    struct parser p = {.schema = schema, .next = definition, .rc = SQLITE_OK};
     advance(&p);
     struct index_clause *clause = add_index(&p);
     if (clause == NULL) return SQLITE_NOMEM;

@@ -36,7 +36,7 @@ struct parser {
     int check_capacity;
     bool constraints_begun; /* a table constraint was seen: no more columns */
     /* Where the parser stands. */
-    int argument; /* counted from 1 */
+    int argument; /* counted from 1; 0: there are none */
     const char *next;
     struct vt_token token;
     /* How it failed. */
@@ -74,9 +74,11 @@ static inline int shown_size(const struct vt_token *token) {
 static inline bool fail_at(struct parser *p, struct vt_token token, char *reason) {
     if (reason == NULL) return fail_nomem(p);
     if (p->rc == SQLITE_OK) {
-        p->message = token.kind == VT_TOKEN_END
-                         ? sqlite3_mprintf("at the end of argument %d: %s", p->argument, reason)
-                         : sqlite3_mprintf("in argument %d, near \"%.*s\": %s", p->argument, shown_size(&token), token.start, reason);
+        char *place = p->argument == 0 ? sqlite3_mprintf("") : sqlite3_mprintf(token.kind == VT_TOKEN_END ? " of argument %d" : "in argument %d, ", p->argument);
+        p->message = place == NULL                  ? NULL
+                     : token.kind == VT_TOKEN_END ? sqlite3_mprintf("at the end%s: %s", place, reason)
+                                                    : sqlite3_mprintf("%snear \"%.*s\": %s", place, shown_size(&token), token.start, reason);
+        sqlite3_free(place);
         p->rc = p->message == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
     }
     sqlite3_free(reason);

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "check.h"
+#include "ddl_token.h"
 #include "home.h"
+#include "index_ddl.h"
 
 static void result_error(sqlite3_context *context, int rc, char *message) {
     if (message != NULL) sqlite3_result_error(context, message, -1);
@@ -94,6 +96,54 @@ static void accept_both(sqlite3_context *context, int argc, sqlite3_value **argv
     }
 }
 
+/* ---- indexes ---------------------------------------------------------------------------------------------------- */
+
+/* `table` or `schema.table`, as in SQL; both the caller's to free. False: out of memory, or no such name. */
+static bool split_name(sqlite3_value *argument, char **schema, char **table) {
+    const char *text = (const char *)sqlite3_value_text(argument);
+    *schema = *table = NULL;
+    if (text == NULL) return false;
+    struct vt_token first = vt_token_scan(text), dot = vt_token_scan(first.start + first.size), second = vt_token_scan(dot.start + dot.size);
+    bool qualified = dot.kind == VT_TOKEN_PUNCT && *dot.start == '.';
+    struct vt_token last = qualified ? second : first;
+    if (!vt_token_is_name(&first) || !vt_token_is_name(&last) || vt_token_scan(last.start + last.size).kind != VT_TOKEN_END) {
+        *schema = sqlite3_mprintf("main"); /* not a name as SQL has it without quotes: the name of a table all the same */
+        *table = sqlite3_mprintf("%s", text);
+    } else {
+        *schema = qualified ? vt_token_unquoted(first) : sqlite3_mprintf("main");
+        *table = vt_token_unquoted(last);
+    }
+    return *schema != NULL && *table != NULL;
+}
+
+static void change_indexes(sqlite3_context *context, sqlite3_value **argv, const struct vt_index_request *request) {
+    char *schema, *table, *message = NULL;
+    const char *name = (const char *)sqlite3_value_text(argv[1]);
+    bool named = split_name(argv[0], &schema, &table) && name != NULL && (request == NULL || request->columns != NULL);
+    struct vt_index_name which = {.schema = schema, .table = table, .name = name};
+    struct vt_connection *connection = sqlite3_user_data(context);
+    int rc = SQLITE_MISUSE;
+    if (named) rc = request == NULL ? vt_index_drop(connection, &which, &message) : vt_index_create(connection, &which, request, &message);
+    if (!named) message = sqlite3_mprintf("the names of a table and of an index are wanted, and for a new one its columns");
+    if (rc == SQLITE_OK) {
+        sqlite3_result_text(context, "ok", -1, SQLITE_STATIC);
+    } else {
+        result_error(context, rc, message);
+    }
+    sqlite3_free(schema);
+    sqlite3_free(table);
+}
+
+static void create_index(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct vt_index_request request = {.columns = (const char *)sqlite3_value_text(argv[2]), .unique = argc > 3 && sqlite3_value_int(argv[3]) != 0};
+    change_indexes(context, argv, &request);
+}
+
+static void drop_index(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    (void)argc;
+    change_indexes(context, argv, NULL);
+}
+
 static const struct {
     const char *name;
     int argc, flags;
@@ -108,6 +158,9 @@ static const struct {
     {"lsm_accept", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, accept_both},
     {"lsm_check", 0, SQLITE_UTF8 | SQLITE_DIRECTONLY, check},
     {"lsm_check", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, check},
+    {"lsm_create_index", 3, SQLITE_UTF8 | SQLITE_DIRECTONLY, create_index},
+    {"lsm_create_index", 4, SQLITE_UTF8 | SQLITE_DIRECTONLY, create_index},
+    {"lsm_drop_index", 2, SQLITE_UTF8 | SQLITE_DIRECTONLY, drop_index},
 };
 
 int vt_functions_register(struct vt_connection *connection) {

@@ -36,6 +36,8 @@ struct vt_check {
     char *text; /* the expression */
 };
 
+#define VT_INDEX_SAMPLED 4
+
 /* A secondary index (index.h). */
 struct vt_index {
     char *name;
@@ -46,6 +48,7 @@ struct vt_index {
     int seek_count;            /* of these can be searched for: up to the first that comes a second time; if unique, column_count */
     struct vt_key_column *key; /* the rowid, and the INTEGER PRIMARY KEY, is column -1 */
     struct lsm_tree_info tree; /* known when the table is bound */
+    double equal_rows[VT_INDEX_SAMPLED]; /* entries that agree in the first 1, 2, ... columns, on average; 0: not looked yet */
 };
 
 enum vt_kind {

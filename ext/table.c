@@ -222,6 +222,11 @@ int vt_table_bind(struct vt_table *table, char **message) {
     return SQLITE_OK;
 }
 
+void vt_table_forget(struct vt_table *table) {
+    if (table->bound && table->serial == table->space->serial) table->space->bound--;
+    table->bound = table->shadow_known = false;
+}
+
 /* ---- CREATE --------------------------------------------------------------------------------------------------- */
 
 static int make_sequence(struct vt_table *table, char **message) {
@@ -456,6 +461,7 @@ static bool estimate_now(struct vt_table *table) {
     lsm_view_estimate(view->engine, vt_table_tree(table), NULL, NULL, &estimate);
     vt_view_unref(table->space, view);
     table->rows_estimated = estimate.rows;
+    for (int i = 0; i < table->schema->index_count; i++) memset(table->schema->indexes[i].equal_rows, 0, sizeof table->schema->indexes[i].equal_rows);
     table->sources_estimated = estimate.sources;
     return true;
 }

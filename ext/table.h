@@ -60,6 +60,9 @@ int vt_table_shadow_name(const char *suffix);
  * database's, with a message that says so. */
 int vt_table_bind(struct vt_table *table, char **message) LSM_MUST_CHECK;
 
+/* What the shadow table says may have changed: bind anew, at the next use. No cursor may be open. */
+void vt_table_forget(struct vt_table *table);
+
 static inline uint32_t vt_table_tree(const struct vt_table *table) { return table->shadow.tree.tree; }
 
 /* The connected table of this name, or NULL. */

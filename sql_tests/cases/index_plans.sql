@@ -24,3 +24,13 @@ SELECT v FROM r WHERE ts > 5 AND length(v) = 1;
 UPDATE r SET v = 1 WHERE code = 'c5';
 UPDATE r SET ts = ts WHERE ts = 5;
 DELETE FROM r WHERE kind = 'k9' AND ts = 9;
+-- A LIMIT makes the order of an index worth its rows; values that are not known are judged by how many entries are alike.
+SELECT id, v FROM r ORDER BY ts LIMIT 2;
+SELECT id, v FROM r ORDER BY ts DESC LIMIT 1 OFFSET 1;
+SELECT count(*) FROM (SELECT v FROM r ORDER BY ts);
+.eqp off
+CREATE VIRTUAL TABLE s USING lsm(id INTEGER PRIMARY KEY, few INT, many INT, v, INDEX by_few (few), INDEX by_many (many));
+INSERT INTO s SELECT id, id % 2, id % 700, v FROM r;
+.eqp on
+SELECT count(*), sum(length(v)) FROM s WHERE few = ?1 AND many = ?2;
+SELECT count(*), sum(length(v)) FROM s WHERE few = 1;

@@ -57,6 +57,8 @@ class Side:
             return "error", type(error).__name__, getattr(error, "sqlite_errorcode", 0), str(error).replace(self.prefix, "$") if self.prefix else str(error)
         except OverflowError as error:
             return "error", "OverflowError", 0, str(error)
+        if step.get("rowless"):  # what is DDL on one side is a SELECT on the other
+            rows = []
         fold = step.get("fold")
         return "rows", [tuple(shown(value, fold) for value in row) for row in rows]
 
