@@ -50,10 +50,12 @@ int lsm_mem_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, struc
     lsm_mem_enter(base->env, op.kind, base->path);
     int status = lsm_mem_admit(base->env, &op, file, "lock file", err);
     if (status != LSM_OK) return lsm_mem_leave(lsm_mem_of(base->env), &op, status);
-    if (exclusive && !file->writable) status = lsm_os_fail(err, EBADF, false, "lock file", base->path);
+    if (exclusive && !file->writable)
+        status = lsm_os_fail(err, EBADF, false, "lock file", base->path);
     else if (lock != LSM_UNLOCK && lock_conflicts(file->node, file, byte, exclusive))
         status = lsm_fail(err, LSM_BUSY, "%s: byte %llu is locked by somebody else", base->path, (unsigned long long)byte);
-    else if (lock_set(file->node, file, byte, lock) != LSM_OK) status = lsm_mem_fail_nomem(err);
+    else if (lock_set(file->node, file, byte, lock) != LSM_OK)
+        status = lsm_mem_fail_nomem(err);
     return lsm_mem_leave(lsm_mem_of(base->env), &op, status);
 }
 
@@ -96,8 +98,10 @@ int lsm_mem_map(struct lsm_file *base, size_t size, void **bytes, struct lsm_err
     lsm_mem_enter(base->env, op.kind, base->path);
     int status = lsm_mem_admit(base->env, &op, file, "map file", err);
     if (status != LSM_OK) return lsm_mem_leave(lsm_mem_of(base->env), &op, status);
-    if (file->mapped != NULL) status = lsm_fail(err, LSM_MISUSE, "%s: this open file is mapped already", base->path);
-    else if (!file->writable) status = lsm_os_fail(err, EACCES, true, "map file", base->path);
+    if (file->mapped != NULL)
+        status = lsm_fail(err, LSM_MISUSE, "%s: this open file is mapped already", base->path);
+    else if (!file->writable)
+        status = lsm_os_fail(err, EACCES, true, "map file", base->path);
     else if (file->node->now.size < size)
         status = lsm_fail(err, LSM_IO, "%s: cannot map %zu bytes: the file has %llu", base->path, size, (unsigned long long)file->node->now.size);
     int error = status == LSM_OK ? share_node(file->node, size) : 0;

@@ -8,14 +8,14 @@
 
 struct posix_file {
     struct lsm_file base;
-    int fd;                        /* -1: closed in the child of a fork */
-    uint64_t size_limit;           /* writing past it would raise SIGXFSZ in the host: refused before */
-    _Atomic bool poisoned;         /* a sync failed: the kernel has marked the pages clean, another sync would lie */
-    void *mapped;                  /* NULL: not */
+    int fd;                /* -1: closed in the child of a fork */
+    uint64_t size_limit;   /* writing past it would raise SIGXFSZ in the host: refused before */
+    _Atomic bool poisoned; /* a sync failed: the kernel has marked the pages clean, another sync would lie */
+    void *mapped;          /* NULL: not */
     size_t mapped_bytes;
-    uint32_t mapped_epoch;         /* lsm_fork_epoch() then: a child has no such memory */
+    uint32_t mapped_epoch; /* lsm_fork_epoch() then: a child has no such memory */
     /* Guarded by locked_mu of env_posix_share.c. */
-    _Atomic bool is_listed;        /* has taken a lock: to be closed in the child of a fork. Once true it stays so, and may be looked at without */
+    _Atomic bool is_listed; /* has taken a lock: to be closed in the child of a fork. Once true it stays so, and may be looked at without */
     struct posix_file *next, *prev;
 };
 

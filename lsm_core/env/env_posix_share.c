@@ -61,8 +61,10 @@ void lsm_posix_close_fd(struct posix_file *file) {
     bool was_listed = file->is_listed;
     if (was_listed) {
         if (file->next != NULL) file->next->prev = file->prev;
-        if (file->prev != NULL) file->prev->next = file->next;
-        else locked_files = file->next;
+        if (file->prev != NULL)
+            file->prev->next = file->next;
+        else
+            locked_files = file->next;
         if (file->fd >= 0) (void)close(file->fd); /* under the mutex: a fork sees it listed and open, or neither */
     }
     lsm_mutex_unlock(&locked_mu);
@@ -147,9 +149,9 @@ static const struct {
     uint32_t magic;
     const char *name;
 } unshareable[] = {
-    {0x00006969, "NFS"},    {0x0000517b, "SMB"},     {0xfe534d42, "SMB"},    {0xff534d42, "CIFS"},     {0x01021997, "9p"},      {0x65735546, "FUSE"},
-    {0x00c36400, "CephFS"}, {0x5346414f, "AFS"},     {0x6b414653, "AFS"},    {0x73757245, "Coda"},     {0x0bd00bd0, "Lustre"},  {0x7461636f, "OCFS2"},
-    {0x01161970, "GFS2"},   {0x47504653, "GPFS"},    {0x19830326, "BeeGFS"}, {0x20030528, "OrangeFS"}, {0x786f4256, "vboxsf"},  {0x0000564c, "NCP"},
+    {0x00006969, "NFS"},    {0x0000517b, "SMB"},  {0xfe534d42, "SMB"},    {0xff534d42, "CIFS"},     {0x01021997, "9p"},     {0x65735546, "FUSE"},
+    {0x00c36400, "CephFS"}, {0x5346414f, "AFS"},  {0x6b414653, "AFS"},    {0x73757245, "Coda"},     {0x0bd00bd0, "Lustre"}, {0x7461636f, "OCFS2"},
+    {0x01161970, "GFS2"},   {0x47504653, "GPFS"}, {0x19830326, "BeeGFS"}, {0x20030528, "OrangeFS"}, {0x786f4256, "vboxsf"}, {0x0000564c, "NCP"},
 };
 
 int lsm_posix_can_share(struct lsm_env *env, const char *path, const char **why, struct lsm_error *err) {

@@ -15,7 +15,7 @@
 #include "page.h"
 
 enum {
-    NOTE_OFFSET = 512,         /* in LOCK, behind the lock bytes: who came last, for messages only */
+    NOTE_OFFSET = 512, /* in LOCK, behind the lock bytes: who came last, for messages only */
     NOTE_BYTES = 120,
     SHM_BYTE = 0
 };
@@ -60,9 +60,7 @@ static void note_write(struct lsm_share *share, const char *name) {
     char note[NOTE_BYTES] = {0};
     const char *alone = share->exclusive != NULL ? ", alone: " : "", *why = share->exclusive != NULL ? share->exclusive : "";
     (void)snprintf(note, sizeof note, "process %ld (%s)%s%s", (long)getpid(), name == NULL ? "unnamed" : name, alone, why);
-    if (lsm_file_write_at(share->lock_file, NOTE_OFFSET, note, sizeof note, NULL) != LSM_OK) {
-        /* Only a message would be poorer. */
-    }
+    if (lsm_file_write_at(share->lock_file, NOTE_OFFSET, note, sizeof note, NULL) != LSM_OK) { /* Only a message would be poorer. */ }
 }
 
 static void note_read(struct lsm_share *share, char note[NOTE_BYTES + 1]) {
@@ -91,7 +89,8 @@ static int take_open(struct lsm_share *share, struct wait *wait, struct lsm_erro
         if (status == LSM_OK) status = take(share, LSM_SHARE_OPEN, wait, err);
         if (status == LSM_BUSY) {
             note_read(share, note);
-            return lsm_fail(err, LSM_BUSY, "%s: a process opens or closes the store and does not get done; the last one that came was %s; try again later",
+            return lsm_fail(err, LSM_BUSY,
+                            "%s: a process opens or closes the store and does not get done; the last one that came was %s; try again later",
                             share->dir, note);
         }
         if (status == LSM_OK) status = lsm_file_same(share->lock_file, &same, err);
@@ -154,10 +153,11 @@ static int make_shm(struct lsm_share *share, const uint8_t *store_id, const char
 
 static int refuse_shm(struct lsm_share *share, const char *what, struct lsm_error *err) {
     close_shm_file(share);
-    return lsm_fail(err, LSM_BUSY,
-                    "%s: other processes have the store open, but the file SHM %s; they can go on, but nobody can join them: close the store in all of "
-                    "them, then open it again",
-                    share->dir, what);
+    return lsm_fail(
+        err, LSM_BUSY,
+        "%s: other processes have the store open, but the file SHM %s; they can go on, but nobody can join them: close the store in all of "
+        "them, then open it again",
+        share->dir, what);
 }
 
 /* Others are in: their page. LSM_NOTFOUND: SHM is nobody's, which may change. */
@@ -205,7 +205,8 @@ static int enter_later(struct lsm_share *share, const uint8_t *store_id, struct 
     int status = lsm_file_lock(share->lock_file, LSM_SHARE_PRESENT, LSM_LOCK_SHARED, err);
     if (status == LSM_BUSY) {
         note_read(share, note);
-        return lsm_fail(err, LSM_BUSY, "%s: the store is open in %s, which lets nobody else in: close it there, or try again later", share->dir, note);
+        return lsm_fail(err, LSM_BUSY, "%s: the store is open in %s, which lets nobody else in: close it there, or try again later", share->dir,
+                        note);
     }
     if (status != LSM_OK) return status;
     if (share->exclusive == NULL) return map_shm(share, store_id, err);
@@ -218,12 +219,13 @@ static int enter_later(struct lsm_share *share, const uint8_t *store_id, struct 
 static int enter(struct lsm_share *share, const uint8_t *store_id, struct wait *wait, struct lsm_error *err) {
     for (;;) {
         int status = lsm_file_lock(share->lock_file, LSM_SHARE_PRESENT, LSM_LOCK_EXCLUSIVE, err);
-        if (status == LSM_OK) status = enter_first(share, store_id, err);
-        else if (status == LSM_BUSY) status = enter_later(share, store_id, err);
+        if (status == LSM_OK)
+            status = enter_first(share, store_id, err);
+        else if (status == LSM_BUSY)
+            status = enter_later(share, store_id, err);
         if (status != LSM_NOTFOUND) return status;
         if (wait_more(wait)) continue;
-        if (share->first)
-            return lsm_fail(err, LSM_BUSY, LOCK_REPLACED, share->dir);
+        if (share->first) return lsm_fail(err, LSM_BUSY, LOCK_REPLACED, share->dir);
         return refuse_shm(share, "is not the one they use: it was replaced", err);
     }
 }
@@ -262,8 +264,10 @@ int lsm_share_join(const struct lsm_share_options *options, struct lsm_share **o
         return lsm_fail_nomem(err, sizeof *share);
     }
     int status = join_steps(share, options, err);
-    if (status != LSM_OK) lsm_share_free(share);
-    else *out = share;
+    if (status != LSM_OK)
+        lsm_share_free(share);
+    else
+        *out = share;
     return status;
 }
 
@@ -309,8 +313,11 @@ void lsm_share_free(struct lsm_share *share) {
 int lsm_share_check_place(struct lsm_share *share, struct lsm_error *err) {
     bool same = true;
     int status = share->lock_file == NULL ? LSM_OK : lsm_file_same(share->lock_file, &same, err);
+    /* Who comes by another LOCK finds SHM locked, if it is ours. */
+    if (status == LSM_OK && !same && share->shm_file != NULL) status = lsm_file_same(share->shm_file, &same, err);
     if (status != LSM_OK || same) return status;
-    return lsm_fail(err, LSM_BUSY, LOCK_REPLACED, share->dir);
+    lsm_share_set_failed(share);
+    return lsm_fail(err, LSM_READONLY, LOCK_REPLACED, share->dir);
 }
 
 /* ---- locks --------------------------------------------------------------------------------------------------------------------------- */
@@ -337,14 +344,14 @@ int lsm_share_lock(struct lsm_share *share, enum lsm_share_lock lock, uint64_t t
         atomic_store_explicit(&share->page->holders[lock], share->slot + 1, memory_order_relaxed);
     }
     atomic_store_explicit(&share->held[lock], true, memory_order_relaxed);
-    return LSM_OK;
+    int status = lock == LSM_SHARE_MANIFEST ? lsm_share_check_place(share, err) : LSM_OK;
+    if (status != LSM_OK) lsm_share_unlock(share, lock);
+    return status;
 }
 
 void lsm_share_unlock(struct lsm_share *share, enum lsm_share_lock lock) {
     assert(atomic_load(&share->held[lock]));
     atomic_store_explicit(&share->held[lock], false, memory_order_relaxed);
     if (share->exclusive != NULL) return;
-    if (lsm_file_lock(share->lock_file, (uint64_t)lock, LSM_UNLOCK, NULL) != LSM_OK) {
-        /* Unlocking fails only on a file that is dead already. */
-    }
+    if (lsm_file_lock(share->lock_file, (uint64_t)lock, LSM_UNLOCK, NULL) != LSM_OK) { /* Unlocking fails only on a file that is dead already. */ }
 }

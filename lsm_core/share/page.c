@@ -30,7 +30,8 @@ void lsm_page_build(struct lsm_share_page *page, const uint8_t *store_id) {
 
 const char *lsm_page_refuse(const struct lsm_share_page *page, const uint8_t *store_id) {
     if (atomic_load_explicit(&page->magic, ACQUIRE) != PAGE_MAGIC) return "is not a page of this release or a later one";
-    if (page->layout != PAGE_LAYOUT || page->slots != LSM_SHARE_SLOTS || page->bytes != PAGE_BYTES) return "was made by another release, in its own way";
+    if (page->layout != PAGE_LAYOUT || page->slots != LSM_SHARE_SLOTS || page->bytes != PAGE_BYTES)
+        return "was made by another release, in its own way";
     if (memcmp(page->store_id, store_id, sizeof page->store_id) != 0) return "belongs to another store";
     return NULL;
 }
@@ -140,9 +141,7 @@ void lsm_share_beat(struct lsm_share *share, enum lsm_share_lock lock) {
     (void)atomic_fetch_add_explicit(&share->page->beats[lock], 1, RELAXED); /* says nothing but that somebody is alive */
 }
 
-uint64_t lsm_share_beats(struct lsm_share *share, enum lsm_share_lock lock) {
-    return atomic_load_explicit(&share->page->beats[lock], RELAXED);
-}
+uint64_t lsm_share_beats(struct lsm_share *share, enum lsm_share_lock lock) { return atomic_load_explicit(&share->page->beats[lock], RELAXED); }
 
 /* ---- tests -------------------------------------------------------------------------------------------------------------------------- */
 

@@ -15,7 +15,7 @@
 enum {
     PAGE_BYTES = 40960,
     PAGE_LAYOUT = 1,
-    PAGE_LINE = 64           /* of a cache: numbers that different processes change stand on different ones */
+    PAGE_LINE = 64 /* of a cache: numbers that different processes change stand on different ones */
 };
 #define PAGE_MAGIC 0x0a0d4d48534d534cu /* "LSMSHM\r\n" */
 
@@ -31,11 +31,11 @@ struct page_pin {
 
 /* A process. The byte lock of the slot says whether it lives; only its owner, or who holds that lock because the owner is dead, changes it. */
 struct page_slot {
-    page_u64 owner;                    /* random, not 0; 0: free */
+    page_u64 owner; /* random, not 0; 0: free */
     page_u64 pid, opened_at_us;
-    page_u64 building;                 /* numbers from here on may be in the making; 0: none */
-    page_u64 floor, floor_since_us;    /* every version from this one on is pinned; 0: not */
-    page_u64 floor_count;              /* by so many pins, for reports */
+    page_u64 building;              /* numbers from here on may be in the making; 0: none */
+    page_u64 floor, floor_since_us; /* every version from this one on is pinned; 0: not */
+    page_u64 floor_count;           /* by so many pins, for reports */
     page_u64 unused;
     page_u64 name[LSM_SHARE_NAME_BYTES / 8];
     _Alignas(PAGE_LINE) struct page_pin pins[LSM_SHARE_PINS];
@@ -44,14 +44,14 @@ struct page_slot {
 _Static_assert(sizeof(struct page_slot) == 320, "as in format.md");
 
 struct lsm_share_page {
-    page_u64 magic;                    /* stored last: before, the page is nothing */
+    page_u64 magic; /* stored last: before, the page is nothing */
     uint32_t layout, slots;
     uint64_t bytes;
     uint8_t store_id[LSM_STORE_ID_BYTES];
     _Alignas(PAGE_LINE) page_u64 published;
     _Alignas(PAGE_LINE) page_u64 version;
     _Alignas(PAGE_LINE) page_u64 log_end;
-    page_u64 writing;                  /* slot + 1 of the writer that is appending */
+    page_u64 writing; /* slot + 1 of the writer that is appending */
     _Alignas(PAGE_LINE) page_u64 synced;
     _Alignas(PAGE_LINE) page_u64 next_file;
     _Alignas(PAGE_LINE) page_u64 undecided; /* position + 1; 0: none */
@@ -76,31 +76,31 @@ struct lsm_share {
     struct lsm_env_perm perm;
     struct lsm_file *lock_file, *shm_file; /* NULL: detached; exclusive */
     struct lsm_share_page *page;
-    void *block;                       /* the memory of a private page */
+    void *block; /* the memory of a private page */
     size_t slot;
     bool first;
-    bool claimed;                      /* the slot is ours */
-    const char *exclusive;             /* why nobody else can join */
+    bool claimed;                       /* the slot is ours */
+    const char *exclusive;              /* why nobody else can join */
     _Atomic bool held[LSM_SHARE_LOCKS]; /* to catch ourselves taking a lock twice */
     bool ready;
 
-    struct lsm_mutex mu;               /* guards: */
+    struct lsm_mutex mu; /* guards: */
     struct share_count overflow;
     struct share_count builds[SHARE_BUILDS];
 
-    _Atomic uint8_t last_place;        /* where the last pin was counted: most likely the next one is of the same version */
+    _Atomic uint8_t last_place; /* where the last pin was counted: most likely the next one is of the same version */
 
-    struct lsm_mutex dead_mu;          /* one thread at a time looks whether a slot's owner is dead: the byte lock does not tell two threads apart */
+    struct lsm_mutex dead_mu; /* one thread at a time looks whether a slot's owner is dead: the byte lock does not tell two threads apart */
 };
 
 /* ---- page.c ---- */
-int lsm_page_new(struct lsm_share *share, struct lsm_error *err) LSM_MUST_CHECK;                       /* a private block as page */
-void lsm_page_build(struct lsm_share_page *page, const uint8_t *store_id);                             /* all zero, and no magic yet */
+int lsm_page_new(struct lsm_share *share, struct lsm_error *err) LSM_MUST_CHECK; /* a private block as page */
+void lsm_page_build(struct lsm_share_page *page, const uint8_t *store_id);       /* all zero, and no magic yet */
 /* NULL if it is the store's page, of our layout; else what is wrong with it. */
 const char *lsm_page_refuse(const struct lsm_share_page *page, const uint8_t *store_id);
 
 /* ---- slots.c ---- */
-int lsm_slot_claim(struct lsm_share *share, const char *name, struct lsm_error *err) LSM_MUST_CHECK;   /* needs OPEN */
+int lsm_slot_claim(struct lsm_share *share, const char *name, struct lsm_error *err) LSM_MUST_CHECK; /* needs OPEN */
 void lsm_slot_release(struct lsm_share *share);
 /* Is nobody behind the slot? Then it is clean afterwards. In doubt: somebody is. */
 bool lsm_slot_is_dead(struct lsm_share *share, size_t i) LSM_MUST_CHECK;

@@ -140,12 +140,16 @@ void lsm_share_build_begin(struct lsm_share *share, struct lsm_share_build *buil
     uint64_t low = lsm_share_peek_next_file(share);
     if (low == 0) low = 1; /* 0 means none, and is no file's number */
     for (size_t i = 0; i < SHARE_BUILDS; i++) {
-        if (share->builds[i].count == 0) place = &share->builds[i];
-        else if (share->builds[i].value < lowest->value) lowest = &share->builds[i];
+        if (share->builds[i].count == 0)
+            place = &share->builds[i];
+        else if (share->builds[i].value < lowest->value)
+            lowest = &share->builds[i];
     }
     /* More jobs than places: the one that began first answers for this one too. */
-    if (place != NULL) *place = (struct share_count){.value = low, .count = 1};
-    else lowest->count++;
+    if (place != NULL)
+        *place = (struct share_count){.value = low, .count = 1};
+    else
+        lowest->count++;
     build->low = place != NULL ? low : lowest->value;
     tell_building(share);
     lsm_mutex_unlock(&share->mu);
@@ -193,4 +197,3 @@ bool lsm_share_may_remove(struct lsm_share *share, uint64_t added, uint64_t remo
         if (slot_pins(&share->page->slot[i], added, removed) && !lsm_slot_is_dead(share, i)) return false;
     return true;
 }
-

@@ -30,14 +30,14 @@ enum lsm_share_lock {
     LSM_SHARE_MANIFEST = 3, /* one append to the manifest */
     LSM_SHARE_FLUSH = 4,    /* memtables -> table files */
     LSM_SHARE_MERGE = 5,
-    LSM_SHARE_SWEEP = 6,    /* removing files nobody needs */
+    LSM_SHARE_SWEEP = 6, /* removing files nobody needs */
     LSM_SHARE_LOCKS = 7,
-    LSM_SHARE_SLOT_0 = 16   /* byte 16 + i: slot i is owned by a living process */
+    LSM_SHARE_SLOT_0 = 16 /* byte 16 + i: slot i is owned by a living process */
 };
 
 enum {
-    LSM_SHARE_SLOTS = 120,  /* processes at once */
-    LSM_SHARE_PINS = 8,     /* versions one process pins at once; more are pinned as "this one and all later" */
+    LSM_SHARE_SLOTS = 120, /* processes at once */
+    LSM_SHARE_PINS = 8,    /* versions one process pins at once; more are pinned as "this one and all later" */
     LSM_SHARE_NAME_BYTES = 64
 };
 
@@ -47,13 +47,13 @@ struct lsm_share;
 
 struct lsm_share_options {
     struct lsm_env *env;
-    const char *dir;                  /* exists; copied */
-    const struct lsm_env_perm *perm;  /* of LOCK and SHM; copied */
-    const uint8_t *store_id;          /* LSM_STORE_ID_BYTES; copied */
-    const char *process_name;         /* for messages; may be NULL */
-    bool exclusive;                   /* let nobody else in */
-    bool detached;                    /* no LOCK, no SHM: a private page */
-    uint64_t timeout_us;              /* how long to wait for others that open or close */
+    const char *dir;                 /* exists; copied */
+    const struct lsm_env_perm *perm; /* of LOCK and SHM; copied */
+    const uint8_t *store_id;         /* LSM_STORE_ID_BYTES; copied */
+    const char *process_name;        /* for messages; may be NULL */
+    bool exclusive;                  /* let nobody else in */
+    bool detached;                   /* no LOCK, no SHM: a private page */
+    uint64_t timeout_us;             /* how long to wait for others that open or close */
 };
 
 /* Enter. On success OPEN is held until lsm_share_ready(), and a slot is ours.
@@ -72,13 +72,13 @@ int lsm_share_ready(struct lsm_share *share, struct lsm_error *err) LSM_MUST_CHE
 bool lsm_share_leave(struct lsm_share *share, uint64_t timeout_us);
 /* Give up the slot and all locks, close the files. At any stage; NULL is allowed. */
 void lsm_share_free(struct lsm_share *share);
-/* LSM_BUSY if LOCK was deleted or replaced: another process may think it is alone. Two system calls: before work that would hurt then, not in every
- * transaction. */
+/* LSM_READONLY if another process may think that it is alone, because LOCK was deleted or replaced and so was SHM, if we have one: nobody who is in
+ * may write then (lsm_share_failed()). Two system calls. lsm_share_lock(MANIFEST) asks by itself. */
 int lsm_share_check_place(struct lsm_share *share, struct lsm_error *err) LSM_MUST_CHECK;
 
 /* ---- locks ---------------------------------------------------------------------------------------------------------- */
 
-/* WRITER to SWEEP. Polled for up to timeout_us (0: tried once), then LSM_BUSY, with the holder's name. */
+/* WRITER to SWEEP. Polled for up to timeout_us (0: tried once), then LSM_BUSY, with the holder's name. MANIFEST: as lsm_share_check_place() too. */
 int lsm_share_lock(struct lsm_share *share, enum lsm_share_lock lock, uint64_t timeout_us, struct lsm_error *err) LSM_MUST_CHECK;
 void lsm_share_unlock(struct lsm_share *share, enum lsm_share_lock lock);
 /* FLUSH or MERGE: its owner says that it is getting on; whoever waits compares two looks. Cheap. */
@@ -127,8 +127,8 @@ uint64_t lsm_share_version(struct lsm_share *share);
 
 /* Where a pin is kept: as good as the version it is for. Zero-initialise. */
 struct lsm_share_pin {
-    uint64_t version;  /* 0: pins nothing */
-    uint8_t place;     /* private */
+    uint64_t version; /* 0: pins nothing */
+    uint8_t place;    /* private */
 };
 
 /* Pin `version` if it is still the present one: until unpinned, no process removes a table file it names. False: nothing is pinned, the version
@@ -144,7 +144,7 @@ void lsm_share_unpin(struct lsm_share *share, struct lsm_share_pin *pin);
 
 /* Whoever makes table files says so first: no number handed out from now on is taken for a dead process's leftover until the end. One per job. */
 struct lsm_share_build {
-    uint64_t low;      /* 0: none; the job's numbers are not below */
+    uint64_t low; /* 0: none; the job's numbers are not below */
 };
 void lsm_share_build_begin(struct lsm_share *share, struct lsm_share_build *build);
 void lsm_share_build_end(struct lsm_share *share, struct lsm_share_build *build); /* the files are named by the manifest or a log record, or gone */
@@ -166,15 +166,15 @@ bool lsm_share_may_remove(struct lsm_share *share, uint64_t added, uint64_t remo
 struct lsm_share_process {
     int slot;
     bool own;
-    uint64_t pid;                        /* as it was told; perhaps another container's */
+    uint64_t pid; /* as it was told; perhaps another container's */
     char name[LSM_SHARE_NAME_BYTES];
-    uint64_t opened_at_us;               /* wall clock */
-    uint64_t pinned;                     /* pins: views and jobs */
-    uint64_t oldest_us;                  /* since when the oldest of these versions is pinned; 0: none */
+    uint64_t opened_at_us; /* wall clock */
+    uint64_t pinned;       /* pins: views and jobs */
+    uint64_t oldest_us;    /* since when the oldest of these versions is pinned; 0: none */
     size_t versions_count;
     struct {
         uint64_t version, since_us;
-        bool and_later;                  /* and every version after it */
+        bool and_later; /* and every version after it */
     } versions[LSM_SHARE_PINS + 1];
 };
 /* The living processes, a copy without guarantee of one moment; to be freed with lsm_free(). */

@@ -368,9 +368,10 @@ static void forks_while_files_are_locked_and_closed_never_hang(void **state) {
 }
 
 int main(void) {
-#define BOTH(name) cmocka_unit_test_setup_teardown(name, set_up_memory, tear_down_memory), cmocka_unit_test_setup_teardown(name, set_up_posix, tear_down_posix)
+#define BOTH(name)                                                                                                                                   \
+    cmocka_unit_test_setup_teardown(name, set_up_memory, tear_down_memory), cmocka_unit_test_setup_teardown(name, set_up_posix, tear_down_posix)
 #define MEMORY(name) cmocka_unit_test_setup_teardown(name, set_up_memory, tear_down_memory)
-#define POSIX(name) cmocka_unit_test_setup_teardown(name, set_up_posix, tear_down_posix)
+#define POSIX(name)  cmocka_unit_test_setup_teardown(name, set_up_posix, tear_down_posix)
     const struct CMUnitTest tests[] = {
         BOTH(a_lock_is_seen_by_others_and_not_by_its_owner),
         BOTH(a_lock_changes_between_shared_and_exclusive_in_one_step),

@@ -13,9 +13,9 @@
 #include "../../lsm_core/env/env_mem.h"
 #include "../../lsm_core/share/share.h"
 
-#define FIXTURE_DIR "store"
+#define FIXTURE_DIR  "store"
 #define FIXTURE_LOCK FIXTURE_DIR "/LOCK"
-#define FIXTURE_SHM FIXTURE_DIR "/SHM"
+#define FIXTURE_SHM  FIXTURE_DIR "/SHM"
 
 enum { FIXTURE_PROCESSES = 130 };
 
@@ -37,8 +37,8 @@ static inline struct lsm_share_options fixture_options(struct fixture *fixture, 
     struct fixture_process *p = &fixture->process[process];
     if (p->env == NULL) p->env = lsm_env_mem_process(fixture->disk);
     assert_non_null(p->env);
-    return (struct lsm_share_options){.env = p->env, .dir = FIXTURE_DIR, .perm = &perm, .store_id = fixture_id, .process_name = "test",
-                                      .timeout_us = 20000};
+    return (struct lsm_share_options){
+        .env = p->env, .dir = FIXTURE_DIR, .perm = &perm, .store_id = fixture_id, .process_name = "test", .timeout_us = 20000};
 }
 
 static inline int fixture_set_up(void **state) {

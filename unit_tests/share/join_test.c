@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-/* ---- first, later, last --------------------------------------------------------------------------------------------------------------- */
+/* ---- first, later, last -------------------------------------------------------------------------------- */
 
 static void the_first_one_builds_the_page_and_the_next_one_finds_it(void **state) {
     struct fixture *fixture = *state;
@@ -74,7 +74,7 @@ static void one_program_may_be_two_processes(void **state) {
     lsm_share_unlock(a, LSM_SHARE_WRITER);
 }
 
-/* ---- alone ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- alone -------------------------------------------------------------------------------- */
 
 static void exclusive_lets_nobody_in_and_waits_for_nobody(void **state) {
     struct fixture *fixture = *state;
@@ -108,7 +108,8 @@ static void a_file_system_that_cannot_share_is_used_by_one(void **state) {
 
 static void without_space_or_shared_memory_one_goes_on_alone(void **state) {
     struct fixture *fixture = *state;
-    const struct lsm_env_fault no_space = {.at = 1, .ops = LSM_ENV_ALLOCATE, .os_errno = ENOSPC}, no_map = {.at = 1, .ops = LSM_ENV_MAP, .os_errno = ENODEV};
+    const struct lsm_env_fault no_space = {.at = 1, .ops = LSM_ENV_ALLOCATE, .os_errno = ENOSPC},
+                               no_map = {.at = 1, .ops = LSM_ENV_MAP, .os_errno = ENODEV};
     lsm_env_mem_fail_at(fixture->disk, &no_space);
     assert_non_null(strstr(lsm_share_exclusive(fixture_open(fixture, 0)), "space"));
     fixture_close(fixture, 0);
@@ -147,7 +148,7 @@ static void a_release_that_cannot_share_and_we_keep_each_other_out(void **state)
     lsm_file_close(old);
 }
 
-/* ---- SHM and LOCK as they should not be ----------------------------------------------------------------------------------------------------- */
+/* ---- SHM and LOCK as they should not be -------------------------------------------------------------------------------- */
 
 static void expect_refused(struct fixture *fixture, const char *word) {
     assert_int_equal(fixture_join(fixture, 1), LSM_BUSY);
@@ -209,7 +210,8 @@ static void a_page_that_is_not_ours_refuses_those_who_want_to_join(void **state)
     static const struct {
         size_t offset;
         const char *word;
-    } cases[] = {{0, "not a page"}, {8, "another release"}, {12, "another release"}, {16, "another release"}, {24, "another store"}, {39, "another store"}};
+    } cases[] = {{0, "not a page"},       {8, "another release"}, {12, "another release"},
+                 {16, "another release"}, {24, "another store"},  {39, "another store"}};
     (void)fixture_open(fixture, 0);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         damage_page(fixture, cases[i].offset);
@@ -229,7 +231,7 @@ static void a_page_that_is_too_short_refuses_those_who_want_to_join(void **state
     expect_refused(fixture, "too short");
 }
 
-static void a_deleted_LOCK_is_found_out_by_the_page_and_by_who_looks(void **state) {
+static void a_deleted_LOCK_is_found_out_by_the_page(void **state) {
     struct fixture *fixture = *state;
     struct lsm_share *first = fixture_open(fixture, 0);
     assert_int_equal(lsm_share_check_place(first, NULL), LSM_OK);
@@ -238,12 +240,34 @@ static void a_deleted_LOCK_is_found_out_by_the_page_and_by_who_looks(void **stat
     struct lsm_share_options options = fixture_options(fixture, 1);
     options.exclusive = true;
     assert_int_equal(fixture_join_with(fixture, 1, &options), LSM_BUSY);
-    assert_int_equal(lsm_share_check_place(first, NULL), LSM_BUSY);
+    assert_int_equal(lsm_share_lock(first, LSM_SHARE_MANIFEST, 0, NULL), LSM_OK); /* nobody else can be in */
+    lsm_share_unlock(first, LSM_SHARE_MANIFEST);
     fixture_close(fixture, 0);
     assert_true(lsm_share_is_first(fixture_open(fixture, 1)));
 }
 
-/* ---- death at every step -------------------------------------------------------------------------------------------------------------------- */
+static void nobody_writes_any_more_when_LOCK_and_SHM_are_both_gone(void **state) {
+    struct fixture *fixture = *state;
+    struct lsm_share *a = fixture_open(fixture, 0), *b = fixture_open(fixture, 1);
+    struct lsm_error err = {0};
+    assert_int_equal(lsm_env_unlink(fixture->disk, FIXTURE_LOCK, NULL), LSM_OK);
+    assert_int_equal(lsm_env_unlink(fixture->disk, FIXTURE_SHM, NULL), LSM_OK);
+    assert_true(lsm_share_is_first(fixture_open(fixture, 2))); /* it cannot know */
+    assert_int_equal(lsm_share_lock(a, LSM_SHARE_MANIFEST, 0, &err), LSM_READONLY);
+    assert_non_null(strstr(err.text, "LOCK was deleted"));
+    assert_true(lsm_share_failed(b) && !lsm_share_failed(fixture->process[2].share));
+    assert_int_equal(lsm_share_lock(b, LSM_SHARE_MANIFEST, 0, NULL), LSM_READONLY); /* and holds nothing */
+    struct lsm_share_options options = fixture_options(fixture, 3);
+    fixture_close(fixture, 2);
+    options.exclusive = true;
+    assert_int_equal(fixture_join_with(fixture, 3, &options), LSM_OK);
+    assert_int_equal(lsm_share_ready(fixture->process[3].share, NULL), LSM_OK);
+    assert_int_equal(lsm_share_check_place(fixture->process[3].share, NULL), LSM_OK);
+    assert_int_equal(lsm_env_unlink(fixture->disk, FIXTURE_LOCK, NULL), LSM_OK);
+    assert_int_equal(lsm_share_lock(fixture->process[3].share, LSM_SHARE_MANIFEST, 0, NULL), LSM_READONLY);
+}
+
+/* ---- death at every step -------------------------------------------------------------------------------- */
 
 /* What a process does from the first to the last; false: it was killed on the way, or refused because it was. */
 static bool live(struct fixture *fixture, int process, bool *was_last) {
@@ -339,7 +363,8 @@ int main(void) {
         TEST(a_replaced_page_refuses_those_who_want_to_join),
         TEST(a_page_that_is_not_ours_refuses_those_who_want_to_join),
         TEST(a_page_that_is_too_short_refuses_those_who_want_to_join),
-        TEST(a_deleted_LOCK_is_found_out_by_the_page_and_by_who_looks),
+        TEST(a_deleted_LOCK_is_found_out_by_the_page),
+        TEST(nobody_writes_any_more_when_LOCK_and_SHM_are_both_gone),
         TEST(whoever_dies_at_whatever_step_of_the_only_one_leaves_nothing),
         TEST(whoever_dies_at_whatever_step_among_others_leaves_nothing),
         TEST(a_failing_operation_leaves_nothing_behind),

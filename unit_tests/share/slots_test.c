@@ -3,7 +3,7 @@
 
 #include "../../lsm_core/env/sync.h"
 
-/* ---- pins and deletion ---------------------------------------------------------------------------------------------------------------- */
+/* ---- pins and deletion -------------------------------------------------------------------------------- */
 
 static void a_pin_keeps_what_its_version_names_and_nothing_else(void **state) {
     struct fixture *fixture = *state;
@@ -15,10 +15,10 @@ static void a_pin_keeps_what_its_version_names_and_nothing_else(void **state) {
     fixture_set_version(remover, 40);
     assert_false(lsm_share_may_remove(remover, 10, 30)); /* in 20 */
     assert_false(lsm_share_may_remove(remover, 20, 30));
-    assert_false(lsm_share_may_remove(remover, 0, 30));  /* perhaps in 20 */
-    assert_true(lsm_share_may_remove(remover, 10, 20));  /* gone before 20 */
-    assert_true(lsm_share_may_remove(remover, 30, 40));  /* came after 20 */
-    assert_false(lsm_share_may_remove(reader, 20, 30));  /* our own pins count */
+    assert_false(lsm_share_may_remove(remover, 0, 30)); /* perhaps in 20 */
+    assert_true(lsm_share_may_remove(remover, 10, 20)); /* gone before 20 */
+    assert_true(lsm_share_may_remove(remover, 30, 40)); /* came after 20 */
+    assert_false(lsm_share_may_remove(reader, 20, 30)); /* our own pins count */
     lsm_share_unpin(reader, &pin);
     assert_true(pin.version == 0);
     assert_true(lsm_share_may_remove(remover, 0, 40));
@@ -161,7 +161,7 @@ static void the_hundred_and_twenty_first_process_is_refused(void **state) {
     (void)fixture_open(fixture, 77);
 }
 
-/* ---- builds ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- builds -------------------------------------------------------------------------------- */
 
 static void numbers_in_the_making_bound_what_is_a_leftover(void **state) {
     struct fixture *fixture = *state;
@@ -202,7 +202,7 @@ static void more_jobs_than_places_are_answered_for_by_the_first(void **state) {
     assert_true(lsm_share_build_bound(share) == first + JOBS);
 }
 
-/* ---- locks and numbers --------------------------------------------------------------------------------------------------------------------- */
+/* ---- locks and numbers -------------------------------------------------------------------------------- */
 
 static void a_busy_lock_says_who_has_it_and_is_free_when_he_dies(void **state) {
     struct fixture *fixture = *state;
@@ -277,7 +277,7 @@ static void versions_numbers_and_positions_never_go_back(void **state) {
     assert_true(lsm_share_synced(share) == 7);
 }
 
-/* ---- reports ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- reports -------------------------------------------------------------------------------- */
 
 static void the_list_shows_who_lives_and_what_they_pin_since_when(void **state) {
     struct fixture *fixture = *state;
@@ -308,10 +308,10 @@ static void the_list_shows_who_lives_and_what_they_pin_since_when(void **state) 
     lsm_mem_fail_after(0, false);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- threads -------------------------------------------------------------------------------- */
 
-/* Two processes of two threads each pin, two remove: a file that a pin keeps must be there until the pin goes. Files are flags: alive[v] is the file that
- * version v brought and version v + 1 dropped. */
+/* Two processes of two threads each pin, a third one removes: a file that a pin keeps must be there until the pin goes. Files are flags:
+ * alive[v] is the file that version v brought and version v + 1 dropped. */
 enum { STRESS_VERSIONS = 3000 };
 
 struct stress {
@@ -346,8 +346,10 @@ static void stress_remove(struct stress *stress) {
 
 static void stress_run(void *arg) {
     struct stress *stress = arg;
-    if (stress->removes) stress_remove(stress);
-    else stress_read(stress);
+    if (stress->removes)
+        stress_remove(stress);
+    else
+        stress_read(stress);
 }
 
 static void threads_of_several_processes_never_lose_what_they_pin(void **state) {
