@@ -158,8 +158,9 @@ matrix:
 
 interleave:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/share/interleave_test
+	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/share/interleave_test build/debug/unit/store/interleave_test
 	@LSM_INTERLEAVE=$${LSM_INTERLEAVE:-3} build/debug/unit/share/interleave_test
+	@LSM_INTERLEAVE=$${LSM_INTERLEAVE_STORE:-2} build/debug/unit/store/interleave_test
 
 big:
 	@tools/setup check

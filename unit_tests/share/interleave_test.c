@@ -1,9 +1,10 @@
 /* The sharing protocol in every order that a few preemptions, kills and stops can make of its steps.
  *
- * A small store stands in for the real one: `manifest` is what a manifest file would hold (which table files each version names, the last one perhaps not
- * announced yet because its author died), `log` a file of numbered records, table files are empty files. Locks, page, slots, pins and files are real.
+ * A small store stands in for the real one: `manifest` is what a manifest file would hold (which table files each version names, the last one perhaps
+ * not announced yet because its author died), `log` a file of numbered records, table files are empty files. Locks, page, slots, pins and files are
+ * real.
  *
- * LSM_INTERLEAVE=n: n events in the long cases, too (`make interleave`).
+ * LSM_INTERLEAVE=n: n events where it is 2 otherwise, n - 1 where it is 1 (`make interleave`).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,8 +29,8 @@ typedef void (*script_fn)(int process);
 
 static struct world {
     script_fn scripts[INTERLEAVE_PROCESSES];
-    unsigned opened;                          /* mask of processes whose scripts find the store open */
-    bool dead_one;                            /* a process has died and left a slot with a pin and a build */
+    unsigned opened; /* mask of processes whose scripts find the store open */
+    bool dead_one;   /* a process has died and left a slot with a pin and a build */
     struct lsm_env *disk;
     struct lsm_env *env[INTERLEAVE_PROCESSES];
     struct lsm_share *share[INTERLEAVE_PROCESSES];
@@ -78,7 +79,7 @@ static bool make_file(struct lsm_env *env, uint64_t number) {
     return status == LSM_OK;
 }
 
-/* ---- the log ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the log -------------------------------------------------------------------------------- */
 
 static struct lsm_file *open_log(struct lsm_env *env) {
     struct lsm_file *file = NULL;
@@ -113,7 +114,8 @@ static void append(int p, struct lsm_file *log) {
         lsm_share_publish(share, end.position);
     }
     uint64_t record = end.position + 1, known = scan_log(log, 0);
-    INTERLEAVE_CHECK(p, known == end.position, "the log ends at %llu, the page says %llu", (unsigned long long)known, (unsigned long long)end.position);
+    INTERLEAVE_CHECK(p, known == end.position, "the log ends at %llu, the page says %llu", (unsigned long long)known,
+                     (unsigned long long)end.position);
     lsm_share_append_begin(share);
     if (lsm_file_write_at(log, end.position, &record, RECORD, NULL) != LSM_OK) return;
     lsm_share_append_end(share, end.position + RECORD);
@@ -137,7 +139,7 @@ static void write_once(int p) {
     lsm_file_close(log);
 }
 
-/* ---- table files -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- table files -------------------------------------------------------------------------------- */
 
 /* A look at the manifest: the step at which another one may come in between. */
 static void step(int p) {
@@ -177,12 +179,14 @@ static void unlink_file(int p, uint64_t number) {
     if (status != LSM_OK) return;
     for (int q = 0; q < INTERLEAVE_PROCESSES; q++) {
         if (world.env[q] == NULL || !alive(q)) continue;
-        INTERLEAVE_CHECK(p, (world.building[q] >> number & 1) == 0, "process %d removed file %llu, which %d is making", p, (unsigned long long)number, q);
+        INTERLEAVE_CHECK(p, (world.building[q] >> number & 1) == 0, "process %d removed file %llu, which %d is making", p, (unsigned long long)number,
+                         q);
         INTERLEAVE_CHECK(p, world.pinned[q] == 0 || (world.named[world.pinned[q]] >> number & 1) == 0,
                          "process %d removed file %llu, which %d has pinned with version %llu", p, (unsigned long long)number, q,
                          (unsigned long long)world.pinned[q]);
     }
-    INTERLEAVE_CHECK(p, (world.named[world.manifest] >> number & 1) == 0, "process %d removed file %llu of the present version", p, (unsigned long long)number);
+    INTERLEAVE_CHECK(p, (world.named[world.manifest] >> number & 1) == 0, "process %d removed file %llu of the present version", p,
+                     (unsigned long long)number);
 }
 
 /* A flush and a merge in one: a new file comes, the oldest goes. */
@@ -209,14 +213,15 @@ static void build_once(int p) {
 static void read_once(int p) {
     struct lsm_share *share = world.share[p];
     struct lsm_share_pin pin = {0};
-    for (int round = 0; alive(p) && !lsm_share_pin(share, lsm_share_version(share), &pin); round++) INTERLEAVE_CHECK(p, round < 20, "no version can be pinned");
+    for (int round = 0; alive(p) && !lsm_share_pin(share, lsm_share_version(share), &pin); round++)
+        INTERLEAVE_CHECK(p, round < 20, "no version can be pinned");
     if (alive(p)) world.pinned[p] = pin.version;
     for (int look = 0; look < 2; look++) {
         uint64_t files = pin.version == 0 ? 0 : world.named[pin.version];
         for (; files != 0; files &= files - 1) {
             uint64_t number = (uint64_t)__builtin_ctzll(files);
-            INTERLEAVE_CHECK(p, file_is_there(world.env[p], number) || !alive(p), "file %llu of the pinned version %llu is gone", (unsigned long long)number,
-                             (unsigned long long)pin.version);
+            INTERLEAVE_CHECK(p, file_is_there(world.env[p], number) || !alive(p), "file %llu of the pinned version %llu is gone",
+                             (unsigned long long)number, (unsigned long long)pin.version);
         }
     }
     if (alive(p)) world.pinned[p] = 0;
@@ -241,7 +246,7 @@ static void sweep_once(int p) {
     lsm_share_unlock(share, LSM_SHARE_SWEEP);
 }
 
-/* ---- opening and closing ------------------------------------------------------------------------------------------------------------------- */
+/* ---- opening and closing -------------------------------------------------------------------------------- */
 
 static unsigned others_present(int p) {
     unsigned others = world.present & ~(1u << p);
@@ -292,13 +297,14 @@ static bool open_once(int p) {
 
 static void close_once(int p) {
     if (world.share[p] == NULL) return;
-    if (lsm_share_leave(world.share[p], PLENTY_US)) INTERLEAVE_CHECK(p, others_present(p) == 0, "process %d is the last one, though others are there", p);
+    if (lsm_share_leave(world.share[p], PLENTY_US))
+        INTERLEAVE_CHECK(p, others_present(p) == 0, "process %d is the last one, though others are there", p);
     if (alive(p)) world.present &= ~(1u << p);
     lsm_share_free(world.share[p]);
     world.share[p] = NULL;
 }
 
-/* ---- a run ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- a run -------------------------------------------------------------------------------- */
 
 /* A process that dies with a file half made and a version pinned, before the others start. */
 static void leave_a_dead_one(void) {
@@ -399,7 +405,7 @@ static void end(void *arg) {
     check_next();
 }
 
-/* ---- scripts ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- scripts -------------------------------------------------------------------------------- */
 
 static void open_and_close(int p) {
     if (open_once(p)) see_published(p);
@@ -440,7 +446,7 @@ static void whole_life(int p) {
     close_once(p);
 }
 
-/* ---- cases ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- cases -------------------------------------------------------------------------------- */
 
 struct kind_of_case {
     script_fn scripts[INTERLEAVE_PROCESSES];
@@ -452,8 +458,15 @@ struct kind_of_case {
 static void try_all(const char *name, const struct kind_of_case *kind) {
     const char *wanted = getenv("LSM_INTERLEAVE");
     int more = wanted == NULL ? 0 : atoi(wanted) - 2;
-    struct interleave_case all = {.name = name, .processes = kind->processes, .events_max = kind->events + (more > 0 ? more : 0), .kills = true, .stops = true,
-                                  .begin = begin, .start = start, .run = run, .end = end};
+    struct interleave_case all = {.name = name,
+                                  .processes = kind->processes,
+                                  .events_max = kind->events + (more > 0 ? more : 0),
+                                  .kills = true,
+                                  .stops = true,
+                                  .begin = begin,
+                                  .start = start,
+                                  .run = run,
+                                  .end = end};
     struct interleave_counts counts;
     if (all.events_max > INTERLEAVE_EVENTS) all.events_max = INTERLEAVE_EVENTS;
     memcpy(world.scripts, kind->scripts, sizeof world.scripts);
@@ -468,11 +481,11 @@ static void try_all(const char *name, const struct kind_of_case *kind) {
     assert_true(lsm_mem_live() == live);
 }
 
-#define CASE(name, ...)                                          \
-    static void name(void **state) {                             \
-        static const struct kind_of_case kind = {__VA_ARGS__};   \
-        (void)state;                                             \
-        try_all(#name, &kind);                                   \
+#define CASE(name, ...)                                                                                                                              \
+    static void name(void **state) {                                                                                                                 \
+        static const struct kind_of_case kind = {__VA_ARGS__};                                                                                       \
+        (void)state;                                                                                                                                 \
+        try_all(#name, &kind);                                                                                                                       \
     }
 
 CASE(two_that_open_and_close, .scripts = {open_and_close, open_and_close}, .processes = 2, .events = 2)
@@ -482,9 +495,10 @@ CASE(a_writer_and_one_that_opens, .scripts = {write_twice, open_and_close}, .ope
 CASE(a_reader_and_one_that_builds_and_removes, .scripts = {read_twice, build_twice}, .opened = 3, .processes = 2, .events = 2)
 CASE(two_that_build_and_remove, .scripts = {build_twice, build_twice}, .opened = 3, .processes = 2, .events = 2)
 CASE(one_that_builds_and_one_that_sweeps, .scripts = {build_once, sweep_once}, .opened = 3, .processes = 2, .events = 2)
-CASE(one_that_sweeps_after_the_dead_and_one_that_takes_their_slot, .scripts = {sweep_once, open_and_read}, .opened = 1, .dead_one = true, .processes = 2, .events = 2)
-CASE(one_that_removes_after_the_dead_and_one_that_takes_their_slot, .scripts = {build_twice, open_and_stay}, .opened = 1, .dead_one = true, .processes = 2,
-     .events = 2)
+CASE(one_that_sweeps_after_the_dead_and_one_that_takes_their_slot, .scripts = {sweep_once, open_and_read}, .opened = 1, .dead_one = true,
+     .processes = 2, .events = 2)
+CASE(one_that_removes_after_the_dead_and_one_that_takes_their_slot, .scripts = {build_twice, open_and_stay}, .opened = 1, .dead_one = true,
+     .processes = 2, .events = 2)
 CASE(two_whole_lives, .scripts = {whole_life, whole_life}, .processes = 2, .events = 1)
 CASE(three_whole_lives, .scripts = {whole_life, whole_life, whole_life}, .processes = 3, .events = 1)
 

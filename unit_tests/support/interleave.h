@@ -5,7 +5,7 @@
  * another one, be killed, be stopped until all others are done. A process that sleeps lets another one run; nothing else is left to chance, so a
  * schedule can be run again.
  *
- *   interleave_all()   every schedule with up to events_max events: run without events, then with one at each step, and so on
+ *   interleave_all()   every schedule with up to events_max events, of which a stop is the last: none, then one at each step, and so on
  *
  * What is checked by a process while it runs says INTERLEAVE_CHECK(), which does nothing in one that was killed: what it thinks does not matter.
  */
@@ -28,18 +28,18 @@ struct interleave_case {
     const char *name;
     int processes;
     int events_max;
-    bool kills, stops;                      /* besides switches */
-    uint64_t sample;                        /* run about one in so many of the schedules with events_max events; 0 and 1: all */
+    bool kills, stops; /* besides switches */
+    uint64_t sample;   /* run about one in so many of the schedules with events_max events; 0 and 1: all */
     void *world;
-    struct lsm_env *(*begin)(void *world);  /* a new disk, of which the processes are made */
+    struct lsm_env *(*begin)(void *world);                        /* a new disk, of which the processes are made */
     void (*start)(void *world, int process, struct lsm_env *env); /* before any of them runs, in the order of their numbers; not scheduled */
-    void (*run)(void *world, int process);  /* scheduled */
-    void (*end)(void *world);               /* all have ended: last checks, close everything; not scheduled */
+    void (*run)(void *world, int process);                        /* scheduled */
+    void (*end)(void *world);                                     /* all have ended: last checks, close everything; not scheduled */
 };
 
 struct interleave_counts {
     uint64_t schedules, steps;
-    uint64_t events[INTERLEAVE_KINDS];      /* that struck */
+    uint64_t events[INTERLEAVE_KINDS]; /* that struck */
     uint32_t steps_max;
 };
 
@@ -55,9 +55,9 @@ bool interleave_killed(int process);
 bool interleave_stopped(void);
 /* Note the first failure; the run goes on. */
 void interleave_fail(const char *format, ...) LSM_PRINTF(1, 2);
-#define INTERLEAVE_CHECK(process, condition, ...)                                             \
-    do {                                                                                      \
-        if (!interleave_killed(process) && !(condition)) interleave_fail(__VA_ARGS__);        \
+#define INTERLEAVE_CHECK(process, condition, ...)                                                                                                    \
+    do {                                                                                                                                             \
+        if (!interleave_killed(process) && !(condition)) interleave_fail(__VA_ARGS__);                                                               \
     } while (0)
 
 #endif
