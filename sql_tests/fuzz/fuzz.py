@@ -4,7 +4,6 @@ that shows it. As a test it runs a slice; `make fuzz-sql` runs FUZZ_SECONDS of i
 
 Every result, its order where one is asked for, error class, extended code, message, changes(), total_changes() and last_insert_rowid() must be equal."""
 import argparse
-import copy
 import os
 import random
 import shutil
@@ -69,17 +68,25 @@ class Round:
     def index(self, table):
         """CREATE INDEX and lsm_create_index; or the dropping of one."""
         rng = self.rng
-        if table.indexes and rng.random() < 0.3:
-            name = rng.choice(sorted(table.indexes))
-            del table.indexes[name]
-            if name.endswith("_d"):
-                return
+        added = sorted(name for name in table.indexes if not name.endswith("_d"))
+        if added and rng.random() < 0.4:
+            name = rng.choice(added)
+            columns = table.indexes.pop(name)
+            if columns in table.unique:
+                table.unique.remove(columns)
             self.run({"sql": f"DROP INDEX ${name}", "lsm": f"SELECT lsm_drop_index('${table.name}', '${name}')", "features": ["lsm_drop_index"], "rowless": True})
             return
-        name, terms = f"{table.name}_i{len(self.log)}", table.index_terms()
-        table.indexes[name] = terms
-        self.run({"sql": f"CREATE INDEX ${name} ON ${table.name}({terms})", "lsm": f"SELECT lsm_create_index('${table.name}', '${name}', '{terms}')",
-                  "features": ["lsm_create_index"], "rowless": True})
+        columns = table.some_columns()
+        name, terms = f"{table.name}_i{len(self.log)}", table.index_terms(columns)
+        unique = "lsm_create_index, unique" in self.supported and rng.random() < 0.3
+        quoted = terms.replace("'", "''")
+        self.run({"sql": f"CREATE {'UNIQUE ' if unique else ''}INDEX ${name} ON ${table.name}({terms})", "rowless": True,
+                  "lsm": f"SELECT lsm_create_index('${table.name}', '${name}', '{quoted}'{', 1' if unique else ''})",
+                  "features": ["lsm_create_index, unique" if unique else "lsm_create_index"]})
+        if self.sides.ok:
+            table.indexes[name] = columns
+            if unique:
+                table.unique.append(columns)
 
     def step(self):
         rng = self.rng
@@ -96,7 +103,7 @@ class Round:
             self.run({"kind": "reopen", "sql": "-- reopen", "features": ["reopening"]})
         elif chance < 0.975:
             self.definition()
-        elif chance < 0.985 and "lsm_create_index" in self.supported:
+        elif chance < 0.995 and "lsm_create_index" in self.supported:
             self.index(rng.choice(self.tables))
 
     def write(self):
@@ -120,7 +127,7 @@ class Round:
         self.common(rng.choice(("BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT outer")), "BEGIN, COMMIT")
         started = self.log[-1]["sql"]
         self.writes.in_transaction = True
-        marks, base = [], list(self.tables)
+        marks, base = [], [table.copy() for table in self.tables]
         for _ in range(rng.randrange(1, 18)):
             # OR ROLLBACK ends the transaction.
             if not self.sides.dbs[0].in_transaction:
@@ -145,12 +152,12 @@ class Round:
         rng = self.rng
         chance = rng.random()
         if chance < 0.15:
-            marks.append((f"s{len(marks)}", [copy.copy(table) for table in self.tables]))
+            marks.append((f"s{len(marks)}", [table.copy() for table in self.tables]))
             self.common("SAVEPOINT " + marks[-1][0], "SAVEPOINT")
         elif chance < 0.25 and marks:
             at = rng.randrange(len(marks))
             self.common("ROLLBACK TO " + marks[at][0], "ROLLBACK TO")
-            self.tables = list(marks[at][1])
+            self.tables = [table.copy() for table in marks[at][1]]
             del marks[at + 1:]
         elif chance < 0.3 and marks:
             at = rng.randrange(len(marks))
@@ -158,6 +165,8 @@ class Round:
             del marks[at:]
         elif chance < 0.34:
             self.definition()
+        elif chance < 0.37 and "lsm_create_index" in self.supported:
+            self.index(rng.choice(self.tables))
         elif chance < 0.75:
             self.write()
         else:

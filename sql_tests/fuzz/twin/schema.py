@@ -1,4 +1,5 @@
 """Random declarations over what docs/sql.md says is supported. What this library refuses is found out first, by asking."""
+import copy
 
 TYPES = ["", "INTEGER", "INT", "BIGINT", "UNSIGNED BIG INT", "TEXT", "VARCHAR(20)", "CLOB", "REAL", "DOUBLE PRECISION", "FLOAT", "NUMERIC", "DECIMAL(10,5)",
          "BOOLEAN", "DATE", "STRING", "BLOB", "FLOATING POINT", "CHARINT"]
@@ -212,16 +213,22 @@ class Table:
     def create_step(self):
         declared = ""
         if self.may("INDEX (declared)", 0.25):
-            columns = self.index_terms()
+            columns = self.some_columns()
             self.indexes[f"{self.name}_d"] = columns
-            declared = f", INDEX ${self.name}_d ({columns})"
+            declared = f", INDEX ${self.name}_d ({self.index_terms(columns)})"
         options = [each for each, wanted in (("WITHOUT ROWID", not self.rowid), ("STRICT", self.strict)) if wanted]
         return {"kind": "create", "sql": f"CREATE TABLE ${self.name}({self.body}) " + ", ".join(options),
                 "lsm": f"CREATE VIRTUAL TABLE ${self.name} USING lsm({self.body}{declared}{', STRICT' if self.strict else ''})"}
 
-    def index_terms(self):
+    def index_terms(self, columns):
         rng = self.rng
-        return ", ".join(name + (" COLLATE " + rng.choice(COLLATIONS) if rng.random() < 0.15 else "") + rng.choice(("", "", " DESC")) for name in self.some_columns())
+        return ", ".join(name + (" COLLATE " + rng.choice(COLLATIONS) if rng.random() < 0.15 else "") + rng.choice(("", "", " DESC")) for name in columns)
+
+    def copy(self):
+        """What a rollback goes back to."""
+        copied = copy.copy(self)
+        copied.indexes, copied.unique = dict(self.indexes), list(self.unique)
+        return copied
 
     def total_order(self, alias=None, direction=""):
         """ORDER BY terms that leave no two rows equal."""

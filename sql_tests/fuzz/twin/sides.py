@@ -9,6 +9,7 @@ kind   both      on the ordinary side and on the LSM side; `$` before a name bec
 order  exact     the same rows in the same order
        any       the same rows
        a number  the same rows, and the first so many columns in the same order
+rowless  rows are not compared
 several  the statement may fail for more than one reason: the first one counts, whichever it is
 fold   which of several equal values is shown (1 or 1.0, 'a' or 'A' under NOCASE) depends on the order of reading and does not count
 """
@@ -53,6 +54,8 @@ class Side:
         sql = (step.get("lsm") if self.is_lsm else None) or step["sql"]
         try:
             rows = self.db.execute(sql.replace("$", self.prefix), step.get("params", ())).fetchall()
+            if step.get("rowless"):
+                return "rows", []
         except sqlite3.Error as error:
             return "error", type(error).__name__, getattr(error, "sqlite_errorcode", 0), str(error).replace(self.prefix, "$") if self.prefix else str(error)
         except OverflowError as error:
