@@ -126,7 +126,9 @@ int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) {
     lsm_mutex_unlock(&store->mu);
     /* The claim keeps every writer seen here open, also one that is rolled away meanwhile. */
     int status = sync_old_logs(store, err);
-    if (status == LSM_OK && !store->alone) status = lsm_spans_sync(store, log, to, err);
+    /* Others may have gone on in the file of our own writer, who does not know. */
+    bool ours = log != NULL && lsm_wal_writer_end(log) >= to;
+    if (status == LSM_OK && !store->alone) status = lsm_spans_sync(store, ours ? log : NULL, to, err);
     if (status == LSM_OK && log != NULL && lsm_wal_writer_synced(log) < lsm_wal_writer_end(log)) {
         lsm_count(store, LSM_COUNT_WAL_SYNCS, 1);
         status = lsm_wal_writer_sync(log, err);
@@ -234,8 +236,10 @@ static void worker(void *arg) {
             lsm_mutex_lock(&store->mu);
             continue;
         }
-        if (work_once(store, now)) continue;
         sweep(store);
+        /* From here on mu is held until the wait: nothing that is signalled is missed. */
+        if (store->closing) break;
+        if (work_once(store, now)) continue;
         uint64_t us = nap_us(store, now, next_sync);
         if (us == UINT64_MAX) lsm_cond_wait(&store->work, &store->mu);
         else (void)lsm_cond_wait_us(&store->work, &store->mu, us);

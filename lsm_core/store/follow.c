@@ -368,12 +368,18 @@ static int stand_at_end(struct lsm_store *store, struct lsm_error *err) {
 int lsm_follow_begin_write(struct lsm_store *store, uint64_t timeout_us, struct lsm_error *err) {
     int status = lsm_share_lock(store->share, LSM_SHARE_WRITER, timeout_us, err);
     if (status != LSM_OK || store->alone) return status;
+    /* What a writer whose log failed has left at its end is for the next first opener to judge. */
+    status = lsm_store_check_failed(store, err);
+    if (status != LSM_OK) {
+        lsm_share_unlock(store->share, LSM_SHARE_WRITER);
+        return status;
+    }
     lsm_mutex_lock(&store->follow_mu);
     bool died = lsm_share_log_end(store->share).died;
     uint64_t end = lsm_share_log_end(store->share).position;
     bool news = died || end != store->replay.position || lsm_share_published(store->share) > atomic_load_explicit(&store->published, memory_order_relaxed);
     if (news || store->replay.broken) status = follow_locked(store, TO_END, err);
-    if (status == LSM_OK && died && !lsm_share_failed(store->share)) status = take_over(store, err);
+    if (status == LSM_OK && died) status = take_over(store, err);
     /* A view may have read on since the last time, so that the log is known and its writer is not where it ends. */
     if (status == LSM_OK && (news || store->log == NULL || lsm_wal_writer_end(store->log) != end)) status = stand_at_end(store, err);
     store->writing = status == LSM_OK;

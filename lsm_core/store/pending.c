@@ -191,6 +191,7 @@ uint64_t lsm_store_log_end(struct lsm_store *store) {
 
 int lsm_store_await_writer(struct lsm_store *store, int timeout_ms, struct lsm_error *err) {
     int status = lsm_store_guard(store, err);
+    if (status == LSM_OK && lsm_store_check_failed(store, NULL) != LSM_OK) return LSM_OK; /* nobody writes any more */
     if (status == LSM_OK) status = lsm_store_lock_writer(store, timeout_ms < 0 ? 0 : (uint64_t)timeout_ms * 1000, err);
     if (status == LSM_OK) lsm_store_unlock_writer(store);
     return status;

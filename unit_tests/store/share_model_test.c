@@ -32,7 +32,8 @@ struct run {
     struct model committed;
     struct model perhaps;          /* of a transaction whose process was killed in its commit */
     bool in_doubt;
-    uint8_t token[LSM_TOKEN_BYTES]; /* of the last transaction that the database committed */
+    uint8_t tokens[HISTORY][LSM_TOKEN_BYTES]; /* of the transactions that the database committed */
+    size_t tokens_count;
     struct model history[HISTORY]; /* after each commit */
     size_t commits, durable;
     struct { unsigned commits, rollbacks, flushes, compactions, joins, leaves, kills, crashes, old_views, busy, large; } counts;
@@ -97,12 +98,14 @@ static void leave(struct run *run, struct process *process) {
     run->counts.leaves++;
 }
 
-/* What the database says of a transaction that waits: it has the token of the last one that was committed there. */
+/* What the database says of a transaction that waits: it has the tokens of those that were committed there. */
 static void settle(struct run *run, struct process *process) {
     uint8_t token[LSM_TOKEN_BYTES];
     struct lsm_error err = {0};
     if (lsm_store_pending(process->store, token) == LSM_PENDING_NONE) return;
-    enum lsm_decision decision = memcmp(token, run->token, sizeof token) == 0 ? LSM_DECISION_COMMIT : LSM_DECISION_ABORT;
+    enum lsm_decision decision = LSM_DECISION_ABORT;
+    for (size_t i = 0; i < run->tokens_count; i++)
+        if (memcmp(token, run->tokens[i], sizeof token) == 0) decision = LSM_DECISION_COMMIT;
     must(lsm_store_settle(process->store, token, decision, 1000, &err), &err);
 }
 
@@ -207,7 +210,7 @@ static void transaction(struct run *run, struct process *process) {
             run->in_doubt = true;
             alive = false;
         } else if (!back) {
-            if (token) memcpy(run->token, bytes, sizeof bytes);
+            if (token) memcpy(run->tokens[run->tokens_count++], bytes, sizeof bytes);
             lsm_txn_commit(txn, true);
             run->in_doubt = is_dead(process);
             if (run->in_doubt) return;

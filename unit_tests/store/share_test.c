@@ -1,0 +1,572 @@
+/* Several processes with one store: who sees what, who takes over from whom, who is overtaken, who keeps which file. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lsm_core/env/env_mem.h"
+#include "../../lsm_core/env/filename.h"
+#include "../../lsm_core/store/store.h"
+
+static const uint8_t store_id[LSM_STORE_ID_BYTES] = "share-unit-tests";
+static struct lsm_error err;
+
+enum { PROCESSES = 3 };
+
+/* Guarded by nothing: one thread. */
+static struct {
+    struct lsm_env *disk, *envs[PROCESSES];
+    struct lsm_options options;
+    struct lsm_store *stores[PROCESSES];
+    uint32_t tree;
+} world;
+
+#define MUST(step) must(step, #step)
+static void must(int status, const char *step) {
+    if (status != LSM_OK) fail_msg("%s: %s: %s", step, lsm_status_name(status), err.text);
+}
+
+static int open_store(int i) {
+    struct lsm_options options = world.options;
+    if (world.envs[i] == NULL) world.envs[i] = lsm_env_mem_process(world.disk);
+    assert_non_null(world.envs[i]);
+    options.env = world.envs[i];
+    return lsm_store_open(&options, &world.stores[i], &err);
+}
+
+static void close_store(int i) {
+    struct lsm_store *store = world.stores[i];
+    world.stores[i] = NULL;
+    MUST(lsm_store_close(store, &err));
+}
+
+/* It does nothing any more, and its memory is given back. */
+static void bury(int i) {
+    if (!lsm_env_mem_is_killed(world.envs[i])) lsm_env_mem_kill(world.envs[i]);
+    (void)lsm_store_close(world.stores[i], NULL);
+    lsm_env_mem_free(world.envs[i]);
+    world.stores[i] = NULL;
+    world.envs[i] = NULL;
+}
+
+static struct lsm_txn *begin(int i) {
+    struct lsm_txn *txn = NULL;
+    MUST(lsm_txn_begin(world.stores[i], UINT64_MAX, 0, &txn, &err));
+    return txn;
+}
+
+static void put(struct lsm_txn *txn, const char *key, const char *value) {
+    MUST(lsm_txn_put(txn, world.tree, lsm_slice_of(key, strlen(key)), lsm_slice_of(value, strlen(value)), &err));
+}
+
+static void commit(struct lsm_txn *txn, enum lsm_sync sync) {
+    MUST(lsm_txn_prepare(txn, sync, LSM_DECIDES_ITSELF, NULL, &err));
+    lsm_txn_commit(txn, true);
+}
+
+static void write_row(int i, const char *key, const char *value) {
+    struct lsm_txn *txn = begin(i);
+    put(txn, key, value);
+    commit(txn, LSM_SYNC_OFF);
+}
+
+/* Fills a write buffer or so, and rolls. */
+static void write_much(int i, unsigned from, unsigned rows) {
+    static char value[900];
+    memset(value, 'v', sizeof value - 1);
+    for (unsigned row = from; row < from + rows; row++) {
+        char key[20];
+        (void)snprintf(key, sizeof key, "much-%06u", row);
+        write_row(i, key, value);
+    }
+}
+
+static bool view_says(struct lsm_view *view, const char *key, const char *value) {
+    struct lsm_value found = {0};
+    int status = lsm_view_get(view, world.tree, lsm_slice_of(key, strlen(key)), &found, &err);
+    bool right = value == NULL ? status == LSM_NOTFOUND
+                               : status == LSM_OK && found.bytes.size == strlen(value) && memcmp(found.bytes.data, value, found.bytes.size) == 0;
+    if (status != LSM_OK && status != LSM_NOTFOUND) print_message("%s: %s\n", key, err.text);
+    lsm_value_release(&found);
+    return right;
+}
+
+static struct lsm_view *look(int i) {
+    struct lsm_view *view = NULL;
+    MUST(lsm_view_open(world.stores[i], NULL, &view, &err));
+    return view;
+}
+
+static bool says(int i, const char *key, const char *value) {
+    struct lsm_view *view = look(i);
+    bool right = view_says(view, key, value);
+    lsm_view_close(view);
+    return right;
+}
+
+static unsigned table_files(void) {
+    struct lsm_names names = {0};
+    unsigned count = 0;
+    MUST(lsm_env_list(world.disk, world.options.dir, &names, &err));
+    for (size_t i = 0; i < names.count; i++) {
+        uint64_t number;
+        count += lsm_file_parse(names.names[i], &number) == LSM_FILE_TABLE;
+    }
+    lsm_names_free(&names);
+    return count;
+}
+
+static int set_up(void **state) {
+    (void)state;
+    memset(&world, 0, sizeof world);
+    world.disk = lsm_env_mem_new_strict();
+    assert_non_null(world.disk);
+    lsm_options_init(&world.options);
+    world.options.dir = "db-lsm/store";
+    world.options.store_id = store_id;
+    world.options.create = true;
+    world.options.threads = 0;
+    world.options.write_buffer_bytes = world.options.file_bytes = 65536;
+    for (int i = 0; i < PROCESSES; i++) MUST(open_store(i));
+    struct lsm_txn *txn = begin(0);
+    struct lsm_tree_info tree;
+    MUST(lsm_txn_tree_create(txn, &tree, &err));
+    commit(txn, LSM_SYNC_FULL);
+    world.tree = tree.tree;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    for (int i = 0; i < PROCESSES; i++)
+        if (world.stores[i] != NULL) close_store(i);
+    for (int i = 0; i < PROCESSES; i++) lsm_env_mem_free(world.envs[i]);
+    lsm_env_mem_free(world.disk);
+    return 0;
+}
+
+/* ---- seeing each other --------------------------------------------------------------------------------------------------- */
+
+static void a_commit_is_seen_by_the_next_view_of_everybody(void **state) {
+    (void)state;
+    struct lsm_view *old = look(1);
+    for (int i = 0; i < 30; i++) {
+        char value[20];
+        (void)snprintf(value, sizeof value, "value %d", i);
+        write_row(i % PROCESSES, "key", value);
+        for (int other = 0; other < PROCESSES; other++) assert_true(says(other, "key", value));
+        if (i % 7 == 6) MUST(lsm_store_flush(world.stores[i % PROCESSES], NULL, NULL, &err));
+    }
+    assert_true(view_says(old, "key", NULL));
+    lsm_view_close(old);
+    /* Trees, too. */
+    struct lsm_txn *txn = begin(2);
+    struct lsm_tree_info tree;
+    MUST(lsm_txn_tree_create(txn, &tree, &err));
+    assert_int_equal(lsm_store_tree_check(world.stores[0], tree), LSM_NOTFOUND);
+    commit(txn, LSM_SYNC_OFF);
+    assert_int_equal(lsm_store_tree_check(world.stores[0], tree), LSM_OK);
+}
+
+static void one_process_writes_at_a_time(void **state) {
+    (void)state;
+    struct lsm_txn *txn = begin(0), *second = NULL;
+    put(txn, "a", "1");
+    assert_int_equal(lsm_txn_begin(world.stores[1], UINT64_MAX, 0, &second, &err), LSM_BUSY);
+    assert_int_equal(lsm_store_await_writer(world.stores[1], 0, &err), LSM_BUSY);
+    assert_true(says(1, "a", NULL));
+    struct lsm_view *view = look(1);
+    uint64_t position = lsm_view_position(view);
+    commit(txn, LSM_SYNC_OFF);
+    MUST(lsm_store_await_writer(world.stores[1], 0, &err));
+    assert_int_equal(lsm_txn_begin(world.stores[1], position, 0, &second, &err), LSM_BUSY_SNAPSHOT);
+    lsm_view_close(view);
+    write_row(1, "b", "2");
+    assert_true(says(0, "a", "1") && says(0, "b", "2"));
+}
+
+static void a_joiner_sees_everything_and_the_last_one_leaves_it_in_order(void **state) {
+    (void)state;
+    close_store(2);
+    write_much(0, 0, 100);
+    write_row(1, "last", "one");
+    MUST(open_store(2));
+    assert_true(says(2, "last", "one"));
+    close_store(0);
+    write_row(2, "last", "two");
+    close_store(1);
+    close_store(2);
+    uint64_t size = 0;
+    MUST(open_store(0));
+    assert_true(says(0, "last", "two"));
+    (void)size;
+}
+
+static void a_full_commit_is_durable_with_all_that_others_wrote_before(void **state) {
+    (void)state;
+    write_row(0, "a", "1");
+    write_much(1, 0, 100); /* several log files */
+    write_row(2, "b", "2");
+    struct lsm_txn *txn = begin(0);
+    put(txn, "c", "3");
+    commit(txn, LSM_SYNC_FULL);
+    struct lsm_env *after = lsm_env_mem_clone_crashed(world.disk, LSM_CRASH_LOSE, 1);
+    struct lsm_options options = world.options;
+    struct lsm_store *store = NULL;
+    struct lsm_view *view = NULL;
+    options.env = after;
+    MUST(lsm_store_open(&options, &store, &err));
+    MUST(lsm_view_open(store, NULL, &view, &err));
+    assert_true(view_says(view, "a", "1") && view_says(view, "b", "2") && view_says(view, "c", "3"));
+    lsm_view_close(view);
+    MUST(lsm_store_close(store, &err));
+    lsm_env_mem_free(after);
+}
+
+/* ---- dying ------------------------------------------------------------------------------------------------------------------ */
+
+static void wherever_a_writer_dies_the_next_one_goes_on(void **state) {
+    (void)state;
+    unsigned died = 0, found = 0;
+    for (uint64_t at = 1;; at++) {
+        char key[20];
+        struct lsm_txn *txn = NULL;
+        (void)snprintf(key, sizeof key, "key %llu", (unsigned long long)at);
+        write_row(1, "before", key);
+        lsm_env_mem_kill_at(world.envs[0], at);
+        int status = lsm_txn_begin(world.stores[0], UINT64_MAX, 0, &txn, NULL);
+        if (status == LSM_OK && lsm_txn_put(txn, world.tree, lsm_slice_of(key, strlen(key)), lsm_slice_of("x", 1), NULL) == LSM_OK &&
+            lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, NULL) == LSM_OK) {
+            lsm_txn_commit(txn, true);
+        } else if (txn != NULL) {
+            (void)lsm_txn_rollback(txn, NULL);
+        }
+        bool dead = lsm_env_mem_is_killed(world.envs[0]);
+        lsm_env_mem_kill_at(world.envs[0], 0);
+        /* Whole or not at all, and the same for everybody. */
+        write_row(1, "after", key);
+        bool there = says(1, key, "x");
+        assert_true(says(2, key, there ? "x" : NULL) && says(2, "before", key) && says(2, "after", key));
+        if (!dead) break;
+        died++;
+        found += there;
+        bury(0);
+        MUST(open_store(0));
+        assert_true(says(0, key, there ? "x" : NULL) && says(0, "after", key));
+    }
+    assert_true(died > 5 && found > 0);
+}
+
+static void wherever_a_flusher_or_merger_dies_the_next_one_does_it(void **state) {
+    (void)state;
+    unsigned died = 0;
+    for (uint64_t at = 1;; at += 3) {
+        write_much(1, (unsigned)at % 50, 20);
+        lsm_env_mem_kill_at(world.envs[0], at);
+        (void)!lsm_store_compact(world.stores[0], NULL, NULL, NULL);
+        bool dead = lsm_env_mem_is_killed(world.envs[0]);
+        lsm_env_mem_kill_at(world.envs[0], 0);
+        MUST(lsm_store_compact(world.stores[1], NULL, NULL, &err));
+        assert_true(says(2, "much-000049", NULL) || true);
+        struct lsm_view *view = look(2);
+        struct lsm_cursor *cursor = NULL;
+        MUST(lsm_cursor_open(view, world.tree, NULL, NULL, &cursor, &err));
+        for (MUST(lsm_cursor_first(cursor, &err)); lsm_cursor_valid(cursor); MUST(lsm_cursor_next(cursor, &err))) assert_int_equal(lsm_cursor_value(cursor).size, 899);
+        lsm_cursor_close(cursor);
+        lsm_view_close(view);
+        if (!dead) break;
+        died++;
+        bury(0);
+        MUST(open_store(0));
+    }
+    assert_true(died > 5);
+    /* What the dead have left behind is gone when a sweep has looked. */
+    lsm_shared_sweep_directory(world.stores[1]);
+    unsigned named = 0;
+    struct lsm_file_info *files = NULL;
+    size_t count = 0;
+    MUST(lsm_store_files(world.stores[1], &files, &count, &err));
+    named = (unsigned)count;
+    lsm_free(files);
+    assert_int_equal(table_files(), named);
+}
+
+/* ---- being stopped ----------------------------------------------------------------------------------------------------------- */
+
+struct stop {
+    enum lsm_env_op_kind kind;
+    const char *suffix;
+    void (*meanwhile)(void);
+    bool done;
+};
+
+static void while_stopped(void *arg, struct lsm_env *process, enum lsm_env_op_kind kind, const char *path) {
+    struct stop *stop = arg;
+    size_t length = path == NULL ? 0 : strlen(path), suffix = strlen(stop->suffix);
+    (void)process;
+    if (stop->done || kind != stop->kind || length < suffix || strcmp(path + length - suffix, stop->suffix) != 0) return;
+    stop->done = true;
+    stop->meanwhile();
+}
+
+/* Another process waits until it takes the stopped one for that, and does the work itself. */
+static void others_compact(void) {
+    write_row(1, "meanwhile", "written");
+    MUST(lsm_store_compact(world.stores[1], NULL, NULL, &err));
+}
+
+static void a_flusher_that_was_stopped_is_overtaken_and_does_no_harm(void **state) {
+    (void)state;
+    struct stop stop = {.kind = LSM_ENV_SYNC, .suffix = ".sst", .meanwhile = others_compact};
+    write_row(0, "a", "1");
+    write_much(0, 0, 30);
+    lsm_env_mem_set_clock(world.disk, lsm_env_now_us(world.disk)); /* sleeping moves it */
+    lsm_env_mem_before_op(world.envs[0], while_stopped, &stop);
+    MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    assert_true(stop.done);
+    lsm_env_mem_before_op(world.envs[0], NULL, NULL);
+    lsm_env_mem_set_clock(world.disk, 0);
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "a", "1") && says(i, "meanwhile", "written") && says(i, "much-000030", NULL));
+    MUST(lsm_store_compact(world.stores[2], NULL, NULL, &err));
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "a", "1") && says(i, "meanwhile", "written"));
+}
+
+static void a_merger_that_was_stopped_is_overtaken_and_does_no_harm(void **state) {
+    (void)state;
+    struct stop stop = {.kind = LSM_ENV_SYNC, .suffix = ".sst", .meanwhile = others_compact};
+    for (int i = 0; i < 3; i++) {
+        write_row(0, "a", i == 2 ? "1" : "0");
+        write_much(0, 0, 30);
+        MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    }
+    lsm_env_mem_set_clock(world.disk, lsm_env_now_us(world.disk));
+    lsm_env_mem_before_op(world.envs[0], while_stopped, &stop);
+    MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+    assert_true(stop.done);
+    lsm_env_mem_before_op(world.envs[0], NULL, NULL);
+    lsm_env_mem_set_clock(world.disk, 0);
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "a", "1") && says(i, "meanwhile", "written"));
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------------------- */
+
+static void a_file_stays_as_long_as_any_process_reads_from_it(void **state) {
+    (void)state;
+    write_row(0, "a", "old");
+    write_much(0, 0, 50);
+    MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    struct lsm_view *view = look(1);
+    write_row(0, "a", "new");
+    write_much(0, 0, 50);
+    MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+    assert_true(table_files() > 1);
+    assert_true(view_says(view, "a", "old")); /* opened only now */
+    lsm_view_close(view);
+    assert_true(says(1, "a", "new"));
+    MUST(lsm_store_quiesce(world.stores[0], &err));
+    lsm_store_sweep(world.stores[0]);
+    struct lsm_file_info *files = NULL;
+    size_t count = 0;
+    MUST(lsm_store_files(world.stores[0], &files, &count, &err));
+    lsm_free(files);
+    assert_int_equal(table_files(), count);
+    /* Who keeps what is to be seen. */
+    view = look(1);
+    write_row(0, "a", "newer");
+    MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+    struct lsm_reader_info *readers = NULL;
+    MUST(lsm_store_readers(world.stores[0], &readers, &count, &err));
+    assert_int_equal(count, PROCESSES);
+    int old = 0;
+    for (size_t i = 0; i < count; i++) old += readers[i].old_versions;
+    assert_int_equal(old, 1);
+    lsm_free(readers);
+    lsm_view_close(view);
+}
+
+static void a_laggard_jumps_over_what_was_flushed(void **state) {
+    (void)state;
+    write_row(0, "a", "1");
+    assert_true(says(1, "a", "1"));
+    for (int i = 0; i < 5; i++) {
+        write_much(0, 0, 100);
+        MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    }
+    world.stores[0]->set.manifest_bytes_max = 1; /* and the manifest is another one */
+    write_row(0, "a", "2");
+    MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    write_row(0, "b", "3");
+    assert_true(says(1, "a", "2") && says(1, "b", "3"));
+    write_row(2, "c", "4"); /* one that never looked writes */
+    assert_true(says(0, "c", "4") && says(1, "c", "4") && says(2, "a", "2"));
+}
+
+/* ---- the database decides ------------------------------------------------------------------------------------------------------ */
+
+static struct lsm_txn *prepare(int i, const char *key, uint8_t *token) {
+    struct lsm_txn *txn = begin(i);
+    put(txn, key, "x");
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_NORMAL, LSM_DECIDED_BY_TOKEN, token, &err));
+    return txn;
+}
+
+static void a_transaction_that_waits_is_met_and_made_visible_by_another_process(void **state) {
+    (void)state;
+    uint8_t token[LSM_TOKEN_BYTES], met[LSM_TOKEN_BYTES];
+    struct lsm_txn *txn = prepare(0, "key", token);
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+    assert_memory_equal(met, token, sizeof token);
+    assert_true(says(1, "key", NULL));
+    MUST(lsm_store_settle(world.stores[1], token, LSM_DECISION_SEEN, 0, &err));
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "key", "x"));
+    assert_true(lsm_store_log_end(world.stores[2]) > 0);
+    lsm_txn_commit(txn, true);
+    write_row(2, "more", "y");
+    for (int i = 0; i < PROCESSES; i++) {
+        assert_true(says(i, "key", "x") && says(i, "more", "y"));
+        assert_int_equal(lsm_store_pending(world.stores[i], met), LSM_PENDING_NONE);
+        assert_true(lsm_store_last_token(world.stores[i], met));
+        assert_memory_equal(met, token, sizeof token);
+    }
+}
+
+static void a_transaction_that_was_taken_back_is_forgotten_by_all(void **state) {
+    (void)state;
+    uint8_t token[LSM_TOKEN_BYTES], met[LSM_TOKEN_BYTES];
+    struct lsm_txn *txn = prepare(0, "key", token);
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+    MUST(lsm_txn_rollback(txn, &err));
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_NONE);
+    assert_true(says(1, "key", NULL));
+    write_row(1, "more", "y");
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "key", NULL) && says(i, "more", "y"));
+}
+
+static void a_transaction_whose_process_died_is_settled_by_the_next_writer(void **state) {
+    (void)state;
+    for (int committed = 0; committed < 2; committed++) {
+        uint8_t token[LSM_TOKEN_BYTES], met[LSM_TOKEN_BYTES];
+        struct lsm_txn *txn = prepare(0, "key", token), *next = NULL;
+        lsm_env_mem_kill(world.envs[0]);
+        assert_int_equal(lsm_store_pending(world.stores[2], met), LSM_PENDING_UNKNOWN);
+        assert_int_equal(lsm_txn_begin(world.stores[1], UINT64_MAX, 0, &next, &err), LSM_UNDECIDED);
+        assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+        assert_memory_equal(met, token, sizeof token);
+        MUST(lsm_store_settle(world.stores[1], token, committed ? LSM_DECISION_COMMIT : LSM_DECISION_ABORT, 0, &err));
+        write_row(1, "more", "y");
+        assert_true(says(1, "key", committed ? "x" : NULL) && says(2, "key", committed ? "x" : NULL) && says(2, "more", "y"));
+        (void)lsm_txn_rollback(txn, NULL);
+        bury(0);
+        MUST(open_store(0));
+        assert_true(says(0, "key", committed ? "x" : NULL));
+    }
+}
+
+/* ---- failures, and places where nothing can be shared --------------------------------------------------------------------------- */
+
+static void a_failed_sync_stops_all_writers_until_all_have_closed(void **state) {
+    (void)state;
+    write_row(1, "a", "1");
+    struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_SYNC, .sticky = true};
+    struct lsm_txn *txn = begin(0);
+    put(txn, "b", "2");
+    lsm_env_mem_fail_at(world.disk, &fault);
+    assert_int_not_equal(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err), LSM_OK);
+    (void)lsm_txn_rollback(txn, NULL);
+    lsm_env_mem_fail_at(world.disk, NULL);
+    assert_int_equal(lsm_txn_begin(world.stores[1], UINT64_MAX, 0, &txn, &err), LSM_READONLY);
+    assert_true(says(1, "a", "1") && says(1, "b", NULL));
+    for (int i = 0; i < PROCESSES; i++) {
+        (void)lsm_store_close(world.stores[i], NULL);
+        world.stores[i] = NULL;
+    }
+    MUST(open_store(0));
+    write_row(0, "c", "3");
+    assert_true(says(0, "a", "1") && says(0, "c", "3"));
+}
+
+static void where_the_file_system_cannot_share_one_process_has_the_store_and_says_why(void **state) {
+    (void)state;
+    const char *why = NULL;
+    assert_int_equal(lsm_store_mode(world.stores[0], &why), LSM_MODE_SHARED);
+    for (int i = 0; i < PROCESSES; i++) close_store(i);
+    lsm_env_mem_set_unshareable(world.disk, "NFS");
+    MUST(open_store(0));
+    assert_int_equal(lsm_store_mode(world.stores[0], &why), LSM_MODE_EXCLUSIVE);
+    assert_string_equal(why, "NFS");
+    lsm_env_mem_set_clock(world.disk, lsm_env_now_us(world.disk));
+    assert_int_equal(open_store(1), LSM_BUSY);
+    assert_non_null(strstr(err.text, "NFS"));
+    lsm_env_mem_set_clock(world.disk, 0);
+    write_row(0, "a", "1");
+    assert_true(says(0, "a", "1"));
+    lsm_env_mem_set_unshareable(world.disk, NULL);
+}
+
+static void without_the_page_those_who_are_in_go_on_and_nobody_joins(void **state) {
+    (void)state;
+    close_store(2);
+    MUST(lsm_env_unlink(world.disk, "db-lsm/store/SHM", &err));
+    write_row(0, "a", "1");
+    assert_true(says(1, "a", "1"));
+    lsm_env_mem_set_clock(world.disk, lsm_env_now_us(world.disk));
+    assert_int_equal(open_store(2), LSM_BUSY);
+    lsm_env_mem_set_clock(world.disk, 0);
+    close_store(0);
+    close_store(1);
+    MUST(open_store(2));
+    assert_true(says(2, "a", "1"));
+}
+
+static void opened_for_reading_it_is_the_store_of_that_moment(void **state) {
+    (void)state;
+    write_row(0, "a", "1");
+    write_much(0, 0, 50);
+    MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    write_row(0, "b", "2");
+    close_store(2);
+    world.options.read_only = true;
+    uint64_t ops = lsm_env_mem_ops(world.disk);
+    MUST(open_store(2));
+    assert_int_equal(lsm_env_mem_ops(world.disk), ops); /* nothing was touched */
+    const char *why = NULL;
+    struct lsm_txn *txn = NULL;
+    assert_int_equal(lsm_store_mode(world.stores[2], &why), LSM_MODE_READ_ONLY);
+    write_row(0, "a", "3");
+    write_much(0, 0, 50);
+    MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+    assert_true(says(2, "a", "1") && says(2, "b", "2"));
+    assert_int_equal(lsm_txn_begin(world.stores[2], UINT64_MAX, 0, &txn, &err), LSM_READONLY);
+    ops = lsm_env_mem_ops(world.disk);
+    close_store(2);
+    assert_int_equal(lsm_env_mem_ops(world.disk), ops);
+    world.options.read_only = false;
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_commit_is_seen_by_the_next_view_of_everybody),
+        TEST(one_process_writes_at_a_time),
+        TEST(a_joiner_sees_everything_and_the_last_one_leaves_it_in_order),
+        TEST(a_full_commit_is_durable_with_all_that_others_wrote_before),
+        TEST(wherever_a_writer_dies_the_next_one_goes_on),
+        TEST(wherever_a_flusher_or_merger_dies_the_next_one_does_it),
+        TEST(a_flusher_that_was_stopped_is_overtaken_and_does_no_harm),
+        TEST(a_merger_that_was_stopped_is_overtaken_and_does_no_harm),
+        TEST(a_file_stays_as_long_as_any_process_reads_from_it),
+        TEST(a_laggard_jumps_over_what_was_flushed),
+        TEST(a_transaction_that_waits_is_met_and_made_visible_by_another_process),
+        TEST(a_transaction_that_was_taken_back_is_forgotten_by_all),
+        TEST(a_transaction_whose_process_died_is_settled_by_the_next_writer),
+        TEST(a_failed_sync_stops_all_writers_until_all_have_closed),
+        TEST(where_the_file_system_cannot_share_one_process_has_the_store_and_says_why),
+        TEST(without_the_page_those_who_are_in_go_on_and_nobody_joins),
+        TEST(opened_for_reading_it_is_the_store_of_that_moment),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
