@@ -400,11 +400,13 @@ static void advance_replay(struct lsm_store *store) {
     bool ended = store->log == NULL;
     if (store->log_reader != NULL && number == replay->number && !ended) lsm_wal_reader_skip(store->log_reader, end, check);
     else close_reader(store);
-    lsm_replay_written(replay, end, check);
     replay->number = number;
     replay->start = start;
     replay->ended = ended;
+    lsm_gen_unref(replay->files); /* not under mu: files may go with it */
+    replay->files = NULL;
     lsm_mutex_lock(&store->mu);
+    lsm_replay_written(replay, end, check);
     store->applied = end;
     lsm_mutex_unlock(&store->mu);
 }

@@ -35,7 +35,6 @@ void lsm_replay_written(struct lsm_replay *replay, uint64_t end, uint64_t check)
     forget_txn(replay);
     replay->position = end;
     replay->check = check;
-    lsm_mutex_lock(&replay->store->mu);
     if (store->pending.state == LSM_PENDING_COMMITTED) {
         /* Visible, and still the last record: a COMMIT will follow, and no ABORT any more. */
         replay->undecided = true;
@@ -44,7 +43,6 @@ void lsm_replay_written(struct lsm_replay *replay, uint64_t end, uint64_t check)
         replay->txn_end = store->pending.end;
         memcpy(replay->token, store->pending.token, sizeof replay->token);
     }
-    lsm_mutex_unlock(&replay->store->mu);
 }
 
 static int damaged(const struct lsm_replay *replay, uint64_t position, const char *what, struct lsm_error *err) {

@@ -39,7 +39,7 @@ void lsm_replay_init(struct lsm_replay *replay, struct lsm_store *store); /* at 
 void lsm_replay_release(struct lsm_replay *replay);
 /* The log is read anew from `position` on, into a fresh active generation. */
 void lsm_replay_restart(struct lsm_replay *replay, uint64_t position);
-/* This process has written the log up to `end` itself. Needs: everything before was read. Locks: takes mu. */
+/* This process has written the log up to `end` itself. Needs: everything before was read. Locks: needs mu. */
 void lsm_replay_written(struct lsm_replay *replay, uint64_t end, uint64_t check);
 
 /* Take in one record, which begins at replay->position. On error nothing has changed (or `broken` is set). */
