@@ -91,6 +91,7 @@ static void refresh(struct lsm_store *store) {
 }
 
 enum lsm_pending lsm_store_pending(struct lsm_store *store, uint8_t *token) {
+    if (store->fork_epoch != lsm_fork_epoch()) return LSM_PENDING_NONE; /* what is shared is not there */
     if (!store->alone) refresh(store);
     /* Acquire pairs with the release of lsm_pending_set(): what led to it, such as main's commit, is not asked about before. */
     enum lsm_pending state = (enum lsm_pending)atomic_load_explicit(&store->pending_state, memory_order_acquire);
