@@ -173,9 +173,11 @@ static void look_at_store(struct lsm_store *store, struct store_state *state) {
 static enum vt_verdict judge(const struct knowledge *knowledge, const struct store_state *before, const struct store_state *after) {
     const uint8_t *newest = knowledge->newest;
     if (knowledge->named == 0) return VT_NOTHING_TO_COMPARE;
-    /* Tokens only ever go from pending to last: who has either has what the database has. */
-    if (is_same(newest, after->last) || is_same(newest, before->last)) return VT_FITS;
-    if (!is_none(newest) && (is_same(newest, after->pending) || is_same(newest, before->pending))) return VT_FITS;
+    /* Tokens only ever go from pending to last, and to newer ones while others write: the database was looked at between the two looks at the store. */
+    const uint8_t *latest = is_newer(after->pending, after->last) ? after->pending : after->last;
+    if (is_same(newest, before->last) || is_same(newest, after->last)) return VT_FITS;
+    if (!is_none(newest) && (is_same(newest, before->pending) || is_same(newest, latest))) return VT_FITS;
+    if (is_newer(newest, before->last) && is_newer(latest, newest) && is_newer(after->last, before->last)) return VT_FITS;
     if (!is_none(newest) && position_of(newest) >= after->log_end) return VT_BEHIND;
     return is_newer(after->last, newest) ? VT_AHEAD : VT_BEHIND;
 }
@@ -194,8 +196,10 @@ static int compare(struct vt_space *space, sqlite3 *db, const char *schema, enum
     struct store_state before, after;
     struct knowledge knowledge;
     *verdict = VT_FITS;
+    int rc = refresh(space->store, message);
+    if (rc != SQLITE_OK) return rc;
     look_at_store(space->store, &before);
-    int rc = learn(space, db, schema, NULL, &knowledge, message);
+    rc = learn(space, db, schema, NULL, &knowledge, message);
     if (rc == SQLITE_OK) rc = refresh(space->store, message);
     if (rc != SQLITE_OK) return rc;
     look_at_store(space->store, &after);

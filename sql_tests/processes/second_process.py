@@ -179,3 +179,45 @@ print(len(got), sum(v for _, v in got), [i for i, _ in got] == list(range(1, 300
 print(a.execute('SELECT count(*), sum(v) FROM t').fetchone())
 """, folder)
     expect_equal(result.lines, ["3000 0 True", "(1500, 1500)"])
+
+
+def test_a_process_that_comes_while_others_write_finds_that_all_fits(folder):
+    """Store and database are compared at the first use; an old snapshot of the database, or a store that moves on meanwhile, is no mismatch."""
+    result = python("""
+import os, signal, sqlite3, sys, time
+def connect_here():
+    db = connect('test.db', timeout=30, isolation_level=None)
+    db.execute('PRAGMA synchronous = OFF')
+    return db
+db = connect_here()
+db.execute('PRAGMA journal_mode = WAL')
+db.execute('CREATE TABLE o(n)'); db.execute('CREATE VIRTUAL TABLE l USING lsm(n INTEGER PRIMARY KEY)')
+db.close()
+writer = os.fork()
+if writer == 0:
+    db = connect_here()
+    while True:
+        for sql in ('BEGIN IMMEDIATE', 'INSERT INTO o VALUES (1)', 'INSERT INTO l VALUES (NULL)', 'COMMIT'):
+            db.execute(sql)
+for i in range(15):
+    reader = os.fork()
+    if reader == 0:
+        try:
+            db = connect_here()
+            db.execute('BEGIN')
+            ordinary = db.execute('SELECT count(*) FROM o').fetchone()[0]
+            time.sleep(0.02)
+            lsm = db.execute('SELECT count(*) FROM l').fetchone()[0]
+            os._exit(0 if lsm >= ordinary else 2)
+        except sqlite3.Error as error:
+            print(error, flush=True)
+        os._exit(1)
+    _, status = os.waitpid(reader, 0)
+    if status != 0:
+        print('reader', i, 'ended with', status, flush=True)
+os.kill(writer, signal.SIGKILL)
+os.waitpid(writer, 0)
+db = connect_here()
+print(db.execute('SELECT (SELECT count(*) FROM o) = (SELECT count(*) FROM l), (SELECT count(*) FROM o) > 0').fetchone())
+""", folder)
+    expect_equal(result.lines, ["(1, 1)"])

@@ -427,6 +427,15 @@ static void an_older_half_is_refused_until_it_is_accepted(void **unused) {
     }
 }
 
+static void a_database_without_any_token_does_not_fit_a_store_with_one(void **unused) {
+    (void)unused;
+    must("UPDATE t_store SET value = printf('%032d', 0) WHERE key = 'token'; UPDATE u_store SET value = printf('%032d', 0) WHERE key = 'token'");
+    reopen();
+    expect_refused("the database is older than the store");
+    assert_string_equal(rows("SELECT lsm_accept() LIKE 'accepted: the database is older%'"), "1");
+    assert_string_equal(rows("SELECT id FROM t"), "1");
+}
+
 static void a_database_put_back_under_an_open_store_is_noticed(void **unused) {
     (void)unused;
     must("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -454,6 +463,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_dropped_table_hands_its_token_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_last_table_goes_without_a_token, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_older_half_is_refused_until_it_is_accepted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_database_without_any_token_does_not_fit_a_store_with_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_database_put_back_under_an_open_store_is_noticed, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
