@@ -26,6 +26,7 @@ typedef void (*script_fn)(int process);
 
 static struct world {
     script_fn scripts[INTERLEAVE_PROCESSES];
+    bool by_token;   /* a database decides the transactions */
     unsigned opened; /* mask of processes whose scripts find the store open */
     enum lsm_sync sync;
     struct lsm_env *base; /* what every run begins with */
@@ -35,6 +36,10 @@ static struct world {
     struct lsm_env *env[INTERLEAVE_PROCESSES];
     struct lsm_store *store[INTERLEAVE_PROCESSES];
     uint64_t acked, tried;
+    /* The database that decides transactions: its write lock, and the tokens it has. */
+    int main_owner;
+    uint8_t tokens[ROWS_MAX][LSM_TOKEN_BYTES];
+    size_t tokens_count;
     uint64_t seen[INTERLEAVE_PROCESSES];
 } world;
 
@@ -206,6 +211,88 @@ static void close_once(int p) {
     (void)went_well(p, status, &err, "close");
 }
 
+/* ---- transactions that a database decides ------------------------------------------------ */
+
+static bool is_decided(const uint8_t *token) {
+    for (size_t i = 0; i < world.tokens_count; i++)
+        if (memcmp(world.tokens[i], token, LSM_TOKEN_BYTES) == 0) return true;
+    return false;
+}
+
+/* The database's write lock, which dies with its owner. */
+static bool lock_main(int p) {
+    for (int tries = 0; alive(p) && tries < 200; tries++) {
+        if (world.main_owner < 0 || !alive(world.main_owner)) {
+            world.main_owner = p;
+            return true;
+        }
+        lsm_env_sleep_us(world.env[p], 1000);
+    }
+    CHECK(p, interleave_stopped(), "process %d never gets the database's lock", p);
+    return false;
+}
+
+/* What waits is decided by what the database has; needs its write lock. */
+static int settle(struct lsm_store *store, struct lsm_error *err) {
+    uint8_t token[LSM_TOKEN_BYTES];
+    if (lsm_store_pending(store, token) == LSM_PENDING_NONE) return LSM_OK;
+    return lsm_store_settle(store, token, is_decided(token) ? LSM_DECISION_COMMIT : LSM_DECISION_ABORT, BUSY_MS, err);
+}
+
+static int begin_settled(int p, struct lsm_txn **txn, struct lsm_error *err) {
+    int status = LSM_UNDECIDED;
+    for (int tries = 0; status == LSM_UNDECIDED && tries < 5; tries++) {
+        status = lsm_txn_begin(world.store[p], UINT64_MAX, BUSY_MS, txn, err);
+        if (status == LSM_UNDECIDED && settle(world.store[p], err) != LSM_OK) break;
+    }
+    return status;
+}
+
+static void commit_by_token(int p) {
+    struct lsm_error err = {0};
+    struct lsm_txn *txn = NULL;
+    uint8_t token[LSM_TOKEN_BYTES];
+    uint64_t k = 0;
+    if (!lock_main(p)) return;
+    int status = begin_settled(p, &txn, &err);
+    if (status == LSM_OK) status = write_rows(txn, &k, &err);
+    if (status == LSM_OK) status = lsm_txn_prepare(txn, world.sync, LSM_DECIDED_BY_TOKEN, token, &err);
+    CHECK(p, status != LSM_OK || k > world.acked, "process %d writes transaction %llu, which was acknowledged before", p, (unsigned long long)k);
+    if (went_well(p, status, &err, "write")) {
+        lsm_env_sleep_us(world.env[p], 1);
+        if (alive(p)) {
+            memcpy(world.tokens[world.tokens_count++], token, LSM_TOKEN_BYTES); /* the database has committed */
+            world.acked = world.tried = k;
+        }
+        lsm_env_sleep_us(world.env[p], 1);
+    }
+    if (status == LSM_OK)
+        lsm_txn_commit(txn, true);
+    else if (txn != NULL)
+        (void)lsm_txn_rollback(txn, NULL);
+    if (alive(p)) world.main_owner = -1;
+}
+
+/* A reader asks its snapshot of the database. */
+static void read_by_token(int p) {
+    struct lsm_error err = {0};
+    uint8_t token[LSM_TOKEN_BYTES];
+    if (lsm_store_pending(world.store[p], token) == LSM_PENDING_UNKNOWN && is_decided(token))
+        (void)went_well(p, lsm_store_settle(world.store[p], token, LSM_DECISION_SEEN, 0, &err), &err, "settle");
+    read_once(p);
+}
+
+static void commit_by_token_and_read(int p) {
+    commit_by_token(p);
+    read_by_token(p);
+    commit_by_token(p);
+}
+
+static void read_by_token_twice(int p) {
+    read_by_token(p);
+    read_by_token(p);
+}
+
 /* ---- a run -------------------------------------------------------------------------------- */
 
 /* A store with some runs of level 0 and some rows in the log. */
@@ -243,6 +330,8 @@ static struct lsm_env *begin(void *arg) {
     memset(world.store, 0, sizeof world.store);
     memset(world.seen, 0, sizeof world.seen);
     world.acked = world.tried = world.rows_before;
+    world.main_owner = -1;
+    world.tokens_count = 0;
     return world.disk;
 }
 
@@ -271,6 +360,7 @@ static void check_afterwards(void) {
     struct lsm_view *view = NULL;
     uint64_t problems = 0;
     int status = lsm_store_open(&options, &store, &err);
+    if (status == LSM_OK) status = settle(store, &err);
     if (status == LSM_OK) status = lsm_store_check(store, found, NULL, NULL, NULL, &problems, &err);
     if (status == LSM_OK) status = lsm_view_open(store, NULL, &view, &err);
     if (status == LSM_OK) {
@@ -291,9 +381,10 @@ static void end(void *arg) {
     (void)arg;
     for (int p = 0; p < INTERLEAVE_PROCESSES; p++) {
         if (world.store[p] == NULL || !alive(p)) continue;
-        read_once(p);
-        commit_once(p);
-        read_once(p);
+        void (*read)(int) = world.by_token ? read_by_token : read_once, (*commit)(int) = world.by_token ? commit_by_token : commit_once;
+        read(p);
+        commit(p);
+        read(p);
     }
     for (int p = 0; p < INTERLEAVE_PROCESSES; p++)
         if (world.store[p] != NULL) close_once(p);
@@ -383,6 +474,7 @@ struct kind_of_case {
     unsigned opened;
     enum lsm_sync sync;
     int processes;
+    bool by_token;
 };
 
 static void try_all(const char *name, const struct kind_of_case *kind) {
@@ -404,6 +496,7 @@ static void try_all(const char *name, const struct kind_of_case *kind) {
     memcpy(world.scripts, kind->scripts, sizeof world.scripts);
     world.opened = kind->opened;
     world.sync = kind->sync;
+    world.by_token = kind->by_token;
     int64_t live = lsm_mem_live();
     const char *wrong = interleave_all(&all, &counts);
     printf("%s: %llu schedules of up to %d events and %u steps: %llu switches, %llu kills, %llu stops\n", name, (unsigned long long)counts.schedules,
@@ -427,6 +520,9 @@ CASE(two_that_commit, .scripts = {commit_twice, commit_and_read}, .opened = 3, .
 CASE(two_that_commit_durably, .scripts = {commit_once, commit_once}, .opened = 3, .processes = 2, .sync = LSM_SYNC_FULL)
 CASE(one_that_commits_and_one_that_reads, .scripts = {commit_twice, read_twice}, .opened = 3, .processes = 2)
 CASE(one_that_rolls_back_and_one_that_reads, .scripts = {roll_back_and_commit, read_twice}, .opened = 3, .processes = 2)
+CASE(two_whose_commits_a_database_decides, .scripts = {commit_by_token_and_read, commit_by_token_and_read}, .opened = 3, .processes = 2,
+     .by_token = true)
+CASE(a_database_that_decides_and_a_reader, .scripts = {commit_by_token_and_read, read_by_token_twice}, .opened = 3, .processes = 2, .by_token = true)
 CASE(one_that_flushes_and_one_that_reads, .scripts = {flush_and_commit, read_twice}, .opened = 3, .processes = 2)
 CASE(one_that_flushes_and_one_that_commits, .scripts = {flush_and_commit, commit_and_read}, .opened = 3, .processes = 2)
 CASE(two_that_flush, .scripts = {flush_and_commit, flush_and_commit}, .opened = 3, .processes = 2)
@@ -447,6 +543,8 @@ int main(void) {
         cmocka_unit_test(two_that_commit_durably),
         cmocka_unit_test(one_that_commits_and_one_that_reads),
         cmocka_unit_test(one_that_rolls_back_and_one_that_reads),
+        cmocka_unit_test(two_whose_commits_a_database_decides),
+        cmocka_unit_test(a_database_that_decides_and_a_reader),
         cmocka_unit_test(one_that_flushes_and_one_that_reads),
         cmocka_unit_test(one_that_flushes_and_one_that_commits),
         cmocka_unit_test(two_that_flush),
