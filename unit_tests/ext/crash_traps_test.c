@@ -1,5 +1,5 @@
-/* Crashes where commits are known to go wrong: a COMMIT that fails after xSync and is repeated with more rows, a vetoed one, a table that is dropped or
- * renamed before the transaction that its token decides is settled. As the matrix (support/matrix.h), with other work. */
+/* Crashes where commits are known to go wrong: a COMMIT that fails after xSync and is repeated with more rows, a vetoed one, a table that is dropped
+ * or renamed before the transaction that its token decides is settled. As the matrix (support/matrix.h), with other work. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -79,8 +79,8 @@ static int veto(void *arg) {
     return (*left)-- > 0;
 }
 
-/* Where only a store is written and the database is in WAL mode, the store's log decides, which is before the hook: a crash before the hook's answer has reached
- * the log may leave the transaction, whole. Nobody was told anything then. Everywhere else it must never show up. */
+/* Where only a store is written and the database is in WAL mode, the store's log decides, which is before the hook: a crash before the hook's answer
+ * has reached the log may leave the transaction, whole. Nobody was told anything then. Everywhere else it must never show up. */
 static void be_vetoed(sqlite3 *db, int *vetoes, int k) {
     bool log_decides = matrix.journal == MATRIX_WAL && matrix.plan == &lsm_only;
     begin_with_rows(db, k, 3);

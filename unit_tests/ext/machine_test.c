@@ -1,4 +1,5 @@
-/* The simulated machine itself: SQLite's locks, journals and WAL on it, and processes that are killed. What crashes leave is the matrix's business. */
+/* The simulated machine itself: SQLite's locks, journals and WAL on it, and processes that are killed. What crashes leave is the matrix's
+ * business. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -136,7 +137,8 @@ static void temporary_files_are_elsewhere(void **state) {
     (void)state;
     must(a, "PRAGMA temp_store = FILE; PRAGMA cache_size = 5; CREATE TABLE t(x)");
     uint64_t operations = lsm_env_mem_ops(disk);
-    must(a, "CREATE TEMP TABLE s(x); WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000) INSERT INTO s SELECT randomblob(100) FROM c");
+    must(a, "CREATE TEMP TABLE s(x); WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000)"
+            " INSERT INTO s SELECT randomblob(100) FROM c");
     assert_string_equal(value(a, "SELECT count(*) FROM (SELECT x FROM s ORDER BY x)"), "5000");
     assert_int_equal(lsm_env_mem_ops(disk), operations);
 }

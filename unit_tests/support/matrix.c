@@ -32,8 +32,9 @@ static const char *const journals[] = {"delete", "truncate", "persist", "wal"};
 static const char *const syncs[] = {"off", "normal", "full", "extra"};
 
 static struct matrix_promise promise_of(enum matrix_journal journal, enum matrix_sync sync, bool power) {
-    /* Several files: a super-journal binds rollback journals together, but not at OFF; nothing binds WALs. */
-    struct matrix_promise promise = {.files_agree = journal != MATRIX_WAL && sync != MATRIX_OFF};
+    /* Several files: a super-journal binds rollback journals together, but not at OFF, nor, when the power goes, where their ends are not synced;
+     * nothing binds WALs. */
+    struct matrix_promise promise = {.files_agree = journal != MATRIX_WAL && sync > (power ? MATRIX_NORMAL : MATRIX_OFF)};
     if (!power) return promise;
     if (sync <= MATRIX_NORMAL) promise.lost_max = LEDGER_TRANSACTIONS_MAX;
     /* The journal ends a transaction by being removed, which is durable at EXTRA only. */
@@ -231,8 +232,8 @@ static int next_transaction(const struct look *look) {
     return look->found.count[0] + 1;
 }
 
-/* One store for each file, if any. (Except where the last table of an attached file was dropped: its rows go with the next statement that writes there, and
- * until then nobody can tell whether a newer file names them. docs/sql.md) */
+/* One store for each file, if any. (Except where the last table of an attached file was dropped: its rows go with the next statement that writes there,
+ * and until then nobody can tell whether a newer file names them. docs/sql.md) */
 static enum outcome check_stores(struct look *look, struct lsm_env *disk, const char *dir) {
     struct lsm_names names;
     if (lsm_env_list(disk, dir, &names, NULL) != LSM_OK) return GOOD;

@@ -1,0 +1,195 @@
+/* A second process that looks on while the first commits, or is killed in the middle of it: at every operation of the first one on the disk. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../support/ledger.h"
+#include "../support/machine.h"
+
+enum { TRANSACTIONS = 5, OPERATIONS_MAX = 2000 };
+
+static const struct ledger_plan plans[] = {
+    {.name = "mixed", .tables = {"main.o", "main.l"}},
+    {.name = "lsm-only", .tables = {"main.l", "main.l2"}},
+    {.name = "ddl", .tables = {"main.o", "main.l"}, .ddl = LEDGER_TABLES_COME_AND_GO},
+};
+static const char *const journals[] = {"delete", "persist", "wal"};
+enum { PLANS = 3, JOURNALS = 3 };
+
+/* One run: the first process works, the second one is there. */
+static struct {
+    const struct ledger_plan *plan;
+    const char *journal, *sync;
+    struct lsm_env *disk;
+    struct machine *machine;
+    struct process *first, *second;
+    sqlite3 *db, *other;
+    int begun, acknowledged;
+    uint64_t operations, kill_at;
+    bool looking;
+    unsigned looks, held_off;
+} run;
+
+static void must(sqlite3 *db, int rc, const char *what) {
+    if (rc != SQLITE_OK) fail_msg("%s %s, operation %llu: %s: %d %s", run.journal, run.plan->name, (unsigned long long)run.operations, what,
+                                  sqlite3_extended_errcode(db), sqlite3_errmsg(db));
+}
+
+static sqlite3 *connect(struct process *process, const char *sync) {
+    sqlite3 *db = NULL;
+    must(db, process_open(process, LEDGER_MAIN, &db), "opening");
+    must(db, ledger_configure(run.plan, db, run.journal, sync), "configuring");
+    return db;
+}
+
+static void start(const struct ledger_plan *plan, const char *journal, const char *sync) {
+    memset(&run, 0, sizeof run);
+    run.plan = plan;
+    run.journal = journal;
+    run.sync = sync;
+    run.disk = lsm_env_mem_new_strict();
+    run.machine = machine_new(run.disk);
+    run.first = process_new(run.machine);
+    run.second = process_new(run.machine);
+    run.db = connect(run.first, sync);
+    must(run.db, ledger_create(plan, run.db), "making the tables");
+    run.other = connect(run.second, "extra");
+    struct ledger_found found;
+    ledger_read(plan, run.other, &found);
+    if (found.text[0] != '\0') fail_msg("%s", found.text);
+}
+
+static void end(void) {
+    if (run.db != NULL) (void)sqlite3_close(run.db);
+    assert_int_equal(sqlite3_close(run.other), SQLITE_OK);
+    process_free(run.first);
+    process_free(run.second);
+    machine_free(run.machine);
+    lsm_env_mem_free(run.disk);
+}
+
+/* Until the process is killed. What SQLite says after that nobody hears. */
+static void work(void) {
+    for (int k = 1; k <= TRANSACTIONS && (run.kill_at == 0 || run.operations < run.kill_at); k++) {
+        run.begun = k;
+        int rc = ledger_transact(run.plan, run.db, k, 0);
+        if (run.kill_at != 0 && run.operations >= run.kill_at) return;
+        must(run.db, rc, "transaction");
+        run.acknowledged = k;
+    }
+}
+
+/* The same number in all tables, within the limits; that number. */
+static int expect_agreement(const struct ledger_found *found, int least, int most) {
+    if (found->text[0] != '\0') fail_msg("%s %s, operation %llu: %s", run.journal, run.plan->name, (unsigned long long)run.operations, found->text);
+    if (found->count[0] != found->count[1] || found->count[0] < least || found->count[0] > most)
+        fail_msg("%s %s, operation %llu: %d and %d transactions; it must be %d to %d", run.journal, run.plan->name,
+                 (unsigned long long)run.operations, found->count[0], found->count[1], least, most);
+    return found->count[0];
+}
+
+/* ---- looking on ------------------------------------------------------------------------------------------------------------------ */
+
+static void look_on(void *arg, const struct lsm_env_op *op) {
+    (void)arg;
+    (void)op;
+    struct ledger_found found;
+    if (run.looking) return;
+    run.looking = true;
+    run.operations++;
+    must(run.other, sqlite3_exec(run.other, "BEGIN", NULL, NULL, NULL), "BEGIN");
+    ledger_read(run.plan, run.other, &found);
+    must(run.other, sqlite3_exec(run.other, "COMMIT", NULL, NULL, NULL), "COMMIT");
+    run.looks++;
+    if (found.code == SQLITE_BUSY) run.held_off++; /* a rollback journal keeps readers off while it commits */
+    else (void)expect_agreement(&found, run.acknowledged, run.begun);
+    run.looking = false;
+}
+
+static void readers_of_another_process_see_all_of_a_transaction_or_nothing(void **state) {
+    (void)state;
+    for (int i = 0; i < PLANS * JOURNALS; i++) {
+        start(&plans[i / JOURNALS], journals[i % JOURNALS], "full");
+        lsm_env_mem_on_op(run.disk, look_on, NULL);
+        work();
+        lsm_env_mem_on_op(run.disk, NULL, NULL);
+        assert_true(run.looks > TRANSACTIONS && (strcmp(run.journal, "wal") != 0 || run.held_off == 0));
+        end();
+    }
+}
+
+/* ---- a death ------------------------------------------------------------------------------------------------------------------------ */
+
+static void kill_first(void *arg, const struct lsm_env_op *op) {
+    (void)arg;
+    (void)op;
+    if (++run.operations == run.kill_at) process_kill(run.first);
+}
+
+/* The power goes: what the survivor has committed builds on what the other one has written, and that is durable with it. */
+static void expect_durable(int count) {
+    struct ledger_found found;
+    struct lsm_env *disk = lsm_env_mem_clone_crashed(run.disk, LSM_CRASH_LOSE, 1);
+    struct machine *machine = machine_new(disk);
+    struct process *process = process_new(machine);
+    sqlite3 *db = connect(process, "full");
+    ledger_read(run.plan, db, &found);
+    (void)expect_agreement(&found, count, count);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    process_free(process);
+    machine_free(machine);
+    lsm_env_mem_free(disk);
+}
+
+/* Readers see what was published; writers end what was going on first, one way or the other. */
+static void survive(bool read_first) {
+    struct ledger_found found;
+    char text[LEDGER_TEXT];
+    int count = run.acknowledged;
+    if (read_first) {
+        ledger_read(run.plan, run.other, &found);
+        count = expect_agreement(&found, run.acknowledged, run.begun);
+    }
+    must(run.other, sqlite3_exec(run.other, "BEGIN IMMEDIATE", NULL, NULL, NULL), "BEGIN");
+    ledger_read(run.plan, run.other, &found);
+    count = expect_agreement(&found, count, run.begun);
+    must(run.other, sqlite3_exec(run.other, "COMMIT", NULL, NULL, NULL), "COMMIT");
+    must(run.other, ledger_transact(run.plan, run.other, count + 1, 1), "the survivor's transaction");
+    ledger_read(run.plan, run.other, &found);
+    (void)expect_agreement(&found, count + 1, count + 1);
+    if (strcmp(run.sync, "off") != 0) expect_durable(count + 1);
+    ledger_check(run.plan, run.other, text);
+    assert_string_equal(text, "ok");
+}
+
+/* The first process dies after its n-th operation; the second one, which was there all along, takes over. False: it had no n-th. */
+static bool kill_after(uint64_t n, const struct ledger_plan *plan, const char *journal, const char *sync) {
+    start(plan, journal, sync);
+    run.kill_at = n;
+    lsm_env_mem_on_op(run.disk, kill_first, NULL);
+    work();
+    lsm_env_mem_on_op(run.disk, NULL, NULL);
+    bool killed = run.operations >= n;
+    if (killed) survive(n % 2 == 0);
+    end();
+    return killed;
+}
+
+static void a_survivor_settles_what_a_killed_process_left(void **state) {
+    (void)state;
+    static const char *const syncs[] = {"off", "normal", "full"};
+    for (int i = 0; i < PLANS * JOURNALS; i++)
+        for (uint64_t n = 1; kill_after(n, &plans[i / JOURNALS], journals[i % JOURNALS], syncs[n % 3]); n++) assert_true(n < OPERATIONS_MAX);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(readers_of_another_process_see_all_of_a_transaction_or_nothing),
+        cmocka_unit_test(a_survivor_settles_what_a_killed_process_left),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
