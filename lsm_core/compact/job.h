@@ -44,6 +44,7 @@ struct lsm_run_iter {
     struct lsm_file_meta *const *files;   /* borrowed */
     size_t count, at;
     bool fill_cache, open;
+    size_t window_most;                   /* set after init: most to read ahead; 0: as much as a table alone would */
     uint32_t tree;                        /* set after init: not valid on entries of other trees; 0: all trees */
     struct lsm_sst_iter table;            /* on files[at], if open */
 };

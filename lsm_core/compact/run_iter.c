@@ -16,6 +16,7 @@ static bool open_table(struct lsm_run_iter *run, size_t at) {
     run->base.valid = false;
     if (run->base.status != LSM_OK) return false;
     lsm_sst_iter_init(&run->table, sst, run->fill_cache);
+    if (run->window_most != 0) run->table.window_most = run->window_most;
     run->at = at;
     run->open = true;
     return true;

@@ -93,6 +93,7 @@ struct lsm_sst_iter {
     struct lsm_buf window; /* bytes of the file read ahead, beginning at window_offset */
     uint64_t window_offset;
     size_t window_want; /* how much to read next time; grows while the walk goes on */
+    size_t window_most; /* ... up to here; may be set after init, by who walks many tables at once */
     size_t next_miss;   /* block whose absence from the cache would continue the walk */
     size_t walked;      /* blocks missed in a row: how long the walk is */
 };

@@ -110,7 +110,7 @@ static int load_block(struct lsm_sst_iter *iter, size_t i, struct lsm_error *err
     }
     if (!window_has(iter, &handle)) {
         size_t grown = iter->window_want == 0 ? WINDOW_BYTES_FIRST : iter->window_want * WINDOW_GROWTH;
-        iter->window_want = !walking ? 0 : grown < WINDOW_BYTES_MAX ? grown : WINDOW_BYTES_MAX;
+        iter->window_want = !walking ? 0 : grown < iter->window_most ? grown : iter->window_most;
     }
     if (iter->window_want != 0 || !iter->fill_cache) return load_ahead(iter, i, &handle, err);
     int status = lsm_sst_block_get(iter->sst, i, true, &block, err);
@@ -245,5 +245,5 @@ static void op_release(struct lsm_iter *base) {
 void lsm_sst_iter_init(struct lsm_sst_iter *iter, struct lsm_sst *sst, bool fill_cache) {
     static const struct lsm_iter_ops ops = {
         .first = op_first, .last = op_last, .seek = op_seek, .seek_before = op_seek_before, .next = op_next, .prev = op_prev, .release = op_release};
-    *iter = (struct lsm_sst_iter){.base = {.ops = &ops}, .sst = sst, .fill_cache = fill_cache, .next_miss = SIZE_MAX};
+    *iter = (struct lsm_sst_iter){.base = {.ops = &ops}, .sst = sst, .fill_cache = fill_cache, .next_miss = SIZE_MAX, .window_most = WINDOW_BYTES_MAX};
 }

@@ -5,6 +5,11 @@
 
 #include <assert.h>
 
+enum {
+    READ_AHEAD_BYTES = 16 << 20,       /* of all sources together: a large transaction with keys in random order leaves hundreds of runs */
+    READ_AHEAD_FEW = 64                /* so many may read ahead as if they were alone */
+};
+
 struct lsm_cursor {
     struct lsm_view *view;
     uint32_t tree;
@@ -94,6 +99,7 @@ static int add_sources(struct lsm_cursor *cursor, struct lsm_error *err) {
         else if (mt != NULL && add_memtable(cursor, mt) != LSM_OK) status = lsm_fail_nomem(err, sizeof(struct lsm_range));
     }
     if (status == LSM_OK) status = add_version(cursor, state->version, err);
+    for (size_t i = 0; i < cursor->runs_count && cursor->runs_count > READ_AHEAD_FEW; i++) cursor->runs[i].window_most = READ_AHEAD_BYTES / cursor->runs_count;
     if (status == LSM_OK && lsm_merge_iter_init(&cursor->merge, cursor->sources, cursor->count, LSM_TREE_BYTES) != LSM_OK) status = lsm_fail_nomem(err, 0);
     return status;
 }
