@@ -246,9 +246,9 @@ def tell(seed, turn, error, played, shrink_seconds):
     sys.stdout.flush()
 
 
-def run(seed, seconds, rounds, extension, steps, shrink_seconds, most=10):
+def run(seed, seconds, rounds, extension, steps, shrink_seconds, most=10, start=0):
     """The number of rounds with a difference."""
-    coverage, started, turn, different, statements = Coverage(), time.monotonic(), 0, 0, 0
+    coverage, started, turn, different, statements = Coverage(), time.monotonic(), start, 0, 0
     db = sqlite3.connect(":memory:", isolation_level=None)
     db.enable_load_extension(True)
     db.load_extension(extension)
@@ -282,10 +282,14 @@ def main():
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--seed", default=str(random.SystemRandom().randrange(1 << 30)))
     parser.add_argument("--shrink", type=float, default=SHRINK_SECONDS, help="seconds to look for a shorter script")
+    parser.add_argument("--round", type=int, help="this round of the seed only")
     parser.add_argument("--first", action="store_true", help="stop at the first difference")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
-    return 1 if run(arguments.seed, arguments.seconds, arguments.rounds, arguments.extension, arguments.steps, arguments.shrink, 1 if arguments.first else 10) else 0
+    start = arguments.round or 0
+    if arguments.round is not None:
+        arguments.rounds = start + 1
+    return 1 if run(arguments.seed, arguments.seconds, arguments.rounds, arguments.extension, arguments.steps, arguments.shrink, 1 if arguments.first else 10, start) else 0
 
 
 def test_random_sql_agrees(folder):

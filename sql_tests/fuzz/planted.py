@@ -5,6 +5,7 @@ A plant is one line of ext/ and what stands there instead. The line must be foun
 import argparse
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ PLANTS = {
     "a mixed order is taken for the key's": ("if (directed && down != *desc) return false;", "if (directed && down != *desc && at < 1) return false;"),
     "the declared conflict mode is ignored": ("return w->statement_conflict == SQLITE_ABORT && declared != 0 ? declared : w->statement_conflict;",
                                               "return declared == 99 ? declared : w->statement_conflict;"),
-    "a moved row stays where it was": ("if (rc == SQLITE_OK) rc = delete_key(w->table);", "if (rc == SQLITE_OK && w->table->schema->key_count != 2) rc = delete_key(w->table);"),
+    "a moved row stays where it was": (re.compile(r"rc == SQLITE_OK\) rc = delete_(key|row)\(w->table"), r"rc == SQLITE_OK && w->table->schema->key_count != 2) rc = delete_\1(w->table"),
     "what follows a NULL in a list is lost": ("if (sqlite3_value_type(value) == SQLITE_NULL) continue;", "if (sqlite3_value_type(value) == SQLITE_NULL) break;"),
     "an error has another code": ("int rc = vt_fail(message_of(w), SQLITE_CONSTRAINT_PRIMARYKEY,", "int rc = vt_fail(message_of(w), SQLITE_CONSTRAINT_UNIQUE,"),
     "a default replaces NULL in an UPDATE too": ("if (column->has_default && (!w->update || ", "if (column->has_default && (true || "),
@@ -37,6 +38,7 @@ PLANTS = {
 def plant(name, number):
     """Builds the library with one bug; returns its path without .so."""
     before, after = PLANTS[name]
+    pattern, replacement = (before, after) if isinstance(before, re.Pattern) else (re.compile(re.escape(before)), lambda _: after)
     place = os.path.join(WORK, str(number))
     shutil.rmtree(place, ignore_errors=True)
     os.makedirs(os.path.join(place, "build", "release"))
@@ -47,12 +49,13 @@ def plant(name, number):
     for path in glob.glob(os.path.join(place, "ext", "*.c")):
         with open(path, encoding="utf-8") as file:
             text = file.read()
-        if before in text:
-            found.append((path, text))
-    if len(found) != 1 or found[0][1].count(before) != 1:
+        changed, count = pattern.subn(replacement, text)
+        if count > 0:
+            found.append((path, changed, count))
+    if len(found) != 1 or found[0][2] != 1:
         raise LookupError(f"the line does not stand in ext/ exactly once: {before}")
     with open(found[0][0], "w", encoding="utf-8") as file:
-        file.write(found[0][1].replace(before, after))
+        file.write(found[0][1])
     done = subprocess.run(["make", "-s", "WARN=-w", "build/release/lsm.so"], cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         raise RuntimeError(done.stdout.decode(errors="replace")[-2000:])
