@@ -189,6 +189,8 @@ int lsm_recover_log(struct lsm_store *store, struct lsm_error *err) {
     store->log_check = replay->check;
     store->applied = replay->position;
     atomic_store_explicit(&store->published, replay->undecided ? replay->txn_position : replay->position, memory_order_release);
+    /* All of it is durable, but others may go on in the last file. */
+    if (last != SIZE_MAX && !store->alone) status = lsm_spans_note(store, logs.numbers[last], lsm_wal_reader_start(logs.readers[last]), err);
     /* Whether it is full is looked at with the next commit. */
     store->state->gens[0]->unmeasured = store->options.write_buffer_bytes;
 out:
