@@ -48,7 +48,7 @@ static void note(struct lsm_store *store, enum lsm_work work, int status, const 
         *trouble = (struct lsm_trouble){0};
         return;
     }
-    if (status == LSM_WORK_SAYS_NOTHING) return;
+    if (status == LSM_WORK_SAYS_NOTHING || status == LSM_WORK_ELSEWHERE) return;
     trouble->status = status;
     trouble->error = *err;
     trouble->delay_us = trouble->delay_us == 0 ? RETRY_FIRST_US : trouble->delay_us * 2;
@@ -168,13 +168,13 @@ static void do_work(struct lsm_store *store, enum lsm_work work, int (*job)(stru
     *claim_of(store, work) = true;
     lsm_mutex_unlock(&store->mu);
     int status = job(store, &err);
-    bool busy = status == LSM_BUSY;
-    if (busy || (job == lsm_store_drop_job && status == LSM_OK)) status = LSM_WORK_SAYS_NOTHING;
+    bool elsewhere = status == LSM_WORK_ELSEWHERE;
+    if (job == lsm_store_drop_job && status == LSM_OK) status = LSM_WORK_SAYS_NOTHING;
     lsm_work_done(store, work, status, &err);
-    uint64_t wait_until = busy ? lsm_env_monotonic_us(store->env) + OTHERS_PAUSE_US : 0;
+    uint64_t wait_until = elsewhere ? lsm_env_monotonic_us(store->env) + OTHERS_PAUSE_US : 0;
     lsm_mutex_lock(&store->mu);
     store->wait_until_us[work] = wait_until;
-    if (busy && work == LSM_WORK_MERGE) store->shape_changed = true;
+    if (elsewhere && work == LSM_WORK_MERGE) store->shape_changed = true;
 }
 
 /* One piece of work, the most urgent that is due. False: nothing is. Locks: needs mu, which is let go of meanwhile. */

@@ -293,9 +293,9 @@ int lsm_store_flush_turn(struct lsm_store *store, lsm_interrupt_fn interrupted, 
     int status = lsm_work_claim(store, LSM_WORK_FLUSH, interrupted, arg, err);
     if (status != LSM_OK) return status;
     status = lsm_store_flush_job(store, &local);
-    lsm_work_done(store, LSM_WORK_FLUSH, status == LSM_BUSY ? LSM_WORK_SAYS_NOTHING : status, &local);
+    lsm_work_done(store, LSM_WORK_FLUSH, status, &local);
     if (status == LSM_NOTFOUND) return LSM_OK;
-    if (status == LSM_BUSY) {
+    if (status == LSM_WORK_ELSEWHERE) {
         /* Another process is at it: what it flushes is flushed. */
         lsm_env_sleep_us(store->env, BUSY_PAUSE_US);
         if (interrupted != NULL && interrupted(arg)) return lsm_fail(err, LSM_INTERRUPTED, "interrupted");

@@ -350,20 +350,20 @@ out:
     return status;
 }
 
-/* LSM_BUSY: another process merges; and while it does, nothing here can be promised to be one bottom run. */
+/* LSM_WORK_ELSEWHERE: another process merges; and while it does, nothing here can be promised to be one bottom run. */
 static int compact_turn(struct stop_asker *asker, struct lsm_error *err) {
     struct lsm_store *store = asker->store;
     struct lsm_error local = {0};
     int status = lsm_work_claim(store, LSM_WORK_MERGE, asker->interrupted, asker->arg, err);
     if (status != LSM_OK) return status;
     status = with_version(store, compact_once, asker, &local);
-    lsm_work_done(store, LSM_WORK_MERGE, status == LSM_NOTFOUND || status == LSM_BUSY ? LSM_WORK_SAYS_NOTHING : status, &local);
+    lsm_work_done(store, LSM_WORK_MERGE, status == LSM_NOTFOUND ? LSM_WORK_SAYS_NOTHING : status, &local);
     if (status == LSM_NOTFOUND) return LSM_OK;
     if (status != LSM_OK && err != NULL) *err = local;
-    if (status != LSM_BUSY) return status;
+    if (status != LSM_WORK_ELSEWHERE) return status;
     lsm_env_sleep_us(store->env, BUSY_PAUSE_US);
     if (asker->interrupted != NULL && asker->interrupted(asker->arg)) return lsm_fail(err, LSM_INTERRUPTED, "interrupted");
-    return LSM_BUSY;
+    return LSM_WORK_ELSEWHERE;
 }
 
 int lsm_store_compact(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
@@ -371,7 +371,7 @@ int lsm_store_compact(struct lsm_store *store, lsm_interrupt_fn interrupted, voi
     int status = lsm_store_flush(store, interrupted, arg, err);
     if (status != LSM_OK) return status;
     do status = compact_turn(&asker, err);
-    while (status == LSM_BUSY);
+    while (status == LSM_WORK_ELSEWHERE);
     return status;
 }
 

@@ -102,7 +102,7 @@ int lsm_shared_begin_work(struct lsm_store *store, enum lsm_work work, struct ls
         /* Whoever has it may be stopped. What he does then is found out when he is done: his edit will not fit any more. */
         uint64_t beats = lsm_share_beats(store->share, lock_of(work)), now = lsm_env_monotonic_us(store->env);
         if (beat->seen_at_us == 0 || beats != beat->beats) *beat = (struct lsm_beat){.beats = beats, .seen_at_us = now == 0 ? 1 : now};
-        if (now - beat->seen_at_us < BEAT_PATIENCE_US) return LSM_BUSY;
+        if (now - beat->seen_at_us < BEAT_PATIENCE_US) return LSM_WORK_ELSEWHERE;
         status = LSM_OK;
     }
     if (status != LSM_OK) return status;

@@ -279,7 +279,8 @@ void lsm_shared_fill(struct lsm_store *store);
 int lsm_shared_freeze(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 /* True: we are the last, and nobody comes any more. */
 bool lsm_shared_leave(struct lsm_store *store);
-/* Flushing and merging are one process's business at a time. LSM_BUSY: another one is at it, and alive. */
+/* Flushing and merging are one process's business at a time. LSM_WORK_ELSEWHERE: another one is at it, and alive. */
+#define LSM_WORK_ELSEWHERE 2
 struct lsm_shared_work {
     enum lsm_work work;
     bool locked;
@@ -312,7 +313,7 @@ void lsm_background_stop(struct lsm_store *store);
 void lsm_background_pace(struct lsm_store *store, uint64_t bytes);
 /* Flushing fails and memory fills: try again now, and wait a moment for the outcome. Locks: none held. */
 void lsm_background_retry(struct lsm_store *store);
-/* An outcome that says nothing about whether the work succeeds now: what trouble there was, is still there. */
+/* An outcome that says nothing about whether the work succeeds now (nor does LSM_WORK_ELSEWHERE): what trouble there was, is still there. */
 #define LSM_WORK_SAYS_NOTHING LSM_INTERRUPTED
 /* Claim a kind of work, waiting for whoever is at it (interrupted, if not NULL, ends the wait); give it back with its outcome. */
 int lsm_work_claim(struct lsm_store *store, enum lsm_work work, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) LSM_MUST_CHECK;

@@ -8,21 +8,23 @@ enum { SEALED_MAX = 4 /* so many sealed generations, and flushing fails: no more
 /* ---- beginning --------------------------------------------------------------------------------------------------------------- */
 
 /* Writes are refused after a failure of the log, and while flushing fails and memory fills. Needs: the writer. */
-static int check_writable(struct lsm_store *store, struct lsm_error *err) {
+static int check_writable(struct lsm_store *store, uint64_t timeout_us, struct lsm_error *err) {
     int status = lsm_store_check_failed(store, err);
-    lsm_mutex_lock(&store->mu);
+    if (status != LSM_OK) return status;
+    uint64_t until = lsm_env_monotonic_us(store->env) + timeout_us;
     struct lsm_trouble *trouble = &store->trouble[LSM_WORK_FLUSH];
-    bool stuck = store->state->gens_count > SEALED_MAX && trouble->status != LSM_OK;
-    if (status == LSM_OK && stuck) {
-        lsm_mutex_unlock(&store->mu);
-        lsm_background_retry(store);
+    bool tried = false;
+    for (;;) {
         lsm_mutex_lock(&store->mu);
-        stuck = store->state->gens_count > SEALED_MAX && trouble->status != LSM_OK;
-        if (stuck) status = trouble->status;
+        bool stuck = store->state->gens_count > SEALED_MAX && trouble->status != LSM_OK;
+        status = stuck ? trouble->status : LSM_OK;
         if (stuck && err != NULL) *err = trouble->error;
+        lsm_mutex_unlock(&store->mu);
+        /* A process that is stopped in the middle of an append to the manifest holds up all flushes: that is waited for like a writer. */
+        if (status == LSM_OK || (tried && (status != LSM_BUSY || lsm_env_monotonic_us(store->env) >= until))) return status;
+        tried = true;
+        lsm_background_retry(store);
     }
-    lsm_mutex_unlock(&store->mu);
-    return status;
 }
 
 int lsm_txn_begin(struct lsm_store *store, uint64_t snapshot_position, int busy_timeout_ms, struct lsm_txn **out, struct lsm_error *err) {
@@ -31,12 +33,13 @@ int lsm_txn_begin(struct lsm_store *store, uint64_t snapshot_position, int busy_
     if (status != LSM_OK) return status;
     struct lsm_txn *txn = lsm_calloc(1, sizeof *txn);
     if (txn == NULL) return lsm_fail_nomem(err, sizeof *txn);
-    status = lsm_store_lock_writer(store, busy_timeout_ms < 0 ? 0 : (uint64_t)busy_timeout_ms * 1000, err);
+    uint64_t timeout_us = busy_timeout_ms < 0 ? 0 : (uint64_t)busy_timeout_ms * 1000;
+    status = lsm_store_lock_writer(store, timeout_us, err);
     if (status != LSM_OK) {
         lsm_free(txn);
         return status;
     }
-    status = check_writable(store, err);
+    status = check_writable(store, timeout_us, err);
     if (status == LSM_OK && lsm_store_pending(store, NULL) != LSM_PENDING_NONE)
         status = lsm_fail(err, LSM_UNDECIDED, "%s: a transaction that the database decides has not been settled yet", store->dir);
     if (status == LSM_OK && snapshot_position != UINT64_MAX && snapshot_position < atomic_load_explicit(&store->published, memory_order_acquire))

@@ -1,9 +1,12 @@
 """Processes that die, stand still or fork while they have a database open: what the others notice of it, which is nothing or a wait."""
+import fcntl
+import os
 import random
 import signal
+import struct
 import time
 
-from harness import Peer, expect_equal, expect_in, need_sharing, python, shell, store_files
+from harness import Peer, PeerError, expect_equal, expect_in, need_sharing, python, shell, store_files
 
 BUSY = 5
 SMALL = "file:test.db?lsm_write_buffer=65536"
@@ -102,6 +105,56 @@ def test_one_that_is_stopped_while_it_merges_holds_nobody_up(folder):
     expect_nothing_left_over(folder)
 
 
+def hold(folder, byte):
+    """Take a lock of the store as a process that stands still has it (docs/format.md says what the bytes mean)."""
+    handle = os.open(store_files(folder, suffix="LOCK")[0], os.O_RDWR)
+    fcntl.fcntl(handle, 38, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0))  # F_OFD_SETLKW
+    return handle
+
+
+def test_one_that_is_stopped_in_an_append_to_the_manifest_makes_writers_busy_when_memory_is_full(folder):
+    a, b = pair(folder)
+    with a, b:
+        a.run("INSERT INTO t VALUES (0, 'zero')")
+        a.run("PRAGMA busy_timeout = 300")
+        stopped = hold(folder, 3)
+        refused, rows = None, 1
+        try:
+            while refused is None and rows < 200000:
+                try:
+                    a.run(NUMBERS % 500 + "INSERT INTO t SELECT i + ?, randomblob(100) FROM n", rows)
+                    rows += 500
+                except PeerError as error:
+                    refused = error
+                expect_equal(b.one("SELECT count(*) FROM t"), rows)
+            expect_equal(refused.code & 255, BUSY)
+            expect_in("manifest", str(refused))
+            expect_equal(a.one("SELECT count(*) FROM t"), rows)
+        finally:
+            os.close(stopped)
+        a.run("PRAGMA busy_timeout = 30000")
+        a.run("INSERT INTO t VALUES (-1, 'next')")
+        expect_equal(b.one("SELECT lsm_flush()"), "ok")
+        expect_equal(b.one("SELECT count(*) FROM t"), rows + 1)
+    expect_nothing_left_over(folder)
+
+
+def test_flushes_and_merges_are_taken_over_from_one_that_is_stopped_in_them(folder):
+    a, b = pair(folder)
+    with a, b:
+        a.run(NUMBERS % 3000 + "INSERT INTO t SELECT i, i FROM n")
+        stopped = [hold(folder, byte) for byte in (4, 5)]
+        try:
+            expect_equal(a.one("SELECT lsm_flush()"), "ok")
+            expect_equal(b.one("SELECT lsm_compact()"), "ok")
+            expect_equal(b.run("SELECT count(*) FROM lsm_levels"), [(1,)])
+            expect_equal(a.run("SELECT count(*), sum(v) FROM t"), [(3000, 4501500)])
+        finally:
+            for handle in stopped:
+                os.close(handle)
+    expect_nothing_left_over(folder)
+
+
 def test_a_reader_that_is_stopped_keeps_its_files_and_goes_on(folder):
     a, b = pair(folder)
     with a, b:
@@ -148,6 +201,39 @@ def test_a_forked_child_gets_a_clear_error_and_the_parent_and_others_go_on(folde
             a.run("INSERT OR REPLACE INTO t VALUES (3, 'parent')")
             expect_equal(a.run("SELECT * FROM t"), [(1, "one"), (3, "parent")])
         expect_equal(shell("SELECT count(*) FROM t; SELECT lsm_check();", cwd=folder).lines, ["2", "ok"])
+
+
+def test_a_child_may_end_and_close_whatever_its_parent_had_in_hand(folder):
+    """A SELECT half read, a transaction half written: the child's error, its ROLLBACK and its close touch nothing of the parent's."""
+    result = python("""
+db = connect('test.db', isolation_level=None)
+db.execute('CREATE VIRTUAL TABLE t USING lsm(k INTEGER PRIMARY KEY, v)')
+db.executemany('INSERT INTO t VALUES (?, ?)', [(i, i) for i in range(5)])
+rows = db.execute('SELECT k FROM t')
+print(next(rows), flush=True)
+db.execute('BEGIN')
+db.execute("INSERT INTO t VALUES (10, 'parent')")
+pid = os.fork()
+if pid == 0:
+    for work in (lambda: rows.fetchall(), lambda: db.execute("INSERT INTO t VALUES (11, 'child')"), lambda: db.execute('SELECT value FROM lsm_stats').fetchall(),
+                 lambda: db.execute('SELECT * FROM lsm_readers').fetchall(), lambda: db.execute('SELECT lsm_check()').fetchall()):
+        try:
+            work()
+        except sqlite3.Error as error:
+            if 'fork' not in str(error): os.write(1, str(error).encode() + b'\\n')
+    try:
+        db.execute('ROLLBACK')
+    except sqlite3.Error:
+        pass
+    rows.close()
+    db.close()
+    os._exit(0)
+print(os.waitpid(pid, 0)[1])
+print(rows.fetchall())
+db.execute('COMMIT')
+print(db.execute('SELECT k FROM t').fetchall(), db.execute('SELECT lsm_check()').fetchone()[0])
+""", folder)
+    expect_equal(result.lines, ["(0,)", "0", "[(1,), (2,), (3,), (4,)]", "[(0,), (1,), (2,), (3,), (4,), (10,)] ok"])
 
 
 def test_a_child_that_outlives_its_parent_holds_no_lock(folder):

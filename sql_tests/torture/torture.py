@@ -26,8 +26,8 @@ import board  # noqa: E402
 
 STUCK_SECONDS = 300 if harness.SLOW else 90  # a process that runs and has not moved for so long is stuck
 BUSY_TIMEOUT = 10.0
-PROCESSES = (1, 0)  # writers and readers of the short run: one process until several may share a store
-PROMISES = ""  # of these, what is promised by now: mixed (ordinary and LSM rows are recovered together), twice (BEGIN ... COMMIT sees one state)
+PROCESSES = (3, 2)  # writers and readers
+PROMISES = "mixed+twice"  # what is looked at: ordinary and LSM rows come together; BEGIN ... COMMIT sees one state
 AT_WORK = (board.BULK, board.FLUSHING, board.MERGING, board.OPENING, board.CLOSING)
 
 VERIFY = r"""
