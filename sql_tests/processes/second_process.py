@@ -161,7 +161,7 @@ try:
 except sqlite3.OperationalError as error:
     print(error)
 """, folder)
-    expect_equal(result.lines, ["[(1,)]"] * 4 + ["table t was dropped by another connection: end this transaction"] * 2 + ["no such table: t"])
+    expect_equal(result.lines, ["[(1,)]"] * 4 + ["table t, or its index, was dropped by another connection: end this transaction"] * 2 + ["no such table: t"])
 
 
 def test_an_open_cursor_keeps_its_rows_while_others_commit(folder):
