@@ -14,6 +14,7 @@
 
 static void table_free(struct vt_table *table) {
     if (table == NULL) return;
+    sqlite3_free(table->base.zErrMsg); /* SQLite does not take the one of a DROP that failed */
     vt_checks_release(&table->checks);
     vt_schema_free(table->schema);
     sqlite3_free(table->name);
