@@ -293,10 +293,10 @@ def main():
 
 
 def test_random_sql_agrees(folder):
-    """A slice of the comparison."""
+    """A slice of the comparison, the same each time: what is new is for `make fuzz-sql` to find, not for whoever changes something else."""
     import subprocess
     import harness
-    seed = os.environ.get("LSM_SEED", str(random.SystemRandom().randrange(1 << 30)))
+    seed = os.environ.get("LSM_SEED", "508362693")
     done = subprocess.run(["/usr/bin/python3", os.path.abspath(__file__), "--extension", harness.EXTENSION[:-3], "--seed", seed, "--seconds", "12", "--shrink", "20"],
                           cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=3600, env=harness.host_env())
     text = done.stdout.decode(errors="replace")

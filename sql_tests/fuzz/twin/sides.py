@@ -152,6 +152,9 @@ class Sides:
         if kind == "both" and problem is None and step.get("writes"):
             left = (after[0], after[1] - before_ordinary[1], after[2])
             right = (after_lsm[0], after_lsm[1] - before[1], after_lsm[2])
+            if not self.ok and self.dbs[0].in_transaction:
+                # A statement that fails leaves changes() as it was, which the first SELECT of an LSM table after BEGIN has set to 0 (docs/sql.md).
+                left, right = left[1:], right[1:]
             if left != right:
                 problem = f"changes(), total_changes(), last_insert_rowid()\nordinary: {left}\nlsm:      {right}"
         if problem is None and self.dbs[0].in_transaction != self.dbs[-1].in_transaction:
