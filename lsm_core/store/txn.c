@@ -10,7 +10,7 @@ enum { SEALED_MAX = 4 /* so many sealed generations, and flushing fails: no more
 /* Writes are refused after a failure of the log, and while flushing fails and memory fills. Needs: the writer. */
 static int check_writable(struct lsm_store *store, uint64_t timeout_us, struct lsm_error *err) {
     int status = lsm_store_check_failed(store, err);
-    if (status != LSM_OK) return status;
+    if (status != LSM_OK || atomic_load_explicit(&store->sealed, memory_order_relaxed) < SEALED_MAX) return status;
     uint64_t until = lsm_env_monotonic_us(store->env) + timeout_us;
     struct lsm_trouble *trouble = &store->trouble[LSM_WORK_FLUSH];
     bool tried = false;
