@@ -21,7 +21,7 @@ struct vt_catalogue_entry {
 };
 
 struct vt_catalogue {
-    struct vt_catalogue_entry *entries; /* by key */
+    struct vt_catalogue_entry *entries; /* in the order they were added */
     int count, capacity;
 };
 

@@ -235,7 +235,9 @@ static bool merge_index(struct parser *p, struct index_clause *clause, bool *don
     if (schema->kind == VT_KIND_CLUSTERED && same_columns(schema->key, schema->key_count, key->columns, key->count)) {
         return merge_conflict(p, &schema->key_conflict, key->conflict);
     }
-    if (schema->kind == VT_KIND_ROWID && key->count == 1 && key->columns[0].column < 0) return true;
+    /* The rowid is unique without it. But where the key replaces, SQLite asks this constraint first. */
+    bool first = schema->key_conflict == SQLITE_REPLACE && key->conflict != SQLITE_REPLACE;
+    if (schema->kind == VT_KIND_ROWID && key->count == 1 && key->columns[0].column < 0 && !first) return true;
     for (int i = 0; i < schema->index_count; i++) {
         struct vt_index *index = &schema->indexes[i];
         if (index->unique && same_columns(index->key, index->column_count, key->columns, key->count)) return merge_conflict(p, &index->conflict, key->conflict);

@@ -80,6 +80,18 @@ char *vt_index_definition(const struct vt_schema *schema, const struct vt_index 
     return sqlite3_str_finish(text);
 }
 
+int vt_index_fail_unique(const struct vt_schema *schema, const struct vt_index *index, const char *table, char **message) {
+    sqlite3_str *columns = sqlite3_str_new(NULL);
+    for (int i = 0; i < index->column_count; i++) {
+        int column = index->key[i].column < 0 ? schema->rowid_column : index->key[i].column;
+        sqlite3_str_appendf(columns, "%s%s.%s", i == 0 ? "" : ", ", table, schema->columns[column].name);
+    }
+    char *text = sqlite3_str_finish(columns);
+    int rc = vt_fail(message, SQLITE_CONSTRAINT_UNIQUE, "UNIQUE constraint failed: %s", text == NULL ? index->name : text);
+    sqlite3_free(text);
+    return rc;
+}
+
 /* ---- entries ------------------------------------------------------------------------------------------------------- */
 
 int vt_index_entry(const struct vt_index *index, const struct vt_value *values, int64_t rowid, struct lsm_slice row_key, struct vt_bytes *key, bool *alone) {

@@ -7,6 +7,7 @@
 #ifndef VT_INDEX_H
 #define VT_INDEX_H
 
+#include "error.h"
 #include "key_codec.h"
 
 /* Add an index with these columns to the schema; takes both, also when it fails. The table's own key must be settled: it goes behind the columns.
@@ -36,5 +37,8 @@ bool vt_index_covers(const struct vt_schema *schema, const struct vt_index *inde
 
 /* The definition as lsm_create_index() takes it: `UNIQUE (a, b COLLATE NOCASE DESC)`; sqlite3_free(). */
 char *vt_index_definition(const struct vt_schema *schema, const struct vt_index *index);
+
+/* SQLITE_CONSTRAINT_UNIQUE, with SQLite's words for this index of the table called `table`. */
+int vt_index_fail_unique(const struct vt_schema *schema, const struct vt_index *index, const char *table, char **message) LSM_MUST_CHECK;
 
 #endif

@@ -55,19 +55,6 @@ struct build {
     char **message;
 };
 
-static int fail_unique(const struct build *build) {
-    const struct vt_schema *schema = build->table->schema;
-    sqlite3_str *columns = sqlite3_str_new(NULL);
-    for (int i = 0; i < build->index->column_count; i++) {
-        int column = build->index->key[i].column < 0 ? schema->rowid_column : build->index->key[i].column;
-        sqlite3_str_appendf(columns, "%s%s.%s", i == 0 ? "" : ", ", build->table->name, schema->columns[column].name);
-    }
-    char *text = sqlite3_str_finish(columns);
-    int rc = vt_fail(build->message, SQLITE_CONSTRAINT_UNIQUE, "UNIQUE constraint failed: %s", text == NULL ? build->index->name : text);
-    sqlite3_free(text);
-    return rc;
-}
-
 static int add_row(struct build *build, struct lsm_slice key, struct lsm_slice record) {
     struct vt_space *space = build->table->space;
     struct vt_indexed_row row;
@@ -78,7 +65,7 @@ static int add_row(struct build *build, struct lsm_slice key, struct lsm_slice r
     struct lsm_error err;
     vt_error_clear(&err);
     int status = alone ? lsm_txn_get(space->txn.engine, build->index->tree.tree, vt_bytes_slice(&build->entry), NULL, &err) : LSM_NOTFOUND;
-    if (status == LSM_OK) return fail_unique(build);
+    if (status == LSM_OK) return vt_index_fail_unique(build->table->schema, build->index, build->table->name, build->message);
     if (status != LSM_NOTFOUND) return vt_fail_engine(build->message, status, &err);
     struct lsm_slice value = alone ? key : (struct lsm_slice){0};
     return vt_txn_put(space, build->index->tree.tree, vt_bytes_slice(&build->entry), value, build->message);

@@ -28,10 +28,10 @@ static void table_free(struct vt_table *table) {
     sqlite3_free(table);
 }
 
-/* A conflict clause other than ABORT and REPLACE would need SQLite to tell us of the statement's own, or us to tell SQLite. */
+/* SQLite carries out the statement's clause, and knows none of ours: it would undo what FAIL is to keep, and count in changes() a row that IGNORE leaves out. */
 static int check_conflict_clause(int conflict, const char *where, char **message) {
-    if (conflict != SQLITE_ROLLBACK && conflict != SQLITE_FAIL && conflict != SQLITE_IGNORE) return SQLITE_OK;
-    const char *name = conflict == SQLITE_ROLLBACK ? "ROLLBACK" : conflict == SQLITE_FAIL ? "FAIL" : "IGNORE";
+    if (conflict != SQLITE_FAIL && conflict != SQLITE_IGNORE) return SQLITE_OK;
+    const char *name = conflict == SQLITE_FAIL ? "FAIL" : "IGNORE";
     return vt_fail(message, SQLITE_ERROR, "ON CONFLICT %s of %s: SQLite carries this out for its own tables only; write INSERT OR %s in the statement", name,
                    where, name);
 }

@@ -20,6 +20,7 @@ struct write {
     struct lsm_value old_row;  /* what columns that do not change are read from, and the entries of indexes */
     bool old_read;
     bool gone;                 /* update: the row is not there any more */
+    bool rolls_back;           /* the constraint that failed was declared ON CONFLICT ROLLBACK */
     bool numbered;             /* the rowid is chosen */
     bool types_late;           /* SQLite looks at the types of STRICT when the first of CHECK and indexes wants the values as they will be stored: after the rowid */
     int64_t rowid;
@@ -30,6 +31,11 @@ static char **message_of(const struct write *w) { return &w->table->base.zErrMsg
 /* What to do if a constraint fails: SQLite says ABORT for "nothing was said". */
 static int conflict_of(const struct write *w, int declared) {
     return w->statement_conflict == SQLITE_ABORT && declared != 0 ? declared : w->statement_conflict;
+}
+
+/* A constraint fails. SQLite does what the statement says; what the declaration says is left to us. */
+static void note_failure(struct write *w, int declared) {
+    w->rolls_back = w->statement_conflict == SQLITE_ABORT && declared == SQLITE_ROLLBACK;
 }
 
 /* ---- existing rows -------------------------------------------------------------------------------------------- */
@@ -86,6 +92,7 @@ static int check_not_null(struct write *w) {
             *value = column->default_value;
             continue;
         }
+        note_failure(w, column->not_null_conflict);
         return vt_fail(message_of(w), SQLITE_CONSTRAINT_NOTNULL, "NOT NULL constraint failed: %s.%s", w->table->name, column->name);
     }
     return SQLITE_OK;
@@ -177,6 +184,7 @@ static int check_hidden_key(struct write *w) {
 static int fail_unique(struct write *w) {
     const struct vt_schema *schema = w->table->schema;
     const char *name = w->table->name;
+    note_failure(w, schema->key_conflict);
     if (schema->kind == VT_KIND_ROWID) {
         bool named = schema->rowid_column >= 0;
         return vt_fail(message_of(w), named ? SQLITE_CONSTRAINT_PRIMARYKEY : SQLITE_CONSTRAINT_ROWID, "UNIQUE constraint failed: %s.%s", name,
@@ -302,16 +310,8 @@ static void release_victims(struct victims *victims) {
 }
 
 static int fail_unique_index(struct write *w, const struct vt_index *index) {
-    const struct vt_schema *schema = w->table->schema;
-    sqlite3_str *columns = sqlite3_str_new(NULL);
-    for (int i = 0; i < index->column_count; i++) {
-        int column = index->key[i].column < 0 ? schema->rowid_column : index->key[i].column;
-        sqlite3_str_appendf(columns, "%s%s.%s", i == 0 ? "" : ", ", w->table->name, schema->columns[column].name);
-    }
-    char *text = sqlite3_str_finish(columns);
-    int rc = vt_fail(message_of(w), SQLITE_CONSTRAINT_UNIQUE, "UNIQUE constraint failed: %s", text == NULL ? index->name : text);
-    sqlite3_free(text);
-    return rc;
+    note_failure(w, index->conflict);
+    return vt_index_fail_unique(w->table->schema, index, w->table->name, message_of(w));
 }
 
 /* What a write has to keep unique, in SQLite's order: the rowid; what was declared later, or added, comes first; constraints that replace come last. */
@@ -450,6 +450,16 @@ static int write_row(struct write *w, sqlite3_value *old, sqlite3_value *given) 
     return table->schema->index_count > 0 ? write_indexed(w, moves, look) : write_plain(w, moves, look);
 }
 
+/* ON CONFLICT ROLLBACK of the declaration. SQLite lets a statement within a statement end the transaction, and then finds nothing left to undo. */
+static int roll_back(sqlite3 *db, int failure, char **message) {
+    if (sqlite3_get_autocommit(db) != 0) return failure; /* the statement is the transaction */
+    char *text = NULL;
+    int rc = sqlite3_exec(db, "ROLLBACK", NULL, NULL, &text);
+    if (rc != SQLITE_OK) failure = vt_fail(message, rc, "ON CONFLICT ROLLBACK: %s", text != NULL ? text : sqlite3_errstr(rc));
+    sqlite3_free(text);
+    return failure;
+}
+
 int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *rowid) {
     struct vt_table *table = (struct vt_table *)vtab;
     sqlite3 *db = table->space->connection->db;
@@ -467,6 +477,7 @@ int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_
     struct write w = {.table = table, .columns = argv + 2, .statement_conflict = sqlite3_vtab_on_conflict(db), .update = update};
     rc = write_row(&w, argv[0], argv[1]);
     lsm_value_release(&w.old_row);
+    if (w.rolls_back) rc = roll_back(db, rc, &vtab->zErrMsg);
     /* SQLite goes on with the next row, and the number of this one is used up. */
     bool ignored = (rc & 0xff) == SQLITE_CONSTRAINT && w.statement_conflict == SQLITE_IGNORE && !update && w.numbered;
     if (ignored) {

@@ -107,3 +107,13 @@ INSERT INTO nn VALUES (9, 9, 8, 7);
 DROP TABLE nn;
 @TABLE nn(a UNIQUE);
 INSERT INTO nn VALUES (9), (9);
+-- Of several unique indexes the one that was made last is asked first, whatever they are called.
+@CLUSTERED n(a CLOB, b, c, PRIMARY KEY (a COLLATE NOCASE, b DESC), INDEX n_d (b));
+@INDEX UNIQUE n_i28 ON n(a DESC);
+@INDEX UNIQUE n_i180 ON n(b DESC);
+@INDEX UNIQUE n_i9 ON n(c);
+INSERT INTO n VALUES ('1', 1, 1), ('2', 2, 2);
+INSERT INTO n VALUES ('1', 2, 3);
+INSERT INTO n VALUES ('1', 2, 1);
+@INDEX UNIQUE n_i0 ON n(a, b);
+INSERT INTO n VALUES ('1', 1, 3);
