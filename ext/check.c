@@ -6,21 +6,12 @@
 #include "ddl_constraint.h"
 #include "home.h"
 #include "index.h"
+#include "pulse.h"
 #include "row_codec.h"
 #include "shadow.h"
 #include "table.h"
 
 #define INTERRUPT_ROWS 4096 /* how often a long walk looks whether it is to stop */
-
-bool vt_interrupted(void *arg) {
-#if SQLITE_VERSION_NUMBER >= 3041000
-    struct vt_connection *connection = arg;
-    return vt_sqlite_at_least(3041000) && sqlite3_is_interrupted(connection->db) != 0;
-#else
-    (void)arg;
-    return false;
-#endif
-}
 
 /* The database and the store are of one history. */
 static int check_history(struct vt_space *space, lsm_check_fn found, void *arg, char **message) {
@@ -79,6 +70,7 @@ struct index_check {
     struct vt_value *values;
     struct vt_bytes entry;
     uint64_t rows, missing[VT_INDEXES_MAX];
+    struct vt_pulse pulse;
 };
 
 static int check_row(struct index_check *check, struct lsm_slice key, struct lsm_slice record) {
@@ -124,7 +116,7 @@ static int walk_tree(struct index_check *check, uint32_t tree, int (*visit)(stru
     *count = 0;
     while (status == LSM_OK && rc == SQLITE_OK && lsm_cursor_valid(cursor)) {
         if (visit != NULL) rc = visit(check, lsm_cursor_key(cursor), lsm_cursor_value(cursor));
-        if (++*count % INTERRUPT_ROWS == 0 && rc == SQLITE_OK && vt_interrupted(check->table->space->connection)) rc = SQLITE_INTERRUPT;
+        if (++*count % INTERRUPT_ROWS == 0 && rc == SQLITE_OK && vt_pulse_stops(&check->pulse)) rc = SQLITE_INTERRUPT;
         if (rc == SQLITE_OK) status = lsm_cursor_next(cursor, &err);
     }
     lsm_cursor_close(cursor);
@@ -157,11 +149,12 @@ static int check_entries(struct index_check *check) {
 static int check_indexes_of(struct vt_space *space, const char *name, lsm_check_fn found, void *arg, char **message) {
     struct vt_table *table = vt_table_find(space, name);
     if (table == NULL || vt_table_bind(table, NULL) != SQLITE_OK || table->schema->index_count == 0) return SQLITE_OK;
-    struct index_check check = {.table = table, .found = found, .arg = arg, .message = message};
+    struct index_check check = {.table = table, .found = found, .arg = arg, .message = message, .pulse = {.db = space->connection->db}};
     check.values = sqlite3_malloc64((size_t)table->schema->column_count * sizeof *check.values);
     int rc = check.values == NULL ? SQLITE_NOMEM : vt_view_acquire(space, &check.view, message);
     if (rc == SQLITE_OK) rc = check_entries(&check);
     vt_view_unref(space, check.view);
+    vt_pulse_release(&check.pulse);
     vt_bytes_release(&check.entry);
     sqlite3_free(check.values);
     return rc;
@@ -200,7 +193,9 @@ int vt_check_schema(struct vt_connection *connection, const char *schema, lsm_ch
     struct lsm_error err;
     vt_error_clear(&err);
     uint64_t problems = 0;
-    int status = lsm_store_check(space->store, found, arg, vt_interrupted, connection, &problems, &err);
+    struct vt_pulse pulse = {.db = connection->db};
+    int status = lsm_store_check(space->store, found, arg, vt_pulse_stops, &pulse, &problems, &err);
+    vt_pulse_release(&pulse);
     if (status != LSM_OK) return vt_fail_engine(message, status, &err);
     return check_rows(space, found, arg, message);
 }

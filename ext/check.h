@@ -4,9 +4,6 @@
 
 #include "connection.h"
 
-/* True if the statement that runs on the connection was interrupted. For long work of the engine: an lsm_interrupt_fn. */
-bool vt_interrupted(void *connection);
-
 /* Calls found() for each problem. SQLITE_OK if the check itself ran, whatever it found. A schema without LSM tables has no problems. */
 int vt_check_schema(struct vt_connection *connection, const char *schema, lsm_check_fn found, void *arg, char **message) LSM_MUST_CHECK;
 

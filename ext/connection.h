@@ -18,6 +18,7 @@
 #include "view.h"
 
 struct vt_cursor;
+struct vt_errand;
 struct vt_table;
 
 struct vt_connection {
@@ -28,6 +29,7 @@ struct vt_connection {
     bool hook_allowed;          /* our own statement on the hook table is running (hook.h) */
     bool hook_joined;           /* the hook table takes part in the transaction */
     bool watching;              /* we shall be told of the end of the transaction of BEGIN (hook.h) */
+    struct vt_errand *errand;   /* for the statement that runs (errand.h) */
     uint64_t changes;           /* rows of LSM tables changed, as SQLite counts them: calls of xUpdate that went well */
 };
 

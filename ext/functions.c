@@ -4,8 +4,10 @@
 
 #include "check.h"
 #include "ddl_token.h"
+#include "errand.h"
 #include "home.h"
 #include "index_ddl.h"
+#include "pulse.h"
 
 static void result_error(sqlite3_context *context, int rc, char *message) {
     if (message != NULL) sqlite3_result_error(context, message, -1);
@@ -49,7 +51,9 @@ static void maintain(sqlite3_context *context, int argc, sqlite3_value **argv, c
         struct lsm_error err;
         vt_error_clear(&err);
         char *message = NULL;
-        int rc = vt_fail_engine(&message, work(space->store, vt_interrupted, space->connection, &err), &err);
+        struct vt_pulse pulse = {.db = space->connection->db};
+        int rc = vt_fail_engine(&message, work(space->store, vt_pulse_stops, &pulse, &err), &err);
+        vt_pulse_release(&pulse);
         if (rc != SQLITE_OK) {
             result_error(context, rc, message);
             return;
@@ -161,6 +165,7 @@ static const struct {
     {"lsm_create_index", 3, SQLITE_UTF8 | SQLITE_DIRECTONLY, create_index},
     {"lsm_create_index", 4, SQLITE_UTF8 | SQLITE_DIRECTONLY, create_index},
     {"lsm_drop_index", 2, SQLITE_UTF8 | SQLITE_DIRECTONLY, drop_index},
+    {VT_ERRAND_FUNCTION, 0, SQLITE_UTF8 | SQLITE_DIRECTONLY | SQLITE_DETERMINISTIC, vt_errand_call},
 };
 
 int vt_functions_register(struct vt_connection *connection) {

@@ -1,14 +1,14 @@
 #include "index_ddl.h"
 
 #include "catalogue.h"
-#include "check.h"
 #include "cursor.h"
 #include "ddl.h"
 #include "entries.h"
+#include "errand.h"
 #include "index.h"
+#include "pulse.h"
 #include "table.h"
 
-#define SAVEPOINT "\"lsm_index\""
 #define INTERRUPT_ROWS 1024 /* how often building looks whether it is to stop */
 
 static int run(sqlite3 *db, char **message, char *sql) {
@@ -21,17 +21,14 @@ static int run(sqlite3 *db, char **message, char *sql) {
     return rc;
 }
 
-/* Connect the table and make it take part in the transaction, as a statement that writes it would. */
-static int join(struct vt_space *space, const struct vt_index_name *which, struct vt_table **table, char **message) {
-    *table = NULL;
-    int rc = run(space->connection->db, message, sqlite3_mprintf("DELETE FROM \"%w\".\"%w\" WHERE 0", which->schema, which->table));
-    if (rc != SQLITE_OK) return rc;
+/* The table, which takes part in the transaction. */
+static int find(struct vt_space *space, const struct vt_index_name *which, struct vt_table **table, char **message) {
     *table = vt_table_find(space, which->table);
     if (*table == NULL) return vt_fail(message, SQLITE_ERROR, "%s.%s is no LSM table", which->schema, which->table);
     for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) {
         if (vt_cursor_is_of(cursor, &(*table)->base)) return vt_fail(message, SQLITE_LOCKED, "table %s is being read by this connection", which->table);
     }
-    rc = vt_table_bind(*table, message);
+    int rc = vt_table_bind(*table, message);
     return rc == SQLITE_OK ? vt_txn_begin(space, message) : rc;
 }
 
@@ -52,6 +49,7 @@ struct build {
     struct vt_value *values;
     struct vt_bytes entry;
     uint64_t rows;
+    struct vt_pulse pulse;
     char **message;
 };
 
@@ -79,7 +77,7 @@ static int add_rows(struct build *build, struct vt_view *view) {
     if (status == LSM_OK) status = lsm_cursor_first(cursor, &err);
     while (status == LSM_OK && rc == SQLITE_OK && lsm_cursor_valid(cursor)) {
         rc = add_row(build, lsm_cursor_key(cursor), lsm_cursor_value(cursor));
-        if (++build->rows % INTERRUPT_ROWS == 0 && rc == SQLITE_OK && vt_interrupted(build->table->space->connection)) rc = SQLITE_INTERRUPT;
+        if (++build->rows % INTERRUPT_ROWS == 0 && rc == SQLITE_OK && vt_pulse_stops(&build->pulse)) rc = SQLITE_INTERRUPT;
         if (rc == SQLITE_OK) status = lsm_cursor_next(cursor, &err);
     }
     lsm_cursor_close(cursor);
@@ -87,12 +85,13 @@ static int add_rows(struct build *build, struct vt_view *view) {
 }
 
 static int build_index(struct vt_table *table, const struct vt_index *index, char **message) {
-    struct build build = {.table = table, .index = index, .message = message};
+    struct build build = {.table = table, .index = index, .message = message, .pulse = {.db = table->space->connection->db}};
     struct vt_view *view = NULL;
     build.values = sqlite3_malloc64((size_t)table->schema->column_count * sizeof *build.values);
     int rc = build.values == NULL ? SQLITE_NOMEM : vt_view_acquire(table->space, &view, message);
     if (rc == SQLITE_OK) rc = add_rows(&build, view);
     vt_view_unref(table->space, view);
+    vt_pulse_release(&build.pulse);
     vt_bytes_release(&build.entry);
     sqlite3_free(build.values);
     return rc;
@@ -111,7 +110,7 @@ static int add_to_catalogue(struct vt_table *table, const struct vt_index *index
 
 static int create(struct vt_space *space, const struct vt_index_name *which, const struct vt_index_request *request, char **message) {
     struct vt_table *table;
-    int rc = join(space, which, &table, message);
+    int rc = find(space, which, &table, message);
     if (rc == SQLITE_OK) rc = vt_ddl_add_index(table->schema, which->name, request->columns, message);
     if (rc != SQLITE_OK) return rc;
     struct vt_index *index = &table->schema->indexes[table->schema->index_count - 1];
@@ -126,10 +125,9 @@ static int create(struct vt_space *space, const struct vt_index_name *which, con
     return rc == SQLITE_OK ? announce(table, which, message) : rc;
 }
 
-static int drop(struct vt_space *space, const struct vt_index_name *which, const struct vt_index_request *unused, char **message) {
-    (void)unused;
+static int drop(struct vt_space *space, const struct vt_index_name *which, char **message) {
     struct vt_table *table;
-    int rc = join(space, which, &table, message);
+    int rc = find(space, which, &table, message);
     if (rc != SQLITE_OK) return rc;
     int i = vt_index_find(table->schema, which->name);
     if (i < 0) return vt_fail(message, SQLITE_ERROR, "no such index: %s", which->name);
@@ -141,27 +139,28 @@ static int drop(struct vt_space *space, const struct vt_index_name *which, const
     return rc == SQLITE_OK ? announce(table, which, message) : rc;
 }
 
-typedef int (*work_fn)(struct vt_space *space, const struct vt_index_name *which, const struct vt_index_request *request, char **message);
+struct request {
+    struct vt_connection *connection;
+    const struct vt_index_name *which;
+    const struct vt_index_request *index; /* NULL: drop it */
+};
 
-static int in_savepoint(struct vt_connection *connection, const struct vt_index_name *which, const struct vt_index_request *request, work_fn work,
-                        char **message) {
-    struct vt_space *space = vt_space_find(connection, which->schema);
+static int work(void *arg, char **message) {
+    const struct request *request = arg;
+    struct vt_space *space = vt_space_find(request->connection, request->which->schema);
     if (space == NULL) return SQLITE_NOMEM;
-    int rc = run(connection->db, message, sqlite3_mprintf("SAVEPOINT " SAVEPOINT));
-    if (rc != SQLITE_OK) return rc;
-    rc = work(space, which, request, message);
-    if (rc == SQLITE_OK) rc = run(connection->db, message, sqlite3_mprintf("RELEASE " SAVEPOINT));
-    /* After an error that took the whole transaction there is no savepoint to go back to. */
-    if (rc != SQLITE_OK && sqlite3_get_autocommit(connection->db) == 0) {
-        (void)sqlite3_exec(connection->db, "ROLLBACK TO " SAVEPOINT "; RELEASE " SAVEPOINT, NULL, NULL, NULL);
-    }
-    return rc;
+    return request->index == NULL ? drop(space, request->which, message) : create(space, request->which, request->index, message);
 }
 
-int vt_index_create(struct vt_connection *connection, const struct vt_index_name *which, const struct vt_index_request *request, char **message) {
-    return in_savepoint(connection, which, request, create, message);
+static int carry_out(struct request *request, char **message) {
+    struct vt_errand errand = {.work = work, .arg = request};
+    return vt_errand_run(request->connection, request->which->schema, request->which->table, &errand, message);
+}
+
+int vt_index_create(struct vt_connection *connection, const struct vt_index_name *which, const struct vt_index_request *index, char **message) {
+    return carry_out(&(struct request){.connection = connection, .which = which, .index = index}, message);
 }
 
 int vt_index_drop(struct vt_connection *connection, const struct vt_index_name *which, char **message) {
-    return in_savepoint(connection, which, NULL, drop, message);
+    return carry_out(&(struct request){.connection = connection, .which = which}, message);
 }

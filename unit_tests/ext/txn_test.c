@@ -332,6 +332,10 @@ static void expect_whole(const char *before, const char *after) {
     if (sqlite3_get_autocommit(db) == 0) must("ROLLBACK");
     const char *now = rows("SELECT id || v FROM t");
     if (strcmp(now, before) != 0) assert_string_equal(now, after);
+    if (strstr(rows("SELECT part FROM lsm_tables"), "by_v") != NULL) {
+        assert_string_equal(rows("SELECT lsm_check()"), "ok");
+        must("SELECT lsm_drop_index('t', 'by_v')");
+    }
     must("DELETE FROM t; INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'); DROP TABLE IF EXISTS w");
 }
 
@@ -340,6 +344,8 @@ static const char *const sweeps[][2] = {
     {"BEGIN; INSERT INTO t VALUES (4, 'd'); SAVEPOINT s; UPDATE t SET id = id + 10; ROLLBACK TO s; COMMIT", "1a 2b 3c 4d"},
     {"CREATE VIRTUAL TABLE w USING lsm(a TEXT, b, PRIMARY KEY(a)); INSERT INTO w VALUES (1, 2); SELECT * FROM w WHERE a = '1'; DROP TABLE w", "1a 2b 3c"},
     {"SELECT * FROM t WHERE id IN (1, 2) ORDER BY id DESC; UPDATE t SET v = v || 'x' WHERE id BETWEEN 1 AND 2", "1ax 2bx 3c"},
+    {"SELECT lsm_create_index('t', 'by_v', 'v', 1); SELECT id FROM t WHERE v = 'b'; UPDATE t SET v = 'x' WHERE id = 3; SELECT lsm_drop_index('t', 'by_v')", "1a 2b 3x"},
+    {"BEGIN; UPDATE t SET v = 'x' WHERE id = 3; SELECT lsm_create_index('t', 'by_v', 'v'); COMMIT; SELECT lsm_drop_index('t', 'by_v')", "1a 2b 3x"},
     {"BEGIN; DELETE FROM t; SELECT lsm_check(); SELECT * FROM lsm_stats; SELECT * FROM lsm_files; COMMIT", ""},
 };
 
