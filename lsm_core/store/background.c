@@ -202,11 +202,13 @@ static bool is_sweep_due(const struct lsm_store *store) {
 
 /* Locks: needs mu, which is let go of meanwhile. */
 static void sweep(struct lsm_store *store) {
-    if (!is_sweep_due(store) || lsm_store_cancelled(store)) return;
+    if (store->sweeping || !is_sweep_due(store) || lsm_store_cancelled(store)) return;
+    store->sweeping = true; /* SWEEP does not tell two threads apart */
     lsm_mutex_unlock(&store->mu);
     lsm_store_sweep(store);
     if (atomic_load_explicit(&store->sweep_wanted, memory_order_relaxed)) lsm_shared_sweep_directory(store);
     lsm_mutex_lock(&store->mu);
+    store->sweeping = false;
 }
 
 /* How long a worker may sleep. Locks: needs mu. */

@@ -71,6 +71,25 @@ struct lsm_state *lsm_pending_publish(struct lsm_store *store) {
 
 /* ---- the public side ------------------------------------------------------------------------------------------------ */
 
+/* The transaction that ends at `end` was met, and its process does not wait for the database any more, nor has it committed: it is not asked about, and its
+ * rows are not visible. Its ABORT is read with the next commit, so the files of a RUNS go back to whoever reads on. */
+static void forget_taken_back(struct lsm_store *store, uint64_t end) {
+    struct lsm_pending_txn *pending = &store->pending, old = {.state = LSM_PENDING_NONE};
+    lsm_mutex_lock(&store->follow_mu);
+    lsm_mutex_lock(&store->mu);
+    if (pending->state == LSM_PENDING_UNKNOWN && pending->owner == NULL && pending->end == end) {
+        old = *pending;
+        *pending = (struct lsm_pending_txn){.state = LSM_PENDING_NONE};
+        atomic_store_explicit(&store->pending_state, (int)LSM_PENDING_NONE, memory_order_release);
+        if (old.seals) store->replay.files = old.seal.files;
+        old.seal.files = NULL;
+    }
+    lsm_mutex_unlock(&store->mu);
+    lsm_buf_free(&old.held);
+    lsm_seal_release(&old.seal);
+    lsm_mutex_unlock(&store->follow_mu);
+}
+
 /* Know what other processes have prepared, and what became of it. A failure leaves what was known; whoever reads on meets it again. */
 static void refresh(struct lsm_store *store) {
     uint64_t waits = lsm_share_undecided(store->share);
@@ -83,11 +102,7 @@ static void refresh(struct lsm_store *store) {
     lsm_mutex_unlock(&store->mu);
     if (known && (owned || (waiting && end == waits))) return;
     int status = waiting ? lsm_follow_undecided(store, NULL) : lsm_follow(store, NULL);
-    lsm_mutex_lock(&store->mu);
-    bool stale = status == LSM_OK && !waiting && store->pending.state == LSM_PENDING_UNKNOWN && store->pending.owner == NULL && store->pending.end == end;
-    lsm_mutex_unlock(&store->mu);
-    /* Its ABORT is read with the next commit; its rows are not visible meanwhile. */
-    if (stale) lsm_pending_forget(store);
+    if (status == LSM_OK && !waiting) forget_taken_back(store, end);
 }
 
 enum lsm_pending lsm_store_pending(struct lsm_store *store, uint8_t *token) {

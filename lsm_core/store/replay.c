@@ -50,8 +50,14 @@ static int damaged(const struct lsm_replay *replay, uint64_t position, const cha
                     (unsigned long long)position, what);
 }
 
-/* The active generation: whoever follows the log is the only one to replace it. */
-static struct lsm_gen *active(const struct lsm_replay *replay) { return replay->store->state->gens[0]; }
+/* The active generation: whoever follows the log is the only one to replace it, but a flush may replace the state around it at any time. */
+static struct lsm_gen *active(const struct lsm_replay *replay) {
+    struct lsm_store *store = replay->store;
+    lsm_mutex_lock(&store->mu);
+    struct lsm_gen *gen = store->state->gens[0];
+    lsm_mutex_unlock(&store->mu);
+    return gen;
+}
 
 /* ---- transactions -------------------------------------------------------------------------------------------------------- */
 
@@ -110,25 +116,33 @@ static int undo(struct lsm_replay *replay, struct lsm_error *err) {
     return lsm_fail_nomem(err, 0);
 }
 
-static int apply_batch(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_slice batch, struct lsm_error *err) {
-    const struct lsm_state *state = replay->store->state;
+/* All of them, or none. */
+static int apply_ops(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_slice batch, const struct lsm_state *state, struct lsm_error *err) {
+    struct lsm_gen *gen = state->gens[0];
     const struct lsm_gen *older = state->gens_count > 1 ? state->gens[1] : NULL;
     struct lsm_batch_reader reader = {.batch = batch};
     struct lsm_op op;
     int status;
-    replay->txn_end = 0;
-    if (lsm_buf_set(&replay->batch, batch) != LSM_OK) return lsm_fail_nomem(err, batch.size);
-    replay->txn_position = record->position;
     while ((status = lsm_batch_next(&reader, &op)) == LSM_OK) {
-        status = lsm_gen_apply(active(replay), older, &op, record->position + op.offset, &replay->scratch);
+        status = lsm_gen_apply(gen, older, &op, record->position + op.offset, &replay->scratch);
         if (status == LSM_OK) continue;
         /* It will be read again, and then applied from its beginning. */
         status = lsm_fail_nomem(err, op.key.size + op.value.size);
         return undo(replay, NULL) == LSM_OK ? status : LSM_NOMEM;
     }
-    if (status != LSM_NOTFOUND) return damaged(replay, record->position, "a transaction that does not decode", err);
-    replay->txn_end = record->end;
-    return LSM_OK;
+    return status == LSM_NOTFOUND ? LSM_OK : damaged(replay, record->position, "a transaction that does not decode", err);
+}
+
+static int apply_batch(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_slice batch, struct lsm_error *err) {
+    replay->txn_end = 0;
+    if (lsm_buf_set(&replay->batch, batch) != LSM_OK) return lsm_fail_nomem(err, batch.size);
+    replay->txn_position = record->position;
+    /* A flush may drop the older generation meanwhile. */
+    struct lsm_state *state = lsm_store_ref_state(replay->store);
+    int status = apply_ops(replay, record, batch, state, err);
+    lsm_state_unref(state);
+    if (status == LSM_OK) replay->txn_end = record->end;
+    return status;
 }
 
 static int apply_prepare(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
@@ -174,10 +188,11 @@ static int check_end(const struct lsm_replay *replay, const struct lsm_wal_recor
 
 static void remember_token(struct lsm_replay *replay) {
     struct lsm_store *store = replay->store;
+    struct lsm_gen *gen = active(replay);
     lsm_mutex_lock(&store->mu);
-    store->has_token = active(replay)->has_token = true;
+    store->has_token = gen->has_token = true;
     memcpy(store->token, replay->token, sizeof store->token);
-    memcpy(active(replay)->token, replay->token, sizeof store->token);
+    memcpy(gen->token, replay->token, sizeof store->token);
     lsm_mutex_unlock(&store->mu);
 }
 
@@ -187,6 +202,7 @@ static void stand_on_pending(struct lsm_replay *replay, uint64_t end) {
     lsm_mutex_lock(&store->mu);
     struct lsm_state *old = lsm_pending_publish(store);
     lsm_seal_set_end(&store->pending.seal, end);
+    store->pending.gen->last_log = replay->number;
     lsm_mutex_unlock(&store->mu);
     lsm_state_unref(old);
 }
@@ -233,9 +249,12 @@ static int apply_abort(struct lsm_replay *replay, const struct lsm_wal_record *r
  * flush then takes both in one. */
 static int seal(struct lsm_replay *replay, uint64_t end, struct lsm_error *err) {
     struct lsm_store *store = replay->store;
-    struct lsm_gen *gen = active(replay);
+    struct lsm_state *state = lsm_store_ref_state(store);
+    struct lsm_gen *gen = state->gens[0];
+    size_t gens = state->gens_count;
+    lsm_state_unref(state);
     gen->end = end;
-    if ((gen->trees == 0 && gen->first_log == 0) || store->state->gens_count >= LSM_GENS_MAX - 1) return LSM_OK;
+    if ((gen->trees == 0 && gen->first_log == 0) || gens >= LSM_GENS_MAX - 1) return LSM_OK;
     struct lsm_state *spare = lsm_store_spare(store, err);
     struct lsm_gen *fresh = spare == NULL ? NULL : lsm_gen_new(end);
     if (fresh == NULL) {
@@ -288,14 +307,17 @@ static int apply_record(struct lsm_replay *replay, const struct lsm_wal_record *
 }
 
 int lsm_replay_record(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
-    /* The end of a RUNS that waits: its generation may have been sealed meanwhile. */
-    bool waited = replay->runs && replay->files == NULL;
-    struct lsm_gen *gen = waited ? replay->store->pending.gen : active(replay);
+    /* The end of a RUNS that waited belongs to its generation, which may be sealed already. */
+    bool waited = record->kind == LSM_WAL_COMMIT && replay->runs && replay->files == NULL;
+    struct lsm_gen *gen = active(replay);
+    /* First, since the record may seal it, and a flush begins at once. One that fails is read again. */
+    if (!waited) {
+        if (gen->first_log == 0) gen->first_log = replay->number;
+        gen->last_log = replay->number;
+        gen->end = record->end;
+    }
     int status = apply_record(replay, record, err);
     if (status != LSM_OK) return status;
-    if (gen->first_log == 0) gen->first_log = replay->number;
-    gen->last_log = replay->number;
-    gen->end = record->end;
     if (replay->ended) status = seal(replay, record->end, err);
     if (status != LSM_OK) {
         replay->ended = false;

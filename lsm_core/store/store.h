@@ -151,7 +151,7 @@ struct lsm_store {
     size_t spans_count;
     struct lsm_beat beats[LSM_WORK_KINDS];
     uint64_t wait_until_us[LSM_WORK_KINDS]; /* another process is at it, or may want to be */
-    bool flushing, merging, syncing; /* somebody is at it: a worker or a caller */
+    bool flushing, merging, syncing, sweeping; /* somebody is at it: a worker or a caller */
     bool shape_changed;              /* since a merge was last looked for */
     bool drop_wanted;                /* a tree was dropped: its files can go */
     bool closing;

@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -405,6 +407,47 @@ static void a_laggard_jumps_over_what_was_flushed(void **state) {
     assert_true(says(0, "c", "4") && says(1, "c", "4") && says(2, "a", "2"));
 }
 
+/* ---- following and flushing in one process ----------------------------------------------------------------------------------- */
+
+static _Atomic bool written;
+static _Atomic unsigned flushes;
+
+static void *flush_thread(void *arg) {
+    struct lsm_error local = {0};
+    while (!atomic_load(&written)) {
+        uint64_t before = atomic_load(&world.stores[1]->counters[LSM_COUNT_FLUSHES]);
+        if (lsm_store_flush_turn(world.stores[1], NULL, NULL, &local) != LSM_OK) return &flushes;
+        atomic_fetch_add(&flushes, atomic_load(&world.stores[1]->counters[LSM_COUNT_FLUSHES]) != before);
+    }
+    (void)arg;
+    return NULL;
+}
+
+/* What another process writes comes in record by record while a thread of ours takes the older generations away. */
+static void a_process_flushes_what_it_follows(void **state) {
+    (void)state;
+    pthread_t thread;
+    void *wrong = NULL;
+    atomic_store(&written, false);
+    assert_int_equal(pthread_create(&thread, NULL, flush_thread, NULL), 0);
+    for (unsigned round = 0; round < 300 || (atomic_load(&flushes) < 20 && round < 30000); round++) {
+        char value[20];
+        (void)snprintf(value, sizeof value, "%u", round);
+        write_much(0, round % 7 * 10, 8);
+        write_row(0, "a", value);
+        MUST(lsm_store_lock_writer(world.stores[0], 0, &err));
+        int status = lsm_store_roll(world.stores[0], &err);
+        lsm_store_unlock_writer(world.stores[0]);
+        if (status == LSM_BUSY) status = lsm_store_flush_turn(world.stores[0], NULL, NULL, &err); /* the thread gets no time */
+        MUST(status);
+        assert_true(says(1, "a", value));
+    }
+    atomic_store(&written, true);
+    assert_int_equal(pthread_join(thread, &wrong), 0);
+    assert_null(wrong);
+    assert_true(atomic_load(&flushes) >= 20);
+}
+
 /* ---- the database decides ------------------------------------------------------------------------------------------------------ */
 
 static struct lsm_txn *prepare(int i, const char *key, uint8_t *token) {
@@ -444,6 +487,66 @@ static void a_transaction_that_was_taken_back_is_forgotten_by_all(void **state) 
     assert_true(says(1, "key", NULL));
     write_row(1, "more", "y");
     for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "key", NULL) && says(i, "more", "y"));
+}
+
+/* Its rows are in table files, which a process that has met it holds ready until it knows more. */
+static struct lsm_txn *prepare_large(int i, uint8_t *token) {
+    static char value[900];
+    memset(value, 'v', sizeof value - 1);
+    struct lsm_txn *txn = begin(i);
+    for (unsigned row = 0; row < 200; row++) {
+        char key[20];
+        (void)snprintf(key, sizeof key, "large-%06u", row);
+        put(txn, key, value);
+    }
+    put(txn, "large", "x");
+    unsigned before = table_files();
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDED_BY_TOKEN, token, &err));
+    assert_true(table_files() > before);
+    return txn;
+}
+
+static void a_large_transaction_that_was_taken_back_is_forgotten_by_all(void **state) {
+    (void)state;
+    uint8_t token[LSM_TOKEN_BYTES], met[LSM_TOKEN_BYTES];
+    struct lsm_txn *txn = prepare_large(0, token);
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+    MUST(lsm_txn_rollback(txn, &err));
+    assert_int_equal(table_files(), 0);
+    /* One is told that nothing waits any more before it reads on. */
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_NONE);
+    write_row(0, "more", "y");
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "large", NULL) && says(i, "more", "y"));
+    write_row(1, "more", "z");
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "large", NULL) && says(i, "more", "z"));
+}
+
+static void die_before_the_abort(void) {
+    uint8_t met[LSM_TOKEN_BYTES];
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_NONE);
+    lsm_env_mem_kill(world.envs[0]);
+}
+
+static void a_large_transaction_whose_process_died_taking_it_back_is_settled_by_the_next_writer(void **state) {
+    (void)state;
+    uint8_t token[LSM_TOKEN_BYTES], met[LSM_TOKEN_BYTES];
+    struct stop stop = {.kind = LSM_ENV_WRITE, .suffix = ".wal", .meanwhile = die_before_the_abort};
+    struct lsm_txn *txn = prepare_large(0, token), *next = NULL;
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+    lsm_env_mem_before_op(world.envs[0], while_stopped, &stop);
+    assert_int_not_equal(lsm_txn_rollback(txn, NULL), LSM_OK);
+    assert_true(stop.done);
+    /* Nothing may be written behind it, also by one who has forgotten it meanwhile. */
+    assert_int_equal(lsm_txn_begin(world.stores[1], UINT64_MAX, 0, &next, &err), LSM_UNDECIDED);
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+    assert_memory_equal(met, token, sizeof token);
+    MUST(lsm_store_settle(world.stores[1], token, LSM_DECISION_ABORT, 0, &err));
+    assert_int_equal(table_files(), 0);
+    write_row(1, "more", "y");
+    assert_true(says(1, "large", NULL) && says(2, "large", NULL) && says(2, "more", "y"));
+    bury(0);
+    MUST(open_store(0));
+    assert_true(says(0, "large", NULL) && says(0, "more", "y"));
 }
 
 static void a_transaction_whose_process_died_is_settled_by_the_next_writer(void **state) {
@@ -560,8 +663,11 @@ int main(void) {
         TEST(a_merger_that_was_stopped_is_overtaken_and_does_no_harm),
         TEST(a_file_stays_as_long_as_any_process_reads_from_it),
         TEST(a_laggard_jumps_over_what_was_flushed),
+        TEST(a_process_flushes_what_it_follows),
         TEST(a_transaction_that_waits_is_met_and_made_visible_by_another_process),
         TEST(a_transaction_that_was_taken_back_is_forgotten_by_all),
+        TEST(a_large_transaction_that_was_taken_back_is_forgotten_by_all),
+        TEST(a_large_transaction_whose_process_died_taking_it_back_is_settled_by_the_next_writer),
         TEST(a_transaction_whose_process_died_is_settled_by_the_next_writer),
         TEST(a_failed_sync_stops_all_writers_until_all_have_closed),
         TEST(where_the_file_system_cannot_share_one_process_has_the_store_and_says_why),
