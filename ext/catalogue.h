@@ -21,7 +21,7 @@ struct vt_catalogue_entry {
 };
 
 struct vt_catalogue {
-    struct vt_catalogue_entry *entries; /* in the order they were added */
+    struct vt_catalogue_entry *entries; /* by the number of the tree, hence in the order they were added */
     int count, capacity;
 };
 
