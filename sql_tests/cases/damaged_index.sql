@@ -1,3 +1,6 @@
+.output /dev/null
+.dbconfig defensive off
+.output
 -- A shadow table that names the tree of another table's index, or nonsense: said, not believed.
 CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, b INT, c TEXT, INDEX i (b), UNIQUE (c));
 CREATE VIRTUAL TABLE u USING lsm(id INTEGER PRIMARY KEY, b INT, c TEXT, INDEX i (b), UNIQUE (c));
@@ -7,6 +10,9 @@ SELECT lsm_check();
 UPDATE t_store SET value = (SELECT value FROM u_store WHERE key = 'index i') WHERE key = 'index i';
 UPDATE t_store SET value = (SELECT value FROM u_store WHERE key = 'index unique_1') WHERE key = 'index unique_1';
 -- reopen
+.output /dev/null
+.dbconfig defensive off
+.output
 SELECT lsm_check();
 SELECT c FROM t WHERE b = 70;
 SELECT id FROM t WHERE b = 70;
@@ -14,11 +20,17 @@ INSERT OR REPLACE INTO t VALUES (5, 1, 'y');
 SELECT * FROM t;
 UPDATE t_store SET value = 'nonsense' WHERE key = 'index i';
 -- reopen
+.output /dev/null
+.dbconfig defensive off
+.output
 SELECT * FROM t;
 SELECT * FROM u;
 SELECT lsm_check();
 DELETE FROM t_store WHERE key = 'index i';
 -- reopen
+.output /dev/null
+.dbconfig defensive off
+.output
 SELECT * FROM t;
 INSERT INTO t_store(key, value) SELECT 'index i', value FROM u_store WHERE key = 'index i';
 INSERT INTO t_store(key, value) SELECT 'index more', value || ' (nosuch)' FROM u_store WHERE key = 'index i';

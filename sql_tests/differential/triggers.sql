@@ -1,0 +1,57 @@
+-- Triggers of ordinary tables, and of views, write LSM tables.
+@TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b INT NOT NULL, c COLLATE NOCASE);
+@CLUSTERED k(a TEXT, b INT, c, PRIMARY KEY (a, b DESC));
+CREATE TABLE p(x, y);
+CREATE TRIGGER p1 AFTER INSERT ON p BEGIN INSERT INTO t(a, b) VALUES (new.x, new.y); UPDATE k SET c = new.x WHERE a = new.y; INSERT OR REPLACE INTO k VALUES (new.x, 1, new.y); END;
+CREATE TRIGGER p2 BEFORE UPDATE OF x ON p WHEN new.x > 5 BEGIN UPDATE t SET a = new.x WHERE a = old.x; DELETE FROM k WHERE a = old.x; END;
+CREATE TRIGGER p3 AFTER DELETE ON p BEGIN DELETE FROM t WHERE a = old.x; SELECT RAISE(IGNORE) WHERE old.y = 5; END;
+INSERT INTO p VALUES (1, 2), (2, 1), (3, 1);
+SELECT changes(), last_insert_rowid();
+INSERT INTO p VALUES (4, 2), (1, 9);
+INSERT INTO p VALUES (9, NULL);
+INSERT OR IGNORE INTO p VALUES (10, NULL), (11, 1), (1, 1);
+INSERT OR REPLACE INTO p VALUES (12, 5), (1, 1);
+UPDATE p SET x = x + 5;
+SELECT changes(), last_insert_rowid();
+DELETE FROM p WHERE y = 1;
+SELECT changes(), last_insert_rowid();
+SELECT * FROM t; SELECT * FROM k; SELECT * FROM p;
+-- Through a view.
+CREATE VIEW v AS SELECT t.id, t.a, t.b, k.c FROM t LEFT JOIN k ON k.a = t.a;
+CREATE TRIGGER v1 INSTEAD OF INSERT ON v BEGIN INSERT INTO t(id, a, b) VALUES (new.id, new.a, new.b); INSERT INTO k VALUES (new.a, new.b, new.c); END;
+CREATE TRIGGER v2 INSTEAD OF UPDATE ON v BEGIN UPDATE t SET a = new.a, b = new.b WHERE id = old.id; UPDATE k SET a = new.a, c = new.c WHERE a = old.a; END;
+CREATE TRIGGER v3 INSTEAD OF DELETE ON v BEGIN DELETE FROM t WHERE id = old.id; DELETE FROM k WHERE a = old.a; END;
+INSERT INTO v VALUES (100, 'v', 1, 'c'), (101, 'w', 2, 'd');
+INSERT INTO v VALUES (102, 'v', 1, 'c');
+UPDATE v SET a = a || '!', c = upper(c) WHERE id >= 100;
+UPDATE v SET a = 'same';
+DELETE FROM v WHERE id = 100;
+INSERT INTO v(a, b) VALUES ('n', 5) RETURNING a, b;
+DELETE FROM v WHERE a = 'n' RETURNING a, b;
+SELECT changes(), last_insert_rowid();
+SELECT * FROM v; SELECT * FROM k;
+-- Nested: what a trigger writes is read by the next statement of its program.
+@TABLE log(n INTEGER PRIMARY KEY, what, k);
+CREATE TABLE q(x UNIQUE);
+CREATE TRIGGER q1 AFTER INSERT ON q BEGIN
+  INSERT INTO log(what, k) VALUES ('in', new.x);
+  UPDATE log SET what = what || (SELECT count(*) FROM log) WHERE k = new.x;
+  DELETE FROM log WHERE n = (SELECT min(n) FROM log) AND (SELECT count(*) FROM log) > 3;
+END;
+CREATE TRIGGER q2 AFTER UPDATE ON q BEGIN INSERT OR REPLACE INTO log VALUES (1, old.x, new.x); END;
+PRAGMA recursive_triggers = ON;
+INSERT INTO q VALUES (1), (2), (3), (4), (5);
+SELECT changes(), last_insert_rowid(), * FROM log;
+INSERT INTO q VALUES (6), (5);
+INSERT OR IGNORE INTO q VALUES (6), (5), (7);
+REPLACE INTO q VALUES (5);
+UPDATE q SET x = x + 10;
+SELECT changes(), * FROM log;
+CREATE TRIGGER q3 BEFORE DELETE ON q BEGIN SELECT RAISE(ABORT, 'no ' || old.x) FROM log WHERE k = old.x; END;
+DELETE FROM q;
+SELECT count(*) FROM q;
+BEGIN;
+DELETE FROM log;
+DELETE FROM q;
+ROLLBACK;
+SELECT (SELECT count(*) FROM q), (SELECT count(*) FROM log);
