@@ -16,6 +16,8 @@ static bool keep_default(struct parser *p, struct vt_column *column, sqlite3_val
     }
     if (column->default_value.size > 0) sqlite3_free((void *)(uintptr_t)column->default_value.bytes);
     column->default_value = value;
+    sqlite3_free(column->default_text);
+    column->default_text = NULL;
     column->has_default = value.type != SQLITE_NULL;
     return true;
 }
@@ -51,13 +53,29 @@ static char *sql_of_word(struct vt_token token) {
     return sql;
 }
 
-#define EXPRESSION_DEFAULT "a default can only be a literal value; expressions and CURRENT_TIME, CURRENT_DATE, CURRENT_TIMESTAMP are not built yet"
+/* An expression SQLite is to evaluate for each row that needs it; it judges it, too, when defaults.c hands it over. */
+static bool keep_expression(struct parser *p, struct vt_column *column, const char *start, const char *end) {
+    sqlite3_free(column->default_text);
+    column->default_text = sqlite3_mprintf("%.*s", (int)(end - start), start);
+    column->has_default = true;
+    return column->default_text != NULL || fail_nomem(p);
+}
 
-/* DEFAULT was met. `column` has its affinity. */
-static bool parse_default(struct parser *p, struct vt_column *column) {
-    advance(p);
-    bool paren = at_punct(p, '(');
-    if (paren) advance(p);
+/* Behind the opening parenthesis: is all there is up to the closing one a literal? */
+static bool is_literal_in_parentheses(const struct parser *p) {
+    static const char *const constants[] = {"NULL", "TRUE", "FALSE"};
+    struct vt_token token = p->token;
+    bool sign = token.kind == VT_TOKEN_PUNCT && (*token.start == '-' || *token.start == '+');
+    if (sign) token = vt_token_scan(token.start + token.size);
+    bool literal = token.kind == VT_TOKEN_NUMBER;
+    if (!sign) literal |= token.kind == VT_TOKEN_STRING || token.kind == VT_TOKEN_BLOB || vt_token_is_one_of(&token, constants, 3);
+    struct vt_token close = vt_token_scan(token.start + token.size);
+    return literal && close.kind == VT_TOKEN_PUNCT && *close.start == ')';
+}
+
+/* [+|-] literal, or a name that stands for its text. */
+static bool parse_literal(struct parser *p, struct vt_column *column) {
+    static const char *const constants[] = {"NULL", "TRUE", "FALSE"};
     const char *sign = at_punct(p, '-') ? "-" : at_punct(p, '+') ? "+" : "";
     if (*sign != '\0') advance(p);
     struct vt_token token = p->token;
@@ -65,21 +83,34 @@ static bool parse_default(struct parser *p, struct vt_column *column) {
     if (token.kind == VT_TOKEN_NUMBER || ((token.kind == VT_TOKEN_STRING || token.kind == VT_TOKEN_BLOB) && *sign == '\0')) {
         sql = sqlite3_mprintf("SELECT %s%.*s", sign, (int)token.size, token.start);
     } else if (token.kind == VT_TOKEN_ID && *sign == '\0') {
-        static const char *const clocks[] = {"CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP"};
-        static const char *const constants[] = {"NULL", "TRUE", "FALSE"};
-        bool current = vt_token_is_one_of(&token, clocks, 3), constant = vt_token_is_one_of(&token, constants, 3);
-        if (current || (paren && !constant)) return fail(p, EXPRESSION_DEFAULT);
-        if (!constant && !vt_token_is_name(&token)) return fail_syntax(p);
+        if (!vt_token_is_one_of(&token, constants, 3) && !vt_token_is_name(&token)) return fail_syntax(p);
         if (vt_token_is_join(&token)) return fail_syntax(p);
         sql = sql_of_word(token);
     } else {
-        return token.kind == VT_TOKEN_END || token.kind == VT_TOKEN_BAD ? fail_syntax(p) : fail(p, EXPRESSION_DEFAULT);
+        return token.kind == VT_TOKEN_END || token.kind == VT_TOKEN_BAD ? fail_syntax(p) : fail(p, "an expression as a default stands in parentheses");
     }
     advance(p);
-    if (!evaluate_default(p, column, token, sql)) return false;
-    if (!paren) return true;
-    if (!at_punct(p, ')') && p->token.kind != VT_TOKEN_END && p->token.kind != VT_TOKEN_BAD) return fail(p, EXPRESSION_DEFAULT);
-    return expect_punct(p, ')');
+    return evaluate_default(p, column, token, sql);
+}
+
+/* DEFAULT was met. `column` has its affinity. */
+static bool parse_default(struct parser *p, struct vt_column *column) {
+    static const char *const clocks[] = {"CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP"};
+    advance(p);
+    if (vt_token_is_one_of(&p->token, clocks, 3)) {
+        struct vt_token clock = p->token;
+        advance(p);
+        return keep_expression(p, column, clock.start, clock.start + clock.size);
+    }
+    if (!at_punct(p, '(')) return parse_literal(p, column);
+    const char *start = p->next, *end;
+    struct parser inside = *p;
+    advance(&inside);
+    if (is_literal_in_parentheses(&inside)) {
+        advance(p);
+        return parse_literal(p, column) && expect_punct(p, ')');
+    }
+    return vt_ddl_skip_parentheses(p, &end) && keep_expression(p, column, start, end);
 }
 
 /* ---- columns --------------------------------------------------------------------------------------------------- */
@@ -364,6 +395,7 @@ static bool settle(struct parser *p) {
     vt_checks_settle(schema);
     for (int i = 0; i < schema->column_count; i++) {
         const struct vt_column *column = &schema->columns[i];
+        schema->default_count += column->default_text != NULL;
         if (!column->has_default || column->not_null) continue;
         return fail_whole(p, sqlite3_mprintf("column \"%s\": DEFAULT needs NOT NULL, because SQLite hands a virtual table the same NULL for a column "
                                              "left out and for one set to NULL",

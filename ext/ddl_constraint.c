@@ -342,11 +342,8 @@ static bool add_check(struct parser *p, const char *start, const char *end) {
     return check->name != NULL || fail_nomem(p);
 }
 
-/* SQLite itself judges the expression, when checks.c hands it over. Here it only ends at its closing parenthesis. */
-bool vt_ddl_parse_check(struct parser *p) {
-    advance(p);
+bool vt_ddl_skip_parentheses(struct parser *p, const char **end) {
     if (!at_punct(p, '(')) return expect_punct(p, '(');
-    const char *start = p->next;
     struct vt_token first = peek(p);
     int depth = 1;
     while (depth > 0) {
@@ -355,9 +352,16 @@ bool vt_ddl_parse_check(struct parser *p) {
         depth += at_punct(p, '(') - at_punct(p, ')');
     }
     if (p->token.start == first.start) return fail_syntax(p);
-    const char *end = p->token.start;
+    *end = p->token.start;
     advance(p);
-    return add_check(p, start, end);
+    return true;
+}
+
+/* SQLite itself judges the expression, when checks.c hands it over. Here it only ends at its closing parenthesis. */
+bool vt_ddl_parse_check(struct parser *p) {
+    advance(p);
+    const char *start = p->next, *end;
+    return vt_ddl_skip_parentheses(p, &end) && add_check(p, start, end);
 }
 
 bool vt_ddl_parse_constraint_name(struct parser *p) {

@@ -32,6 +32,8 @@ bool vt_ddl_parse_table_index(struct parser *p);
 bool vt_ddl_settle_index(struct parser *p, struct index_clause *clause);
 bool vt_ddl_settle_indexes(struct parser *p);
 void vt_ddl_release_indexes(struct parser *p);
+/* An expression in parentheses; *end is the closing one. */
+bool vt_ddl_skip_parentheses(struct parser *p, const char **end);
 /* CHECK (...), of a column or of the table. */
 bool vt_ddl_parse_check(struct parser *p);
 /* CONSTRAINT name: for the next CHECK. */

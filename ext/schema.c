@@ -13,6 +13,7 @@ void vt_schema_free(struct vt_schema *schema) {
         struct vt_column *column = &schema->columns[i];
         sqlite3_free(column->name);
         sqlite3_free(column->type);
+        sqlite3_free(column->default_text);
         if (column->default_value.size > 0) sqlite3_free((void *)(uintptr_t)column->default_value.bytes);
     }
     for (int i = 0; i < schema->check_count; i++) {

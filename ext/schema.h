@@ -19,6 +19,7 @@ struct vt_column {
     int not_null_conflict;         /* ON CONFLICT clause of NOT NULL: SQLITE_ROLLBACK, _IGNORE, _FAIL, _ABORT, _REPLACE; 0: none given */
     bool has_default;              /* only ever with not_null */
     struct vt_value default_value; /* affinity applied; owns its bytes; SQLITE_NULL without has_default */
+    char *default_text;            /* instead of default_value: an expression (defaults.h); NULL: none */
     enum vt_strict strict;         /* NONE unless the table is STRICT */
     bool checked;                  /* a CHECK mentions it */
     bool indexed;                  /* in a secondary index; known when the table is bound */
@@ -67,6 +68,7 @@ struct vt_schema {
     bool strict;
     bool autoincrement;        /* of the rowid column */
     bool rowid_checked;        /* a CHECK mentions the rowid, by whatever name */
+    int default_count;         /* columns with default_text */
     int check_count;
     struct vt_check *checks;   /* in the order they were declared */
     int index_count;           /* the declared ones first */

@@ -16,6 +16,7 @@ static void table_free(struct vt_table *table) {
     if (table == NULL) return;
     sqlite3_free(table->base.zErrMsg); /* SQLite does not take the one of a DROP that failed */
     vt_checks_release(&table->checks);
+    vt_defaults_release(&table->defaults);
     vt_schema_free(table->schema);
     sqlite3_free(table->name);
     sqlite3_free(table->shadow_table);
@@ -114,12 +115,15 @@ int vt_table_disconnect(sqlite3_vtab *vtab) {
     return SQLITE_OK;
 }
 
-int vt_table_shadow_name(const char *suffix) { return sqlite3_stricmp(suffix, VT_SHADOW_SUFFIX) == 0 || sqlite3_stricmp(suffix, VT_CHECKS_SUFFIX) == 0; }
+int vt_table_shadow_name(const char *suffix) {
+    return sqlite3_stricmp(suffix, VT_SHADOW_SUFFIX) == 0 || sqlite3_stricmp(suffix, VT_CHECKS_SUFFIX) == 0 || sqlite3_stricmp(suffix, VT_DEFAULTS_SUFFIX) == 0;
+}
 
 static int drop_shadows(struct vt_table *table, char **message) {
     sqlite3 *db = table->space->connection->db;
     vt_checks_release(&table->checks);
     int rc = vt_checks_drop(db, table->space->schema, table->name, table->schema, message);
+    if (rc == SQLITE_OK) rc = vt_defaults_drop(&table->defaults, db, table->space->schema, table->name, table->schema, message);
     return rc == SQLITE_OK ? vt_shadow_drop(db, table->space->schema, table->name, message) : rc;
 }
 
@@ -258,6 +262,7 @@ static int make_tree(struct vt_table *table, char **message) {
     if (rc == SQLITE_OK) rc = vt_shadow_create(space->connection->db, space->schema, table->name, &table->shadow, message);
     if (rc == SQLITE_OK && table->schema->autoincrement) rc = make_sequence(table, message);
     if (rc == SQLITE_OK) rc = make_indexes(table, message);
+    if (rc == SQLITE_OK) rc = vt_defaults_create(space->connection->db, space->schema, table->name, table->schema, message);
     return rc == SQLITE_OK ? vt_checks_create(space->connection->db, space->schema, table->name, table->schema, message) : rc;
 }
 
@@ -394,6 +399,7 @@ int vt_table_rename(sqlite3_vtab *vtab, const char *new_name) {
     int rc = name == NULL || shadow_table == NULL ? SQLITE_NOMEM : SQLITE_OK;
     sqlite3 *db = table->space->connection->db;
     if (rc == SQLITE_OK) rc = vt_shadow_rename(db, table->space->schema, table->name, new_name, &vtab->zErrMsg);
+    if (rc == SQLITE_OK) rc = vt_defaults_rename(&table->defaults, db, table->space->schema, table->name, new_name, table->schema, &vtab->zErrMsg);
     if (rc == SQLITE_OK) rc = vt_checks_rename(&table->checks, db, table->space->schema, table->name, new_name, table->schema, &vtab->zErrMsg);
     if (rc != SQLITE_OK) {
         sqlite3_free(name);

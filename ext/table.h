@@ -7,6 +7,7 @@
 #define VT_TABLE_H
 
 #include "checks.h"
+#include "defaults.h"
 #include "connection.h"
 #include "entries.h"
 #include "rowids.h"
@@ -20,6 +21,7 @@ struct vt_table {
     char *name, *shadow_table;
     struct vt_schema *schema;
     struct vt_checks checks;
+    struct vt_defaults defaults;
     /* Binding. */
     bool shadow_known;
     struct vt_shadow shadow;

@@ -66,6 +66,7 @@ static int read_old_row(struct write *w, struct vt_row_reader *reader) {
 static int take_values(struct write *w) {
     struct vt_table *table = w->table;
     const struct vt_schema *schema = table->schema;
+    vt_defaults_next_row(&table->defaults);
     if (table->values == NULL) table->values = sqlite3_malloc64((size_t)schema->column_count * sizeof *table->values);
     if (table->values == NULL) return SQLITE_NOMEM;
     struct vt_row_reader old = {0};
@@ -81,6 +82,13 @@ static int take_values(struct write *w) {
     return rc;
 }
 
+static int take_default(struct write *w, int i, struct vt_value *value) {
+    struct vt_table *table = w->table;
+    *value = table->schema->columns[i].default_value;
+    if (table->schema->columns[i].default_text == NULL) return SQLITE_OK;
+    return vt_defaults_get(&table->defaults, table->space->connection->db, table->space->schema, table->name, table->schema, i, value, message_of(w));
+}
+
 /* NOT NULL, and the defaults that take the place of NULL: an insert cannot tell a column left out from one given as NULL. */
 static int check_not_null(struct write *w) {
     const struct vt_schema *schema = w->table->schema;
@@ -89,8 +97,9 @@ static int check_not_null(struct write *w) {
         struct vt_value *value = &w->table->values[i];
         if (value->type != SQLITE_NULL || !column->not_null || i == schema->rowid_column) continue;
         if (column->has_default && (!w->update || conflict_of(w, column->not_null_conflict) == SQLITE_REPLACE)) {
-            *value = column->default_value;
-            continue;
+            int rc = take_default(w, i, value);
+            if (rc != SQLITE_OK) return rc;
+            if (value->type != SQLITE_NULL) continue;
         }
         note_failure(w, column->not_null_conflict);
         return vt_fail(message_of(w), SQLITE_CONSTRAINT_NOTNULL, "NOT NULL constraint failed: %s.%s", w->table->name, column->name);

@@ -1,0 +1,48 @@
+-- DEFAULT (expression)
+@TABLE d(id INTEGER PRIMARY KEY, a INT NOT NULL DEFAULT (3 + 4), b TEXT NOT NULL DEFAULT ('x' || 5 -- comment
+), c NOT NULL DEFAULT (abs(-3)) CHECK (c <> 9), e REAL NOT NULL DEFAULT ((2)), f TEXT COLLATE NOCASE NOT NULL DEFAULT (lower('AB')) UNIQUE, g NOT NULL DEFAULT (length(hex(randomblob(4)))));
+INSERT INTO d(id) VALUES (1);
+INSERT INTO d(id, f) VALUES (2, 'other'), (3, 'third');
+INSERT INTO d DEFAULT VALUES;
+INSERT INTO d(f, c) VALUES ('q', 9);
+INSERT INTO d(f, a) VALUES ('q', 9), ('r', 10);
+UPDATE d SET a = NULL WHERE id = 2;
+UPDATE OR REPLACE d SET a = NULL, b = NULL, e = NULL WHERE id = 2;
+UPDATE OR IGNORE d SET a = NULL WHERE id = 3;
+SELECT *, typeof(a), typeof(b), typeof(c), typeof(e), typeof(f), typeof(g) FROM d;
+@TABLE n(a NOT NULL DEFAULT (CASE WHEN 1 THEN NULL END), b);
+INSERT INTO n(b) VALUES (1);
+@TABLE clock(a NOT NULL DEFAULT CURRENT_TIMESTAMP, b NOT NULL DEFAULT (datetime('now')), c NOT NULL DEFAULT CURRENT_DATE, x INT);
+INSERT INTO clock(x) VALUES (1), (2);
+SELECT length(a), length(b), length(c), x, abs(julianday(a) - julianday('now')) < 1 FROM clock;
+@TABLE r(a NOT NULL DEFAULT (random()), b);
+INSERT INTO r(b) SELECT value FROM generate_series(1, 50);
+SELECT count(DISTINCT a), count(DISTINCT typeof(a)) FROM r;
+@TABLE bad1(a, b NOT NULL DEFAULT (a + 1));
+@TABLE bad2(a, b NOT NULL DEFAULT ((SELECT 1)));
+@TABLE bad3(a, b NOT NULL DEFAULT (?));
+@TABLE bad5(a, b NOT NULL DEFAULT (count(*)));
+@CLUSTERED k(a TEXT NOT NULL DEFAULT (upper('k')), b INT NOT NULL DEFAULT (1 + 1), c, PRIMARY KEY (a, b));
+INSERT INTO k(c) VALUES ('first');
+INSERT INTO k(c) VALUES ('second');
+INSERT OR REPLACE INTO k(c) VALUES ('third');
+SELECT * FROM k;
+BEGIN;
+ALTER TABLE d RENAME TO d2;
+INSERT INTO d2(f) VALUES ('in');
+ROLLBACK;
+INSERT INTO d(f) VALUES ('after');
+ALTER TABLE d RENAME TO "odd name";
+INSERT INTO "odd name"(f) VALUES ('renamed');
+SELECT * FROM "odd name";
+-- reopen
+INSERT INTO "odd name"(f) VALUES ('reopened');
+SELECT * FROM "odd name";
+DROP TABLE "odd name";
+DROP TABLE k;
+SELECT name FROM sqlite_schema WHERE name LIKE '%odd%' OR name LIKE 'k/_%' ESCAPE '/';
+@TABLE s(a INT NOT NULL DEFAULT (7), b TEXT NOT NULL DEFAULT (1 + 1), c ANY NOT NULL DEFAULT (1.5), d INT @STRICT);
+INSERT INTO s(d) VALUES (1);
+SELECT *, typeof(b) FROM s;
+@TABLE s2(a INT NOT NULL DEFAULT ('x' || 'y'), d INT @STRICT);
+INSERT INTO s2(d) VALUES (1);
