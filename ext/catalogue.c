@@ -51,7 +51,7 @@ static int add_entry(struct vt_catalogue *catalogue, const char *key, const char
 
 int vt_catalogue_read(sqlite3 *db, const char *schema, const char *shadow_table, struct vt_catalogue *catalogue, char **message) {
     char *sql = sqlite3_mprintf("SELECT key, value FROM \"%w\".\"%w\" WHERE key = '" VT_CATALOGUE_SEQUENCE "' OR substr(key, 1, %d) = '" VT_CATALOGUE_INDEX
-                                "' ORDER BY id",
+                                "' ORDER BY CAST(value AS INTEGER)",
                                 schema, shadow_table, (int)strlen(VT_CATALOGUE_INDEX));
     if (sql == NULL) return SQLITE_NOMEM;
     sqlite3_stmt *statement = NULL;
