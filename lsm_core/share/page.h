@@ -80,6 +80,8 @@ struct lsm_share {
     size_t slot;
     bool first;
     bool claimed;                       /* the slot is ours */
+    bool trace;                         /* it keeps its owner when we leave */
+    _Atomic bool found_dead;            /* the owner before us did not clear our slot himself */
     const char *exclusive;              /* why nobody else can join */
     _Atomic bool held[LSM_SHARE_LOCKS]; /* to catch ourselves taking a lock twice */
     bool ready;
@@ -102,7 +104,7 @@ const char *lsm_page_refuse(const struct lsm_share_page *page, const uint8_t *st
 /* ---- slots.c ---- */
 int lsm_slot_claim(struct lsm_share *share, const char *name, struct lsm_error *err) LSM_MUST_CHECK; /* needs OPEN */
 void lsm_slot_release(struct lsm_share *share);
-/* Is nobody behind the slot? Then it is clean afterwards. In doubt: somebody is. */
+/* Is nobody behind the slot? Then it is clean afterwards, but for its owner: see lsm_share_find_dead(). In doubt: somebody is. */
 bool lsm_slot_is_dead(struct lsm_share *share, size_t i) LSM_MUST_CHECK;
 /* Who holds the lock, as "process 12 (sqlite3)". */
 void lsm_slot_describe(const struct lsm_share *share, uint64_t slot_plus_1, char *text, size_t size);

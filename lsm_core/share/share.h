@@ -161,6 +161,12 @@ uint64_t lsm_share_build_bound(struct lsm_share *share);
  * any more? True if no living process pins a version from `added` up to, not including, `removed`. What is true stays true. */
 bool lsm_share_may_remove(struct lsm_share *share, uint64_t added, uint64_t removed);
 
+/* Has a process died, or left a trace, since this was last asked here? Its slot is cleared; what else it has left is to be looked for. Looks at the byte
+ * of each slot but ours that has an owner: a system call each. */
+bool lsm_share_find_dead(struct lsm_share *share);
+/* Whoever finds our slot when we have left shall take us for dead: there are files that we could not remove yet. */
+void lsm_share_leave_trace(struct lsm_share *share);
+
 /* ---- reports -------------------------------------------------------------------------------------------------------- */
 
 struct lsm_share_process {

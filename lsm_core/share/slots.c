@@ -10,8 +10,9 @@
 
 /* ---- claiming ------------------------------------------------------------------------------------------------------------------------ */
 
-/* Needs the slot's byte lock. What others look for when they decide about files goes first, what says that there is somebody last. */
-static void slot_clear(struct page_slot *slot) {
+/* Needs the slot's byte lock. What others look for when they decide about files goes first, what says that there is somebody last, unless a trace is to
+ * be left. */
+static void slot_clear(struct page_slot *slot, bool trace) {
     for (size_t i = 0; i < LSM_SHARE_PINS; i++) {
         atomic_store_explicit(&slot->pins[i].count, 0, RELEASE);
         atomic_store_explicit(&slot->pins[i].version, 0, RELAXED);
@@ -19,7 +20,7 @@ static void slot_clear(struct page_slot *slot) {
     atomic_store_explicit(&slot->floor, 0, RELEASE);
     atomic_store_explicit(&slot->floor_count, 0, RELAXED);
     atomic_store_explicit(&slot->building, 0, RELEASE);
-    atomic_store_explicit(&slot->owner, 0, RELEASE); /* acquired by lsm_share_list() */
+    if (!trace) atomic_store_explicit(&slot->owner, 0, RELEASE); /* acquired by lsm_share_list() */
 }
 
 static void slot_fill(struct lsm_share *share, uint64_t owner, const char *name) {
@@ -46,7 +47,8 @@ int lsm_slot_claim(struct lsm_share *share, const char *name, struct lsm_error *
                 share->slot = i;
                 share->claimed = true;
                 SHARE_POINT(share, "clear slot");
-                slot_clear(share_own_slot(share));
+                if (atomic_load_explicit(&share_own_slot(share)->owner, ACQUIRE) != 0) atomic_store_explicit(&share->found_dead, true, RELAXED);
+                slot_clear(share_own_slot(share), false);
                 slot_fill(share, owner, name);
                 return LSM_OK;
             }
@@ -61,23 +63,35 @@ int lsm_slot_claim(struct lsm_share *share, const char *name, struct lsm_error *
 void lsm_slot_release(struct lsm_share *share) {
     if (!share->claimed) return;
     SHARE_POINT(share, "release slot");
-    slot_clear(share_own_slot(share)); /* before the byte is unlocked: whoever has it then may not be disturbed */
+    bool trace = share->trace || atomic_load_explicit(&share->found_dead, RELAXED);
+    slot_clear(share_own_slot(share), trace); /* before the byte is unlocked: whoever has it then may not be disturbed */
     share->claimed = false;
 }
 
-/* Our own byte would give way to ourselves. */
-bool lsm_slot_is_dead(struct lsm_share *share, size_t i) {
+/* Our own byte would give way to ourselves. trace: for whoever will look for what the dead one has left. */
+static bool clear_if_dead(struct lsm_share *share, size_t i, bool trace) {
     if (i == share->slot || share->exclusive != NULL) return false;
     lsm_mutex_lock(&share->dead_mu);
     bool dead = lsm_file_lock(share->lock_file, LSM_SHARE_SLOT_0 + i, LSM_LOCK_EXCLUSIVE, NULL) == LSM_OK;
     if (dead) {
         SHARE_POINT(share, "clear dead slot");
-        slot_clear(&share->page->slot[i]);
+        slot_clear(&share->page->slot[i], trace);
         if (lsm_file_lock(share->lock_file, LSM_SHARE_SLOT_0 + i, LSM_UNLOCK, NULL) != LSM_OK) { /* It stays taken until we close: one slot less. */ }
     }
     lsm_mutex_unlock(&share->dead_mu);
     return dead;
 }
+
+bool lsm_slot_is_dead(struct lsm_share *share, size_t i) { return clear_if_dead(share, i, true); }
+
+bool lsm_share_find_dead(struct lsm_share *share) {
+    bool found = atomic_exchange_explicit(&share->found_dead, false, RELAXED);
+    for (size_t i = 0; i < LSM_SHARE_SLOTS; i++)
+        if (atomic_load_explicit(&share->page->slot[i].owner, ACQUIRE) != 0 && clear_if_dead(share, i, false)) found = true;
+    return found;
+}
+
+void lsm_share_leave_trace(struct lsm_share *share) { share->trace = true; }
 
 static void slot_name(const struct page_slot *slot, char name[LSM_SHARE_NAME_BYTES]) {
     uint64_t words[LSM_SHARE_NAME_BYTES / 8];

@@ -20,7 +20,7 @@ enum {
     STOP_RUNS = 36,
     STOP_SLICE_US = 20000,           /* the longest single wait of one commit while merges are behind */
     OTHERS_PAUSE_US = 100000,        /* between two looks at work that another process does */
-    SWEEP_EVERY_US = 200000,         /* between two looks at files that another process needs */
+    SWEEP_EVERY_US = 200000,         /* between two looks at files that another process needs, or for leftovers while others are in the way */
     RATE_FLOOR = 8 << 20             /* bytes per second: no slower than this, whatever the disk did last time */
 };
 
@@ -195,20 +195,21 @@ static bool work_once(struct lsm_store *store, uint64_t now) {
     return true;
 }
 
-/* Is there anything to remove, now or when others need it no more? */
-static bool is_sweep_due(const struct lsm_store *store) {
-    return atomic_load_explicit(&store->set.obsolete_count, memory_order_relaxed) != 0 || atomic_load_explicit(&store->sweep_wanted, memory_order_relaxed);
-}
+/* Does this process have files to remove, now or when others need them no more? */
+static bool has_obsolete(const struct lsm_store *store) { return atomic_load_explicit(&store->set.obsolete_count, memory_order_relaxed) != 0; }
 
-/* Locks: needs mu, which is let go of meanwhile. */
-static void sweep(struct lsm_store *store) {
-    if (store->sweeping || !is_sweep_due(store) || lsm_store_cancelled(store)) return;
-    store->sweeping = true; /* SWEEP does not tell two threads apart */
+/* Look for the dead, and remove what nobody needs. Locks: needs mu, which is let go of meanwhile. */
+static void sweep(struct lsm_store *store, uint64_t now) {
+    bool looks = now >= store->look_at_us, directory = store->sweep_wanted && now >= store->sweep_at_us;
+    if (lsm_store_cancelled(store) || (!looks && !directory && !has_obsolete(store))) return;
+    if (looks) store->look_at_us = UINT64_MAX; /* the other thread need not */
     lsm_mutex_unlock(&store->mu);
+    if (looks) lsm_shared_look_for_dead(store);
     lsm_store_sweep(store);
-    if (atomic_load_explicit(&store->sweep_wanted, memory_order_relaxed)) lsm_shared_sweep_directory(store);
+    if (directory && !lsm_shared_sweep_directory(store, NULL, NULL)) {
+        /* Others are in the way: it stays wanted. */
+    }
     lsm_mutex_lock(&store->mu);
-    store->sweeping = false;
 }
 
 /* How long a worker may sleep. Locks: needs mu. */
@@ -220,7 +221,10 @@ static uint64_t nap_us(const struct lsm_store *store, uint64_t now, uint64_t nex
     bool due[LSM_WORK_KINDS] = {[LSM_WORK_FLUSH] = lsm_store_flush_is_due(store), [LSM_WORK_MERGE] = store->shape_changed || is_drop_due(store)};
     for (int work = 0; work < LSM_WORK_KINDS; work++)
         if (due[work] && store->wait_until_us[work] > now && store->wait_until_us[work] < until) until = store->wait_until_us[work];
-    if (is_sweep_due(store) && now + SWEEP_EVERY_US < until) until = now + SWEEP_EVERY_US;
+    uint64_t sweep_at = store->sweep_at_us > now + SWEEP_EVERY_US ? store->sweep_at_us : now + SWEEP_EVERY_US;
+    if (store->sweep_wanted && sweep_at < until) until = sweep_at;
+    if (has_obsolete(store) && now + SWEEP_EVERY_US < until) until = now + SWEEP_EVERY_US;
+    if (store->look_at_us < until) until = store->look_at_us;
     if (until == UINT64_MAX) return UINT64_MAX;
     return until > now ? until - now : 1000;
 }
@@ -238,7 +242,7 @@ static void worker(void *arg) {
             lsm_mutex_lock(&store->mu);
             continue;
         }
-        sweep(store);
+        sweep(store, now);
         /* From here on mu is held until the wait: nothing that is signalled is missed. */
         if (store->closing) break;
         if (work_once(store, now)) continue;
@@ -283,7 +287,7 @@ static void work_inline(struct lsm_store *store) {
     }
     while (work_once(store, lsm_env_monotonic_us(store->env))) {
     }
-    sweep(store);
+    sweep(store, now);
     lsm_mutex_unlock(&store->mu);
 }
 

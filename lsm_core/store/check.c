@@ -189,6 +189,12 @@ static void check_leftovers(struct check *check) {
     lsm_names_free(&names);
 }
 
+/* What the dead have left goes when it is found; what does not go is a finding. */
+static void report_stuck(void *arg, const char *name) {
+    struct check *check = arg;
+    report(check, "%s/%s: a table file that nothing names, and that cannot be removed; remove it by hand", check->store->dir, name);
+}
+
 /* Nothing is merged or flushed meanwhile, by other processes either, so that what is on disk can be held against what should be. */
 static void check_at_rest(struct check *check) {
     struct lsm_store *store = check->store;
@@ -199,15 +205,20 @@ static void check_at_rest(struct check *check) {
     struct lsm_shared_work flush, merge;
     if (lsm_shared_begin_work(store, LSM_WORK_FLUSH, &flush, NULL) != LSM_OK) return;
     bool quiet = lsm_shared_begin_work(store, LSM_WORK_MERGE, &merge, NULL) == LSM_OK;
+    bool swept = quiet && lsm_shared_sweep_directory(store, NULL, NULL), alone = false;
     if (quiet && lsm_follow(store, NULL) == LSM_OK) {
         /* A transaction that is open (the caller's own, perhaps) leaves out the newest log. */
         bool is_writer = lsm_store_lock_writer(store, 0, NULL) == LSM_OK;
         lsm_version_set_sweep(&store->set);
         check->state = lsm_store_ref_state(store);
-        if (is_alone(check)) check_leftovers(check);
+        alone = is_alone(check);
+        if (alone) check_leftovers(check);
         if (check->status == LSM_OK) check_logs(check, is_writer);
         lsm_state_unref(check->state);
         if (is_writer) lsm_store_unlock_writer(store);
+    }
+    if (swept && !alone && !lsm_shared_sweep_directory(store, report_stuck, check)) {
+        /* Others are in the way now: nothing can be said. */
     }
     if (quiet) lsm_shared_end_work(store, &merge);
     lsm_shared_end_work(store, &flush);

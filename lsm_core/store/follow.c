@@ -327,7 +327,7 @@ static int take_over(struct lsm_store *store, struct lsm_error *err) {
     lsm_share_set_undecided(store->share, replay->undecided && replay->txn_end > visible ? replay->txn_end : UINT64_MAX);
     lsm_share_publish(store->share, visible);
     lsm_share_append_end(store->share, replay->position);
-    atomic_store_explicit(&store->sweep_wanted, true, memory_order_relaxed);
+    lsm_shared_want_sweep(store);
     return make_visible(store, visible, err);
 }
 

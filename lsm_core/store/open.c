@@ -193,6 +193,9 @@ static void tear_down(struct lsm_store *store, bool set_up) {
         lsm_free(old);
     }
     if (set_up && !store->options.read_only) lsm_version_set_sweep(&store->set);
+    /* What could not be removed is now looked for by somebody who stays. */
+    bool undone = store->sweep_wanted || (set_up && atomic_load_explicit(&store->set.obsolete_count, memory_order_relaxed) != 0);
+    if (undone && store->share != NULL) lsm_share_leave_trace(store->share);
     if (set_up) lsm_version_set_release(&store->set);
     if (store->cache != NULL) lsm_budget_leave(store->options.write_buffer_bytes);
     lsm_share_free(store->share);

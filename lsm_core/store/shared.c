@@ -12,6 +12,7 @@ enum {
     CLOSE_PATIENCE_US = 5000000,
     FEW_FILES = 32,                   /* so many that others may need are looked at whenever a view is closed, */
     SWEEP_PAUSE_US = 50000,           /* ... more than that not so often */
+    LOOK_EVERY_US = 5000000,          /* between two looks for the dead, and for what could not be removed yet */
     BEAT_PATIENCE_US = 4000000        /* a process that works on table files and gives no sign for so long is taken for stopped */
 };
 
@@ -140,13 +141,26 @@ void lsm_store_sweep(struct lsm_store *store) {
     if (count > FEW_FILES) atomic_store_explicit(&store->next_sweep_us, now + SWEEP_PAUSE_US, memory_order_relaxed);
 }
 
-/* Is it a file that nobody alive has named or will name? bound: as of before the state was taken. */
-static bool is_garbage(struct lsm_store *store, const struct lsm_state *state, enum lsm_file_type type, uint64_t number, uint64_t bound) {
+/* What a look through the directory finds out. */
+struct look {
+    struct lsm_store *store;
+    struct lsm_state *state;
+    uint64_t bound;                   /* table files from here on may be in the making; as of before the state was taken */
+    bool unfinished;                  /* a table file that nobody names, and somebody alive may need: he dies, or it is removed later */
+    lsm_stuck_fn stuck;
+    void *arg;
+};
+
+/* Is it a file that nobody alive has named or will name? */
+static bool is_garbage(struct look *look, enum lsm_file_type type, uint64_t number) {
     switch (type) {
     case LSM_FILE_TABLE:
-        return number < bound && !lsm_state_names(state, number) && lsm_share_may_remove(store->share, 0, state->version->id);
-    case LSM_FILE_WAL: return number < state->version->log_generation;
-    case LSM_FILE_MANIFEST: return number < lsm_share_version_manifest(state->version->id);
+        if (lsm_state_names(look->state, number)) return false;
+        if (number < look->bound && lsm_share_may_remove(look->store->share, 0, look->state->version->id)) return true;
+        look->unfinished = true;
+        return false;
+    case LSM_FILE_WAL: return number < look->state->version->log_generation;
+    case LSM_FILE_MANIFEST: return number < lsm_share_version_manifest(look->state->version->id);
     case LSM_FILE_OTHER:
     case LSM_FILE_CURRENT:
     case LSM_FILE_LOCK:
@@ -156,45 +170,80 @@ static bool is_garbage(struct lsm_store *store, const struct lsm_state *state, e
     return false;
 }
 
-static void remove_garbage(struct lsm_store *store, const struct lsm_state *state, const struct lsm_names *names, uint64_t bound) {
+static void remove_garbage(struct look *look, const struct lsm_names *names) {
+    struct lsm_store *store = look->store;
     for (size_t i = 0; i < names->count; i++) {
         uint64_t number;
         enum lsm_file_type type = lsm_file_parse(names->names[i], &number);
-        if (!is_garbage(store, state, type, number, bound)) continue;
+        if (!is_garbage(look, type, number)) continue;
         char *path = lsm_file_path(store->dir, type, number);
         bool foreign = path != NULL && type == LSM_FILE_TABLE && lsm_sst_identify(store->env, path, store->store_id, number, NULL) == LSM_MISMATCH;
-        if (path != NULL && !foreign && lsm_env_unlink(store->env, path, NULL) != LSM_OK) {
-            /* It does no harm: the next sweep tries again. */
-        }
+        int status = path == NULL || foreign ? LSM_MISMATCH : lsm_env_unlink(store->env, path, NULL);
+        /* It does no harm: the next sweep tries again. */
+        if (status != LSM_OK && status != LSM_NOTFOUND && type == LSM_FILE_TABLE && look->stuck != NULL) look->stuck(look->arg, names->names[i]);
         lsm_free(path);
     }
 }
 
 /* Needs: the writer, so that no transaction is about to name files, and nothing undecided that may. */
-static void sweep_directory(struct lsm_store *store) {
+static bool sweep_directory(struct look *look) {
+    struct lsm_store *store = look->store;
     struct lsm_names names = {0};
     /* In this order: what is being made; then what is named, by an edit that a dead process wrote and did not publish, too; then what is there. */
-    uint64_t bound = lsm_share_build_bound(store->share);
-    if (lsm_version_set_lock(&store->set, NULL) != LSM_OK) return;
+    look->bound = lsm_share_build_bound(store->share);
+    if (lsm_version_set_lock(&store->set, NULL) != LSM_OK) return false;
     lsm_version_set_unlock(&store->set);
-    if (lsm_follow(store, NULL) != LSM_OK) return;
-    struct lsm_state *state = lsm_store_ref_state(store);
-    if (lsm_env_list(store->env, store->dir, &names, NULL) == LSM_OK && state->version->id == lsm_share_version(store->share))
-        remove_garbage(store, state, &names, bound);
+    if (lsm_follow(store, NULL) != LSM_OK) return false;
+    look->state = lsm_store_ref_state(store);
+    bool done = lsm_env_list(store->env, store->dir, &names, NULL) == LSM_OK && look->state->version->id == lsm_share_version(store->share);
+    if (done) remove_garbage(look, &names);
     lsm_names_free(&names);
-    lsm_state_unref(state);
+    lsm_state_unref(look->state);
+    return done;
 }
 
-void lsm_shared_sweep_directory(struct lsm_store *store) {
-    if (store->alone || lsm_share_lock(store->share, LSM_SHARE_SWEEP, 0, NULL) != LSM_OK) return;
-    if (lsm_store_lock_writer(store, 0, NULL) == LSM_OK) {
-        if (lsm_store_pending(store, NULL) == LSM_PENDING_NONE && lsm_store_check_failed(store, NULL) == LSM_OK) {
-            atomic_store_explicit(&store->sweep_wanted, false, memory_order_relaxed);
-            sweep_directory(store);
+/* SWEEP does not tell two threads apart. */
+static bool claim_sweep(struct lsm_store *store) {
+    lsm_mutex_lock(&store->mu);
+    bool free = !store->sweeping;
+    store->sweeping = true;
+    lsm_mutex_unlock(&store->mu);
+    return free;
+}
+
+bool lsm_shared_sweep_directory(struct lsm_store *store, lsm_stuck_fn stuck, void *arg) {
+    struct look look = {.store = store, .stuck = stuck, .arg = arg};
+    bool done = false;
+    /* While a transaction waits for its database nothing can be swept: not a reason to hold up writers, even for a moment. */
+    if (store->alone || lsm_share_undecided(store->share) != UINT64_MAX || !claim_sweep(store)) return false;
+    if (lsm_share_lock(store->share, LSM_SHARE_SWEEP, 0, NULL) == LSM_OK) {
+        if (lsm_store_lock_writer(store, 0, NULL) == LSM_OK) {
+            if (lsm_store_pending(store, NULL) == LSM_PENDING_NONE && lsm_store_check_failed(store, NULL) == LSM_OK) done = sweep_directory(&look);
+            lsm_store_unlock_writer(store);
         }
-        lsm_store_unlock_writer(store);
+        lsm_share_unlock(store->share, LSM_SHARE_SWEEP);
     }
-    lsm_share_unlock(store->share, LSM_SHARE_SWEEP);
+    uint64_t now = lsm_env_monotonic_us(store->env);
+    lsm_mutex_lock(&store->mu);
+    store->sweeping = false;
+    if (done) store->sweep_wanted = look.unfinished;
+    if (look.unfinished) store->sweep_at_us = now + LOOK_EVERY_US;
+    lsm_mutex_unlock(&store->mu);
+    return done;
+}
+
+void lsm_shared_want_sweep(struct lsm_store *store) {
+    lsm_mutex_lock(&store->mu);
+    store->sweep_wanted = true;
+    store->sweep_at_us = 0;
+    lsm_mutex_unlock(&store->mu);
+}
+
+void lsm_shared_look_for_dead(struct lsm_store *store) {
+    if (!store->alone && lsm_share_find_dead(store->share)) lsm_shared_want_sweep(store);
+    lsm_mutex_lock(&store->mu);
+    store->look_at_us = store->alone ? UINT64_MAX : lsm_env_monotonic_us(store->env) + LOOK_EVERY_US;
+    lsm_mutex_unlock(&store->mu);
 }
 
 /* ---- reports -------------------------------------------------------------------------------------------------------------------- */

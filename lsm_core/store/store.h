@@ -152,6 +152,9 @@ struct lsm_store {
     struct lsm_beat beats[LSM_WORK_KINDS];
     uint64_t wait_until_us[LSM_WORK_KINDS]; /* another process is at it, or may want to be */
     bool flushing, merging, syncing, sweeping; /* somebody is at it: a worker or a caller */
+    bool sweep_wanted;               /* a process died, or left: there may be files that nobody names */
+    uint64_t sweep_at_us;            /* not before: somebody alive needs what is left */
+    uint64_t look_at_us;             /* when to look for the dead again */
     bool shape_changed;              /* since a merge was last looked for */
     bool drop_wanted;                /* a tree was dropped: its files can go */
     bool closing;
@@ -167,7 +170,6 @@ struct lsm_store {
     _Atomic bool spilling;           /* the present transaction writes table files that nobody names */
     _Atomic size_t own_bytes;        /* what it holds in memory besides the active generation, about */
     _Atomic bool stop;               /* jobs give up */
-    _Atomic bool sweep_wanted;       /* a process died: it may have left files that nobody names */
     _Atomic uint64_t next_sweep_us;  /* not before: other processes need what could go */
     _Atomic int pinned_views;
     _Atomic int sealed, level0_runs; /* of the current state, for pacing */
@@ -294,8 +296,14 @@ bool lsm_flush_cancelled(void *store);
 bool lsm_merge_cancelled(void *store);
 /* Remove what no view here and no other process needs any more. Cheap if there is nothing. Locks: none held. */
 void lsm_store_sweep(struct lsm_store *store);
-/* The same for files that a dead process has left, looked for in the directory. Locks: none held. */
-void lsm_shared_sweep_directory(struct lsm_store *store);
+/* The same for files that a dead process has left, looked for in the directory. False: not now, because of others. stuck, if not NULL, is told the table
+ * files that nobody needs and that cannot be removed. Locks: none held. */
+typedef void (*lsm_stuck_fn)(void *arg, const char *name);
+bool lsm_shared_sweep_directory(struct lsm_store *store, lsm_stuck_fn stuck, void *arg);
+/* There may be such files. Locks: takes mu. */
+void lsm_shared_want_sweep(struct lsm_store *store);
+/* Has anybody died since the last look? Locks: none held. */
+void lsm_shared_look_for_dead(struct lsm_store *store);
 
 /* ---- flush.c, merge.c: one job each; LSM_NOTFOUND if there is nothing to do, LSM_BUSY if another process is at it. Locks: none held ---- */
 int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;

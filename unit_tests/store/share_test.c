@@ -122,6 +122,15 @@ static unsigned table_files(void) {
     return count;
 }
 
+static unsigned named_files(int i) {
+    struct lsm_file_info *files = NULL;
+    size_t count = 0;
+    MUST(lsm_follow(world.stores[i], &err));
+    MUST(lsm_store_files(world.stores[i], &files, &count, &err));
+    lsm_free(files);
+    return (unsigned)count;
+}
+
 static int set_up(void **state) {
     (void)state;
     memset(&world, 0, sizeof world);
@@ -287,17 +296,11 @@ static void wherever_a_flusher_or_merger_dies_the_next_one_does_it(void **state)
     }
     assert_true(died > 5);
     /* What the dead have left behind is gone when a sweep has looked. */
-    lsm_shared_sweep_directory(world.stores[1]);
-    unsigned named = 0;
-    struct lsm_file_info *files = NULL;
-    size_t count = 0;
-    MUST(lsm_store_files(world.stores[1], &files, &count, &err));
-    named = (unsigned)count;
-    lsm_free(files);
-    assert_int_equal(table_files(), named);
+    assert_true(lsm_shared_sweep_directory(world.stores[1], NULL, NULL));
+    assert_int_equal(table_files(), named_files(1));
 }
 
-/* ---- being stopped ----------------------------------------------------------------------------------------------------------- */
+/* ---- what the dead leave, and who removes it ------------------------------------------------------------------------------------- */
 
 struct stop {
     enum lsm_env_op_kind kind;
@@ -314,6 +317,91 @@ static void while_stopped(void *arg, struct lsm_env *process, enum lsm_env_op_ki
     stop->done = true;
     stop->meanwhile();
 }
+
+static void kill_process(void) { lsm_env_mem_kill(world.envs[0]); }
+
+/* Process 0 dies with a table file half written that nobody names. */
+static void die_merging(void) {
+    struct stop stop = {.kind = LSM_ENV_SYNC, .suffix = ".sst", .meanwhile = kill_process};
+    write_much(0, 0, 50);
+    MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    write_much(0, 20, 50);
+    MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    lsm_env_mem_before_op(world.envs[0], while_stopped, &stop);
+    assert_int_not_equal(lsm_store_compact(world.stores[0], NULL, NULL, NULL), LSM_OK);
+    assert_true(stop.done);
+    lsm_env_mem_before_op(world.envs[0], NULL, NULL);
+    assert_int_equal(table_files(), named_files(1) + 1);
+}
+
+/* Some seconds pass, and a process does something, as its threads would by themselves. */
+static void live_on(int i) {
+    lsm_env_sleep_us(world.disk, 6000000);
+    for (int n = 0; n < 2; n++) write_row(i, "on", "and on");
+}
+
+static void what_a_dead_merger_has_left_is_removed_by_who_goes_on(void **state) {
+    (void)state;
+    lsm_env_mem_set_clock(world.disk, lsm_env_now_us(world.disk)); /* sleeping moves it */
+    for (int i = 0; i < PROCESSES; i++) write_row(i, "a", "1");
+    die_merging();
+    write_row(1, "a", "2");
+    assert_int_equal(table_files(), named_files(1) + 1); /* not at once */
+    live_on(1);
+    assert_int_equal(table_files(), named_files(1));
+}
+
+static void what_a_dead_merger_has_left_is_removed_by_who_comes_to_its_place(void **state) {
+    (void)state;
+    lsm_env_mem_set_clock(world.disk, lsm_env_now_us(world.disk));
+    for (int i = 0; i < PROCESSES; i++) write_row(i, "a", "1");
+    die_merging();
+    bury(0);
+    MUST(open_store(0));
+    for (int n = 0; n < 2; n++) write_row(0, "on", "and on");
+    assert_int_equal(table_files(), named_files(0));
+}
+
+static void what_one_who_left_could_not_remove_yet_others_remove(void **state) {
+    (void)state;
+    lsm_env_mem_set_clock(world.disk, lsm_env_now_us(world.disk));
+    write_much(0, 0, 50);
+    MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    struct lsm_view *view = look(1);
+    write_much(0, 20, 50);
+    MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+    close_store(0);
+    assert_true(says(2, "on", NULL)); /* one that has never known the old files */
+    unsigned named = named_files(2);
+    assert_true(table_files() > named);
+    live_on(2);
+    assert_true(table_files() > named); /* still read */
+    lsm_view_close(view);
+    live_on(2);
+    assert_int_equal(table_files(), named_files(2));
+}
+
+static void count_problem(void *arg, const char *text) {
+    (void)text;
+    ++*(unsigned *)arg;
+}
+
+static void a_check_beside_others_removes_what_the_dead_left_and_says_what_does_not_go(void **state) {
+    (void)state;
+    unsigned told = 0;
+    uint64_t problems = 0;
+    die_merging();
+    struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_UNLINK, .os_errno = 13, .sticky = true};
+    lsm_env_mem_fail_at(world.disk, &fault);
+    MUST(lsm_store_check(world.stores[1], count_problem, &told, NULL, NULL, &problems, &err));
+    lsm_env_mem_fail_at(world.disk, NULL);
+    assert_true(told == 1 && problems == 1);
+    MUST(lsm_store_check(world.stores[1], count_problem, &told, NULL, NULL, &problems, &err));
+    assert_true(told == 1 && problems == 0);
+    assert_int_equal(table_files(), named_files(1));
+}
+
+/* ---- being stopped ----------------------------------------------------------------------------------------------------------- */
 
 /* Another process waits until it takes the stopped one for that, and does the work itself. */
 static void others_compact(void) {
@@ -536,6 +624,7 @@ static void a_large_transaction_whose_process_died_taking_it_back_is_settled_by_
     lsm_env_mem_before_op(world.envs[0], while_stopped, &stop);
     assert_int_not_equal(lsm_txn_rollback(txn, NULL), LSM_OK);
     assert_true(stop.done);
+    lsm_env_mem_before_op(world.envs[0], NULL, NULL);
     /* Nothing may be written behind it, also by one who has forgotten it meanwhile. */
     assert_int_equal(lsm_txn_begin(world.stores[1], UINT64_MAX, 0, &next, &err), LSM_UNDECIDED);
     assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
@@ -659,6 +748,10 @@ int main(void) {
         TEST(a_full_commit_is_durable_with_all_that_others_wrote_before),
         TEST(wherever_a_writer_dies_the_next_one_goes_on),
         TEST(wherever_a_flusher_or_merger_dies_the_next_one_does_it),
+        TEST(what_a_dead_merger_has_left_is_removed_by_who_goes_on),
+        TEST(what_a_dead_merger_has_left_is_removed_by_who_comes_to_its_place),
+        TEST(what_one_who_left_could_not_remove_yet_others_remove),
+        TEST(a_check_beside_others_removes_what_the_dead_left_and_says_what_does_not_go),
         TEST(a_flusher_that_was_stopped_is_overtaken_and_does_no_harm),
         TEST(a_merger_that_was_stopped_is_overtaken_and_does_no_harm),
         TEST(a_file_stays_as_long_as_any_process_reads_from_it),
