@@ -20,7 +20,8 @@ enum lsm_open_flag {
     LSM_OPEN_READ = 1,
     LSM_OPEN_WRITE = 2,   /* implies READ */
     LSM_OPEN_CREATE = 4,  /* create if missing */
-    LSM_OPEN_EXCL = 8     /* with CREATE: fail (LSM_IO, EEXIST) if there already */
+    LSM_OPEN_EXCL = 8,    /* with CREATE: fail (LSM_IO, EEXIST) if there already */
+    LSM_OPEN_DIR = 16     /* alone: a directory, for lock(), same_file() and close() only; it is locked as a whole, whatever the byte */
 };
 
 enum lsm_lock { LSM_UNLOCK = 0, LSM_LOCK_SHARED = 1, LSM_LOCK_EXCLUSIVE = 2 };
@@ -59,7 +60,7 @@ struct lsm_env_ops {
     int (*size)(struct lsm_file *file, uint64_t *size, struct lsm_error *err);
     /* One byte of the file, without waiting. Excludes every other open of the file, in this process too; dies with the process, and in the child
      * of a fork. Shared takes a file opened for reading, exclusive one for writing. Between shared and exclusive it changes in one step: nobody
-     * gets in between, and an exclusive that is refused leaves the shared one. */
+     * gets in between, and an exclusive that is refused leaves the shared one; but not for a directory, which may be lost by that. */
     int (*lock)(struct lsm_file *file, uint64_t byte, enum lsm_lock lock, struct lsm_error *err);
     /* Does another open of the file hold the byte, shared or exclusively? Our own lock is not seen. */
     int (*locked)(struct lsm_file *file, uint64_t byte, bool *locked, struct lsm_error *err);

@@ -313,7 +313,7 @@ static int mem_open(struct lsm_env *env, const char *path, unsigned flags, const
     struct lsm_env_op op = {.kind = error == 0 && at.node == NULL && creating ? LSM_ENV_CREATE : LSM_ENV_OPEN, .path = path};
     if (error == 0 && at.node == NULL && !creating) error = ENOENT;
     else if (error == 0 && at.node != NULL && creating && (flags & LSM_OPEN_EXCL) != 0) error = EEXIST;
-    else if (error == 0 && at.node != NULL && at.node->is_dir) error = EISDIR;
+    else if (error == 0 && at.node != NULL && at.node->is_dir != ((flags & LSM_OPEN_DIR) != 0)) error = at.node->is_dir ? EISDIR : ENOTDIR;
     int status = lsm_mem_admit(env, &op, NULL, action, err);
     if (status == LSM_OK && error != 0) status = lsm_os_fail(err, error, writing, action, path);
     else if (status == LSM_OK && open_node(env, &op, &at, flags, &opened) != LSM_OK) status = lsm_mem_fail_nomem(err);

@@ -31,6 +31,8 @@ static int open_retry(const char *path, int flags, mode_t mode) {
     return moved;
 }
 
+static int open_dir(const char *path) { return open_retry(path_or_here(path), O_RDONLY | O_DIRECTORY, 0); }
+
 /* Open what is there or create it. *created tells which, so that only new files get permissions. -1: errno. */
 static int open_or_create(const char *path, int flags, mode_t mode, bool excl, bool *created) {
     for (int round = 0; round < 100; round++) { /* somebody creates and unlinks in turn: not for ever */
@@ -96,7 +98,9 @@ static int posix_open(struct lsm_env *env, const char *path, unsigned flags, con
         lsm_free(made);
         return lsm_fail_nomem(err, strlen(path) + 1);
     }
-    int error = open_fd(path, flags, perm, &made->fd);
+    made->is_dir = (flags & LSM_OPEN_DIR) != 0;
+    if (made->is_dir) made->fd = open_dir(path);
+    int error = !made->is_dir ? open_fd(path, flags, perm, &made->fd) : made->fd < 0 ? errno : 0;
     if (error != 0) {
         lsm_free(made->base.path);
         lsm_free(made);
@@ -232,8 +236,6 @@ static int posix_unlink(struct lsm_env *env, const char *path, struct lsm_error 
 }
 
 /* A directory's descriptor or -1 and errno. Links are followed: a store may live behind one. */
-static int open_dir(const char *path) { return open_retry(path_or_here(path), O_RDONLY | O_DIRECTORY, 0); }
-
 static int posix_mkdir(struct lsm_env *env, const char *path, const struct lsm_env_perm *perm, struct lsm_error *err) {
     (void)env;
     struct stat st;

@@ -9,6 +9,7 @@
 struct posix_file {
     struct lsm_file base;
     int fd;                /* -1: closed in the child of a fork */
+    bool is_dir;
     uint64_t size_limit;   /* writing past it would raise SIGXFSZ in the host: refused before */
     _Atomic bool poisoned; /* a sync failed: the kernel has marked the pages clean, another sync would lie */
     void *mapped;          /* NULL: not */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -76,6 +77,9 @@ void lsm_posix_close_fd(struct posix_file *file) {
 /* True if off_t cannot name the byte. */
 static bool byte_too_big(uint64_t byte) { return byte >= INT64_MAX; }
 
+/* A directory cannot be opened for writing, as an exclusive lock of its bytes would ask for. */
+static int lock_dir(int fd, enum lsm_lock lock) { return flock(fd, (lock == LSM_UNLOCK ? LOCK_UN : lock == LSM_LOCK_SHARED ? LOCK_SH : LOCK_EX) | LOCK_NB); }
+
 /* Locks of the open file description: other opens in this process conflict, and closing another descriptor drops nothing. */
 int lsm_posix_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, struct lsm_error *err) {
     int rc;
@@ -84,7 +88,7 @@ int lsm_posix_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, str
     if (lock == LSM_LOCK_SHARED) range.l_type = F_RDLCK;
     if (lock == LSM_LOCK_EXCLUSIVE) range.l_type = F_WRLCK;
     if (lock != LSM_UNLOCK && list_file(posix_of(base)) != LSM_OK) return lsm_fail_nomem(err, 0);
-    do rc = fcntl(posix_of(base)->fd, F_OFD_SETLK, &range);
+    do rc = posix_of(base)->is_dir ? lock_dir(posix_of(base)->fd, lock) : fcntl(posix_of(base)->fd, F_OFD_SETLK, &range);
     while (rc != 0 && errno == EINTR);
     if (rc == 0) return LSM_OK;
     if (errno != EAGAIN && errno != EACCES) return lsm_os_fail(err, errno, false, "lock file", base->path);
@@ -136,7 +140,8 @@ int lsm_posix_same_file(struct lsm_file *base, bool *same, struct lsm_error *err
     struct stat open_st, path_st;
     *same = false;
     if (fstat(posix_of(base)->fd, &open_st) != 0) return lsm_os_fail(err, errno, false, "look at open file", base->path);
-    if (lstat(base->path, &path_st) != 0) {
+    /* A directory may be reached by a link, a file of ours never is one. */
+    if ((posix_of(base)->is_dir ? stat(base->path, &path_st) : lstat(base->path, &path_st)) != 0) {
         if (errno == ENOENT || errno == ENOTDIR) return LSM_OK;
         return lsm_os_fail(err, errno, false, "look at file", base->path);
     }

@@ -5,9 +5,11 @@
  *   yes         exclusive: busy   somebody is in: the page is theirs; what they lock is locked, what they map is mapped
  *
  * SHM has a lock of its own, byte 0: shared by all who map it, exclusive while the first one builds it. If LOCK says that we are alone and SHM says
- * that we are not, LOCK was deleted or replaced under living processes; if it is the other way round, SHM was. Both can also be a process that is
- * just dying, whose files the kernel closes one by one: so it is looked at again for a while.
+ * that we are not, LOCK was deleted or replaced under living processes; if it is the other way round, SHM was. Against both being gone, the store's
+ * directory is locked like PRESENT: nobody can delete that and keep the store. All this can also be a process that is just dying, whose files the kernel
+ * closes one by one: so it is looked at again for a while.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -101,6 +103,27 @@ static int take_open(struct lsm_share *share, struct wait *wait, struct lsm_erro
     }
 }
 
+/* ---- the directory ------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_unsupported(int os_errno) {
+    return os_errno == EBADF || os_errno == EINVAL || os_errno == ENOLCK || os_errno == ENOSYS || os_errno == ENOTSUP || os_errno == EOPNOTSUPP;
+}
+
+/* Where directories cannot be locked, it is not. LSM_NOTFOUND: it is somebody's, which may change. */
+static int lock_dir(struct lsm_share *share, enum lsm_lock lock, struct lsm_error *err) {
+    int status = share->dir_file != NULL ? LSM_OK : lsm_env_open(share->env, share->dir, LSM_OPEN_DIR, NULL, &share->dir_file, err);
+    if (status != LSM_OK) return status;
+    struct lsm_error local = {0};
+    status = lsm_file_lock(share->dir_file, 0, lock, &local);
+    if (status == LSM_OK) return status;
+    lsm_file_close(share->dir_file);
+    share->dir_file = NULL;
+    if (status == LSM_BUSY) return LSM_NOTFOUND;
+    if (status == LSM_IO && is_unsupported(local.os_errno)) return LSM_OK;
+    if (err != NULL) *err = local;
+    return status;
+}
+
 /* ---- SHM ----------------------------------------------------------------------------------------------------------------------------- */
 
 static int open_shm_file(struct lsm_share *share, bool create, struct lsm_error *err) {
@@ -190,7 +213,8 @@ static int map_shm(struct lsm_share *share, const uint8_t *store_id, struct lsm_
 /* Got PRESENT exclusively. LSM_NOTFOUND: SHM is somebody's, which may change. */
 static int enter_first(struct lsm_share *share, const uint8_t *store_id, struct lsm_error *err) {
     share->first = true;
-    int status = share->exclusive == NULL ? make_shm(share, store_id, &share->exclusive, err) : check_unused(share, err);
+    int status = lock_dir(share, LSM_LOCK_EXCLUSIVE, err);
+    if (status == LSM_OK) status = share->exclusive == NULL ? make_shm(share, store_id, &share->exclusive, err) : check_unused(share, err);
     if (status == LSM_BUSY) return LSM_NOTFOUND;
     if (status != LSM_OK || share->page != NULL) return status;
     status = lsm_page_new(share, err);
@@ -209,7 +233,10 @@ static int enter_later(struct lsm_share *share, const uint8_t *store_id, struct 
                         note);
     }
     if (status != LSM_OK) return status;
-    if (share->exclusive == NULL) return map_shm(share, store_id, err);
+    if (share->exclusive == NULL) {
+        status = lock_dir(share, LSM_LOCK_SHARED, err);
+        return status == LSM_OK ? map_shm(share, store_id, err) : status;
+    }
     note_read(share, note);
     return lsm_fail(err, LSM_BUSY, "%s: one process alone is to open the store here (%s), but it is open in %s: close it there, or try again later",
                     share->dir, share->exclusive, note);
@@ -283,6 +310,7 @@ int lsm_share_ready(struct lsm_share *share, struct lsm_error *err) {
     }
     if (share->first && share->exclusive == NULL) {
         status = lsm_file_lock(share->shm_file, SHM_BYTE, LSM_LOCK_SHARED, err);
+        if (status == LSM_OK && share->dir_file != NULL) status = lsm_file_lock(share->dir_file, 0, LSM_LOCK_SHARED, err);
         if (status == LSM_OK) status = lsm_file_lock(share->lock_file, LSM_SHARE_PRESENT, LSM_LOCK_SHARED, err);
     }
     if (status == LSM_OK && share->lock_file != NULL) status = lsm_file_lock(share->lock_file, LSM_SHARE_OPEN, LSM_UNLOCK, err);
@@ -297,11 +325,12 @@ bool lsm_share_leave(struct lsm_share *share, uint64_t timeout_us) {
     return lsm_file_lock(share->lock_file, LSM_SHARE_PRESENT, LSM_LOCK_EXCLUSIVE, NULL) == LSM_OK;
 }
 
-/* SHM before LOCK: who finds LOCK free shall find SHM free. */
+/* LOCK last: who finds it free shall find the others free. */
 void lsm_share_free(struct lsm_share *share) {
     if (share == NULL) return;
     lsm_slot_release(share);
     close_shm_file(share);
+    lsm_file_close(share->dir_file);
     lsm_file_close(share->lock_file);
     lsm_mutex_release(&share->dead_mu);
     lsm_mutex_release(&share->mu);
@@ -312,12 +341,15 @@ void lsm_share_free(struct lsm_share *share) {
 
 int lsm_share_check_place(struct lsm_share *share, struct lsm_error *err) {
     bool same = true;
-    int status = share->lock_file == NULL ? LSM_OK : lsm_file_same(share->lock_file, &same, err);
+    struct lsm_file *file = share->dir_file != NULL ? share->dir_file : share->lock_file;
+    int status = file == NULL ? LSM_OK : lsm_file_same(file, &same, err);
     /* Who comes by another LOCK finds SHM locked, if it is ours. */
-    if (status == LSM_OK && !same && share->shm_file != NULL) status = lsm_file_same(share->shm_file, &same, err);
+    if (status == LSM_OK && !same && share->dir_file == NULL && share->shm_file != NULL) status = lsm_file_same(share->shm_file, &same, err);
     if (status != LSM_OK || same) return status;
     lsm_share_set_failed(share);
-    return lsm_fail(err, LSM_READONLY, LOCK_REPLACED, share->dir);
+    if (share->dir_file == NULL) return lsm_fail(err, LSM_READONLY, LOCK_REPLACED, share->dir);
+    return lsm_fail(err, LSM_READONLY, "%s: the directory was moved, deleted or replaced while the store is open: close the store in every process, put it back, then open it again",
+                    share->dir);
 }
 
 /* ---- locks --------------------------------------------------------------------------------------------------------------------------- */

@@ -75,6 +75,7 @@ struct lsm_share {
     char *dir;
     struct lsm_env_perm perm;
     struct lsm_file *lock_file, *shm_file; /* NULL: detached; exclusive */
+    struct lsm_file *dir_file;             /* the store's directory, locked as PRESENT is; NULL: detached, or it cannot be */
     struct lsm_share_page *page;
     void *block; /* the memory of a private page */
     size_t slot;

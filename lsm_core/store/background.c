@@ -77,10 +77,12 @@ void lsm_store_set_failed(struct lsm_store *store, const struct lsm_error *why) 
     lsm_share_set_failed(store->share);
 }
 
-/* Another process could not write the log: nobody may go on behind what may or may not be there. */
+/* Another process could not write the log: nobody may go on behind what may or may not be there. Or somebody has found the directory moved. */
 static void fail_with_others(struct lsm_store *store) {
     struct lsm_error why;
-    int status = lsm_fail(&why, LSM_READONLY, "%s: the log could not be written by another process; the store is read-only until all have closed it", store->dir);
+    int status = lsm_share_check_place(store->share, &why);
+    if (status == LSM_OK)
+        status = lsm_fail(&why, LSM_READONLY, "%s: the log could not be written by another process; the store is read-only until all have closed it", store->dir);
     (void)status;
     lsm_store_set_failed(store, &why);
 }

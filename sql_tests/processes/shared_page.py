@@ -103,6 +103,35 @@ def test_a_lock_file_deleted_in_use_does_not_let_two_in_that_know_nothing_of_eac
     expect_equal(shell("SELECT count(*) FROM t; SELECT lsm_check();", cwd=folder).lines, ["1", "ok"])
 
 
+def test_both_files_deleted_in_use_do_not_let_two_in_that_know_nothing_of_each_other(folder):
+    with opened(folder) as a, Peer(folder) as b:
+        store = os.path.dirname(page(folder))
+        expect_equal(b.one("SELECT count(*) FROM t"), 1)
+        for name in ("LOCK", "SHM"):
+            os.unlink(os.path.join(store, name))
+        for _ in range(2):
+            with Peer(folder, timeout=0.2) as c:
+                refused = c.refused("SELECT * FROM t")
+                expect_equal(refused.code & 255, BUSY)
+                expect_in("LOCK", str(refused))
+            a.run("INSERT INTO t SELECT max(k) + 1, 'a' FROM t")
+            b.run("INSERT INTO t SELECT max(k) + 1, 'b' FROM t")
+            a.run("SELECT lsm_flush()")  # the manifest goes on, too
+    expect_equal(shell("SELECT count(*) FROM t; SELECT lsm_check();", cwd=folder).lines, ["5", "ok"])
+
+
+def test_a_store_moved_away_in_use_is_written_no_more(folder):
+    """Its files are opened by name: behind a directory of the same name would be another store's."""
+    with opened(folder) as a:
+        page(folder)
+        os.rename(os.path.join(folder, "test.db-lsm"), os.path.join(folder, "moved"))
+        shutil.copytree(os.path.join(folder, "moved"), os.path.join(folder, "test.db-lsm"))
+        for sql in ("SELECT lsm_flush()", "INSERT INTO t VALUES (2, 'two')"):
+            expect_in("moved", str(a.refused(sql)))
+        expect_equal(a.one("SELECT v FROM t"), "one")
+    expect_equal(shell("SELECT * FROM t; SELECT lsm_check();", cwd=folder).lines, ["1|one", "ok"])
+
+
 def test_the_page_copied_with_the_files_does_no_harm(folder):
     """A copy of the pair, made while nobody wrote, with the page of the living store in it."""
     with opened(folder):

@@ -108,6 +108,33 @@ static void a_lock_changes_between_shared_and_exclusive_in_one_step(void **state
     lsm_file_close(b);
 }
 
+/* Whatever stands or stood in it: it cannot be deleted and made anew without what is in it. */
+static void a_directory_is_locked_as_a_whole(void **state) {
+    struct place *place = *state;
+    char path[128];
+    bool same = false;
+    (void)snprintf(path, sizeof path, "%s-dir", place->path);
+    assert_int_equal(lsm_env_mkdir(place->disk, path, NULL, NULL), LSM_OK);
+    struct lsm_file *a = open_ok(place->disk, path, LSM_OPEN_DIR), *b = open_ok(place->other, path, LSM_OPEN_DIR), *none = NULL;
+    assert_int_equal(lsm_file_lock(a, 0, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    assert_int_equal(lsm_file_lock(b, 1, LSM_LOCK_SHARED, NULL), LSM_BUSY);
+    assert_int_equal(lsm_file_lock(a, 2, LSM_LOCK_SHARED, NULL), LSM_OK);
+    assert_int_equal(lsm_file_lock(b, 0, LSM_LOCK_SHARED, NULL), LSM_OK);
+    assert_int_equal(lsm_file_lock(b, 0, LSM_LOCK_EXCLUSIVE, NULL), LSM_BUSY);
+    lsm_file_close(a);
+    assert_int_equal(lsm_file_lock(b, 0, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    assert_int_equal(lsm_file_lock(b, 0, LSM_UNLOCK, NULL), LSM_OK);
+    assert_int_equal(lsm_file_same(b, &same, NULL), LSM_OK);
+    assert_true(same);
+    assert_int_equal(lsm_env_rmdir(place->disk, path, NULL), LSM_OK);
+    assert_int_equal(lsm_file_same(b, &same, NULL), LSM_OK);
+    assert_false(same);
+    lsm_file_close(b);
+    assert_int_equal(lsm_env_open(place->disk, path, LSM_OPEN_DIR, NULL, &none, NULL), LSM_NOTFOUND);
+    lsm_file_close(open_ok(place->disk, place->path, RW_CREATE));
+    assert_int_not_equal(lsm_env_open(place->disk, place->path, LSM_OPEN_DIR, NULL, &none, NULL), LSM_OK);
+}
+
 static void mapped_memory_is_one_for_all_who_map_the_file(void **state) {
     struct place *place = *state;
     struct lsm_file *a = open_ok(place->disk, place->path, RW_CREATE), *b = open_ok(place->other, place->path, LSM_OPEN_WRITE);
@@ -320,6 +347,30 @@ static void a_child_of_a_fork_holds_no_lock_of_its_parent(void **state) {
     for (int i = 0; i < 2; i++) (void)(close(ready[i]) | close(go[i]));
 }
 
+static void a_child_of_a_fork_holds_no_directory_of_its_parent(void **state) {
+    struct place *place = *state;
+    int go[2];
+    char byte = 0;
+    struct lsm_file *file = open_ok(place->disk, place->dir, LSM_OPEN_DIR), *other = open_ok(place->disk, place->dir, LSM_OPEN_DIR);
+    assert_int_equal(lsm_file_lock(file, 0, LSM_LOCK_SHARED, NULL), LSM_OK);
+    assert_int_equal(pipe(go), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) child_ends(read(go[0], &byte, 1) == 1);
+    assert_int_equal(lsm_file_lock(other, 0, LSM_LOCK_EXCLUSIVE, NULL), LSM_BUSY);
+    lsm_file_close(file);
+    int status = LSM_BUSY;
+    for (int i = 0; i < 5000 && status == LSM_BUSY; i++) { /* the child closes its copy when it first runs */
+        status = lsm_file_lock(other, 0, LSM_LOCK_EXCLUSIVE, NULL);
+        if (status == LSM_BUSY) lsm_env_sleep_us(lsm_env_posix(), 1000);
+    }
+    assert_int_equal(status, LSM_OK);
+    assert_int_equal(write(go[1], "g", 1), 1);
+    assert_true(child_was_right(child));
+    lsm_file_close(other);
+    for (int i = 0; i < 2; i++) (void)close(go[i]);
+}
+
 static void a_killed_process_leaves_its_locks_and_a_living_one_keeps_its_memory(void **state) {
     struct place *place = *state;
     struct lsm_file *file = open_ok(place->disk, place->path, RW_CREATE);
@@ -375,6 +426,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         BOTH(a_lock_is_seen_by_others_and_not_by_its_owner),
         BOTH(a_lock_changes_between_shared_and_exclusive_in_one_step),
+        BOTH(a_directory_is_locked_as_a_whole),
         BOTH(mapped_memory_is_one_for_all_who_map_the_file),
         BOTH(what_a_file_does_not_have_is_not_mapped),
         BOTH(a_path_that_leads_elsewhere_is_noticed),
@@ -386,6 +438,7 @@ int main(void) {
         MEMORY(after_a_power_cut_nothing_mapped_is_shared_any_more),
         MEMORY(a_file_written_before_it_is_mapped_is_what_was_written),
         POSIX(a_child_of_a_fork_holds_no_lock_of_its_parent),
+        POSIX(a_child_of_a_fork_holds_no_directory_of_its_parent),
         POSIX(a_killed_process_leaves_its_locks_and_a_living_one_keeps_its_memory),
         POSIX(forks_while_files_are_locked_and_closed_never_hang),
     };

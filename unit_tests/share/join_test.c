@@ -1,7 +1,7 @@
 /* Entering and leaving: who is first, who is last, who is refused, and what the death of anybody at any step leaves. */
-#include "fixture.h"
-
 #include <errno.h>
+
+#include "fixture.h"
 
 /* ---- first, later, last -------------------------------------------------------------------------------- */
 
@@ -246,13 +246,74 @@ static void a_deleted_LOCK_is_found_out_by_the_page(void **state) {
     assert_true(lsm_share_is_first(fixture_open(fixture, 1)));
 }
 
-static void nobody_writes_any_more_when_LOCK_and_SHM_are_both_gone(void **state) {
+static void nobody_comes_in_when_LOCK_and_SHM_are_both_gone(void **state) {
+    struct fixture *fixture = *state;
+    struct lsm_share *a = fixture_open(fixture, 0);
+    struct lsm_share_options options = fixture_options(fixture, 2);
+    (void)fixture_open(fixture, 1);
+    assert_int_equal(lsm_env_unlink(fixture->disk, FIXTURE_LOCK, NULL), LSM_OK);
+    assert_int_equal(lsm_env_unlink(fixture->disk, FIXTURE_SHM, NULL), LSM_OK);
+    for (int exclusive = 0; exclusive < 2; exclusive++) {
+        options.exclusive = exclusive;
+        assert_int_equal(fixture_join_with(fixture, 2, &options), LSM_BUSY);
+        assert_non_null(strstr(fixture->process[2].err.text, "LOCK was deleted"));
+    }
+    assert_int_equal(lsm_share_lock(a, LSM_SHARE_MANIFEST, 0, NULL), LSM_OK);
+    lsm_share_unlock(a, LSM_SHARE_MANIFEST);
+    fixture_close(fixture, 0);
+    assert_int_equal(fixture_join(fixture, 2), LSM_BUSY);
+    fixture_close(fixture, 1);
+    assert_true(lsm_share_is_first(fixture_open(fixture, 2)));
+    (void)fixture_open(fixture, 1);
+}
+
+static void nobody_comes_in_beside_one_that_is_alone_and_whose_LOCK_is_gone(void **state) {
+    struct fixture *fixture = *state;
+    struct lsm_share_options options = fixture_options(fixture, 0);
+    options.exclusive = true;
+    assert_int_equal(fixture_join_with(fixture, 0, &options), LSM_OK);
+    assert_int_equal(lsm_share_ready(fixture->process[0].share, NULL), LSM_OK);
+    assert_int_equal(lsm_env_unlink(fixture->disk, FIXTURE_LOCK, NULL), LSM_OK);
+    expect_refused(fixture, "LOCK was deleted");
+    options.env = fixture_options(fixture, 1).env;
+    assert_int_equal(fixture_join_with(fixture, 1, &options), LSM_BUSY);
+    assert_int_equal(lsm_share_check_place(fixture->process[0].share, NULL), LSM_OK);
+}
+
+static void nobody_writes_any_more_when_the_directory_was_moved(void **state) {
     struct fixture *fixture = *state;
     struct lsm_share *a = fixture_open(fixture, 0), *b = fixture_open(fixture, 1);
     struct lsm_error err = {0};
+    assert_int_equal(lsm_env_rename(fixture->disk, FIXTURE_DIR, FIXTURE_DIR "-moved", NULL), LSM_OK);
+    assert_int_equal(lsm_env_mkdir(fixture->disk, FIXTURE_DIR, NULL, NULL), LSM_OK);
+    assert_true(lsm_share_is_first(fixture_open(fixture, 2))); /* of another one */
+    assert_int_equal(lsm_share_lock(a, LSM_SHARE_MANIFEST, 0, &err), LSM_READONLY);
+    assert_non_null(strstr(err.text, "directory was moved"));
+    assert_true(lsm_share_failed(b) && !lsm_share_failed(fixture->process[2].share));
+}
+
+/* Join where directories cannot be locked, which is tried behind OPEN and PRESENT (refused exclusively, if not first). */
+static void open_without_dir(struct fixture *fixture, int process, bool first, const struct lsm_share_options *options) {
+    struct lsm_env_fault fault = {.at = first ? 3 : 4, .ops = LSM_ENV_LOCK, .os_errno = ENOLCK};
+    uint64_t faults = lsm_env_mem_faults(fixture->disk);
+    lsm_env_mem_fail_at(fixture->disk, &fault);
+    assert_int_equal(fixture_join_with(fixture, process, options), LSM_OK);
+    assert_int_equal(lsm_env_mem_faults(fixture->disk), faults + 1);
+    lsm_env_mem_fail_at(fixture->disk, NULL);
+    assert_true(lsm_share_is_first(fixture->process[process].share) == first);
+    if (first) lsm_share_set_version(fixture->process[process].share, 10);
+    assert_int_equal(lsm_share_ready(fixture->process[process].share, NULL), LSM_OK);
+}
+
+static void without_locks_of_directories_nobody_writes_any_more_when_LOCK_and_SHM_are_both_gone(void **state) {
+    struct fixture *fixture = *state;
+    struct lsm_share_options plain[] = {fixture_options(fixture, 0), fixture_options(fixture, 1), fixture_options(fixture, 2)};
+    for (int i = 0; i < 2; i++) open_without_dir(fixture, i, i == 0, &plain[i]);
+    struct lsm_share *a = fixture->process[0].share, *b = fixture->process[1].share;
+    struct lsm_error err = {0};
     assert_int_equal(lsm_env_unlink(fixture->disk, FIXTURE_LOCK, NULL), LSM_OK);
     assert_int_equal(lsm_env_unlink(fixture->disk, FIXTURE_SHM, NULL), LSM_OK);
-    assert_true(lsm_share_is_first(fixture_open(fixture, 2))); /* it cannot know */
+    open_without_dir(fixture, 2, true, &plain[2]); /* it cannot know */
     assert_int_equal(lsm_share_lock(a, LSM_SHARE_MANIFEST, 0, &err), LSM_READONLY);
     assert_non_null(strstr(err.text, "LOCK was deleted"));
     assert_true(lsm_share_failed(b) && !lsm_share_failed(fixture->process[2].share));
@@ -260,8 +321,7 @@ static void nobody_writes_any_more_when_LOCK_and_SHM_are_both_gone(void **state)
     struct lsm_share_options options = fixture_options(fixture, 3);
     fixture_close(fixture, 2);
     options.exclusive = true;
-    assert_int_equal(fixture_join_with(fixture, 3, &options), LSM_OK);
-    assert_int_equal(lsm_share_ready(fixture->process[3].share, NULL), LSM_OK);
+    open_without_dir(fixture, 3, true, &options);
     assert_int_equal(lsm_share_check_place(fixture->process[3].share, NULL), LSM_OK);
     assert_int_equal(lsm_env_unlink(fixture->disk, FIXTURE_LOCK, NULL), LSM_OK);
     assert_int_equal(lsm_share_lock(fixture->process[3].share, LSM_SHARE_MANIFEST, 0, NULL), LSM_READONLY);
@@ -364,7 +424,10 @@ int main(void) {
         TEST(a_page_that_is_not_ours_refuses_those_who_want_to_join),
         TEST(a_page_that_is_too_short_refuses_those_who_want_to_join),
         TEST(a_deleted_LOCK_is_found_out_by_the_page),
-        TEST(nobody_writes_any_more_when_LOCK_and_SHM_are_both_gone),
+        TEST(nobody_comes_in_when_LOCK_and_SHM_are_both_gone),
+        TEST(nobody_comes_in_beside_one_that_is_alone_and_whose_LOCK_is_gone),
+        TEST(nobody_writes_any_more_when_the_directory_was_moved),
+        TEST(without_locks_of_directories_nobody_writes_any_more_when_LOCK_and_SHM_are_both_gone),
         TEST(whoever_dies_at_whatever_step_of_the_only_one_leaves_nothing),
         TEST(whoever_dies_at_whatever_step_among_others_leaves_nothing),
         TEST(a_failing_operation_leaves_nothing_behind),
