@@ -108,7 +108,7 @@ demo:
 
 check:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench build/bench/cost_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug)
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench build/bench/cost_bench build/bench/lone_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug)
 	@tools/check
 
 unit:
@@ -181,8 +181,9 @@ bench:
 
 costs:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/cost_bench
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/cost_bench build/bench/lone_bench
 	@build/bench/cost_bench --extension ./lsm
+	@build/bench/lone_bench --extension ./lsm
 
 asan:
 	@tools/setup check

@@ -5,23 +5,17 @@
  * 2. One process against four: writers that share the commits among them; one writer with three readers.
  * 3. The nanoseconds of pinning a view, of a point SELECT that pins one, and of the same on an ordinary table.
  * 4. System calls per commit, counted by strace (skipped where there is none): a run of N commits less a run of none, divided by N.
- * 5. Instructions that a lone process spends because others might come: the engine's calls in a shared and in an exclusive store, counted by callgrind
- *    (skipped where there is none).
- * With --worker, --driver or --engine the program is one of its own helpers.
+ * With --worker or --driver the program is one of its own helpers.
  */
-#include <errno.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../lsm_core/lsm.h"
-#include "measure.h"
+#include "kit.h"
 
 #define RUNS_MAX 15
 #define PROCESSES 4
 #define PREFILLED 20000
-#define VALUE_BYTES 100
 
 enum side { ORDINARY, LSM, MIXED, SIDES };
 static const char *const side_names[SIDES] = {"ordinary", "lsm", "mixed"};
@@ -36,27 +30,7 @@ static struct {
     int runs, quick;
 } opt = {"./lsm", NULL, "", 5, 0};
 
-static void die(sqlite3 *db, const char *what) {
-    (void)fprintf(stderr, "cost_bench: %s: %s\n", what, db != NULL ? sqlite3_errmsg(db) : strerror(errno));
-    exit(2);
-}
-
 /* ---- a database ------------------------------------------------------------------------------------------------ */
-
-static void run(sqlite3 *db, const char *sql) {
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) die(db, sql);
-}
-
-static sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
-    sqlite3_stmt *stmt = NULL;
-    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK) die(db, sql);
-    return stmt;
-}
-
-static void step_done(sqlite3 *db, sqlite3_stmt *stmt) {
-    if (sqlite3_step(stmt) != SQLITE_DONE) die(db, sqlite3_sql(stmt));
-    (void)sqlite3_reset(stmt);
-}
 
 static const char *database(enum side side) {
     static char path[512];
@@ -66,30 +40,14 @@ static const char *database(enum side side) {
 
 static sqlite3 *open_database(enum side side, enum level level) {
     sqlite3 *db = NULL;
-    char sql[64], *message = NULL;
+    char sql[64];
     if (sqlite3_open(database(side), &db) != SQLITE_OK) die(db, database(side));
     (void)sqlite3_busy_timeout(db, 60000);
-    if (side != ORDINARY) {
-        (void)sqlite3_enable_load_extension(db, 1);
-        if (sqlite3_load_extension(db, opt.extension, NULL, &message) != SQLITE_OK) {
-            (void)fprintf(stderr, "cost_bench: %s: %s\n", opt.extension, message);
-            exit(2);
-        }
-    }
+    if (side != ORDINARY) load_extension(db, opt.extension);
     run(db, "PRAGMA journal_mode = WAL");
     (void)snprintf(sql, sizeof sql, "PRAGMA synchronous = %s", level_names[level]);
     run(db, sql);
     return db;
-}
-
-/* Row i of t (first table) or u; key and value bound and done. */
-static void insert_row(sqlite3 *db, sqlite3_stmt *stmt, uint64_t i) {
-    char key[KEY_BYTES], value[VALUE_BYTES];
-    make_key(key, i, 1);
-    make_value(value, sizeof value, i);
-    (void)sqlite3_bind_text(stmt, 1, key, KEY_BYTES, SQLITE_STATIC);
-    (void)sqlite3_bind_text(stmt, 2, value, VALUE_BYTES, SQLITE_STATIC);
-    step_done(db, stmt);
 }
 
 static void remove_database(enum side side) {
@@ -276,82 +234,17 @@ static void report_processes(void) {
 
 static double pin_ns[RUNS_MAX], get_ns[RUNS_MAX], select_ns[2][RUNS_MAX];
 
-static void engine_failed(const struct lsm_error *err) {
-    (void)fprintf(stderr, "cost_bench: %s\n", err->text);
-    exit(2);
-}
-
-static struct lsm_slice row_key(char key[KEY_BYTES], uint64_t i) {
-    make_key(key, i, 1);
-    return (struct lsm_slice){(const uint8_t *)key, KEY_BYTES};
-}
-
-static void put_rows(struct lsm_store *store, uint32_t tree, uint64_t first, uint64_t count) {
-    struct lsm_txn *txn;
-    struct lsm_error err;
-    char key[KEY_BYTES], value[VALUE_BYTES];
-    if (lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err) != LSM_OK) engine_failed(&err);
-    for (uint64_t i = first; i < first + count; i++) {
-        make_value(value, sizeof value, i);
-        if (lsm_txn_put(txn, tree, row_key(key, i), (struct lsm_slice){(const uint8_t *)value, sizeof value}, &err) != LSM_OK) engine_failed(&err);
-    }
-    if (lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err) != LSM_OK) engine_failed(&err);
-    lsm_txn_commit(txn, true);
-}
-
-/* A new store with a tree of PREFILLED rows. */
-static struct lsm_store *open_store(const char *dir, bool exclusive, int threads, uint32_t *tree) {
-    static const uint8_t id[LSM_STORE_ID_BYTES] = {1};
-    struct lsm_options options;
-    struct lsm_store *store;
-    struct lsm_txn *txn;
-    struct lsm_error err;
-    struct lsm_tree_info info;
-    lsm_options_init(&options);
-    options.dir = dir;
-    options.store_id = id;
-    options.create = true;
-    options.exclusive = exclusive;
-    options.threads = threads;
-    if (lsm_store_open(&options, &store, &err) != LSM_OK || lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err) != LSM_OK) engine_failed(&err);
-    if (lsm_txn_tree_create(txn, &info, &err) != LSM_OK || lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err) != LSM_OK) engine_failed(&err);
-    lsm_txn_commit(txn, true);
-    *tree = info.tree;
-    put_rows(store, *tree, 0, PREFILLED);
-    return store;
-}
-
-static void close_store(struct lsm_store *store, const char *dir) {
-    char command[400];
-    (void)lsm_store_close(store, NULL);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    if (system(command) != 0) die(NULL, command);
-}
-
-static void look_up(struct lsm_store *store, uint32_t tree, uint64_t count, bool get) {
-    struct lsm_view *view;
-    struct lsm_error err;
-    char key[KEY_BYTES];
-    for (uint64_t i = 0; i < count; i++) {
-        if (lsm_view_open(store, NULL, &view, &err) != LSM_OK) engine_failed(&err);
-        struct lsm_value got = {0};
-        if (get && lsm_view_get(view, tree, row_key(key, mix64(i) % PREFILLED), &got, &err) != LSM_OK) engine_failed(&err);
-        lsm_value_release(&got);
-        lsm_view_close(view);
-    }
-}
-
 /* The engine's own calls. */
 static void views_turn(int turn) {
     uint32_t tree;
     char dir[300];
     (void)snprintf(dir, sizeof dir, "%s/store", opt.dir);
-    struct lsm_store *store = open_store(dir, false, 2, &tree);
+    struct lsm_store *store = open_store(dir, false, 2, PREFILLED, &tree);
     uint64_t count = opt.quick ? 10000 : 1000000, start = now_ns();
-    look_up(store, tree, count, false);
+    look_up(store, tree, PREFILLED, count, false);
     pin_ns[turn] = (double)(now_ns() - start) / (double)count;
     start = now_ns();
-    look_up(store, tree, count, true);
+    look_up(store, tree, PREFILLED, count, true);
     get_ns[turn] = (double)(now_ns() - start) / (double)count;
     close_store(store, dir);
 }
@@ -459,67 +352,19 @@ static void report_calls(void) {
             }
 }
 
-/* ---- 5: instructions ------------------------------------------------------------------------------------------- */
-
-enum work { COMMIT_WORK, VIEW_WORK, LOOKUP_WORK, WORKS };
-static const char *const work_names[WORKS] = {"a commit of one row", "open and close a view", "the same, with a lookup of one key"};
-
-static int engine(bool exclusive, enum work work, uint64_t count) {
-    uint32_t tree;
-    char dir[300];
-    (void)snprintf(dir, sizeof dir, "%s/store", opt.dir);
-    struct lsm_store *store = open_store(dir, exclusive, 0, &tree); /* no threads: their turns are not reproducible */
-    for (uint64_t i = 0; i < count && work == COMMIT_WORK; i++) put_rows(store, tree, PREFILLED + i, 1);
-    if (work != COMMIT_WORK) look_up(store, tree, count, work == LOOKUP_WORK);
-    close_store(store, dir);
-    return 0;
-}
-
-/* What callgrind counts; negative if it cannot. */
-static double instructions(bool exclusive, enum work work, uint64_t count) {
-    char command[2048], line[512];
-    double found = -1;
-    (void)snprintf(command, sizeof command, "valgrind --tool=callgrind --callgrind-out-file=/dev/null '%s' --engine %d %d %lu '%s' 2>&1", opt.self, exclusive, work,
-                   (unsigned long)count, opt.dir);
-    FILE *pipe = popen(command, "r");
-    if (pipe == NULL) return -1;
-    while (fgets(line, sizeof line, pipe) != NULL) {
-        const char *text = strstr(line, "Collected : ");
-        if (text != NULL) found = strtod(text + strlen("Collected : "), NULL);
-    }
-    return pclose(pipe) == 0 ? found : -1;
-}
-
-static void report_instructions(void) {
-    uint64_t count = opt.quick ? 200 : 20000;
-    (void)printf("\nInstructions of a lone process, counted by callgrind\n\n%-42s %12s %12s\n", "", "exclusive", "shared");
-    for (int work = 0; work < WORKS; work++) {
-        double cost[2];
-        for (int exclusive = 0; exclusive < 2; exclusive++) {
-            double none = instructions(exclusive, (enum work)work, 0), all = instructions(exclusive, (enum work)work, count);
-            if (none < 0 || all < 0) {
-                (void)printf("valgrind is not there: skipped\n");
-                return;
-            }
-            cost[exclusive] = (all - none) / (double)count;
-        }
-        (void)printf("%-42s %12.0f %12.0f %+7.2f %%\n", work_names[work], cost[1], cost[0], 100 * (cost[0] / cost[1] - 1));
-    }
-}
-
 /* ---- main ------------------------------------------------------------------------------------------------------ */
 
 static int number(const char *text) { return (int)strtol(text, NULL, 10); }
 
 static int help(void) {
-    (void)fprintf(stderr, "usage: cost_bench [--extension ./lsm] [--runs N] [--dir D] [--quick] [commits|processes|views|calls|instructions]...\n");
+    (void)fprintf(stderr, "usage: cost_bench [--extension ./lsm] [--runs N] [--dir D] [--quick] [commits|processes|views|calls]...\n");
     return 2;
 }
 
 static bool wanted(int argc, char **argv, const char *part) {
     bool any = false;
     for (int i = 1; i < argc; i++) {
-        static const char *const parts[] = {"commits", "processes", "views", "calls", "instructions"};
+        static const char *const parts[] = {"commits", "processes", "views", "calls"};
         for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++) any |= strcmp(argv[i], parts[p]) == 0;
         if (strcmp(argv[i], part) == 0) return true;
     }
@@ -536,10 +381,6 @@ int main(int argc, char **argv) {
         (void)snprintf(opt.dir, sizeof opt.dir, "%s", argv[6]);
         opt.extension = argv[7];
         return driver((enum side)number(argv[2]), (enum level)number(argv[3]), (enum shape)number(argv[4]), strtoull(argv[5], NULL, 10));
-    }
-    if (argc == 6 && strcmp(argv[1], "--engine") == 0) {
-        (void)snprintf(opt.dir, sizeof opt.dir, "%s", argv[5]);
-        return engine(number(argv[2]) != 0, (enum work)number(argv[3]), strtoull(argv[4], NULL, 10));
     }
     opt.self = argv[0];
     bool made = true;
@@ -567,7 +408,6 @@ int main(int argc, char **argv) {
     if (p) report_processes();
     if (v) report_views();
     if (wanted(argc, argv, "calls")) report_calls();
-    if (wanted(argc, argv, "instructions")) report_instructions();
     char command[400];
     (void)snprintf(command, sizeof command, "rm -rf '%s'", opt.dir);
     if (made && system(command) != 0) die(NULL, command);

@@ -6,6 +6,9 @@
 
 #include "../lsm.h"
 
+/* A function for what seldom happens: kept out of its callers, so that these stay short. */
+#define LSM_RARE __attribute__((noinline, cold))
+
 /* ---- errors --------------------------------------------------------------------------------------------------- */
 
 /* Fill err (if not NULL) and return status, so that `return lsm_fail(err, LSM_CORRUPT, "%s: ...", path);` reads well. */

@@ -47,6 +47,9 @@ struct lsm_env_ops {
     uint64_t (*now_us)(struct lsm_env *env);                  /* wall clock, since 1970; may jump */
     uint64_t (*monotonic_us)(struct lsm_env *env);            /* never goes back */
     void (*sleep_us)(struct lsm_env *env, uint64_t us);
+    /* Sleep while `word`, in memory that lsm_file_map() gave, is `seen`: until somebody wakes one who waits at it, the time is over, or for no reason. */
+    void (*wait_word)(struct lsm_env *env, _Atomic uint32_t *word, uint32_t seen, uint64_t us);
+    void (*wake_word)(struct lsm_env *env, _Atomic uint32_t *word); /* one, of all processes; nobody may be there */
     int (*random)(struct lsm_env *env, void *bytes, size_t size, struct lsm_error *err);
     /* Can processes share files below the directory: locks and mapped memory that all of them see? *why: NULL if so, else the name of the file
      * system that cannot, e.g. "NFS" (static). */
@@ -95,6 +98,8 @@ static inline LSM_MUST_CHECK int lsm_env_exists(struct lsm_env *env, const char 
 static inline uint64_t lsm_env_now_us(struct lsm_env *env) { return env->ops->now_us(env); }
 static inline uint64_t lsm_env_monotonic_us(struct lsm_env *env) { return env->ops->monotonic_us(env); }
 static inline void lsm_env_sleep_us(struct lsm_env *env, uint64_t us) { env->ops->sleep_us(env, us); }
+static inline void lsm_env_wait_word(struct lsm_env *env, _Atomic uint32_t *word, uint32_t seen, uint64_t us) { env->ops->wait_word(env, word, seen, us); }
+static inline void lsm_env_wake_word(struct lsm_env *env, _Atomic uint32_t *word) { env->ops->wake_word(env, word); }
 static inline LSM_MUST_CHECK int lsm_env_random(struct lsm_env *env, void *bytes, size_t size, struct lsm_error *err) { return env->ops->random(env, bytes, size, err); }
 static inline LSM_MUST_CHECK int lsm_env_can_share(struct lsm_env *env, const char *path, const char **why, struct lsm_error *err) { return env->ops->can_share(env, path, why, err); }
 static inline LSM_MUST_CHECK int lsm_file_read_at(struct lsm_file *file, uint64_t offset, void *bytes, size_t size, size_t *got, struct lsm_error *err) { return file->ops->read_at(file, offset, bytes, size, got, err); }

@@ -387,6 +387,8 @@ static const struct lsm_env_ops mem_ops = {
     .lock = lsm_mem_lock,
     .locked = lsm_mem_locked,
     .map = lsm_mem_map,
+    .wait_word = lsm_mem_wait_word,
+    .wake_word = lsm_mem_wake_word,
     .same_file = lsm_mem_same_file,
     .close = lsm_mem_close,
 };

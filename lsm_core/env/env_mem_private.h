@@ -153,6 +153,8 @@ int lsm_mem_size(struct lsm_file *base, uint64_t *size, struct lsm_error *err);
 int lsm_mem_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, struct lsm_error *err);
 int lsm_mem_locked(struct lsm_file *base, uint64_t byte, bool *locked, struct lsm_error *err);
 int lsm_mem_map(struct lsm_file *base, size_t size, void **bytes, struct lsm_error *err);
+void lsm_mem_wait_word(struct lsm_env *env, _Atomic uint32_t *word, uint32_t seen, uint64_t us);
+void lsm_mem_wake_word(struct lsm_env *env, _Atomic uint32_t *word);
 int lsm_mem_same_file(struct lsm_file *base, bool *same, struct lsm_error *err);
 int lsm_mem_can_share(struct lsm_env *env, const char *path, const char **why, struct lsm_error *err);
 void lsm_mem_drop_locks(struct mem_node *node, const struct mem_file *owner);

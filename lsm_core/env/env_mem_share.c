@@ -139,6 +139,16 @@ void lsm_mem_shared_replace(struct mem_node *node, const void *bytes, size_t siz
     (void)written; /* memory, and as much as is there already */
 }
 
+/* A moment on the simulated clock, in which others may run. */
+void lsm_mem_wait_word(struct lsm_env *env, _Atomic uint32_t *word, uint32_t seen, uint64_t us) {
+    if (atomic_load(word) == seen) lsm_env_sleep_us(env, us);
+}
+
+void lsm_mem_wake_word(struct lsm_env *env, _Atomic uint32_t *word) {
+    (void)env;
+    (void)word;
+}
+
 /* ---- places ---------------------------------------------------------------------------------------------------- */
 
 int lsm_mem_same_file(struct lsm_file *base, bool *same, struct lsm_error *err) {

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os_error.h"
@@ -132,6 +135,18 @@ int lsm_posix_map(struct lsm_file *base, size_t size, void **bytes, struct lsm_e
     file->mapped_epoch = lsm_fork_epoch();
     *bytes = mapped;
     return LSM_OK;
+}
+
+/* Not FUTEX_PRIVATE: the word is known by its place in the file. */
+void lsm_posix_wait_word(struct lsm_env *env, _Atomic uint32_t *word, uint32_t seen, uint64_t us) {
+    (void)env;
+    struct timespec time = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
+    (void)syscall(SYS_futex, word, FUTEX_WAIT, seen, &time, NULL, 0); /* whatever ends it, the caller looks again */
+}
+
+void lsm_posix_wake_word(struct lsm_env *env, _Atomic uint32_t *word) {
+    (void)env;
+    (void)syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 /* ---- places ------------------------------------------------------------------------------------------------------------------------ */

@@ -31,6 +31,19 @@ bool lsm_cond_wait_us(struct lsm_cond *cond, struct lsm_mutex *mutex, uint64_t u
 int lsm_thread_start(struct lsm_thread *thread, const char *name, void (*run)(void *arg), void *arg) LSM_MUST_CHECK;
 void lsm_thread_join(struct lsm_thread *thread);
 
+/* A counter of the processor that says how little time has passed: 0 where there is none. It may jump, and differ between processors. */
+static inline uint64_t lsm_cpu_ticks(void) {
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    return 0;
+#endif
+}
+
 /* A number that changes in the child of a fork. Remember it at open, compare at use: costs one load. */
 uint32_t lsm_fork_epoch(void);
 

@@ -361,13 +361,16 @@ static int lock_busy(struct lsm_share *share, enum lsm_share_lock lock, struct l
                                                        [LSM_SHARE_MERGE] = "is merging table files",
                                                        [LSM_SHARE_SWEEP] = "is removing files"};
     char who[LSM_SHARE_NAME_BYTES + 40];
-    lsm_slot_describe(share, atomic_load_explicit(&share->page->holders[lock], memory_order_relaxed), who, sizeof who);
+    uint64_t holder = lock == LSM_SHARE_WRITER ? lsm_writer_owner(share) : atomic_load_explicit(&share->page->holders[lock], memory_order_relaxed);
+    lsm_slot_describe(share, holder, who, sizeof who);
     return lsm_fail(err, LSM_BUSY, "%s: %s %s; try again later", share->dir, who, doing[lock]);
 }
 
 int lsm_share_lock(struct lsm_share *share, enum lsm_share_lock lock, uint64_t timeout_us, struct lsm_error *err) {
     assert(lock >= LSM_SHARE_WRITER && lock < LSM_SHARE_LOCKS && !atomic_load(&share->held[lock]));
-    if (share->exclusive == NULL) {
+    if (share->exclusive == NULL && lock == LSM_SHARE_WRITER) {
+        if (!lsm_writer_take(share, timeout_us)) return lock_busy(share, lock, err);
+    } else if (share->exclusive == NULL) {
         struct wait wait = wait_begin(share->env, timeout_us);
         int status = take(share, (uint64_t)lock, &wait, err);
         if (status == LSM_BUSY) return lock_busy(share, lock, err);
@@ -383,7 +386,11 @@ int lsm_share_lock(struct lsm_share *share, enum lsm_share_lock lock, uint64_t t
 
 void lsm_share_unlock(struct lsm_share *share, enum lsm_share_lock lock) {
     assert(atomic_load(&share->held[lock]));
-    atomic_store_explicit(&share->held[lock], false, memory_order_relaxed);
+    atomic_store_explicit(&share->held[lock], false, memory_order_relaxed); /* first: another thread may take it as soon as it is free */
     if (share->exclusive != NULL) return;
+    if (lock == LSM_SHARE_WRITER) {
+        lsm_writer_give(share);
+        return;
+    }
     if (lsm_file_lock(share->lock_file, (uint64_t)lock, LSM_UNLOCK, NULL) != LSM_OK) { /* Unlocking fails only on a file that is dead already. */ }
 }

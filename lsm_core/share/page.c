@@ -38,21 +38,9 @@ const char *lsm_page_refuse(const struct lsm_share_page *page, const uint8_t *st
 
 /* ---- numbers ------------------------------------------------------------------------------------------------------------------------- */
 
-/* Store it if it is greater. */
-static void raise_number(page_u64 *number, uint64_t value, memory_order order) {
-    uint64_t seen = atomic_load_explicit(number, RELAXED);
-    while (seen < value && !atomic_compare_exchange_weak_explicit(number, &seen, value, order, RELAXED)) continue;
-}
+void lsm_share_publish(struct lsm_share *share, uint64_t position) { page_publish(share, position); }
 
-void lsm_share_publish(struct lsm_share *share, uint64_t position) {
-    SHARE_POINT(share, "publish");
-    raise_number(&share->page->published, position, RELEASE); /* acquired by lsm_share_published() */
-}
-
-uint64_t lsm_share_published(struct lsm_share *share) {
-    SHARE_POINT(share, "published?");
-    return atomic_load_explicit(&share->page->published, ACQUIRE);
-}
+uint64_t lsm_share_published(struct lsm_share *share) { return page_published(share); }
 
 void lsm_share_append_begin(struct lsm_share *share) {
     assert(!share->ready || atomic_load(&share->held[LSM_SHARE_WRITER]));
@@ -60,23 +48,13 @@ void lsm_share_append_begin(struct lsm_share *share) {
     atomic_store_explicit(&share->page->writing, share->slot + 1, RELEASE);
 }
 
-void lsm_share_append_end(struct lsm_share *share, uint64_t position) {
-    assert(!share->ready || atomic_load(&share->held[LSM_SHARE_WRITER]));
-    SHARE_POINT(share, "log end");
-    atomic_store_explicit(&share->page->log_end, position, RELEASE);
-    SHARE_POINT(share, "written");
-    atomic_store_explicit(&share->page->writing, 0, RELEASE); /* both acquired by lsm_share_log_end() */
-}
+void lsm_share_append_end(struct lsm_share *share, uint64_t position) { page_append_end(share, position); }
 
-struct lsm_share_end lsm_share_log_end(struct lsm_share *share) {
-    SHARE_POINT(share, "log end?");
-    bool died = atomic_load_explicit(&share->page->writing, ACQUIRE) != 0;
-    return (struct lsm_share_end){.position = atomic_load_explicit(&share->page->log_end, ACQUIRE), .died = died};
-}
+struct lsm_share_end lsm_share_log_end(struct lsm_share *share) { return page_log_end(share); }
 
 void lsm_share_set_synced(struct lsm_share *share, uint64_t position) {
     SHARE_POINT(share, "synced");
-    raise_number(&share->page->synced, position, RELEASE); /* acquired by lsm_share_synced() */
+    page_raise(&share->page->synced, position, RELEASE); /* acquired by lsm_share_synced() */
 }
 
 uint64_t lsm_share_synced(struct lsm_share *share) {
@@ -114,7 +92,7 @@ bool lsm_share_failed(struct lsm_share *share) {
 void lsm_share_set_version(struct lsm_share *share, uint64_t version) {
     assert(!share->ready || atomic_load(&share->held[LSM_SHARE_MANIFEST]));
     SHARE_POINT(share, "version");
-    raise_number(&share->page->version, version, memory_order_seq_cst); /* before any look at pins, in the one order of all such accesses */
+    page_raise(&share->page->version, version, memory_order_seq_cst); /* before any look at pins, in the one order of all such accesses */
 }
 
 uint64_t lsm_share_version(struct lsm_share *share) {
@@ -129,7 +107,7 @@ uint64_t lsm_share_next_file(struct lsm_share *share) {
 
 void lsm_share_raise_next_file(struct lsm_share *share, uint64_t at_least) {
     SHARE_POINT(share, "raise next file");
-    raise_number(&share->page->next_file, at_least, memory_order_seq_cst);
+    page_raise(&share->page->next_file, at_least, memory_order_seq_cst);
 }
 
 uint64_t lsm_share_peek_next_file(struct lsm_share *share) {

@@ -2,6 +2,7 @@
  *
  *   join.c    entering, leaving, byte locks, the holder note        page.c   the page itself and its numbers
  *   slots.c   slots, who lives, reports                             pins.c   pins, builds, the deletion rule
+ *   writer.c  the WRITER lock
  */
 #ifndef LSM_SHARE_PAGE_H
 #define LSM_SHARE_PAGE_H
@@ -14,13 +15,15 @@
 
 enum {
     PAGE_BYTES = 40960,
-    PAGE_LAYOUT = 1,
+    PAGE_LAYOUT = 2,
     PAGE_LINE = 64 /* of a cache: numbers that different processes change stand on different ones */
 };
 #define PAGE_MAGIC 0x0a0d4d48534d534cu /* "LSMSHM\r\n" */
 
 typedef _Atomic uint64_t page_u64;
+typedef _Atomic uint32_t page_u32;
 _Static_assert(sizeof(page_u64) == 8 && ATOMIC_LLONG_LOCK_FREE == 2, "processes share numbers that the processor changes whole");
+_Static_assert(sizeof(page_u32) == 4 && ATOMIC_INT_LOCK_FREE == 2, "the same");
 
 /* A version, and how many pins this process has of it: it is pinned while count is not 0. With PIN_MOVES in count the place is given to another
  * version just now. */
@@ -52,6 +55,7 @@ struct lsm_share_page {
     _Alignas(PAGE_LINE) page_u64 version;
     _Alignas(PAGE_LINE) page_u64 log_end;
     page_u64 writing; /* slot + 1 of the writer that is appending */
+    page_u32 writer;  /* slot + 1 of who holds WRITER; 2^31 is set in it if somebody waits; 0: nobody */
     _Alignas(PAGE_LINE) page_u64 synced;
     _Alignas(PAGE_LINE) page_u64 next_file;
     _Alignas(PAGE_LINE) page_u64 undecided; /* position + 1; 0: none */
@@ -79,6 +83,7 @@ struct lsm_share {
     struct lsm_share_page *page;
     void *block; /* the memory of a private page */
     size_t slot;
+    struct page_slot *own;              /* the page's slot of that number */
     bool first;
     bool claimed;                       /* the slot is ours */
     bool trace;                         /* it keeps its owner when we leave */
@@ -91,6 +96,7 @@ struct lsm_share {
     struct share_count overflow;
     struct share_count builds[SHARE_BUILDS];
 
+    _Atomic uint64_t stamped_ticks; /* of the processor, when last_place's time was told */
     _Atomic uint8_t last_place; /* where the last pin was counted: most likely the next one is of the same version */
 
     struct lsm_mutex dead_mu; /* one thread at a time looks whether a slot's owner is dead: the byte lock does not tell two threads apart */
@@ -110,7 +116,11 @@ bool lsm_slot_is_dead(struct lsm_share *share, size_t i) LSM_MUST_CHECK;
 /* Who holds the lock, as "process 12 (sqlite3)". */
 void lsm_slot_describe(const struct lsm_share *share, uint64_t slot_plus_1, char *text, size_t size);
 
-static inline struct page_slot *share_own_slot(struct lsm_share *share) { return &share->page->slot[share->slot]; }
+/* ---- writer.c: WRITER of a page that is shared ---- */
+bool lsm_writer_take(struct lsm_share *share, uint64_t timeout_us) LSM_MUST_CHECK; /* false: the time is over */
+void lsm_writer_give(struct lsm_share *share);
+void lsm_writer_clear(struct lsm_share *share, size_t slot); /* its owner is dead, or does not write: it is not his any more. Needs the slot's byte */
+uint64_t lsm_writer_owner(struct lsm_share *share);          /* slot + 1; 0: nobody */
 
 #ifndef NDEBUG
 void lsm_share_point(struct lsm_share *share, const char *what);
@@ -118,5 +128,37 @@ void lsm_share_point(struct lsm_share *share, const char *what);
 #else
 #define SHARE_POINT(share, what) ((void)0)
 #endif
+
+/* ---- numbers that every transaction needs ---- */
+
+/* Store it if it is greater. */
+static inline void page_raise(page_u64 *number, uint64_t value, memory_order order) {
+    uint64_t seen = atomic_load_explicit(number, memory_order_relaxed);
+    while (seen < value && !atomic_compare_exchange_weak_explicit(number, &seen, value, order, memory_order_relaxed)) continue;
+}
+
+static inline void page_publish(struct lsm_share *share, uint64_t position) {
+    SHARE_POINT(share, "publish");
+    page_raise(&share->page->published, position, memory_order_release); /* acquired by page_published() */
+}
+
+static inline uint64_t page_published(struct lsm_share *share) {
+    SHARE_POINT(share, "published?");
+    return atomic_load_explicit(&share->page->published, memory_order_acquire);
+}
+
+static inline void page_append_end(struct lsm_share *share, uint64_t position) {
+    assert(!share->ready || atomic_load(&share->held[LSM_SHARE_WRITER]));
+    SHARE_POINT(share, "log end");
+    atomic_store_explicit(&share->page->log_end, position, memory_order_release);
+    SHARE_POINT(share, "written");
+    atomic_store_explicit(&share->page->writing, 0, memory_order_release); /* both acquired by page_log_end() */
+}
+
+static inline struct lsm_share_end page_log_end(struct lsm_share *share) {
+    SHARE_POINT(share, "log end?");
+    bool died = atomic_load_explicit(&share->page->writing, memory_order_acquire) != 0;
+    return (struct lsm_share_end){.position = atomic_load_explicit(&share->page->log_end, memory_order_acquire), .died = died};
+}
 
 #endif

@@ -15,32 +15,45 @@
 #define RELEASE memory_order_release
 #define SEQ_CST memory_order_seq_cst
 
-enum { PLACE_FLOOR = LSM_SHARE_PINS };
+enum { PLACE_FLOOR = LSM_SHARE_PINS, STAMP_TICKS = 1 << 20 /* less than a millisecond, or some on processors that count slowly */ };
 
 /* ---- pins ---------------------------------------------------------------------------------------------------------------------------- */
 
-/* Count a pin onto a place, if it stands for the version. */
-static bool pin_place(struct lsm_share *share, uint8_t place, uint64_t version) {
-    struct page_slot *slot = share_own_slot(share);
-    struct page_pin *at = &slot->pins[place];
+/* The clock costs as much as all the rest of a pin: so the place's time is not told again a moment after it was, as the processor's counter shows. */
+static LSM_RARE bool stamp(struct lsm_share *share, uint8_t place) {
+    atomic_store_explicit(&share->stamped_ticks, lsm_cpu_ticks(), RELAXED);
+    atomic_store_explicit(&share->own->since_us[place], lsm_env_now_us(share->env), RELAXED);
+    return true;
+}
+
+static inline bool is_stamped(struct lsm_share *share) {
+    uint64_t ticks = lsm_cpu_ticks();
+    return ticks != 0 && ticks - atomic_load_explicit(&share->stamped_ticks, RELAXED) < STAMP_TICKS;
+}
+
+/* Count a pin onto a place, if it stands for the version. before: how many there were. */
+static inline bool count_on(struct lsm_share *share, struct page_pin *at, uint64_t version, uint64_t *before) {
+    (void)share;
     if (atomic_load_explicit(&at->version, RELAXED) != version) return false;
     SHARE_POINT(share, "pin");
-    uint64_t before = atomic_fetch_add_explicit(&at->count, 1, SEQ_CST);
-    if ((before & PIN_MOVES) != 0 || atomic_load_explicit(&at->version, ACQUIRE) != version) {
-        (void)atomic_fetch_sub_explicit(&at->count, 1, RELAXED); /* nothing was read under it */
-        return false;
-    }
-    if (before == 0) atomic_store_explicit(&slot->since_us[place], lsm_env_now_us(share->env), RELAXED);
-    return true;
+    *before = atomic_fetch_add_explicit(&at->count, 1, SEQ_CST);
+    if ((*before & PIN_MOVES) == 0 && atomic_load_explicit(&at->version, ACQUIRE) == version) return true;
+    (void)atomic_fetch_sub_explicit(&at->count, 1, RELAXED); /* nothing was read under it */
+    return false;
+}
+
+static bool pin_place(struct lsm_share *share, uint8_t place, uint64_t version) {
+    uint64_t before;
+    return count_on(share, &share->own->pins[place], version, &before) && (before != 0 || stamp(share, place));
 }
 
 /* Give a place that nobody counts on to the version, and count a pin onto it. Locks: needs mu. */
 static bool pin_move(struct lsm_share *share, uint8_t place, uint64_t version) {
-    struct page_slot *slot = share_own_slot(share);
+    struct page_slot *slot = share->own;
     struct page_pin *at = &slot->pins[place];
     uint64_t nobody = 0;
     if (!atomic_compare_exchange_strong_explicit(&at->count, &nobody, PIN_MOVES, ACQUIRE, RELAXED)) return false;
-    atomic_store_explicit(&slot->since_us[place], lsm_env_now_us(share->env), RELAXED);
+    (void)stamp(share, place);
     SHARE_POINT(share, "pin new version");
     atomic_store_explicit(&at->version, version, SEQ_CST);
     /* From moving to one pin; who came by meanwhile counts himself off again. Release: acquired by who counts himself on. */
@@ -50,7 +63,7 @@ static bool pin_move(struct lsm_share *share, uint8_t place, uint64_t version) {
 
 /* More versions than places: everything from the oldest of them on is pinned, until the last of them is not. Locks: needs mu. */
 static void pin_floor(struct lsm_share *share, uint64_t version) {
-    struct page_slot *slot = share_own_slot(share);
+    struct page_slot *slot = share->own;
     if (share->overflow.count == 0) atomic_store_explicit(&slot->floor_since_us, lsm_env_now_us(share->env), RELAXED);
     if (share->overflow.count == 0 || version < share->overflow.value) {
         share->overflow.value = version;
@@ -73,14 +86,14 @@ static uint8_t pin_somewhere(struct lsm_share *share, uint64_t version) {
     return place;
 }
 
-bool lsm_share_pin(struct lsm_share *share, uint64_t version, struct lsm_share_pin *pin) {
-    assert(version != 0 && share->claimed);
-    uint8_t place = atomic_load_explicit(&share->last_place, RELAXED);
-    if (!pin_place(share, place, version)) {
-        *pin = (struct lsm_share_pin){0};
-        if (lsm_share_version(share) != version) return false;
-        place = pin_somewhere(share, version);
-        if (place != PLACE_FLOOR) atomic_store_explicit(&share->last_place, place, RELAXED);
+/* Where the last pin was counted it cannot be, or not yet. */
+static LSM_RARE bool pin_elsewhere(struct lsm_share *share, uint64_t version, struct lsm_share_pin *pin) {
+    *pin = (struct lsm_share_pin){0};
+    if (lsm_share_version(share) != version) return false;
+    uint8_t place = pin_somewhere(share, version);
+    if (place != PLACE_FLOOR) {
+        atomic_store_explicit(&share->stamped_ticks, 0, RELAXED); /* the other place's time says nothing of this one */
+        atomic_store_explicit(&share->last_place, place, RELAXED);
     }
     *pin = (struct lsm_share_pin){.version = version, .place = place};
     if (lsm_share_version(share) == version) return true;
@@ -88,11 +101,26 @@ bool lsm_share_pin(struct lsm_share *share, uint64_t version, struct lsm_share_p
     return false;
 }
 
+bool lsm_share_pin(struct lsm_share *share, uint64_t version, struct lsm_share_pin *pin) {
+    assert(version != 0 && share->claimed);
+    uint8_t place = atomic_load_explicit(&share->last_place, RELAXED);
+    struct page_pin *at = &share->own->pins[place];
+    uint64_t before;
+    if (!count_on(share, at, version, &before)) return pin_elsewhere(share, version, pin);
+    pin->version = version;
+    pin->place = place;
+    SHARE_POINT(share, "version?");
+    if (atomic_load_explicit(&share->page->version, SEQ_CST) == version) return before != 0 || is_stamped(share) || stamp(share, place);
+    (void)atomic_fetch_sub_explicit(&at->count, 1, RELAXED); /* nothing was read under it */
+    pin->version = 0;
+    return false;
+}
+
 void lsm_share_pin_copy(struct lsm_share *share, const struct lsm_share_pin *from, struct lsm_share_pin *pin) {
     *pin = *from;
     if (from->version == 0) return;
     if (from->place != PLACE_FLOOR) {
-        uint64_t before = atomic_fetch_add_explicit(&share_own_slot(share)->pins[from->place].count, 1, RELAXED); /* it is not 0, and stays so */
+        uint64_t before = atomic_fetch_add_explicit(&share->own->pins[from->place].count, 1, RELAXED); /* it is not 0, and stays so */
         assert(before != 0 && (before & PIN_MOVES) == 0);
         (void)before;
         return;
@@ -103,24 +131,28 @@ void lsm_share_pin_copy(struct lsm_share *share, const struct lsm_share_pin *fro
     lsm_mutex_unlock(&share->mu);
 }
 
+static LSM_RARE void unpin_floor(struct lsm_share *share) {
+    struct page_slot *slot = share->own;
+    lsm_mutex_lock(&share->mu);
+    assert(share->overflow.count > 0);
+    share->overflow.count--;
+    atomic_store_explicit(&slot->floor_count, share->overflow.count, RELAXED);
+    if (share->overflow.count == 0) atomic_store_explicit(&slot->floor, 0, RELEASE);
+    lsm_mutex_unlock(&share->mu);
+}
+
 /* Release throughout: what was read of the files has been read. Acquired by the remover's loads. */
 void lsm_share_unpin(struct lsm_share *share, struct lsm_share_pin *pin) {
     if (pin->version == 0) return;
-    struct page_slot *slot = share_own_slot(share);
+    pin->version = 0;
     SHARE_POINT(share, "unpin");
-    if (pin->place != PLACE_FLOOR) {
-        uint64_t before = atomic_fetch_sub_explicit(&slot->pins[pin->place].count, 1, RELEASE);
-        assert((before & ~PIN_MOVES) != 0);
-        (void)before;
-    } else {
-        lsm_mutex_lock(&share->mu);
-        assert(share->overflow.count > 0);
-        share->overflow.count--;
-        atomic_store_explicit(&slot->floor_count, share->overflow.count, RELAXED);
-        if (share->overflow.count == 0) atomic_store_explicit(&slot->floor, 0, RELEASE);
-        lsm_mutex_unlock(&share->mu);
+    if (pin->place == PLACE_FLOOR) {
+        unpin_floor(share);
+        return;
     }
-    *pin = (struct lsm_share_pin){0};
+    uint64_t before = atomic_fetch_sub_explicit(&share->own->pins[pin->place].count, 1, RELEASE);
+    assert((before & ~PIN_MOVES) != 0);
+    (void)before;
 }
 
 /* ---- builds -------------------------------------------------------------------------------------------------------------------------- */
@@ -131,7 +163,7 @@ static void tell_building(struct lsm_share *share) {
     for (size_t i = 0; i < SHARE_BUILDS; i++)
         if (share->builds[i].count > 0 && (low == 0 || share->builds[i].value < low)) low = share->builds[i].value;
     SHARE_POINT(share, "building");
-    atomic_store_explicit(&share_own_slot(share)->building, low, SEQ_CST);
+    atomic_store_explicit(&share->own->building, low, SEQ_CST);
 }
 
 void lsm_share_build_begin(struct lsm_share *share, struct lsm_share_build *build) {

@@ -22,7 +22,7 @@
 
 #include "../env/env.h"
 
-/* Bytes of LOCK. PRESENT is the byte that releases which could not share held exclusively: they and we keep each other out. */
+/* Bytes of LOCK; WRITER is a word of the page instead, which a dead process's slot gives back. PRESENT is the byte that releases which could not share held exclusively: they and we keep each other out. */
 enum lsm_share_lock {
     LSM_SHARE_PRESENT = 0,  /* shared for life; exclusive: while the first one recovers, the last one closes, or for life */
     LSM_SHARE_OPEN = 1,     /* exclusive while joining and leaving */
@@ -97,6 +97,10 @@ struct lsm_share_end {
     uint64_t position;
     bool died;
 };
+/* In one step, for who is to be quick: WRITER, and what the page says then. */
+int lsm_share_begin_write(struct lsm_share *share, uint64_t timeout_us, struct lsm_share_end *end, uint64_t *published, struct lsm_error *err) LSM_MUST_CHECK;
+/* Publish up to `published`, end(end), and give WRITER back. */
+void lsm_share_end_write(struct lsm_share *share, uint64_t published, uint64_t end);
 void lsm_share_append_begin(struct lsm_share *share);
 void lsm_share_append_end(struct lsm_share *share, uint64_t position);
 struct lsm_share_end lsm_share_log_end(struct lsm_share *share);

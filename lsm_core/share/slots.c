@@ -12,7 +12,8 @@
 
 /* Needs the slot's byte lock. What others look for when they decide about files goes first, what says that there is somebody last, unless a trace is to
  * be left. */
-static void slot_clear(struct page_slot *slot, bool trace) {
+static void slot_clear(struct lsm_share *share, size_t which, bool trace) {
+    struct page_slot *slot = &share->page->slot[which];
     for (size_t i = 0; i < LSM_SHARE_PINS; i++) {
         atomic_store_explicit(&slot->pins[i].count, 0, RELEASE);
         atomic_store_explicit(&slot->pins[i].version, 0, RELAXED);
@@ -20,11 +21,12 @@ static void slot_clear(struct page_slot *slot, bool trace) {
     atomic_store_explicit(&slot->floor, 0, RELEASE);
     atomic_store_explicit(&slot->floor_count, 0, RELAXED);
     atomic_store_explicit(&slot->building, 0, RELEASE);
+    lsm_writer_clear(share, which);
     if (!trace) atomic_store_explicit(&slot->owner, 0, RELEASE); /* acquired by lsm_share_list() */
 }
 
 static void slot_fill(struct lsm_share *share, uint64_t owner, const char *name) {
-    struct page_slot *slot = share_own_slot(share);
+    struct page_slot *slot = share->own;
     uint64_t words[LSM_SHARE_NAME_BYTES / 8] = {0};
     size_t bytes = name == NULL ? 0 : strnlen(name, LSM_SHARE_NAME_BYTES - 1);
     if (bytes > 0) memcpy(words, name, bytes);
@@ -45,10 +47,11 @@ int lsm_slot_claim(struct lsm_share *share, const char *name, struct lsm_error *
             status = share->exclusive != NULL ? LSM_OK : lsm_file_lock(share->lock_file, LSM_SHARE_SLOT_0 + i, LSM_LOCK_EXCLUSIVE, err);
             if (status == LSM_OK) {
                 share->slot = i;
+                share->own = &share->page->slot[i];
                 share->claimed = true;
                 SHARE_POINT(share, "clear slot");
-                if (atomic_load_explicit(&share_own_slot(share)->owner, ACQUIRE) != 0) atomic_store_explicit(&share->found_dead, true, RELAXED);
-                slot_clear(share_own_slot(share), false);
+                if (atomic_load_explicit(&share->own->owner, ACQUIRE) != 0) atomic_store_explicit(&share->found_dead, true, RELAXED);
+                slot_clear(share, share->slot, false);
                 slot_fill(share, owner, name);
                 return LSM_OK;
             }
@@ -64,18 +67,18 @@ void lsm_slot_release(struct lsm_share *share) {
     if (!share->claimed) return;
     SHARE_POINT(share, "release slot");
     bool trace = share->trace || atomic_load_explicit(&share->found_dead, RELAXED);
-    slot_clear(share_own_slot(share), trace); /* before the byte is unlocked: whoever has it then may not be disturbed */
+    slot_clear(share, share->slot, trace); /* before the byte is unlocked: whoever has it then may not be disturbed */
     share->claimed = false;
 }
 
 /* Our own byte would give way to ourselves. trace: for whoever will look for what the dead one has left. */
 static bool clear_if_dead(struct lsm_share *share, size_t i, bool trace) {
-    if (i == share->slot || share->exclusive != NULL) return false;
+    if (i == share->slot || share->exclusive != NULL || i >= LSM_SHARE_SLOTS) return false;
     lsm_mutex_lock(&share->dead_mu);
     bool dead = lsm_file_lock(share->lock_file, LSM_SHARE_SLOT_0 + i, LSM_LOCK_EXCLUSIVE, NULL) == LSM_OK;
     if (dead) {
         SHARE_POINT(share, "clear dead slot");
-        slot_clear(&share->page->slot[i], trace);
+        slot_clear(share, i, trace);
         if (lsm_file_lock(share->lock_file, LSM_SHARE_SLOT_0 + i, LSM_UNLOCK, NULL) != LSM_OK) { /* It stays taken until we close: one slot less. */ }
     }
     lsm_mutex_unlock(&share->dead_mu);

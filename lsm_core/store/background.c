@@ -87,7 +87,7 @@ static void fail_with_others(struct lsm_store *store) {
     lsm_store_set_failed(store, &why);
 }
 
-int lsm_store_check_failed(struct lsm_store *store, struct lsm_error *err) {
+int lsm_store_why_failed(struct lsm_store *store, struct lsm_error *err) {
     int status = atomic_load_explicit(&store->failed, memory_order_acquire);
     if (status == LSM_OK && lsm_share_failed(store->share)) {
         fail_with_others(store);
@@ -124,7 +124,7 @@ int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) {
     store->normal_commits = false;
     struct lsm_wal_writer *log = store->log;
     uint64_t to = log != NULL ? lsm_wal_writer_end(log) : store->log_end;
-    if (to < store->applied) to = store->applied;
+    if (to < lsm_store_applied(store)) to = lsm_store_applied(store);
     lsm_mutex_unlock(&store->mu);
     /* The claim keeps every writer seen here open, also one that is rolled away meanwhile. */
     int status = sync_old_logs(store, err);

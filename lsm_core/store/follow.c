@@ -175,11 +175,16 @@ static int jump(struct lsm_store *store, struct lsm_error *err) {
     return LSM_OK;
 }
 
+static void note_applied(struct lsm_store *store, uint64_t position) {
+    lsm_mutex_lock(&store->mu);
+    if (position > store->applied) store->applied = position;
+    lsm_mutex_unlock(&store->mu);
+}
+
 /* Let new views have the current version, if the generations fit it. */
 static int install_version(struct lsm_store *store, struct lsm_error *err) {
     struct lsm_version *current = lsm_version_set_ref_current(&store->set);
     lsm_mutex_lock(&store->mu);
-    if (store->replay.position > store->applied) store->applied = store->replay.position;
     bool news = store->state->version != current;
     lsm_mutex_unlock(&store->mu);
     lsm_version_set_unref(&store->set, current);
@@ -199,6 +204,29 @@ static void leave_flush_to_others(struct lsm_store *store) {
     lsm_mutex_lock(&store->mu);
     if (store->wait_until_us[LSM_WORK_FLUSH] < now + GRACE_US) store->wait_until_us[LSM_WORK_FLUSH] = now + GRACE_US;
     lsm_cond_signal(&store->work);
+    lsm_mutex_unlock(&store->mu);
+}
+
+/* What this process has written itself since the replay stood where the log ended: it need not be read. Needs: the replay. */
+static void advance_replay(struct lsm_store *store) {
+    struct lsm_replay *replay = &store->replay;
+    if (!store->replay_lags) return;
+    store->replay_lags = false;
+    uint64_t end = lsm_store_writers_end(store);
+    if (end == replay->position && !replay->broken) return;
+    uint64_t check = store->log != NULL ? lsm_wal_writer_check(store->log) : store->log_check;
+    uint64_t number = store->log != NULL ? lsm_wal_writer_generation(store->log) : store->next_log - 1;
+    bool ended = store->log == NULL;
+    if (store->log_reader != NULL && number == replay->number && !ended) lsm_wal_reader_skip(store->log_reader, end, check);
+    else close_reader(store);
+    replay->number = number;
+    if (!ended) replay->start = lsm_wal_writer_start(store->log);
+    replay->ended = ended;
+    lsm_gen_unref(replay->files); /* not under mu: files may go with it */
+    replay->files = NULL;
+    lsm_mutex_lock(&store->mu);
+    lsm_replay_written(replay, end, check);
+    if (end > store->applied) store->applied = end;
     lsm_mutex_unlock(&store->mu);
 }
 
@@ -236,11 +264,13 @@ static int try_follow(struct lsm_store *store, enum extent extent, struct lsm_er
     if (status == LSM_OK) status = read_to(store, limit_of(store, extent, published), err);
     if (status == LSM_OK) status = make_visible(store, published, err);
     if (atomic_load_explicit(&store->sealed, memory_order_relaxed) > sealed) leave_flush_to_others(store);
+    if (status == LSM_OK) note_applied(store, store->replay.position);
     return status == LSM_OK ? install_version(store, err) : status;
 }
 
-/* Needs: follow_mu. */
+/* Needs: the replay. */
 static int follow_locked(struct lsm_store *store, enum extent extent, struct lsm_error *err) {
+    advance_replay(store);
     for (unsigned tries = 0;; tries++) {
         uint64_t version = lsm_share_version(store->share);
         int status = try_follow(store, extent, err);
@@ -257,7 +287,7 @@ static int follow_locked(struct lsm_store *store, enum extent extent, struct lsm
 }
 
 /* While a transaction of this process writes: what others may have done is a new version, or the discovery that the transaction is committed.
- * Needs: follow_mu. */
+ * Needs: follow_mu. Leaves the replay alone, which is the writer's. */
 static int follow_beside_writer(struct lsm_store *store, struct lsm_error *err) {
     int status;
     do status = lsm_version_set_catch_up(&store->set, lsm_share_version(store->share), err);
@@ -271,9 +301,14 @@ static int follow_beside_writer(struct lsm_store *store, struct lsm_error *err) 
     return install_version(store, err);
 }
 
+/* Who follows says so and then looks for a writer; who begins to write says so and then looks for somebody who follows (lsm_follow_begin_write()). One of them sees
+ * the other, because all four accesses are sequentially consistent. */
 static int follow(struct lsm_store *store, enum extent extent, struct lsm_error *err) {
     lsm_mutex_lock(&store->follow_mu);
-    int status = store->writing ? follow_beside_writer(store, err) : follow_locked(store, extent, err);
+    atomic_store_explicit(&store->following, true, memory_order_seq_cst);
+    bool writing = atomic_load_explicit(&store->writing, memory_order_seq_cst);
+    int status = writing ? follow_beside_writer(store, err) : follow_locked(store, extent, err);
+    atomic_store_explicit(&store->following, false, memory_order_release); /* acquired by is_at_end() */
     lsm_mutex_unlock(&store->follow_mu);
     return status;
 }
@@ -365,50 +400,42 @@ static int stand_at_end(struct lsm_store *store, struct lsm_error *err) {
     return LSM_OK;
 }
 
-int lsm_follow_begin_write(struct lsm_store *store, uint64_t timeout_us, struct lsm_error *err) {
-    int status = lsm_share_lock(store->share, LSM_SHARE_WRITER, timeout_us, err);
-    if (status != LSM_OK || store->alone) return status;
-    /* What a writer whose log failed has left at its end is for the next first opener to judge. */
-    status = lsm_store_check_failed(store, err);
-    if (status != LSM_OK) {
-        lsm_share_unlock(store->share, LSM_SHARE_WRITER);
-        return status;
-    }
+/* Everything that others have written is to be read, and the log to be stood at its end. Needs: WRITER, `writing`. Locks: takes follow_mu. */
+static LSM_RARE int catch_up(struct lsm_store *store, struct lsm_share_end told, uint64_t published, struct lsm_error *err) {
     lsm_mutex_lock(&store->follow_mu);
-    bool died = lsm_share_log_end(store->share).died;
-    uint64_t end = lsm_share_log_end(store->share).position;
-    bool news = died || end != store->replay.position || lsm_share_published(store->share) > atomic_load_explicit(&store->published, memory_order_relaxed);
-    if (news || store->replay.broken) status = follow_locked(store, TO_END, err);
-    if (status == LSM_OK && died) status = take_over(store, err);
+    uint64_t end = told.position;
+    advance_replay(store);
+    bool news = told.died || end != store->replay.position || published > atomic_load_explicit(&store->published, memory_order_relaxed);
+    int status = news || store->replay.broken ? follow_locked(store, TO_END, err) : LSM_OK;
+    if (status == LSM_OK && told.died) status = take_over(store, err);
     /* A view may have read on since the last time, so that the log is known and its writer is not where it ends. */
     if (status == LSM_OK && (news || store->log == NULL || lsm_wal_writer_end(store->log) != end)) status = stand_at_end(store, err);
-    store->writing = status == LSM_OK;
     lsm_mutex_unlock(&store->follow_mu);
-    if (status == LSM_OK) lsm_share_append_begin(store->share);
-    else lsm_share_unlock(store->share, LSM_SHARE_WRITER);
     return status;
 }
 
-/* What this process has written need not be read. Needs: follow_mu, WRITER. */
-static void advance_replay(struct lsm_store *store) {
-    struct lsm_replay *replay = &store->replay;
-    uint64_t end = store->log != NULL ? lsm_wal_writer_end(store->log) : store->log_end;
-    if (end == replay->position && !replay->broken) return;
-    uint64_t check = store->log != NULL ? lsm_wal_writer_check(store->log) : store->log_check;
-    uint64_t number = store->log != NULL ? lsm_wal_writer_generation(store->log) : store->next_log - 1;
-    uint64_t start = store->log != NULL ? lsm_wal_writer_start(store->log) : replay->start;
-    bool ended = store->log == NULL;
-    if (store->log_reader != NULL && number == replay->number && !ended) lsm_wal_reader_skip(store->log_reader, end, check);
-    else close_reader(store);
-    replay->number = number;
-    replay->start = start;
-    replay->ended = ended;
-    lsm_gen_unref(replay->files); /* not under mu: files may go with it */
-    replay->files = NULL;
-    lsm_mutex_lock(&store->mu);
-    lsm_replay_written(replay, end, check);
-    store->applied = end;
-    lsm_mutex_unlock(&store->mu);
+/* Has nobody written since this process did, and is nobody reading the log here? Then all is known. Needs: WRITER, `writing`. */
+static bool is_at_end(struct lsm_store *store, struct lsm_share_end told, uint64_t published) {
+    return !atomic_load_explicit(&store->following, memory_order_seq_cst) && store->log != NULL && !store->replay.broken && !told.died &&
+           told.position == lsm_wal_writer_end(store->log) && published <= atomic_load_explicit(&store->published, memory_order_relaxed) &&
+           atomic_load_explicit(&store->pending_state, memory_order_acquire) == (int)LSM_PENDING_NONE;
+}
+
+int lsm_follow_begin_write(struct lsm_store *store, uint64_t timeout_us, struct lsm_error *err) {
+    struct lsm_share_end told;
+    uint64_t published;
+    int status = lsm_share_begin_write(store->share, timeout_us, &told, &published, err);
+    if (status != LSM_OK || store->alone) return status;
+    /* What a writer whose log failed has left at its end is for the next first opener to judge. */
+    status = lsm_store_check_failed(store, err);
+    if (status == LSM_OK) {
+        atomic_store_explicit(&store->writing, true, memory_order_seq_cst);
+        if (!is_at_end(store, told, published)) status = catch_up(store, told, published, err);
+        if (status != LSM_OK) atomic_store_explicit(&store->writing, false, memory_order_release);
+    }
+    if (status == LSM_OK) lsm_share_append_begin(store->share);
+    else lsm_share_unlock(store->share, LSM_SHARE_WRITER);
+    return status;
 }
 
 void lsm_follow_end_write(struct lsm_store *store) {
@@ -416,15 +443,10 @@ void lsm_follow_end_write(struct lsm_store *store) {
         lsm_share_unlock(store->share, LSM_SHARE_WRITER);
         return;
     }
-    lsm_mutex_lock(&store->follow_mu);
-    advance_replay(store);
-    store->writing = false;
-    uint64_t end = store->replay.position;
-    lsm_mutex_unlock(&store->follow_mu);
-    /* First what is visible, then that the writer is done: who finds the lock free and the page complete need not search. */
-    lsm_share_publish(store->share, atomic_load_explicit(&store->published, memory_order_relaxed));
-    lsm_share_append_end(store->share, end);
-    lsm_share_unlock(store->share, LSM_SHARE_WRITER);
+    uint64_t end = lsm_store_writers_end(store);
+    store->replay_lags = true;
+    atomic_store_explicit(&store->writing, false, memory_order_release); /* acquired by follow() */
+    lsm_share_end_write(store->share, atomic_load_explicit(&store->published, memory_order_relaxed), end);
 }
 
 /* ---- states -------------------------------------------------------------------------------------------------------------- */

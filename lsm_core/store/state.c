@@ -88,7 +88,7 @@ struct lsm_state *lsm_store_swap(struct lsm_store *store, struct lsm_state *spar
     /* A version that covers more of the log than is in memory waits until the log was followed: a view of both would have a hole. */
     struct lsm_version *version = lsm_version_set_ref_current(&store->set);
     uint64_t complete = new_active != NULL ? new_active->start : old->gens[0]->start;
-    if (version->log_position > complete && version->log_position > store->applied) {
+    if (version->log_position > complete && version->log_position > lsm_store_applied(store)) {
         int refs = atomic_fetch_sub_explicit(&version->refs, 1, memory_order_relaxed);
         assert(refs > 1); /* the set has it */
         (void)refs;

@@ -125,11 +125,13 @@ struct lsm_store {
     } resume;
     uint32_t next_tree;
 
-    /* Guarded by follow_mu; while `writing`, `replay` stands where the writer began. */
+    /* Guarded by follow_mu, but for the flags; nobody reads on in the log while `writing`. */
     struct lsm_mutex follow_mu;
     struct lsm_replay replay;        /* how far the log was read, or was written here */
+    bool replay_lags;                /* what was written here since is not counted yet; the writer's, while `writing` */
     struct lsm_wal_reader *log_reader; /* of the file that replay stands in; NULL: to be opened */
-    bool writing;                    /* the writer of this process is the only one that writes to the log */
+    _Atomic bool writing;            /* the writer of this process is the only one that writes to the log */
+    _Atomic bool following;          /* whoever has follow_mu may be reading on, having found nobody writing (follow.c) */
 
     /* Guarded by mu. */
     struct lsm_mutex mu;
@@ -146,7 +148,7 @@ struct lsm_store {
     uint8_t token[LSM_TOKEN_BYTES];  /* the last committed one's */
     bool normal_commits;             /* something was committed at LSM_SYNC_NORMAL since the last sync */
     uint64_t inline_sync_us;         /* without threads: when the next sync at NORMAL is due */
-    uint64_t applied;                /* the generations hold all of the log up to here; versions that cover more do not fit them */
+    uint64_t applied;                /* as lsm_store_applied() has it; versions that cover more of the log do not fit the generations */
     struct lsm_log_span spans[LSM_SPANS_MAX]; /* log files that may not be durable, ascending */
     size_t spans_count;
     struct lsm_beat beats[LSM_WORK_KINDS];
@@ -196,6 +198,11 @@ void lsm_state_unref(struct lsm_state *state);                          /* NULL 
 struct lsm_state *lsm_store_ref_state(struct lsm_store *store);         /* Locks: takes mu */
 /* A state to be filled by lsm_store_install(), got beforehand: what is durable must become visible, memory or not. NULL: out of memory. */
 struct lsm_state *lsm_store_spare(struct lsm_store *store, struct lsm_error *err);
+/* The generations hold all of the log up to here. Locks: needs mu. */
+static inline uint64_t lsm_store_applied(const struct lsm_store *store) {
+    uint64_t published = atomic_load_explicit(&store->published, memory_order_relaxed);
+    return store->applied > published ? store->applied : published;
+}
 /* Replace the current state by `spare`: new generations on top (NULL: none; their references are handed over), those below without the sealed ones that end
  * at or below drop_below, and the version set's current version. lsm_store_swap() leaves the old state to be released by the caller. Locks: needs mu. */
 struct lsm_state *lsm_store_swap(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, struct lsm_gen *files, uint64_t drop_below);
@@ -331,7 +338,11 @@ int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) LSM_MUST
 /* Turn the store read-only for good. Locks: takes mu. */
 void lsm_store_set_failed(struct lsm_store *store, const struct lsm_error *why);
 /* LSM_OK, or why nothing is written any more. Locks: takes mu if there is something to say. */
-int lsm_store_check_failed(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_store_why_failed(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
+static inline LSM_MUST_CHECK int lsm_store_check_failed(struct lsm_store *store, struct lsm_error *err) {
+    if (atomic_load_explicit(&store->failed, memory_order_acquire) == LSM_OK && !lsm_share_failed(store->share)) return LSM_OK;
+    return lsm_store_why_failed(store, err);
+}
 
 /* ---- views (view.c) ---- */
 struct lsm_view {

@@ -395,6 +395,34 @@ static void a_killed_process_leaves_its_locks_and_a_living_one_keeps_its_memory(
     lsm_file_close(file);
 }
 
+/* If nobody woke it, the child would wait for an hour. */
+static void who_waits_at_a_word_is_woken_by_another_process(void **state) {
+    struct place *place = *state;
+    struct lsm_file *file = open_ok(place->disk, place->path, RW_CREATE);
+    _Atomic uint32_t *word = (_Atomic uint32_t *)(void *)map_ok(file);
+    word[0] = 7;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct lsm_file *own = NULL;
+        void *bytes = NULL;
+        bool ok = lsm_env_open(lsm_env_posix(), place->path, LSM_OPEN_WRITE, NULL, &own, NULL) == LSM_OK && lsm_file_map(own, PAGE, &bytes, NULL) == LSM_OK;
+        if (!ok) child_ends(false);
+        _Atomic uint32_t *there = bytes;
+        lsm_env_wait_word(lsm_env_posix(), there, 6, 3600000000u); /* it is not 6: no wait */
+        lsm_env_wait_word(lsm_env_posix(), there, 7, 1000);        /* a short one ends by itself */
+        there[1] = 1;
+        while (there[0] == 7) lsm_env_wait_word(lsm_env_posix(), there, 7, 3600000000u);
+        child_ends(true);
+    }
+    while (word[1] == 0) lsm_env_sleep_us(lsm_env_posix(), 1000);
+    lsm_env_sleep_us(lsm_env_posix(), 20000); /* most likely it sleeps by now; if not, it sees that the word has changed */
+    word[0] = 8;
+    lsm_env_wake_word(lsm_env_posix(), word);
+    assert_true(child_was_right(child));
+    lsm_file_close(file);
+}
+
 static void forks_while_files_are_locked_and_closed_never_hang(void **state) {
     struct place *place = *state;
     struct lsm_file *held = open_ok(place->disk, place->path, RW_CREATE);
@@ -440,6 +468,7 @@ int main(void) {
         POSIX(a_child_of_a_fork_holds_no_lock_of_its_parent),
         POSIX(a_child_of_a_fork_holds_no_directory_of_its_parent),
         POSIX(a_killed_process_leaves_its_locks_and_a_living_one_keeps_its_memory),
+        POSIX(who_waits_at_a_word_is_woken_by_another_process),
         POSIX(forks_while_files_are_locked_and_closed_never_hang),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -306,7 +306,7 @@ static void close_once(int p) {
 
 /* ---- a run -------------------------------------------------------------------------------- */
 
-/* A process that dies with a file half made and a version pinned, before the others start. */
+/* A process that dies with a file half made, a version pinned, and writing, before the others start. */
 static void leave_a_dead_one(void) {
     struct lsm_share_options options = {.env = world.dead_env, .dir = DIR, .perm = &perm, .store_id = store_id, .timeout_us = PLENTY_US};
     struct lsm_share_build build;
@@ -315,8 +315,11 @@ static void leave_a_dead_one(void) {
     lsm_share_build_begin(world.dead_share, &build);
     if (!make_file(world.dead_env, lsm_share_next_file(world.dead_share))) abort();
     if (!lsm_share_pin(world.dead_share, lsm_share_version(world.dead_share), &pin)) abort();
+    if (lsm_share_lock(world.dead_share, LSM_SHARE_WRITER, 0, NULL) != LSM_OK) abort();
+    lsm_share_append_begin(world.dead_share);
     lsm_env_mem_kill(world.dead_env);
     lsm_share_unpin(world.dead_share, &pin);
+    lsm_share_unlock(world.dead_share, LSM_SHARE_WRITER);
     lsm_share_free(world.dead_share);
     world.dead_share = NULL;
 }
@@ -436,6 +439,10 @@ static void open_and_stay(int p) {
     if (open_once(p)) read_once(p);
 }
 
+static void open_and_write(int p) {
+    if (open_once(p)) write_once(p);
+}
+
 static void whole_life(int p) {
     if (open_once(p)) {
         write_once(p);
@@ -499,6 +506,9 @@ CASE(one_that_sweeps_after_the_dead_and_one_that_takes_their_slot, .scripts = {s
      .processes = 2, .events = 2)
 CASE(one_that_removes_after_the_dead_and_one_that_takes_their_slot, .scripts = {build_twice, open_and_stay}, .opened = 1, .dead_one = true,
      .processes = 2, .events = 2)
+CASE(one_that_writes_after_the_dead_and_one_that_takes_their_slot, .scripts = {write_twice, open_and_write}, .opened = 1, .dead_one = true,
+     .processes = 2, .events = 2)
+CASE(three_writers, .scripts = {write_once, write_once, write_once}, .opened = 7, .processes = 3, .events = 2)
 CASE(two_whole_lives, .scripts = {whole_life, whole_life}, .processes = 2, .events = 1)
 CASE(three_whole_lives, .scripts = {whole_life, whole_life, whole_life}, .processes = 3, .events = 1)
 
@@ -513,6 +523,8 @@ int main(void) {
         cmocka_unit_test(one_that_builds_and_one_that_sweeps),
         cmocka_unit_test(one_that_sweeps_after_the_dead_and_one_that_takes_their_slot),
         cmocka_unit_test(one_that_removes_after_the_dead_and_one_that_takes_their_slot),
+        cmocka_unit_test(one_that_writes_after_the_dead_and_one_that_takes_their_slot),
+        cmocka_unit_test(three_writers),
         cmocka_unit_test(two_whole_lives),
         cmocka_unit_test(three_whole_lives),
     };

@@ -33,7 +33,7 @@ static void every_number_stands_where_the_format_says(void **state) {
     assert_int_equal(lsm_env_mem_file_size(fixture->disk, FIXTURE_SHM, &size), LSM_OK);
     assert_true(size == 40960);
     assert_memory_equal(page, "LSMSHM\r\n", 8);
-    assert_true(u32_at(page, 8) == 1 && u32_at(page, 12) == 120 && u64_at(page, 16) == 40960);
+    assert_true(u32_at(page, 8) == 2 && u32_at(page, 12) == 120 && u64_at(page, 16) == 40960);
     assert_memory_equal(page + 24, fixture_id, sizeof fixture_id);
     lsm_share_publish(share, 101);
     assert_int_equal(lsm_share_lock(share, LSM_SHARE_MANIFEST, 0, NULL), LSM_OK);
@@ -49,8 +49,10 @@ static void every_number_stands_where_the_format_says(void **state) {
     lsm_share_beat(share, LSM_SHARE_MERGE);
     assert_true(u64_at(page, 64) == 101 && u64_at(page, 128) == ((uint64_t)7 << 36 | 102));
     assert_true(u64_at(page, 192) == 103 && u64_at(page, 200) == 1 && u64_at(page, 256) == 104 && u64_at(page, 320) == 105);
-    assert_true(u64_at(page, 384) == 107 && u64_at(page, 392) == 1 && u64_at(page, 448 + 5 * 8) == 1 && u64_at(page, 512 + 2 * 8) == 1);
+    assert_true(u64_at(page, 384) == 107 && u64_at(page, 392) == 1 && u64_at(page, 448 + 5 * 8) == 1 && u64_at(page, 512 + 3 * 8) == 1);
+    assert_true(u32_at(page, 208) == 1);
     lsm_share_unlock(share, LSM_SHARE_WRITER);
+    assert_true(u32_at(page, 208) == 0);
     /* Slot 0. */
     lsm_env_mem_set_clock(fixture->disk, 2000000);
     assert_true(lsm_share_pin(share, lsm_share_version(share), &pins[0]));
@@ -96,7 +98,7 @@ static void bytes_of_LOCK_are_locked_as_the_format_says(void **state) {
         assert_int_equal(lsm_file_locked(file, byte, &locked, NULL), LSM_OK);
         assert_true(locked == (byte == 0 || byte == 16));
     }
-    for (uint64_t byte = LSM_SHARE_WRITER; byte < LSM_SHARE_LOCKS; byte++) {
+    for (uint64_t byte = LSM_SHARE_MANIFEST; byte < LSM_SHARE_LOCKS; byte++) {
         assert_int_equal(lsm_share_lock(share, (enum lsm_share_lock)byte, 0, NULL), LSM_OK);
         assert_int_equal(lsm_file_locked(file, byte, &locked, NULL), LSM_OK);
         assert_true(locked);

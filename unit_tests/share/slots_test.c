@@ -1,6 +1,9 @@
 /* Slots, pins, builds and the deletion rule. */
 #include "fixture.h"
 
+#include <stdatomic.h>
+#include <stdlib.h>
+
 #include "../../lsm_core/env/sync.h"
 
 /* ---- pins and deletion -------------------------------------------------------------------------------- */
@@ -224,6 +227,65 @@ static void a_busy_lock_says_who_has_it_and_is_free_when_he_dies(void **state) {
     lsm_share_unlock(b, LSM_SHARE_WRITER);
 }
 
+/* Nobody looked in between, and the word still names the slot. */
+static void who_takes_the_slot_of_a_dead_writer_does_not_write_for_him(void **state) {
+    struct fixture *fixture = *state;
+    struct lsm_share *a = fixture_open(fixture, 0), *b = fixture_open(fixture, 1);
+    assert_int_equal(lsm_share_lock(a, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
+    lsm_share_append_begin(a);
+    fixture_kill(fixture, 0);
+    struct lsm_share *c = fixture_open(fixture, 2);
+    assert_int_equal(lsm_share_lock(b, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
+    assert_true(lsm_share_log_end(b).died);
+    assert_int_equal(lsm_share_lock(c, LSM_SHARE_WRITER, 0, NULL), LSM_BUSY);
+    lsm_share_append_end(b, 64);
+    lsm_share_unlock(b, LSM_SHARE_WRITER);
+    assert_int_equal(lsm_share_lock(c, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
+    lsm_share_unlock(c, LSM_SHARE_WRITER);
+}
+
+/* Threads that wait for each other in two processes, one of which is killed while it writes. */
+struct turns {
+    struct lsm_share *share;
+    _Atomic int *writing;
+    _Atomic bool *go_on;
+    uint64_t taken;
+};
+
+static void take_turns(void *arg) {
+    struct turns *turns = arg;
+    while (atomic_load(turns->go_on)) {
+        if (lsm_share_lock(turns->share, LSM_SHARE_WRITER, UINT64_MAX, NULL) != LSM_OK) abort();
+        if (atomic_fetch_add(turns->writing, 1) != 0) abort();
+        turns->taken++;
+        if (atomic_fetch_sub(turns->writing, 1) != 1) abort();
+        lsm_share_unlock(turns->share, LSM_SHARE_WRITER);
+    }
+}
+
+static void threads_of_several_processes_write_one_at_a_time(void **state) {
+    enum { WRITERS = 3, ENOUGH = 20000 };
+    struct fixture *fixture = *state;
+    struct lsm_thread threads[WRITERS];
+    struct turns turns[WRITERS];
+    _Atomic int writing = 0;
+    _Atomic bool go_on = true;
+    struct lsm_share *dying = fixture_open(fixture, WRITERS);
+    assert_int_equal(lsm_share_lock(dying, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
+    for (int i = 0; i < WRITERS; i++) turns[i] = (struct turns){.share = fixture_open(fixture, i), .writing = &writing, .go_on = &go_on};
+    for (int i = 0; i < WRITERS; i++) assert_int_equal(lsm_thread_start(&threads[i], "writer", take_turns, &turns[i]), LSM_OK);
+    fixture_kill(fixture, WRITERS);
+    struct lsm_share *mine = fixture_open(fixture, WRITERS + 1);
+    for (int i = 0; i < ENOUGH; i++) {
+        assert_int_equal(lsm_share_lock(mine, LSM_SHARE_WRITER, UINT64_MAX, NULL), LSM_OK);
+        assert_true(atomic_fetch_add(&writing, 1) == 0);
+        (void)atomic_fetch_sub(&writing, 1);
+        lsm_share_unlock(mine, LSM_SHARE_WRITER);
+    }
+    atomic_store(&go_on, false);
+    for (int i = 0; i < WRITERS; i++) lsm_thread_join(&threads[i]);
+}
+
 static void waiting_for_a_lock_ends_with_the_timeout(void **state) {
     struct fixture *fixture = *state;
     struct lsm_share *a = fixture_open(fixture, 0), *b = fixture_open(fixture, 1);
@@ -388,6 +450,8 @@ int main(void) {
         TEST(numbers_in_the_making_bound_what_is_a_leftover),
         TEST(more_jobs_than_places_are_answered_for_by_the_first),
         TEST(a_busy_lock_says_who_has_it_and_is_free_when_he_dies),
+        TEST(who_takes_the_slot_of_a_dead_writer_does_not_write_for_him),
+        TEST(threads_of_several_processes_write_one_at_a_time),
         TEST(waiting_for_a_lock_ends_with_the_timeout),
         TEST(an_undecided_transaction_is_forgotten_by_its_own_position_only),
         TEST(versions_numbers_and_positions_never_go_back),
