@@ -21,10 +21,11 @@ struct options {
     const char *extension, *dir;
     uint64_t rows;
     size_t value_bytes;
+    size_t write_buffer;               /* bytes; 0: the library's default */
     double rss_mib;
 };
 
-static struct options opt = {"./lsm", NULL, 20000000, 112, 200};
+static struct options opt = {"./lsm", NULL, 20000000, 112, 0, 200};
 static char database[4096], store_dir[4200];
 
 static void fail(const char *what, const char *why) {
@@ -117,7 +118,10 @@ static void run(sqlite3 *db, const char *sql) {
 static sqlite3 *open_database(void) {
     sqlite3 *db = NULL;
     char *message = NULL;
-    if (sqlite3_open(database, &db) != SQLITE_OK) fail(database, sqlite3_errmsg(db));
+    char uri[4400];
+    (void)snprintf(uri, sizeof uri, "file:%s?lsm_write_buffer=%zu", database, opt.write_buffer);
+    if (opt.write_buffer == 0) (void)snprintf(uri, sizeof uri, "file:%s", database);
+    if (sqlite3_open_v2(uri, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI, NULL) != SQLITE_OK) fail(database, sqlite3_errmsg(db));
     (void)sqlite3_enable_load_extension(db, 1);
     if (sqlite3_load_extension(db, opt.extension, NULL, &message) != SQLITE_OK) fail(opt.extension, message);
     (void)sqlite3_create_function(db, "scattered", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, sql_scattered, NULL, NULL);
@@ -268,8 +272,9 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[i], "--dir") == 0) opt.dir = argv[i + 1];
         else if (strcmp(argv[i], "--rows") == 0) opt.rows = strtoull(argv[i + 1], NULL, 10);
         else if (strcmp(argv[i], "--value-bytes") == 0) opt.value_bytes = (size_t)strtoull(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--write-buffer") == 0) opt.write_buffer = (size_t)strtoull(argv[i + 1], NULL, 10);
         else if (strcmp(argv[i], "--rss-mib") == 0) opt.rss_mib = strtod(argv[i + 1], NULL);
-        else fail(argv[i], "not an option; there are --extension --dir --rows --value-bytes --rss-mib");
+        else fail(argv[i], "not an option; there are --extension --dir --rows --value-bytes --write-buffer --rss-mib");
     }
     if (opt.rows < 10000 || opt.value_bytes < 8 || opt.value_bytes > 4096) fail("options", "rows from 10000, values of 8 to 4096 bytes");
     (void)snprintf(database, sizeof database, "%s/bulk-%ld.db", opt.dir == NULL ? "." : opt.dir, (long)getpid());

@@ -99,7 +99,7 @@ struct lsm_options {
     bool create;                          /* create the store when there is none; default false: LSM_NOTFOUND */
     unsigned file_mode;                   /* permission bits of new files; default 0644, directories add x for each r */
     int64_t owner_uid, owner_gid;         /* owner of new files; -1 (default): leave as created */
-    size_t write_buffer_bytes;            /* memtable size at which a generation rolls; a transaction holds about as much; default 32 MiB, 64 KiB .. 1 GiB */
+    size_t write_buffer_bytes;            /* memtable size at which a generation rolls; a transaction holds half as much again; default 32 MiB, 64 KiB .. 1 GiB */
     size_t cache_bytes;                   /* blocks kept in memory; default 64 MiB; shared by all stores of the process: the
                                              largest value asked for wins; pinned and waiting memtables are taken from it */
     size_t block_bytes;                   /* payload of a data block; default 4096, 512 .. 65536 */

@@ -7,7 +7,7 @@
 
 enum {
     CANCEL_EVERY = 256,          /* entries between two looks at cancelled() */
-    TREE_CUT_SHARE = 8           /* at a tree boundary a file may end at an 8th of its size: the next tree is worth a file of its own */
+    TREE_CUT_SHARE = 8
 };
 
 /* The output side of a running job. */
@@ -108,7 +108,8 @@ static int finish_file(struct output *out, const struct lsm_slice *end, struct l
 static bool is_cut(const struct output *out, uint32_t tree) {
     uint64_t bytes = lsm_sst_writer_bytes(out->writer);
     if (bytes >= out->job->file_bytes) return true;
-    return tree != out->tree && bytes >= out->job->file_bytes / TREE_CUT_SHARE;
+    uint64_t tree_bytes = out->job->tree_bytes != 0 ? out->job->tree_bytes : out->job->file_bytes / TREE_CUT_SHARE;
+    return tree != out->tree && bytes >= tree_bytes;
 }
 
 static int write_entry(struct output *out, const struct lsm_iter *entry, struct lsm_error *err) {

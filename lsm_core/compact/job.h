@@ -20,6 +20,7 @@ struct lsm_job {
     bool keep_tombstones;                 /* what is older is not known here: keep every tombstone, below or not */
     struct lsm_sst_options sst;
     uint64_t file_bytes;                  /* start a new file at this size */
+    uint64_t tree_bytes;                  /* ... and before a key of another tree at this; 0: an 8th of it, the next tree is worth a file of its own */
     uint64_t log_low, log_high;
     bool (*cancelled)(void *arg);         /* asked every few hundred entries */
     void *cancelled_arg;

@@ -5,6 +5,7 @@ enum {
     SMALL_AGAINST_BASE = 4,   /* level 0 smaller than a 4th of the base level: rewriting the base would cost 5 bytes for each byte */
     LEVEL0_RUNS_LIMIT = 3,    /* but with 3 times too many runs it goes down whatever it costs: reads suffer */
     RUNS_AT_ONCE = 32,        /* each run that a merge reads takes some 300 KiB; a transaction larger than memory can leave hundreds */
+    FOLD_RUNS_MIN = 4,        /* fewer would not make room for long, and be read and written again at once */
     LEAVING_SCORE = 2         /* of a level that should be empty: before level 0, unless that has twice too many runs */
 };
 
@@ -109,4 +110,14 @@ struct lsm_plan lsm_policy_pick(const struct lsm_shape *shape, const struct lsm_
                                  .reason = "level over its target"};
     }
     return best.kind != LSM_PLAN_NONE ? best : plan_tombstones(shape);
+}
+
+size_t lsm_policy_fold(const uint64_t *weights, size_t count) {
+    /* Runs not heavier than all before them together, or, if those are too few, not much heavier. */
+    for (uint64_t factor = 1;; factor *= 2) {
+        uint64_t sum = weights[0];
+        size_t runs = 1;
+        while (runs < count && runs < LSM_FOLD_RUNS_MAX && (weights[runs] + factor - 1) / factor <= sum) sum += weights[runs++];
+        if (runs == count || runs >= FOLD_RUNS_MIN) return runs;
+    }
 }

@@ -38,4 +38,10 @@ struct lsm_plan {
 void lsm_policy_targets(const struct lsm_shape *shape, const struct lsm_policy_options *options, uint64_t targets[LSM_LEVELS], int *base);
 struct lsm_plan lsm_policy_pick(const struct lsm_shape *shape, const struct lsm_policy_options *options);
 
+/* A transaction larger than memory leaves runs of its own. How many of the newest should become one, of `count` (4 at least) that are too many?
+ * weights: how many pieces of memory each holds, newest first. A counter with a digit for each merge that a piece has been through: with 16 runs
+ * allowed, 136 pieces are written twice each, 250 2.6 times, 1000 3.6 times. */
+enum { LSM_FOLD_RUNS_MAX = 32 }; /* what comes out at most */
+size_t lsm_policy_fold(const uint64_t *weights, size_t count);
+
 #endif

@@ -27,15 +27,25 @@ int lsm_gen_new_files(struct lsm_version_set *set, const struct lsm_edit *edit, 
     return LSM_OK;
 }
 
+struct others {
+    struct lsm_gen *const *gens;
+    size_t count;
+};
+
 static bool make_obsolete(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
-    (void)arg;
+    const struct others *others = arg;
     (void)level;
     (void)run;
+    for (size_t i = 0; i < others->count; i++)
+        if (lsm_version_find(others->gens[i]->files, meta) != NULL) return true;
     atomic_store_explicit(&meta->obsolete, true, memory_order_release);
     return true;
 }
 
-void lsm_gen_abandon(struct lsm_gen *gen) { lsm_version_each(gen->files, make_obsolete, NULL); }
+void lsm_gen_abandon(struct lsm_gen *gen, struct lsm_gen *const *others, size_t count) {
+    struct others kept = {.gens = others, .count = count};
+    lsm_version_each(gen->files, make_obsolete, &kept);
+}
 
 void lsm_gen_ref(struct lsm_gen *gen) { (void)atomic_fetch_add_explicit(&gen->refs, 1, memory_order_relaxed); }
 

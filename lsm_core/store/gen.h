@@ -42,8 +42,9 @@ struct lsm_gen {
 struct lsm_gen *lsm_gen_new(uint64_t start); /* NULL: out of memory. One reference. */
 /* A file generation of the files that an edit adds (all at level 0), which ends at a position of the log. LSM_CORRUPT: files of a run overlap. */
 int lsm_gen_new_files(struct lsm_version_set *set, const struct lsm_edit *edit, uint64_t position, struct lsm_gen **gen, struct lsm_error *err) LSM_MUST_CHECK;
-/* Its files are to go with the last reference: the transaction that made them is rolled back. */
-void lsm_gen_abandon(struct lsm_gen *gen);
+/* Its files are to go with the last reference, but for those that other file generations have as well: the transaction that made them is rolled
+ * back, or has put others in their place. */
+void lsm_gen_abandon(struct lsm_gen *gen, struct lsm_gen *const *others, size_t count);
 void lsm_gen_ref(struct lsm_gen *gen);
 void lsm_gen_unref(struct lsm_gen *gen);     /* NULL is allowed */
 

@@ -192,9 +192,7 @@ static int is_move(const struct merge *merge, bool *moves) {
     *moves = true;
     for (size_t i = 0; i < count && *moves; i++) {
         *moves = !gains_by_rewrite(merge, all[i]);
-        if (i == 0 || !*moves) continue;
-        int order = lsm_slice_compare(lsm_buf_slice(&all[i - 1]->largest), lsm_buf_slice(&all[i]->smallest));
-        *moves = order < 0 || (order == 0 && all[i - 1]->largest_exclusive);
+        if (i > 0 && *moves) *moves = lsm_file_meta_precedes(all[i - 1], all[i]);
     }
     lsm_free(all);
     return LSM_OK;

@@ -155,7 +155,7 @@ static int settle_abort(struct lsm_store *store, struct lsm_error *err) {
     if (status != LSM_OK && store->log != NULL && lsm_wal_writer_end(store->log) != pending->end) lsm_store_fail_log(store, err);
     if (status != LSM_OK) return status;
     active->end = lsm_wal_writer_end(store->log);
-    if (pending->seals) lsm_gen_abandon(pending->seal.files);
+    if (pending->seals) lsm_gen_abandon(pending->seal.files, NULL, 0);
     lsm_pending_clear(store);
     return LSM_OK;
 }

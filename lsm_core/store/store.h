@@ -11,7 +11,7 @@
  *   budget.c      the memory of the process             stats.c       reports
  *   recover.c     the log at opening                    replay.c      what its records do
  *   follow.c      catching up with other processes      shared.c      joining them, sharing the work, removing files
- *   spill.c       a transaction's rows -> table files
+ *   spill.c       a transaction's rows -> table files, runs of them -> one
  *
  * Lock order: writer (a flag under mu) -> WRITER (among processes) -> claims on work (flags under mu) -> FLUSH, MERGE -> follow_mu -> the version set's
  * append_mu -> MANIFEST -> manifest_mu -> mu -> the version set's mu. Nothing blocks while mu is held.
@@ -252,6 +252,9 @@ int lsm_full_key(struct lsm_buf *out, uint32_t tree, struct lsm_slice key) LSM_M
 /* Write the rows that a generation in memory has from sequences [from, to) to table files of their own, with every tombstone: *out is a file generation
  * of one run, NULL if there are none. They are durable, and nobody names them: lsm_gen_abandon() if that is to stay so. On error nothing is left. */
 int lsm_spill(struct lsm_store *store, const struct lsm_gen *gen, uint64_t from, uint64_t to, struct lsm_gen **out, struct lsm_error *err) LSM_MUST_CHECK;
+/* One file generation of one run in place of several, newest first, with every tombstone. A file that shares no key with a file of another run is
+ * passed on as it is: the two generations have it both. On error nothing is left. */
+int lsm_fold(struct lsm_store *store, struct lsm_gen *const *gens, size_t count, struct lsm_gen **out, struct lsm_error *err) LSM_MUST_CHECK;
 
 /* Room in the log for a COMMIT or ABORT. */
 uint64_t lsm_store_end_room(void);

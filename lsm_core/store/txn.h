@@ -12,7 +12,7 @@
  * the transaction's own is seen by nobody else before, whatever its sequences. Rows of phase 1 never move: views of the transaction stand on them.
  *
  *   txn.c        begin, changes, marks                  txn_end.c    prepare, commit, rollback
- *   txn_spill.c  phase 2
+ *   txn_spill.c  phase 2                                 txn_fold.c   its pieces are kept few
  */
 #ifndef LSM_STORE_TXN_H
 #define LSM_STORE_TXN_H
@@ -32,6 +32,13 @@ struct txn_mark {
 struct txn_piece {
     struct lsm_gen *files;            /* one run */
     uint64_t low, high;
+    uint64_t weight;                  /* pieces that it was made of, as they were written from memory */
+};
+
+/* A state to read from, and its pin. */
+struct txn_source {
+    struct lsm_state *state;
+    struct lsm_share_pin pin;
 };
 
 struct lsm_txn {
@@ -52,6 +59,7 @@ struct lsm_txn {
     uint64_t phase2_low;              /* S */
     struct txn_piece *pieces;         /* oldest first */
     size_t pieces_count, pieces_capacity;
+    size_t pieces_tolerated;          /* so many are not too many, because merging them has failed; 0: it has not */
     size_t unmeasured;                /* bytes written since own's size was last looked at */
     bool keep_files;                  /* a record that names the pieces may be in the log though it should not: they stay for the next open */
 
@@ -92,9 +100,18 @@ int lsm_txn_spill_if_full(struct lsm_txn *txn, size_t more, struct lsm_error *er
 int lsm_txn_spill(struct lsm_txn *txn, struct lsm_error *err) LSM_MUST_CHECK;
 /* Roll back to a position in or before phase 2, whose batch had this size. LSM_NOMEM: nothing has changed. */
 int lsm_txn_undo_phase2(struct lsm_txn *txn, const struct txn_mark *mark, struct lsm_error *err) LSM_MUST_CHECK;
-/* The pieces as the runs of a record, neighbours that do not overlap joined to one. */
-int lsm_txn_collect_runs(const struct lsm_txn *txn, struct lsm_edit *edit) LSM_MUST_CHECK;
 /* Let go of everything of phase 2. abandon: the files go too. */
 void lsm_txn_release_phase2(struct lsm_txn *txn, bool abandon);
+/* What the transaction reads from: its generation, these pieces, and what is the store's now. */
+int lsm_txn_compose(const struct lsm_txn *txn, struct lsm_gen *own, const struct txn_piece *pieces, size_t count, struct txn_source *out,
+                    struct lsm_error *err) LSM_MUST_CHECK;
+/* From now on; the source is handed over. */
+void lsm_txn_set_source(struct lsm_txn *txn, const struct txn_source *source);
+
+/* ---- txn_fold.c ---- */
+/* Join pieces and merge them until there are few. Without space or memory for it they stay many. On error they are what they were, and say the same. */
+int lsm_txn_fold(struct lsm_txn *txn, struct lsm_error *err) LSM_MUST_CHECK;
+/* The pieces as the runs of a record, neighbours that do not overlap joined to one. */
+int lsm_txn_collect_runs(const struct lsm_txn *txn, struct lsm_edit *edit) LSM_MUST_CHECK;
 
 #endif

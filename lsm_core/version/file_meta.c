@@ -35,3 +35,8 @@ bool lsm_file_meta_overlaps(const struct lsm_file_meta *meta, const struct lsm_s
     }
     return high == NULL || lsm_slice_compare(*high, lsm_buf_slice(&meta->smallest)) >= 0;
 }
+
+bool lsm_file_meta_precedes(const struct lsm_file_meta *a, const struct lsm_file_meta *b) {
+    int order = lsm_slice_compare(lsm_buf_slice(&a->largest), lsm_buf_slice(&b->smallest));
+    return order < 0 || (order == 0 && a->largest_exclusive);
+}

@@ -42,6 +42,8 @@ void lsm_file_meta_unref(struct lsm_file_meta *meta);
 /* A transaction's own file, named by the log before any version: its interval of the log is empty. Who pins an older version may need it. */
 static inline bool lsm_file_meta_is_spilled(const struct lsm_file_meta *meta) { return meta->log_low == meta->log_high; }
 
+/* May b stand behind a in one run? Then they share no key, and no range tombstone of one reaches into the other. */
+bool lsm_file_meta_precedes(const struct lsm_file_meta *a, const struct lsm_file_meta *b);
 /* True if a key of the file may lie in [low, high]; NULL: open. Both inclusive. */
 bool lsm_file_meta_overlaps(const struct lsm_file_meta *meta, const struct lsm_slice *low, const struct lsm_slice *high);
 

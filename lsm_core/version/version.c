@@ -56,18 +56,12 @@ static int placed_order(const void *a_void, const void *b_void) {
     return lsm_slice_compare(lsm_buf_slice(&a->meta->largest), lsm_buf_slice(&b->meta->largest));
 }
 
-/* May a and b stand side by side in one run? */
-static bool in_order(const struct lsm_file_meta *a, const struct lsm_file_meta *b) {
-    int order = lsm_slice_compare(lsm_buf_slice(&a->largest), lsm_buf_slice(&b->smallest));
-    return order < 0 || (order == 0 && a->largest_exclusive);
-}
-
 static int fill_run(struct lsm_run *run, const struct placed *items, size_t count, struct lsm_error *err) {
     run->files = lsm_calloc(count, sizeof(struct lsm_file_meta *));
     if (run->files == NULL) return lsm_fail_nomem(err, count * sizeof(struct lsm_file_meta *));
     run->number = items[0].run;
     for (size_t i = 0; i < count; i++) {
-        if (i > 0 && !in_order(items[i - 1].meta, items[i].meta))
+        if (i > 0 && !lsm_file_meta_precedes(items[i - 1].meta, items[i].meta))
             return lsm_fail(err, LSM_CORRUPT, "manifest: table files %llu and %llu of level %d overlap", (unsigned long long)items[i - 1].meta->number,
                             (unsigned long long)items[i].meta->number, items[i].level);
         lsm_file_meta_ref(items[i].meta);
@@ -190,6 +184,15 @@ struct lsm_file_meta *lsm_run_file(const struct lsm_run *run, struct lsm_slice k
     size_t at = lsm_run_find(run, key);
     if (at == run->count || lsm_slice_compare(key, lsm_buf_slice(&run->files[at]->smallest)) < 0) return NULL;
     return run->files[at];
+}
+
+bool lsm_run_overlaps(const struct lsm_run *a, const struct lsm_run *b) {
+    for (size_t i = 0, j = 0; i < a->count && j < b->count;) {
+        if (lsm_file_meta_precedes(a->files[i], b->files[j])) i++;
+        else if (lsm_file_meta_precedes(b->files[j], a->files[i])) j++;
+        else return true;
+    }
+    return false;
 }
 
 void lsm_version_each(const struct lsm_version *version, bool (*fn)(void *arg, int level, size_t run, struct lsm_file_meta *meta), void *arg) {

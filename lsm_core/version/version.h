@@ -46,6 +46,8 @@ struct lsm_file_meta *lsm_version_find(const struct lsm_version *version, const 
 size_t lsm_run_find(const struct lsm_run *run, struct lsm_slice key);
 /* The file that may hold key, or NULL. */
 struct lsm_file_meta *lsm_run_file(const struct lsm_run *run, struct lsm_slice key);
+/* Does a file of one share keys with a file of the other? If not, all their files may stand in one run. */
+bool lsm_run_overlaps(const struct lsm_run *a, const struct lsm_run *b);
 
 /* Calls fn for every file, newest first, until it returns false. run: index within level 0. */
 void lsm_version_each(const struct lsm_version *version, bool (*fn)(void *arg, int level, size_t run, struct lsm_file_meta *meta), void *arg);

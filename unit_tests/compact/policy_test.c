@@ -608,6 +608,55 @@ static void what_is_left_high_up_does_not_stay_in_the_way(void **state) {
     assert_true(written[1] < written[0] + 1);
 }
 
+/* ---- the runs of one transaction ----------------------------------------------------------------------------------- */
+
+enum { FOLD_ALLOWED = 16 };
+
+/* How many times is each of `pieces` written, on average, if no more than so many runs may be left? */
+static double times_written(unsigned pieces, size_t allowed) {
+    uint64_t weights[FOLD_ALLOWED + 1], written = 0; /* newest first */
+    size_t count = 0;
+    for (unsigned i = 0; i < pieces; i++) {
+        memmove(&weights[1], weights, count * sizeof *weights);
+        weights[0] = 1;
+        written++;
+        if (++count <= allowed) continue;
+        size_t runs = lsm_policy_fold(weights, count);
+        assert_true(runs >= 2 && runs <= count);
+        uint64_t sum = 0;
+        for (size_t r = 0; r < runs; r++) sum += weights[r];
+        written += sum;
+        memmove(&weights[1], &weights[runs], (count - runs) * sizeof *weights);
+        weights[0] = sum;
+        count -= runs - 1;
+    }
+    return (double)written / pieces;
+}
+
+static void a_transaction_in_few_runs_is_written_few_times(void **state) {
+    (void)state;
+    static const struct {
+        unsigned pieces;
+        double most;
+    } wanted[] = {{16, 1}, {17, 2}, {64, 2}, {136, 2}, {254, 2.6}, {500, 3.2}, {816, 4}, {3000, 5}, {20000, 7}};
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        double times = times_written(wanted[i].pieces, FOLD_ALLOWED);
+        print_message("  %u pieces: written %.2f times\n", wanted[i].pieces, times);
+        assert_true(times <= wanted[i].most);
+    }
+    assert_true(times_written(1000, 4) < 20); /* the best there is: 16 */
+}
+
+static void no_merge_of_runs_reads_more_than_its_share_of_them(void **state) {
+    (void)state;
+    uint64_t weights[100];
+    for (size_t i = 0; i < 100; i++) weights[i] = 1;
+    assert_int_equal(lsm_policy_fold(weights, 100), LSM_FOLD_RUNS_MAX);
+    for (size_t i = 0; i < 100; i++) weights[i] = UINT64_MAX >> (i < 50 ? 60 - i : 8); /* from few to astronomically many */
+    assert_true(lsm_policy_fold(weights, 100) >= 4);
+    assert_int_equal(lsm_policy_fold(&weights[40], 4), 4);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_shape_gets_its_plan),
@@ -619,6 +668,8 @@ int main(void) {
         cmocka_unit_test(a_slow_helper_falls_behind_but_catches_up),
         cmocka_unit_test(a_store_emptied_and_filled_again_costs_no_more_than_the_first_time),
         cmocka_unit_test(what_is_left_high_up_does_not_stay_in_the_way),
+        cmocka_unit_test(a_transaction_in_few_runs_is_written_few_times),
+        cmocka_unit_test(no_merge_of_runs_reads_more_than_its_share_of_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

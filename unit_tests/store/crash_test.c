@@ -451,6 +451,12 @@ static void work_abandoned(void) {
     }
 }
 
+static uint64_t count_merges(void) {
+    struct lsm_stats stats;
+    lsm_store_stats(harness.world->store, &stats);
+    return stats.merges;
+}
+
 /* More than a transaction may hold in memory: it goes to table files of its own several times. */
 static void put_much(int slot, unsigned rounds) {
     while (rounds-- > 0)
@@ -488,6 +494,32 @@ static void work_large(void) {
     put_much(0, 1);
     commit(harness.sync);
     MUST(world_compact(world));
+}
+
+/* Pieces that are merged while it goes on, behind marks and across those that are released. */
+static void work_large_merged(void) {
+    struct world *world = harness.world;
+    open_store();
+    make_tree(0);
+    write_rows(0, 5, harness.sync);
+    begin();
+    put_much(0, 12);
+    uint64_t mark = lsm_txn_mark(world->txn);
+    struct world_state saved = world->next;
+    put_much(0, 4);
+    MUST(world_delete_range(world, 0, 10, 70));
+    MUST(lsm_txn_rollback_to(world->txn, mark, &world->err));
+    world->next = saved;
+    put_much(0, 4);
+    lsm_txn_release(world->txn, mark);
+    MUST(world_prepare(world, harness.sync)); /* names pieces that are merged afterwards */
+    put_much(0, 6);
+    assert_true(count_merges() > 1);
+    commit(harness.sync);
+    begin();
+    put_much(0, 12);
+    MUST(world_rollback(world));
+    write_rows(0, 2, harness.sync);
 }
 
 static void work_large_taken_back(void) {
@@ -551,6 +583,7 @@ static const struct workload {
     {"reopen", work_reopen, false},       {"recovery", work_recovery, false},   {"recovery and flush", work_recovery_and_flush, false},
     {"manifest", work_manifest, false},   {"abandoned", work_abandoned, false}, {"random", work_random, false},
     {"large", work_large, false},         {"large taken back", work_large_taken_back, false},
+    {"large merged", work_large_merged, false},
 };
 
 static uint64_t first_seed; /* LSM_TEST_SEED */

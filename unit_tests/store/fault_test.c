@@ -21,6 +21,7 @@ static const char *doing;      /* for messages */
 static unsigned long long point;
 static bool for_good;          /* then what was reported as failed may be found in spite: erasing it fails too */
 static unsigned failures;      /* calls of this run that returned an error */
+static uint64_t merged;        /* merges of a transaction's own pieces, in all runs */
 
 /* ---- steps that may fail ------------------------------------------------------------------------------------------------- */
 
@@ -89,6 +90,23 @@ static void write_large(bool keep) {
     if (undecided != 0) world.extras_count = undecided;
 }
 
+/* So large that its pieces are merged. */
+static void write_merged(void) {
+    if (world.store == NULL || world.history[world.commits - 1].trees[0].tree == 0 || !WENT(world_begin(&world))) return;
+    bool ok = true;
+    struct lsm_stats before, after;
+    lsm_store_stats(world.store, &before);
+    for (unsigned i = 0; i < 300 && ok; i++) {
+        while (++world.next_value % 5 != 0 || world.next_value % 7 == 0) {} /* long values */
+        if (i % 50 == 49) ok = WENT(world_delete_range(&world, 0, i % 40, i % 40 + 20));
+        else ok = WENT(world_put_bytes(&world, 0, i * 29 % MODEL_KEYS, world.next_value));
+    }
+    lsm_store_stats(world.store, &after);
+    merged += after.merges - before.merges;
+    if (ok) (void)WENT(world_commit(&world, LSM_SYNC_FULL));
+    else (void)WENT(world_rollback(&world));
+}
+
 /* What can be read is right. */
 static void read_all(void) {
     struct lsm_view *view = NULL;
@@ -155,6 +173,7 @@ static void everything(void) {
     write_large(false);
     write_rows(0, 5);
     write_large(true);
+    write_merged();
     open_again();
     write_rows(2, 5);
     read_all();
@@ -246,6 +265,7 @@ static void fail_everywhere(bool sticky) {
 static void an_operation_that_fails_once_harms_nothing(void **state) {
     (void)state;
     fail_everywhere(false);
+    assert_true(merged > 1000);
 }
 
 static void operations_that_fail_for_good_harm_nothing(void **state) {

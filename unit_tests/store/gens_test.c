@@ -229,7 +229,7 @@ static void files_that_are_given_up_go_with_their_last_reader(void **state) {
     struct lsm_gen *files = spill(&own, 0, UINT64_MAX);
     assert_int_equal(count_tables(), 1);
     lsm_gen_ref(files);
-    lsm_gen_abandon(files);
+    lsm_gen_abandon(files, NULL, 0);
     lsm_gen_unref(files);
     assert_int_equal(count_tables(), 1);
     lsm_gen_unref(files);

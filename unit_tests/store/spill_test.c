@@ -50,6 +50,12 @@ static size_t count_tables(void) {
     return count;
 }
 
+static uint64_t count_merges(void) {
+    struct lsm_stats stats;
+    lsm_store_stats(world.store, &stats);
+    return stats.merges;
+}
+
 static void put_much(int slot, unsigned rounds) {
     while (rounds-- > 0)
         for (unsigned key = 0; key < MODEL_KEYS; key++) MUST(world_put(&world, slot, key));
@@ -76,7 +82,7 @@ struct run {
     size_t marks_count;
     struct old_view views[VIEWS];
     size_t views_count;
-    struct { unsigned spills, rollbacks, releases, reads; } counts;
+    struct { unsigned spills, merges, rollbacks, releases, reads; } counts;
 };
 
 static int next_key(const struct model *rows, int key) {
@@ -160,7 +166,7 @@ static void roll_back_to_a_mark(struct run *run) {
 
 static void change_much(void) {
     int slot = (int)model_below(&world.random, 4) == 0;
-    unsigned rows = 1 + (unsigned)model_below(&world.random, 120), low = (unsigned)model_below(&world.random, MODEL_KEYS);
+    unsigned rows = 1 + (unsigned)model_below(&world.random, model_below(&world.random, 8) == 0 ? 1500 : 120), low = (unsigned)model_below(&world.random, MODEL_KEYS);
     unsigned kind = (unsigned)model_below(&world.random, 10);
     if (kind == 0) MUST(world_delete_range(&world, slot, low, low + (MODEL_KEYS - 1 - low) / 2));
     else if (kind == 1) MUST(world_delete(&world, slot, low));
@@ -186,10 +192,12 @@ static void step(struct run *run) {
 
 static void transaction(struct run *run) {
     size_t tables = count_tables();
+    uint64_t merges = count_merges();
     run->marks_count = run->views_count = 0;
     MUST(world_begin(&world));
     for (unsigned steps = (unsigned)model_below(&world.random, 30); steps-- > 0;) step(run);
     run->counts.spills += count_tables() > tables;
+    run->counts.merges += (unsigned)(count_merges() - merges);
     close_views(run, 0);
     if (model_below(&world.random, 4) == 0) {
         MUST(world_rollback(&world));
@@ -228,9 +236,9 @@ static void run_model(uint64_t seed, int threads) {
         if (threads != 0) MUST(lsm_store_quiesce(world.store, &world.err));
         must_be_right(when);
     }
-    print_message("  %u transactions spilled, %u rollbacks to marks, %u releases, %u reads of old views\n", run.counts.spills, run.counts.rollbacks,
-                  run.counts.releases, run.counts.reads);
-    assert_true(run.counts.spills > 10 && run.counts.rollbacks > 10 && run.counts.reads > 100);
+    print_message("  %u transactions spilled, %u merges of pieces, %u rollbacks to marks, %u releases, %u reads of old views\n", run.counts.spills,
+                  run.counts.merges, run.counts.rollbacks, run.counts.releases, run.counts.reads);
+    assert_true(run.counts.spills > 10 && run.counts.merges > 10 && run.counts.rollbacks > 10 && run.counts.reads > 100);
     finish();
 }
 
@@ -272,12 +280,12 @@ static void back_at_a_mark_the_files_since_are_gone(void **state) {
     (void)state;
     start(3, 0);
     MUST(world_begin(&world));
-    put_much(0, 4);
+    put_much(0, 3);
     size_t tables = count_tables();
     uint64_t mark = lsm_txn_mark(world.txn);
     struct world_state saved = world.next;
-    put_much(0, 6);
-    assert_true(count_tables() > tables + 2);
+    put_much(0, 8);
+    assert_true(count_tables() > tables + 1);
     MUST(lsm_txn_rollback_to(world.txn, mark, &world.err));
     assert_true(count_tables() <= tables + 1); /* what was still in memory at the mark has been written meanwhile */
     world.next = saved;
@@ -292,14 +300,15 @@ static void killed_it_leaves_files_that_the_next_open_removes(void **state) {
     for (int prepared = 0; prepared < 2; prepared++) {
         start(4, 0);
         MUST(world_begin(&world));
-        put_much(0, 4);
+        put_much(0, 20);
+        assert_true(count_merges() > 0);
         if (prepared == 1) MUST(lsm_txn_prepare(world.txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &world.err));
         /* What another process finds on the disk when this one is killed, or when the power fails before the record is synced. */
         struct lsm_env *own = world.env, *left = lsm_env_mem_clone_crashed(own, prepared == 1 ? LSM_CRASH_LOSE : LSM_CRASH_KEEP, 1);
         struct lsm_options options = world.options;
         struct lsm_store *store = NULL;
         options.env = world.env = left;
-        assert_true(count_tables() > 2);
+        assert_true(count_tables() > 1);
         MUST(lsm_store_open(&options, &store, &world.err));
         assert_int_equal(count_tables(), 0);
         const char *wrong = world_differs(&world, store);
@@ -496,7 +505,8 @@ static void memory_stays_within_its_share(void **state) {
         if (stats.memtable_bytes > most) most = stats.memtable_bytes;
     }
     print_message("  13 MB of rows, %zu bytes in memory at most, write buffer %zu\n", most, world.options.write_buffer_bytes);
-    assert_true(most < world.options.write_buffer_bytes);
+    /* The first rows, a quarter, which stay; and those since the last spill. */
+    assert_true(most < world.options.write_buffer_bytes + world.options.write_buffer_bytes / 2);
     MUST(world_rollback(&world));
     must_be_right("rolled back");
     finish();
