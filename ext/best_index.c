@@ -16,6 +16,9 @@
 #define LIMIT_ROWS 100.0 /* what a LIMIT is thought to be if its value is not known */
 #define SAMPLES 4        /* groups of equal entries looked at, at either end of an index */
 #define INDEX_SHARE 0.7 /* the cost of reading an entry of an index, of that of a row */
+#define LOOKUP_ROWS_MIN 8.0  /* walks shorter than this are walked each time */
+#define LOOKUP_ROWS 20.0     /* what is thought to be found in a lookup: as SQLite thinks of its automatic indexes */
+#define LOOKUP_USES 1000.0   /* how often a lookup is thought to be used: its making costs as much as some walks */
 #define SORT_PER_ROW 0.3 /* the cost of sorting a row, per doubling of their number */
 
 static int rhs_type(sqlite3_index_info *info, int i) {
@@ -75,7 +78,7 @@ static uint32_t tree_of(const struct vt_table *table, int index) {
 /* Rows in the ranges, if every value is known at this time. */
 static bool rows_in_ranges(struct vt_table *table, sqlite3_index_info *info, const struct vt_plan *plan, double *rows) {
     sqlite3_value *values[VT_PLAN_EQUAL_MAX + 2];
-    int count = vt_plan_arg_count(plan);
+    int count = vt_plan_walk_args(plan);
     if (count == 0 || plan->list_at >= 0 || plan->nulls || !vt_sqlite_at_least(3038000)) return false;
     for (int i = 0; i < count; i++) {
         if (sqlite3_vtab_rhs_value(info, plan->terms[i], &values[i]) != SQLITE_OK || values[i] == NULL) return false;
@@ -195,7 +198,7 @@ static double rows_read(sqlite3_index_info *info, const struct vt_plan *plan, do
         if (op == SQLITE_INDEX_CONSTRAINT_LIMIT && count < 0) return rows;
         if (count > 0) limit = (limit < 0 ? 0 : limit) + count;
     }
-    return limit >= 0 && limit < rows && others == vt_plan_arg_count(plan) ? limit : rows;
+    return limit >= 0 && limit < rows && others == vt_plan_walk_args(plan) ? limit : rows;
 }
 
 static struct price price_of(struct vt_table *table, sqlite3_index_info *info, const struct vt_plan *plan) {
@@ -209,7 +212,7 @@ static struct price price_of(struct vt_table *table, sqlite3_index_info *info, c
     }
     if (rows < 1) rows = 1;
     double seek = rough_log2(total + 1), per_row = COST_PER_ROW;
-    bool scan = vt_plan_arg_count(plan) == 0, point = plan->unique && plan->index == VT_PLAN_PRIMARY;
+    bool scan = vt_plan_walk_args(plan) == 0, point = plan->unique && plan->index == VT_PLAN_PRIMARY;
     if (!point) seek += sources;
     if (!covers(table->schema, plan->index, info->colUsed)) per_row += rough_log2(total + 1) / 2 + sources;
     /* An entry of an index is shorter than a row. */
@@ -218,6 +221,16 @@ static struct price price_of(struct vt_table *table, sqlite3_index_info *info, c
     struct price price = {.cost = scan ? read * per_row : seek + read * per_row, .rows = rows};
     price.whole = price.cost;
     if (info->nOrderBy > 0 && !plan->ordered) price.whole += rows * rough_log2(rows + 1) * SORT_PER_ROW;
+    return price;
+}
+
+/* The price of a walk if it is one of many. */
+static struct price price_of_lookup(struct vt_table *table, struct price walk) {
+    double total;
+    int sources;
+    vt_table_estimate(table, &total, &sources);
+    struct price price = {.rows = walk.rows < LOOKUP_ROWS ? walk.rows : LOOKUP_ROWS};
+    price.cost = price.whole = rough_log2(total + 1) + price.rows * COST_PER_ROW + walk.cost / LOOKUP_USES;
     return price;
 }
 
@@ -250,12 +263,15 @@ static int choose(struct vt_table *table, sqlite3_index_info *info, const struct
         struct vt_plan plan;
         vt_plan_choose(table->schema, i, question, &plan);
         /* Who asks for no order gets that of the key, as from an ordinary table with NOT INDEXED, which SQLite does not tell us of. To count rows any will do. */
-        if (vt_plan_arg_count(&plan) == 0 && !plan.ordered && info->colUsed != 0) continue;
+        if (vt_plan_walk_args(&plan) == 0 && !plan.ordered && info->colUsed != 0) continue;
         struct price price = price_of(table, info, &plan);
         if (price.whole >= lowest.whole) continue;
         best = plan;
         lowest = price;
     }
+    /* It is not known here whether the walk will be repeated. If not, it is walked as if this were not there. */
+    if (lowest.rows > LOOKUP_ROWS_MIN) vt_plan_add_lookup(table->schema, question, &best);
+    if (best.lookup_count > 0) lowest = price_of_lookup(table, lowest);
     return answer(table, info, &best, &lowest);
 }
 

@@ -12,6 +12,7 @@
 #include "decide.h"
 #include "error.h"
 #include "journal.h"
+#include "lookups.h"
 #include "place.h"
 #include "registry.h"
 #include "txn.h"
@@ -51,6 +52,7 @@ struct vt_space {
     struct vt_txn txn;
     struct vt_views views;
     struct vt_cursor *cursors;  /* open ones */
+    struct vt_lookups lookups;
     struct vt_wal_mode wal_mode;
     struct vt_asked asked;
     enum vt_accept accept;

@@ -1,48 +1,13 @@
-#include "cursor.h"
+#include "cursor_state.h"
 
 #include <string.h>
 
 #include "index.h"
-#include "plan.h"
-#include "row_codec.h"
-#include "table.h"
 
 /* In an UPDATE, a value this long that is not to change is not handed to SQLite and back: write.c reads it where it is. */
 #define NOCHANGE_BYTES_MIN 256
 
-enum cursor_mode {
-    CURSOR_END,      /* no row */
-    CURSOR_POINT,    /* on the one row of a point read */
-    CURSOR_WALK,     /* on the engine cursor's row */
-    CURSOR_DETACHED  /* on a row of a transaction that is committed: `key`, `record` */
-};
-
-struct vt_cursor {
-    sqlite3_vtab_cursor base; /* first: SQLite's pointer is ours */
-    struct vt_cursor *next, **link; /* in vt_space.cursors */
-    enum cursor_mode mode;
-    int broken;               /* not SQLITE_OK: what every step returns */
-    struct vt_view *view;     /* counted; may be held without a row */
-    struct lsm_cursor *walk;  /* on `view` and the tree walk_tree */
-    uint32_t walk_tree;
-    struct lsm_value point;   /* of `view` */
-    struct vt_plan plan;
-    /* A plan that walks an index: its entries name rows, which are only read when the entry does not have what is asked for. */
-    const struct vt_index *index; /* NULL: the rows themselves are walked */
-    struct lsm_slice row_key;     /* of the present row, if row_known */
-    bool row_known, row_read;
-    struct lsm_value row;         /* of `view`, if row_read */
-    struct vt_bytes entry;        /* of a detached row */
-    struct vt_ranges ranges;
-    int range_at;
-    struct vt_bytes key, record;
-    struct vt_row_reader reader; /* of the present row, if reader_ready */
-    bool reader_ready;
-};
-
-static struct vt_table *table_of(const struct vt_cursor *cursor) { return (struct vt_table *)cursor->base.pVtab; }
-
-static int fail_engine(struct vt_cursor *cursor, int status, const struct lsm_error *err) {
+int vt_cursor_fail(struct vt_cursor *cursor, int status, const struct lsm_error *err) {
     return vt_fail_engine(&cursor->base.pVtab->zErrMsg, status, err);
 }
 
@@ -51,6 +16,7 @@ static struct lsm_slice entry_key(const struct vt_cursor *cursor) {
     switch (cursor->mode) {
     case CURSOR_WALK: return lsm_cursor_key(cursor->walk);
     case CURSOR_POINT: return vt_bytes_slice(&cursor->ranges.range[cursor->range_at].low);
+    case CURSOR_FOUND: return cursor->found.key;
     case CURSOR_DETACHED: return vt_bytes_slice(cursor->index == NULL ? &cursor->key : &cursor->entry);
     case CURSOR_END: break;
     }
@@ -61,21 +27,22 @@ static struct lsm_slice entry_value(const struct vt_cursor *cursor) {
     switch (cursor->mode) {
     case CURSOR_WALK: return lsm_cursor_value(cursor->walk);
     case CURSOR_POINT: return cursor->point.bytes;
+    case CURSOR_FOUND: return cursor->found.has_record ? cursor->found.record : cursor->row.bytes;
     case CURSOR_DETACHED: return vt_bytes_slice(&cursor->record);
     case CURSOR_END: break;
     }
     return (struct lsm_slice){0};
 }
 
-static int fail_row(struct vt_cursor *cursor, int rc) {
+int vt_cursor_fail_row(struct vt_cursor *cursor, int rc) {
     if ((rc & 0xff) != SQLITE_CORRUPT) return rc;
-    const struct vt_table *table = table_of(cursor);
+    const struct vt_table *table = vt_cursor_table(cursor);
     return vt_fail(&cursor->base.pVtab->zErrMsg, rc, "a row of table %s is damaged: run SELECT lsm_check()", table->name);
 }
 
 /* The present row's key. */
 static int find_row_key(struct vt_cursor *cursor, struct lsm_slice *key) {
-    if (cursor->index == NULL) {
+    if (cursor->index == NULL || cursor->mode == CURSOR_FOUND) {
         *key = entry_key(cursor);
         return SQLITE_OK;
     }
@@ -87,26 +54,25 @@ static int find_row_key(struct vt_cursor *cursor, struct lsm_slice *key) {
     }
     cursor->row_known = rc == SQLITE_OK;
     *key = cursor->row_key;
-    return fail_row(cursor, rc);
+    return vt_cursor_fail_row(cursor, rc);
 }
 
-/* The present row, read if it was not. */
-static int find_row(struct vt_cursor *cursor, struct lsm_slice *key, struct lsm_slice *record) {
+int vt_cursor_row(struct vt_cursor *cursor, struct lsm_slice *key, struct lsm_slice *record) {
     int rc = find_row_key(cursor, key);
     if (rc != SQLITE_OK) return rc;
-    if (cursor->index == NULL || cursor->mode == CURSOR_DETACHED) {
+    if (cursor->index == NULL || cursor->mode == CURSOR_DETACHED || cursor->mode == CURSOR_FOUND) {
         *record = entry_value(cursor);
         return SQLITE_OK;
     }
     if (!cursor->row_read) {
         struct lsm_error err;
         vt_error_clear(&err);
-        int status = lsm_view_get(cursor->view->engine, vt_table_tree(table_of(cursor)), *key, &cursor->row, &err);
+        int status = lsm_view_get(cursor->view->engine, vt_table_tree(vt_cursor_table(cursor)), *key, &cursor->row, &err);
         if (status == LSM_NOTFOUND) {
             return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_CORRUPT_VTAB, "index %s of table %s names a row that is not there: run SELECT lsm_check()",
-                           cursor->index->name, table_of(cursor)->name);
+                           cursor->index->name, vt_cursor_table(cursor)->name);
         }
-        if (status != LSM_OK) return fail_engine(cursor, status, &err);
+        if (status != LSM_OK) return vt_cursor_fail(cursor, status, &err);
         cursor->row_read = true;
     }
     *record = cursor->row.bytes;
@@ -116,15 +82,14 @@ static int find_row(struct vt_cursor *cursor, struct lsm_slice *key, struct lsm_
 static int ready_reader(struct vt_cursor *cursor) {
     if (cursor->reader_ready) return SQLITE_OK;
     struct lsm_slice key, record;
-    int rc = find_row(cursor, &key, &record);
+    int rc = vt_cursor_row(cursor, &key, &record);
     if (rc != SQLITE_OK) return rc;
-    vt_row_reader_init(&cursor->reader, table_of(cursor)->schema, key, record);
+    vt_row_reader_init(&cursor->reader, vt_cursor_table(cursor)->schema, key, record);
     cursor->reader_ready = true;
     return SQLITE_OK;
 }
 
-/* The walk goes on: nothing is known of the next row. */
-static void forget_row(struct vt_cursor *cursor) {
+void vt_cursor_forget_row(struct vt_cursor *cursor) {
     if (cursor->row_read) lsm_value_release(&cursor->row);
     cursor->reader_ready = cursor->row_known = cursor->row_read = false;
 }
@@ -149,9 +114,8 @@ int vt_cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
     return SQLITE_OK;
 }
 
-/* Everything that was read from the view. */
-static void drop_row(struct vt_cursor *cursor) {
-    forget_row(cursor);
+void vt_cursor_drop_row(struct vt_cursor *cursor) {
+    vt_cursor_forget_row(cursor);
     lsm_value_release(&cursor->point);
     cursor->mode = CURSOR_END;
 }
@@ -162,14 +126,15 @@ static void drop_walk(struct vt_cursor *cursor) {
 }
 
 static void drop_view(struct vt_cursor *cursor) {
-    drop_row(cursor);
+    vt_cursor_drop_row(cursor);
     drop_walk(cursor);
-    vt_view_unref(table_of(cursor)->space, cursor->view);
+    vt_view_unref(vt_cursor_table(cursor)->space, cursor->view);
     cursor->view = NULL;
 }
 
 int vt_cursor_close(sqlite3_vtab_cursor *base) {
     struct vt_cursor *cursor = (struct vt_cursor *)base;
+    struct vt_space *space = vt_cursor_table(cursor)->space;
     drop_view(cursor);
     *cursor->link = cursor->next;
     if (cursor->next != NULL) cursor->next->link = cursor->link;
@@ -177,6 +142,10 @@ int vt_cursor_close(sqlite3_vtab_cursor *base) {
     vt_bytes_release(&cursor->key);
     vt_bytes_release(&cursor->record);
     vt_bytes_release(&cursor->entry);
+    vt_bytes_release(&cursor->walk_name);
+    vt_found_release(&cursor->found);
+    sqlite3_free(cursor->plan_text);
+    if (space->cursors == NULL) vt_lookups_clear(&space->lookups);
     sqlite3_free(cursor);
     return SQLITE_OK;
 }
@@ -184,7 +153,7 @@ int vt_cursor_close(sqlite3_vtab_cursor *base) {
 /* ---- walking -------------------------------------------------------------------------------------------------- */
 
 static uint32_t tree_of(const struct vt_cursor *cursor) {
-    return cursor->index == NULL ? vt_table_tree(table_of(cursor)) : cursor->index->tree.tree;
+    return cursor->index == NULL ? vt_table_tree(vt_cursor_table(cursor)) : cursor->index->tree.tree;
 }
 
 static int open_walk(struct vt_cursor *cursor, const struct lsm_slice *low, const struct lsm_slice *high) {
@@ -200,7 +169,7 @@ static int open_walk(struct vt_cursor *cursor, const struct lsm_slice *low, cons
         status = lsm_cursor_rebound(cursor->walk, low, high, &err);
     }
     if (status == LSM_OK) status = cursor->plan.desc ? lsm_cursor_last(cursor->walk, &err) : lsm_cursor_first(cursor->walk, &err);
-    return fail_engine(cursor, status, &err);
+    return vt_cursor_fail(cursor, status, &err);
 }
 
 static int read_point(struct vt_cursor *cursor, const struct vt_range *range) {
@@ -209,10 +178,10 @@ static int read_point(struct vt_cursor *cursor, const struct vt_range *range) {
     int status = lsm_view_get(cursor->view->engine, tree_of(cursor), vt_bytes_slice(&range->low), &cursor->point, &err);
     if (status == LSM_NOTFOUND) return SQLITE_OK;
     if (status == LSM_OK) cursor->mode = CURSOR_POINT;
-    return fail_engine(cursor, status, &err);
+    return vt_cursor_fail(cursor, status, &err);
 }
 
-static int read_range(struct vt_cursor *cursor, const struct vt_range *range) {
+int vt_cursor_read_range(struct vt_cursor *cursor, const struct vt_range *range) {
     struct lsm_slice low = vt_bytes_slice(&range->low), high = vt_bytes_slice(&range->high);
     int rc = open_walk(cursor, range->has_low ? &low : NULL, range->has_high ? &high : NULL);
     if (rc == SQLITE_OK && lsm_cursor_valid(cursor->walk)) cursor->mode = CURSOR_WALK;
@@ -221,14 +190,19 @@ static int read_range(struct vt_cursor *cursor, const struct vt_range *range) {
 
 /* Stand on the first row of range range_at or of those after it. */
 static int enter_range(struct vt_cursor *cursor) {
-    drop_row(cursor);
+    vt_cursor_drop_row(cursor);
     int step = cursor->plan.desc ? -1 : 1;
     for (; cursor->range_at >= 0 && cursor->range_at < cursor->ranges.count; cursor->range_at += step) {
         const struct vt_range *range = &cursor->ranges.range[cursor->range_at];
-        int rc = range->point ? read_point(cursor, range) : read_range(cursor, range);
+        int rc = range->point ? read_point(cursor, range) : vt_cursor_read_range(cursor, range);
         if (rc != SQLITE_OK || cursor->mode != CURSOR_END) return rc;
     }
     return SQLITE_OK;
+}
+
+int vt_cursor_start(struct vt_cursor *cursor) {
+    cursor->range_at = cursor->plan.desc ? cursor->ranges.count - 1 : 0;
+    return enter_range(cursor);
 }
 
 static int next_range(struct vt_cursor *cursor) {
@@ -240,9 +214,8 @@ static bool is_gone(struct vt_space *space, struct lsm_tree_info tree) {
     return lsm_store_tree_check(space->store, tree) != LSM_OK && !vt_txn_made_tree(space, tree);
 }
 
-/* Have the view this scan reads. */
-static int take_view(struct vt_cursor *cursor) {
-    struct vt_table *table = table_of(cursor);
+int vt_cursor_take_view(struct vt_cursor *cursor) {
+    struct vt_table *table = vt_cursor_table(cursor);
     struct vt_space *space = table->space;
     struct vt_view *view = NULL;
     int rc = vt_view_acquire(space, &view, &cursor->base.pVtab->zErrMsg);
@@ -263,92 +236,41 @@ static int take_view(struct vt_cursor *cursor) {
     return SQLITE_OK;
 }
 
-/* ---- numbers compared with texts ---------------------------------------------------------------------------------- */
-
-/* The search for the text that equals a number (plan.h), by SQLite's own rules. */
-struct search {
-    sqlite3_stmt *equals; /* of a text and a number */
-    int column;
-    struct vt_bytes *text; /* the first found */
-    int count;             /* 0, 1, or 2 for more */
-};
-
-static int search_row(struct vt_cursor *cursor, struct search *search) {
-    const struct vt_table *table = table_of(cursor);
-    struct vt_row_reader reader;
-    struct vt_value value;
-    struct lsm_slice key, record;
-    int rc = find_row(cursor, &key, &record);
-    if (rc != SQLITE_OK) return rc;
-    vt_row_reader_init(&reader, table->schema, key, record);
-    rc = vt_row_get(&reader, search->column, &value);
-    if (rc != SQLITE_OK || value.type != SQLITE_TEXT) return rc;
-    if (search->count > 0 && search->text->size == value.size && memcmp(search->text->data, value.bytes, value.size) == 0) return SQLITE_OK;
-    rc = sqlite3_bind_text64(search->equals, 1, (const char *)value.bytes, value.size, SQLITE_STATIC, SQLITE_UTF8);
-    if (rc != SQLITE_OK) return rc;
-    bool equal = sqlite3_step(search->equals) == SQLITE_ROW && sqlite3_column_int(search->equals, 0) != 0;
-    rc = sqlite3_reset(search->equals);
-    if (rc != SQLITE_OK || !equal) return rc;
-    if (++search->count > 1) return SQLITE_OK;
-    return vt_bytes_set(search->text, (struct lsm_slice){.data = value.bytes, .size = value.size});
-}
-
-static int search_ranges(struct vt_cursor *cursor, const struct vt_ranges *ranges, struct search *search) {
-    struct lsm_error err;
-    vt_error_clear(&err);
-    int status = LSM_OK, rc = SQLITE_OK;
-    for (int i = 0; i < ranges->count && rc == SQLITE_OK && status == LSM_OK; i++) {
-        rc = read_range(cursor, &ranges->range[i]);
-        while (rc == SQLITE_OK && status == LSM_OK && search->count < 2 && lsm_cursor_valid(cursor->walk)) {
-            rc = search_row(cursor, search);
-            forget_row(cursor);
-            if (rc == SQLITE_OK) status = cursor->plan.desc ? lsm_cursor_prev(cursor->walk, &err) : lsm_cursor_next(cursor->walk, &err);
-        }
-        drop_row(cursor);
-    }
-    return status == LSM_OK ? rc : fail_engine(cursor, status, &err);
-}
-
-/* A vt_resolve_fn. */
-static int resolve(void *arg, const struct vt_ranges *ranges, int column, sqlite3_value *number, struct vt_bytes *text, int *count) {
-    struct vt_cursor *cursor = arg;
-    struct search search = {.column = column, .text = text};
-    /* A comparison with an expression of numeric affinity turns the text into a number, if it looks like one. */
-    int rc = sqlite3_prepare_v2(table_of(cursor)->space->connection->db, "SELECT ?1 = CAST(?2 AS NUMERIC)", -1, &search.equals, NULL);
-    if (rc == SQLITE_OK) rc = sqlite3_bind_value(search.equals, 2, number);
-    if (rc == SQLITE_OK) rc = search_ranges(cursor, ranges, &search);
-    sqlite3_finalize(search.equals);
-    *count = search.count;
-    if (rc != SQLITE_OK || search.count < 2) return rc;
-    /* A SELECT can do with several rows where one was foretold; an UPDATE or DELETE would stop after the first, and an order would be lost. */
-    const struct vt_table *table = table_of(cursor);
-    if (cursor->plan.unique && table->joined_epoch != table->space->txn.epoch) return SQLITE_OK;
-    return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_ERROR,
-                   "several texts in key column %s of table %s equal the number it is compared with, where the plan of the statement allows one: "
-                   "compare it with CAST(... AS TEXT)",
-                   table->schema->columns[column].name, table->name);
-}
-
 /* ---- xFilter and xNext -------------------------------------------------------------------------------------------- */
 
+/* The plan of this number and text. */
+static int read_plan(struct vt_cursor *cursor, int number, const char *text) {
+    const struct vt_schema *schema = vt_cursor_table(cursor)->schema;
+    if (cursor->plan_text != NULL && cursor->plan_number == number && text != NULL && strcmp(cursor->plan_text, text) == 0) return SQLITE_OK;
+    sqlite3_free(cursor->plan_text);
+    cursor->plan_text = NULL;
+    if (!vt_plan_read(schema, number, &cursor->plan)) return SQLITE_INTERNAL;
+    if (!vt_plan_has_lookup(number)) return SQLITE_OK;
+    int rc = text == NULL ? SQLITE_INTERNAL : vt_plan_read_lookup(schema, text, &cursor->plan);
+    if (rc != SQLITE_OK) return rc;
+    cursor->plan_number = number;
+    cursor->plan_text = sqlite3_mprintf("%s", text);
+    return cursor->plan_text == NULL ? SQLITE_NOMEM : SQLITE_OK;
+}
+
 int vt_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, int argc, sqlite3_value **argv) {
-    (void)text;
     struct vt_cursor *cursor = (struct vt_cursor *)base;
-    struct vt_table *table = table_of(cursor);
+    struct vt_table *table = vt_cursor_table(cursor);
     char **message = &table->base.zErrMsg;
-    drop_row(cursor);
+    vt_cursor_drop_row(cursor);
     cursor->broken = SQLITE_OK;
     int rc = vt_table_bind(table, message); /* first: it knows the indexes */
-    if (rc != SQLITE_OK) return rc;
-    if (!vt_plan_read(table->schema, number, &cursor->plan) || argc != vt_plan_arg_count(&cursor->plan)) {
+    if (rc == SQLITE_OK) rc = read_plan(cursor, number, text);
+    if (rc == SQLITE_INTERNAL || (rc == SQLITE_OK && argc != vt_plan_arg_count(&cursor->plan))) {
         return vt_fail(message, SQLITE_INTERNAL, "the query plan %d with %d values is none of table %s", number, argc, table->name);
     }
-    cursor->index = cursor->plan.index == VT_PLAN_PRIMARY ? NULL : &table->schema->indexes[cursor->plan.index];
-    rc = take_view(cursor);
-    if (rc == SQLITE_OK) rc = vt_plan_ranges(table->schema, &cursor->plan, argv, resolve, cursor, &cursor->ranges);
     if (rc != SQLITE_OK) return rc;
-    cursor->range_at = cursor->plan.desc ? cursor->ranges.count - 1 : 0;
-    return enter_range(cursor);
+    cursor->index = cursor->plan.index == VT_PLAN_PRIMARY ? NULL : &table->schema->indexes[cursor->plan.index];
+    rc = vt_cursor_take_view(cursor);
+    if (rc == SQLITE_OK) rc = vt_plan_ranges(table->schema, &cursor->plan, argv, vt_cursor_resolve, cursor, &cursor->ranges);
+    bool served = false;
+    if (rc == SQLITE_OK && cursor->plan.lookup_count > 0) rc = vt_cursor_look_up(cursor, argv + vt_plan_walk_args(&cursor->plan), &served);
+    return rc == SQLITE_OK && !served ? vt_cursor_start(cursor) : rc;
 }
 
 /* Make the range begin behind the row that was kept. */
@@ -365,8 +287,8 @@ static int cut_range(struct vt_cursor *cursor, struct vt_range *range) {
 static int resume(struct vt_cursor *cursor) {
     struct vt_range *range = &cursor->ranges.range[cursor->range_at];
     int rc = range->point ? SQLITE_OK : cut_range(cursor, range);
-    if (rc == SQLITE_OK) rc = vt_table_bind(table_of(cursor), &cursor->base.pVtab->zErrMsg);
-    if (rc == SQLITE_OK) rc = take_view(cursor);
+    if (rc == SQLITE_OK) rc = vt_table_bind(vt_cursor_table(cursor), &cursor->base.pVtab->zErrMsg);
+    if (rc == SQLITE_OK) rc = vt_cursor_take_view(cursor);
     if (rc != SQLITE_OK) return rc;
     return range->point ? next_range(cursor) : enter_range(cursor);
 }
@@ -374,15 +296,16 @@ static int resume(struct vt_cursor *cursor) {
 int vt_cursor_next(sqlite3_vtab_cursor *base) {
     struct vt_cursor *cursor = (struct vt_cursor *)base;
     if (cursor->broken != SQLITE_OK) return cursor->broken;
-    forget_row(cursor);
+    vt_cursor_forget_row(cursor);
+    if (cursor->mode == CURSOR_FOUND) return vt_cursor_find_next(cursor);
     if (cursor->mode == CURSOR_DETACHED) return resume(cursor);
     if (cursor->mode != CURSOR_WALK) return next_range(cursor);
     struct lsm_error err;
     vt_error_clear(&err);
     int status = cursor->plan.desc ? lsm_cursor_prev(cursor->walk, &err) : lsm_cursor_next(cursor->walk, &err);
     if (status != LSM_OK) {
-        drop_row(cursor);
-        return fail_engine(cursor, status, &err);
+        vt_cursor_drop_row(cursor);
+        return vt_cursor_fail(cursor, status, &err);
     }
     return lsm_cursor_valid(cursor->walk) ? SQLITE_OK : next_range(cursor);
 }
@@ -396,10 +319,10 @@ int vt_cursor_eof(sqlite3_vtab_cursor *base) {
 
 /* From the entry of an index; false if the row must be read. */
 static bool column_of_entry(struct vt_cursor *cursor, int column, struct vt_value *value, int *rc) {
-    if (cursor->index == NULL || cursor->reader_ready || cursor->mode == CURSOR_DETACHED) return false;
+    if (cursor->index == NULL || cursor->reader_ready || cursor->mode == CURSOR_DETACHED || cursor->mode == CURSOR_FOUND) return false;
     struct lsm_slice key;
     *rc = find_row_key(cursor, &key);
-    return *rc == SQLITE_OK && vt_index_column(table_of(cursor)->schema, cursor->index, entry_key(cursor), key, column, value);
+    return *rc == SQLITE_OK && vt_index_column(vt_cursor_table(cursor)->schema, cursor->index, entry_key(cursor), key, column, value);
 }
 
 int vt_cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column) {
@@ -412,14 +335,14 @@ int vt_cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int co
     if (rc == SQLITE_OK && !known) rc = ready_reader(cursor);
     if (rc != SQLITE_OK) return rc;
     /* Only an UPDATE leaves columns as they are, and that has joined the transaction. */
-    const struct vt_table *table = table_of(cursor);
+    const struct vt_table *table = vt_cursor_table(cursor);
     bool updating = table->space->txn.state != VT_TXN_IDLE && table->joined_epoch == table->space->txn.epoch;
     if (!updating || sqlite3_vtab_nochange(context) == 0) {
         if (known) vt_value_result(context, &value, SQLITE_TRANSIENT);
-        return known ? SQLITE_OK : fail_row(cursor, vt_row_result(&cursor->reader, column, context, SQLITE_TRANSIENT));
+        return known ? SQLITE_OK : vt_cursor_fail_row(cursor, vt_row_result(&cursor->reader, column, context, SQLITE_TRANSIENT));
     }
     if (!known) rc = vt_row_get(&cursor->reader, column, &value);
-    if (rc != SQLITE_OK) return fail_row(cursor, rc);
+    if (rc != SQLITE_OK) return vt_cursor_fail_row(cursor, rc);
     bool is_long = (value.type == SQLITE_TEXT || value.type == SQLITE_BLOB) && value.size >= NOCHANGE_BYTES_MIN;
     /* A CHECK is not looked at again unless its columns are set. */
     bool checked = column < table->schema->column_count && table->schema->columns[column].checked;
@@ -434,7 +357,7 @@ int vt_cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
     struct lsm_slice key;
     int rc = find_row_key(cursor, &key);
     if (rc != SQLITE_OK) return rc;
-    if (!vt_key_get_int64(key, &value)) return fail_row(cursor, SQLITE_CORRUPT_VTAB);
+    if (!vt_key_get_int64(key, &value)) return vt_cursor_fail_row(cursor, SQLITE_CORRUPT_VTAB);
     *rowid = value;
     return SQLITE_OK;
 }
@@ -445,17 +368,30 @@ struct vt_cursor *vt_cursor_after(const struct vt_cursor *cursor) { return curso
 
 bool vt_cursor_is_of(const struct vt_cursor *cursor, const sqlite3_vtab *vtab) { return cursor->base.pVtab == vtab; }
 
+static int keep_row(struct vt_cursor *cursor) {
+    struct lsm_slice key, record;
+    int rc = vt_cursor_row(cursor, &key, &record);
+    if (rc == SQLITE_OK) rc = vt_bytes_set(&cursor->key, key);
+    if (rc == SQLITE_OK) rc = vt_bytes_set(&cursor->record, record);
+    if (rc == SQLITE_OK && cursor->index != NULL) rc = vt_bytes_set(&cursor->entry, entry_key(cursor));
+    return rc;
+}
+
+/* A lookup needs no view, but for a record that it does not have. */
+static int keep_found(struct vt_cursor *cursor) {
+    if (!cursor->row_read) return SQLITE_OK;
+    int rc = vt_bytes_set(&cursor->record, cursor->row.bytes);
+    cursor->found.record = vt_bytes_slice(&cursor->record);
+    cursor->found.has_record = true;
+    return rc;
+}
+
 void vt_cursor_detach(struct vt_cursor *cursor) {
     if (cursor->view == NULL || !cursor->view->of_txn) return;
-    enum cursor_mode mode = cursor->mode == CURSOR_END ? CURSOR_END : CURSOR_DETACHED;
+    enum cursor_mode mode = cursor->mode == CURSOR_END || cursor->mode == CURSOR_FOUND ? cursor->mode : CURSOR_DETACHED;
     int rc = SQLITE_OK;
-    if (mode == CURSOR_DETACHED) {
-        struct lsm_slice key, record;
-        rc = find_row(cursor, &key, &record);
-        if (rc == SQLITE_OK) rc = vt_bytes_set(&cursor->key, key);
-        if (rc == SQLITE_OK) rc = vt_bytes_set(&cursor->record, record);
-        if (rc == SQLITE_OK && cursor->index != NULL) rc = vt_bytes_set(&cursor->entry, entry_key(cursor));
-    }
+    if (mode == CURSOR_DETACHED) rc = keep_row(cursor);
+    if (mode == CURSOR_FOUND) rc = keep_found(cursor);
     drop_view(cursor);
     cursor->mode = mode;
     cursor->broken = rc;

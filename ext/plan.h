@@ -2,7 +2,8 @@
  *
  * A plan is a walk over the table's key, or over an index, in one direction: the first equal_count key columns equal to given values (one of them may be given
  * a whole list, IN), the next one between two bounds, the rest free. It travels from xBestIndex to xFilter in idxNum; idxStr says the same in words, for
- * EXPLAIN QUERY PLAN.
+ * EXPLAIN QUERY PLAN. A walk that is repeated, as in the inner loop of a join, may look up the rows with certain values in other columns instead (lookups.h):
+ * which columns, only idxStr tells.
  *
  * A number compared with a TEXT or untyped key column is a special case: SQLite may have to turn stored texts into numbers ('05' = 5), which no key range
  * can express. Then xFilter widens the range and SQLite checks each row; where the plan rests on there being one value only (`single`), that one is
@@ -14,6 +15,7 @@
 #include "key_codec.h"
 
 #define VT_PLAN_EQUAL_MAX 60
+#define VT_PLAN_LOOKUP_MAX 8
 
 /* A constraint as xBestIndex sees it. */
 struct vt_term {
@@ -40,6 +42,7 @@ struct vt_question {
 };
 
 #define VT_PLAN_PRIMARY (-1)
+#define VT_PLAN_ARGS_MAX (VT_PLAN_EQUAL_MAX + 2 + VT_PLAN_LOOKUP_MAX)
 
 struct vt_plan {
     int index;           /* in vt_schema.indexes; VT_PLAN_PRIMARY: the table's own key */
@@ -52,25 +55,42 @@ struct vt_plan {
     bool single;         /* at most one row, or the order holds only if the equal columns (before the list) have one value each */
     bool unique;         /* at most one row */
     bool upper_plain;    /* the upper bound is a text literal, so that no affinity but the column's counts */
+    int lookup_count;
+    struct vt_plan_lookup {
+        int column;      /* of the table */
+        bool nulls;      /* IS: NULL is sought like a value */
+    } lookup[VT_PLAN_LOOKUP_MAX];
     /* Known to xBestIndex only. */
-    int terms[VT_PLAN_EQUAL_MAX + 2]; /* which constraint is argument i of xFilter */
-    bool omit[VT_PLAN_EQUAL_MAX + 2]; /* SQLite need not check it again */
+    int terms[VT_PLAN_ARGS_MAX]; /* which constraint is argument i of xFilter: equalities, bounds, lookups */
+    bool omit[VT_PLAN_ARGS_MAX]; /* SQLite need not check it again */
 };
 
 /* Columns of the key walked: the schema's, or the rowid; an index's and then these. */
 const struct vt_key_column *vt_plan_key(const struct vt_schema *schema, int index, int *count);
+/* The affinity of one of them. */
+static inline enum vt_affinity vt_plan_affinity(const struct vt_schema *schema, const struct vt_key_column *key) {
+    return key->column < 0 ? VT_AFFINITY_INTEGER : schema->columns[key->column].affinity;
+}
 /* How many of them, from the first, can be searched for. */
 int vt_plan_seek_count(const struct vt_schema *schema, int index);
 
 /* The best use of the constraints on this index. */
 void vt_plan_choose(const struct vt_schema *schema, int index, const struct vt_question *question, struct vt_plan *plan);
-static inline int vt_plan_arg_count(const struct vt_plan *plan) { return plan->equal_count + (plan->lower != 0) + (plan->upper != 0); }
+/* Add the equalities that the walk does not use, to look up by if the walk is repeated. */
+void vt_plan_add_lookup(const struct vt_schema *schema, const struct vt_question *question, struct vt_plan *plan);
+/* How many values narrow the walk, and how many xFilter gets. */
+static inline int vt_plan_walk_args(const struct vt_plan *plan) { return plan->equal_count + (plan->lower != 0) + (plan->upper != 0); }
+static inline int vt_plan_arg_count(const struct vt_plan *plan) { return vt_plan_walk_args(plan) + plan->lookup_count; }
 
-/* idxNum and back. Reading is false for numbers no plan has. */
+/* idxNum and back, the lookup aside. Reading is false for numbers no plan has. */
 int vt_plan_write(const struct vt_plan *plan);
 bool vt_plan_read(const struct vt_schema *schema, int number, struct vt_plan *plan);
-/* idxStr: `key (device=? AND ts>?) desc`, `index by_kind (kind=?)`; sqlite3_free(). NULL if out of memory. */
+/* True if idxStr has more to tell. */
+bool vt_plan_has_lookup(int number);
+/* idxStr: `key (device=? AND ts>?) desc`, `index by_kind (kind=?), lookup (value=?)`; sqlite3_free(). NULL if out of memory. */
 char *vt_plan_text(const struct vt_schema *schema, const struct vt_plan *plan);
+/* The lookup's columns, from the text of this plan. SQLITE_OK, SQLITE_NOMEM; SQLITE_INTERNAL: no such plan. */
+int vt_plan_read_lookup(const struct vt_schema *schema, const char *text, struct vt_plan *plan) LSM_MUST_CHECK;
 
 struct vt_range {
     struct vt_bytes low, high;

@@ -59,6 +59,7 @@ int vt_txn_undo(struct vt_space *space, const struct vt_mark *mark, char **messa
     if (status != LSM_OK) return vt_fail_engine(message, status, &err);
     txn->writes++;
     txn->rollbacks++;
+    vt_lookups_note_undo(&space->lookups);
     return SQLITE_OK;
 }
 
@@ -251,6 +252,7 @@ int vt_txn_put(struct vt_space *space, uint32_t tree, struct lsm_slice key, stru
     assert(space->txn.state != VT_TXN_IDLE);
     struct lsm_error err;
     vt_error_clear(&err);
+    vt_lookups_note_write(&space->lookups, tree);
     int status = lsm_txn_put(space->txn.engine, tree, key, value, &err);
     return changed(space, status, &err, message);
 }
@@ -259,6 +261,7 @@ int vt_txn_delete(struct vt_space *space, uint32_t tree, struct lsm_slice key, c
     assert(space->txn.state != VT_TXN_IDLE);
     struct lsm_error err;
     vt_error_clear(&err);
+    vt_lookups_note_write(&space->lookups, tree);
     int status = lsm_txn_delete(space->txn.engine, tree, key, &err);
     return changed(space, status, &err, message);
 }

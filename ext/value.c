@@ -155,6 +155,13 @@ static bool plain_integer(const uint8_t *p, const uint8_t *end, int64_t *value) 
     return true;
 }
 
+bool vt_text_is_number(const uint8_t *text, size_t size, struct vt_value *number) {
+    int64_t plain = 0;
+    *number = vt_value_null();
+    if (plain_integer(text, text + size, &plain)) *number = vt_value_int(plain);
+    return number->type == SQLITE_INTEGER || looks_numeric(text, text + size);
+}
+
 /* The digits and the sign only, of a text that looks numeric: within int64? */
 static bool is_int64(const uint8_t *p, const uint8_t *end) {
     static const char greatest[] = "9223372036854775807", lowest[] = "9223372036854775808";

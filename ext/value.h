@@ -77,6 +77,9 @@ int vt_affinity_apply(sqlite3_value *in, enum vt_affinity affinity, struct vt_va
  * constraint must be widened to the whole of text (VT_TYPES_TEXT of key_codec.h) as well and left to SQLite to check. */
 int vt_affinity_compare(sqlite3_value *in, enum vt_affinity affinity, struct vt_value *out) LSM_MUST_CHECK;
 
+/* True if SQLite would take the whole text for a number. *number: that number if it is a plain integer, else of type SQLITE_NULL: its value is SQLite's to say. */
+bool vt_text_is_number(const uint8_t *text, size_t size, struct vt_value *number);
+
 /* True if a right-hand side of this type selects exactly what the key range for it holds, whatever expression it came from. */
 static inline bool vt_compare_is_exact(int rhs_type, enum vt_affinity affinity) {
     return affinity >= VT_AFFINITY_NUMERIC || (rhs_type != SQLITE_INTEGER && rhs_type != SQLITE_FLOAT);

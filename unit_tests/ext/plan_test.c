@@ -245,8 +245,58 @@ static void every_number_reads_as_a_plan_that_writes_it_or_is_refused(void **unu
     struct vt_schema *schema = table("a|b|c|PRIMARY KEY(a, b, c)");
     for (int number = 0; number < 1 << 20; number++) {
         struct vt_plan plan;
-        if (vt_plan_read(schema, number, &plan)) assert_int_equal(vt_plan_write(&plan), number);
+        if (!vt_plan_read(schema, number, &plan)) continue;
+        plan.lookup_count = vt_plan_has_lookup(number) ? 1 : 0; /* which one, only the text tells */
+        assert_int_equal(vt_plan_write(&plan), number);
     }
+    vt_schema_free(schema);
+}
+
+static void expect_lookup(struct vt_schema *schema, const struct vt_term *terms, int term_count, const char *words) {
+    struct vt_plan plan, again;
+    struct vt_question question = {.terms = terms, .term_count = term_count};
+    vt_plan_choose(schema, at_index, &question, &plan);
+    vt_plan_add_lookup(schema, &question, &plan);
+    char *text = vt_plan_text(schema, &plan);
+    assert_string_equal(text, words);
+    assert_int_equal(vt_plan_has_lookup(vt_plan_write(&plan)), plan.lookup_count > 0);
+    assert_true(vt_plan_read(schema, vt_plan_write(&plan), &again));
+    if (plan.lookup_count > 0) assert_int_equal(vt_plan_read_lookup(schema, text, &again), SQLITE_OK);
+    assert_int_equal(again.lookup_count, plan.lookup_count);
+    for (int i = 0; i < plan.lookup_count; i++) {
+        assert_int_equal(again.lookup[i].column, plan.lookup[i].column);
+        assert_int_equal(again.lookup[i].nulls, plan.lookup[i].nulls);
+        assert_int_equal(plan.lookup[i].column, terms[plan.terms[vt_plan_walk_args(&plan) + i]].column);
+    }
+    assert_int_equal(vt_plan_arg_count(&again), vt_plan_arg_count(&plan));
+    sqlite3_free(text);
+}
+
+static void equalities_that_the_walk_does_not_use_are_looked_up(void **unused) {
+    (void)unused;
+    struct vt_schema *schema = table("a INT|b INT|v|\"w w\"|\"q\"\"=?\"|ab|PRIMARY KEY(a, b)");
+    struct vt_term terms[] = {term(2, EQ), term(0, EQ), term(3, IS), term(4, EQ), term(5, EQ), term(1, GT), term(5, LT)};
+    expect_lookup(schema, terms, 1, "key, lookup (v=?)");
+    expect_lookup(schema, terms, 7, "key (a=? AND b>?), lookup (v=? AND \"w w\" IS ? AND \"q\"\"=?\"=? AND ab=?)");
+    terms[1].usable = terms[2].usable = false;
+    terms[3].collates = false;
+    expect_lookup(schema, terms, 4, "key, lookup (v=?)");
+    terms[0].rhs_type = SQLITE_INTEGER; /* it will not change from one walk to the next */
+    expect_lookup(schema, terms, 4, "key");
+    terms[0] = term(1, EQ);
+    expect_lookup(schema, terms, 1, "key, lookup (b=?)"); /* the second column of the key alone */
+    vt_schema_free(schema);
+}
+
+static void a_text_of_no_lookup_is_refused(void **unused) {
+    (void)unused;
+    struct vt_schema *schema = table("a INT|b INT|v|PRIMARY KEY(a, b)");
+    static const char *const bad[] = {"", "key", "key, lookup ()", "key, lookup (x=?)", "key, lookup (v=?", "key, lookup (v<?)", "key (a=?), lookup (v=?)", "key, lookup (v=?) ",
+                                      "key, lookup (v=? AND )", "key, lookup (v=? AND v=? AND v=? AND v=? AND v=? AND v=? AND v=? AND v=? AND v=?)", "key, lookup (\"v=?)"};
+    struct vt_plan plan;
+    assert_true(vt_plan_read(schema, 0, &plan));
+    for (int i = 0; i < COUNT(bad); i++) assert_int_equal(vt_plan_read_lookup(schema, bad[i], &plan), SQLITE_INTERNAL);
+    assert_int_equal(vt_plan_read_lookup(schema, "key, lookup (v=? AND b IS ?)", &plan), SQLITE_OK);
     vt_schema_free(schema);
 }
 
@@ -272,6 +322,8 @@ int main(void) {
         cmocka_unit_test(indexes_are_walked_as_keys_are),
         cmocka_unit_test(nulls_are_looked_for_in_indexes_only),
         cmocka_unit_test(a_column_twice_in_an_index_is_searched_for_once),
+        cmocka_unit_test(equalities_that_the_walk_does_not_use_are_looked_up),
+        cmocka_unit_test(a_text_of_no_lookup_is_refused),
         cmocka_unit_test(numbers_of_no_plan_are_refused),
         cmocka_unit_test(every_number_reads_as_a_plan_that_writes_it_or_is_refused),
     };

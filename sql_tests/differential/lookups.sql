@@ -1,0 +1,84 @@
+-- Joins on columns that no key or index serves. CROSS JOIN fixes which table is read inside.
+@TABLE a(id INTEGER PRIMARY KEY, x, n INT, t TEXT, c TEXT COLLATE NOCASE, r REAL, w);
+@TABLE b(id INTEGER PRIMARY KEY, x, n INT, t TEXT, c TEXT COLLATE RTRIM, r REAL, w);
+@CLUSTERED k(p TEXT, q INT, x, t TEXT, PRIMARY KEY (p, q DESC), INDEX by_x (x));
+INSERT INTO a(id, x) VALUES (1, NULL), (2, 5), (3, 5.0), (4, '5'), (5, '05'), (6, ' 5'), (7, 'abc'), (8, 'ABC'), (9, 'abc  '), (10, x'616263'), (11, ''), (12, 0.1 + 0.2),
+  (13, '0.3'), (14, 9007199254740993), (15, 9007199254740992.0), (16, '1e3'), (17, 1000), (18, '9223372036854775808'), (19, -9223372036854775808), (20, 1e300), (21, '1.0e+300');
+UPDATE a SET n = x, t = x, c = x, r = x, w = 'w' || id;
+INSERT INTO b SELECT id + 100, x, n, t, c, r, w FROM a;
+INSERT INTO k SELECT w, id, x, t FROM a;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x = b.x ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x IS b.x ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x = b.n ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x = b.t ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x = b.c ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x = b.r ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.n = b.x ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.n = b.t ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.n = b.c ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.t = b.x ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.t = b.n ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.t = b.c ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON b.t = a.c ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.c = b.c ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON b.c = a.c ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.c = b.t COLLATE BINARY ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.r = b.r ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.r = b.t ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON CAST(a.x AS TEXT) = b.x ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON CAST(a.x AS REAL) = b.t ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x + 0 = b.t ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x || '' = b.n ORDER BY 1, 2;
+-- Several columns; with more conditions; the inner table by a range, an index, in order.
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x = b.x AND a.t IS b.t AND a.w = b.w ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x = b.x AND b.id > 110 ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x = b.x AND b.id BETWEEN 102 AND 120 AND b.w LIKE 'w1%' ORDER BY 1, 2;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x = b.x AND b.id > a.id + 102 ORDER BY 1, 2;
+SELECT a.id, k.p FROM a CROSS JOIN k ON a.w = k.t ORDER BY 1, 2;
+SELECT a.id, k.p, k.q FROM a CROSS JOIN k ON a.x = k.t WHERE a.id = 2 ORDER BY k.p, k.q DESC;
+SELECT a.id, k.p FROM a CROSS JOIN k ON a.t = k.t AND k.x >= 5 ORDER BY 1, 2;
+SELECT a.id, (SELECT group_concat(id) FROM (SELECT id FROM b WHERE b.x = a.x ORDER BY b.id)) FROM a ORDER BY 1;
+SELECT a.id, (SELECT id FROM b WHERE b.t = a.t ORDER BY b.id DESC LIMIT 1) FROM a ORDER BY 1;
+SELECT a.id, (SELECT x FROM k WHERE k.t = a.t ORDER BY k.x DESC, k.p DESC LIMIT 1) FROM a ORDER BY 1;
+SELECT a.id, b.id FROM a LEFT JOIN b ON a.x = b.n AND b.id > 103 ORDER BY 1, 2;
+SELECT a.id, b.id FROM a LEFT JOIN b ON a.w = b.t WHERE b.id IS NULL ORDER BY 1;
+SELECT a.id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.t = a.c) ORDER BY 1;
+SELECT a.id FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.t = a.c AND b.id > 105) ORDER BY 1;
+SELECT a.id FROM a WHERE a.x IN (SELECT b.x FROM b WHERE b.w = a.w) ORDER BY 1;
+SELECT a.id FROM a WHERE (SELECT count(*) FROM b, k WHERE b.w = k.p AND k.t = a.t) > 1 ORDER BY 1;
+SELECT count(*) FROM a, b, k, a AS a2, b AS b2 WHERE a.w = b.w AND b.w = k.p AND k.t = a2.t AND a2.w = b2.w AND b2.t = a.t;
+-- The rows that a statement reads stay the same while it writes.
+BEGIN;
+INSERT INTO b SELECT a.id + 1000, b.x, b.n, b.t, b.c, b.r, 'new' FROM a CROSS JOIN b ON a.x = b.x;
+SELECT count(*), sum(id) FROM b;
+INSERT INTO k SELECT 'k' || a.id, b.id, b.x, b.t FROM a CROSS JOIN b ON a.x = b.x WHERE b.id < 1000;
+SELECT count(*), sum(q) FROM k;
+UPDATE a SET n = (SELECT count(*) FROM b WHERE b.t = a.t), w = (SELECT max(p) FROM k WHERE k.t = a.t);
+SELECT id, n, w FROM a ORDER BY id;
+SAVEPOINT s;
+DELETE FROM b WHERE EXISTS (SELECT 1 FROM a CROSS JOIN k ON k.t = a.t WHERE a.t = b.t);
+SELECT count(*), sum(id) FROM b;
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x = b.x ORDER BY 1, 2;
+ROLLBACK TO s;
+SELECT count(*), sum(b.id) FROM a CROSS JOIN b ON a.x = b.x;
+UPDATE b SET t = k.p FROM k WHERE k.t = b.t AND k.q < 1000;
+SELECT count(*), count(DISTINCT t) FROM b;
+DELETE FROM a WHERE x IN (SELECT x FROM b WHERE b.t = a.w);
+SELECT a.id, b.id FROM a CROSS JOIN b ON a.x = b.x ORDER BY 1, 2;
+ROLLBACK;
+SELECT count(*), sum(b.id) FROM a CROSS JOIN b ON a.x = b.x;
+-- Rows that are written between two rows of the outer loop are seen as on ordinary tables: by statements of a trigger.
+CREATE TABLE log(v, found);
+CREATE TRIGGER noted AFTER INSERT ON log WHEN new.found IS NULL BEGIN
+  INSERT INTO log SELECT new.v, count(*) FROM b WHERE b.t = new.v;
+END;
+INSERT INTO log(v) SELECT t FROM a ORDER BY id;
+SELECT v, found FROM log WHERE found IS NOT NULL ORDER BY rowid;
+-- Long records, and many rows.
+@TABLE big(id INTEGER PRIMARY KEY, g INT, s TEXT);
+INSERT INTO big SELECT value, value % 97, 'row ' || value FROM generate_series(1, 3000);
+UPDATE big SET s = s || replace(hex(zeroblob(700)), '00', 'xy') WHERE id % 5 = 0;
+SELECT count(*), sum(length(y.s)), sum(y.id) FROM big AS x CROSS JOIN big AS y ON y.g = x.id;
+SELECT count(*), sum(length(y.s)), sum(x.id * y.id) FROM big AS x CROSS JOIN big AS y ON x.s = y.s;
+SELECT x.id, (SELECT group_concat(y.id) FROM big AS y WHERE y.g = x.g + 90) FROM big AS x WHERE x.id < 12 ORDER BY 1;
+SELECT count(*) FROM big AS x WHERE NOT EXISTS (SELECT 1 FROM big AS y WHERE y.g = x.id + 1);

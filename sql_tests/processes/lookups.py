@@ -1,0 +1,74 @@
+"""Joins that no index serves: how much is read, what a COMMIT or ROLLBACK in the midst does, and rows that are too many for memory."""
+import harness
+
+PRELUDE = """
+import sqlite3
+db = connect("test.db", isolation_level=None)
+def pair(rows, width=10):
+    db.execute("CREATE VIRTUAL TABLE a USING lsm(id INTEGER PRIMARY KEY, x INT, s TEXT)")
+    db.execute("CREATE VIRTUAL TABLE b USING lsm(id INTEGER PRIMARY KEY, y INT, s TEXT)")
+    db.execute("BEGIN")
+    for name in "ab":
+        db.execute(f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "
+                   f"INSERT INTO {name} SELECT i, i * 7919 % {rows}, substr(printf('%.*c', {width}, 'x') || i, -{width}) FROM n")
+    db.execute("COMMIT")
+"""
+
+
+def test_a_join_reads_the_inner_table_twice_not_once_for_each_row(folder):
+    harness.python(PRELUDE + """
+pair(5000)
+count = 0
+def tick():
+    global count
+    count += 1
+    return count > 3000  # a join that multiplies would take a hundred times as many
+for sql in ("SELECT count(*), sum(a.id) FROM a JOIN b ON a.x = b.y", "SELECT count(*), sum(a.id) FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.s = a.s AND b.y IS a.x)",
+            "SELECT count(*), sum((SELECT b.id FROM b WHERE b.y = a.x)) FROM a"):
+    count = 0
+    db.set_progress_handler(tick, 1000)
+    rows = db.execute(sql).fetchall()
+    assert rows == [(5000, 12502500)], (sql, rows)
+    assert count < 500, (sql, count)
+""", folder)
+
+
+def test_a_commit_in_the_midst_of_a_join_changes_nothing_of_it(folder):
+    harness.python(PRELUDE + """
+pair(300, 1500)  # records that a lookup does not copy
+sql = "SELECT a.id, b.id, length(b.s) FROM a CROSS JOIN b ON a.x = b.y ORDER BY a.id"
+wanted = db.execute(sql).fetchall()
+db.execute("BEGIN")
+db.execute("UPDATE a SET s = s WHERE id = 7")
+cursor = db.execute(sql)
+got = [cursor.fetchone() for _ in range(100)]
+db.execute("COMMIT")
+got += cursor.fetchall()
+assert got == wanted, (len(got), len(wanted))
+""", folder)
+
+
+def test_a_join_ends_when_the_rows_that_it_reads_are_rolled_back(folder):
+    harness.python(PRELUDE + """
+pair(300)
+db.execute("BEGIN")
+db.execute("UPDATE b SET y = y + 1")
+cursor = db.execute("SELECT a.id, b.id FROM a CROSS JOIN b ON a.x = b.y ORDER BY a.id")
+for _ in range(50): cursor.fetchone()
+db.execute("ROLLBACK")
+try:
+    cursor.fetchall()
+except sqlite3.Error as error:
+    assert "abort" in str(error).lower(), error
+else:
+    raise AssertionError("no error")
+""", folder)
+
+
+def test_rows_that_are_too_many_for_memory_go_to_a_file(folder):
+    harness.python(PRELUDE + """
+pair(45000, 900)
+rows = db.execute("SELECT count(*), sum(a.id), sum(b.id), sum(length(b.s)) FROM a CROSS JOIN b ON a.x = b.y").fetchall()
+assert rows == [(45000, 1012522500, 1012522500, 40500000)], rows
+assert db.execute("SELECT count(*) FROM a CROSS JOIN b ON a.s = b.s").fetchall() == [(45000,)]
+""", folder)
