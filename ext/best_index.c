@@ -40,11 +40,12 @@ static void read_terms(sqlite3_index_info *info, struct vt_term *terms) {
         case SQLITE_INDEX_CONSTRAINT_GE:
         case SQLITE_INDEX_CONSTRAINT_LT:
         case SQLITE_INDEX_CONSTRAINT_LE:
-        case SQLITE_INDEX_CONSTRAINT_ISNULL: break;
+        case SQLITE_INDEX_CONSTRAINT_ISNULL:
+        case SQLITE_INDEX_CONSTRAINT_ISNOTNULL: break;
         default: term->usable = false; /* the column, collation and value of others may mean something else, or nothing */
         }
         if (!term->usable) continue;
-        if (term->op == SQLITE_INDEX_CONSTRAINT_ISNULL) { /* there is no right-hand side */
+        if (term->op == SQLITE_INDEX_CONSTRAINT_ISNULL || term->op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) { /* there is no right-hand side */
             term->rhs_type = SQLITE_NULL;
             continue;
         }
@@ -77,10 +78,11 @@ static uint32_t tree_of(const struct vt_table *table, int index) {
 
 /* Rows in the ranges, if every value is known at this time. */
 static bool rows_in_ranges(struct vt_table *table, sqlite3_index_info *info, const struct vt_plan *plan, double *rows) {
-    sqlite3_value *values[VT_PLAN_EQUAL_MAX + 2];
+    sqlite3_value *values[VT_PLAN_ARGS_MAX] = {0};
     int count = vt_plan_walk_args(plan);
-    if (count == 0 || plan->list_at >= 0 || plan->nulls || !vt_sqlite_at_least(3038000)) return false;
+    if (count == 0 || plan->lists != 0 || plan->nulls || !vt_sqlite_at_least(3038000)) return false;
     for (int i = 0; i < count; i++) {
+        if (i == plan->equal_count && plan->lower == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) continue; /* its value is not looked at */
         if (sqlite3_vtab_rhs_value(info, plan->terms[i], &values[i]) != SQLITE_OK || values[i] == NULL) return false;
     }
     struct vt_ranges ranges = {0};
@@ -159,9 +161,9 @@ static double guess_rows(struct vt_table *table, const struct vt_plan *plan, dou
         /* Each further column of the key is thought to divide what is left alike. */
         rows = rough_exp2(rough_log2(total) * (1.0 - (double)plan->equal_count / key_count));
     }
-    if (plan->lower != 0) rows *= BOUND_SHARE;
+    if (plan->lower != 0 && plan->lower != SQLITE_INDEX_CONSTRAINT_ISNOTNULL) rows *= BOUND_SHARE;
     if (plan->upper != 0) rows *= BOUND_SHARE;
-    if (plan->list_at >= 0) rows *= LIST_VALUES;
+    for (unsigned lists = plan->lists; lists != 0; lists &= lists - 1) rows *= LIST_VALUES;
     return rows < total ? rows : total;
 }
 
@@ -241,7 +243,9 @@ static int answer(struct vt_table *table, sqlite3_index_info *info, const struct
         info->aConstraintUsage[plan->terms[i]].argvIndex = i + 1;
         info->aConstraintUsage[plan->terms[i]].omit = plan->omit[i];
     }
-    if (plan->list_at >= 0) (void)sqlite3_vtab_in(info, plan->terms[plan->list_at], 1);
+    for (int i = 0; i < plan->equal_count; i++) {
+        if (vt_plan_is_list(plan, i)) (void)sqlite3_vtab_in(info, plan->terms[i], 1);
+    }
     info->orderByConsumed = plan->ordered;
     info->idxNum = vt_plan_write(plan);
     info->idxStr = vt_plan_text(table->schema, plan);

@@ -28,7 +28,7 @@ static int plain_column(const struct vt_schema *schema, int column) {
 
 /* ---- choosing ------------------------------------------------------------------------------------------------- */
 
-enum term_use { USE_NONE, USE_EQUAL, USE_LOWER, USE_UPPER };
+enum term_use { USE_NONE, USE_EQUAL, USE_LOWER, USE_UPPER, USE_NOT_NULL };
 
 static enum term_use use_of(int op) {
     switch (op) {
@@ -39,6 +39,8 @@ static enum term_use use_of(int op) {
     case SQLITE_INDEX_CONSTRAINT_GT:
     case SQLITE_INDEX_CONSTRAINT_GE:
         return USE_LOWER;
+    case SQLITE_INDEX_CONSTRAINT_ISNOTNULL:
+        return USE_NOT_NULL;
     case SQLITE_INDEX_CONSTRAINT_LT:
     case SQLITE_INDEX_CONSTRAINT_LE:
         return USE_UPPER;
@@ -53,7 +55,7 @@ static int find_term(const struct vt_schema *schema, const struct vt_plan *plan,
     for (int i = 0; i < question->term_count; i++) {
         const struct vt_term *term = &question->terms[i];
         if (!term->usable || use_of(term->op) != use || plain_column(schema, term->column) != key->column) continue;
-        if (term->op == SQLITE_INDEX_CONSTRAINT_ISNULL) {
+        if (term->op == SQLITE_INDEX_CONSTRAINT_ISNULL || use == USE_NOT_NULL) {
             if (plan->index == VT_PLAN_PRIMARY || key->column < 0) continue;
             return i;
         }
@@ -117,11 +119,13 @@ static int choose_equal(const struct vt_schema *schema, const struct vt_question
         int at_term = find_term(schema, plan, &key[at], question, USE_EQUAL);
         if (at_term < 0) break;
         const struct vt_term *term = &question->terms[at_term];
-        bool list = term->list && plan->list_at < 0;
-        if (list) plan->list_at = at;
+        bool listed = plan->lists != 0;
+        if (term->list && at < VT_PLAN_LISTS) plan->lists |= 1u << at;
         if (constant == at && !term->list && can_build_on(term, affinity)) constant++;
         if (plan->index != VT_PLAN_PRIMARY && term->op != SQLITE_INDEX_CONSTRAINT_EQ) plan->nulls = true;
         take_term(plan, at, at_term, affinity);
+        /* Lists of many values are not multiplied with each other: then SQLite has to check. */
+        if (listed && term->list) plan->omit[at] = false;
         plan->equal_count++;
     }
     /* Where NULLs are read, only SQLite tells = from IS. */
@@ -138,6 +142,10 @@ static void choose_bounds(const struct vt_schema *schema, const struct vt_questi
     const struct vt_key_column *column = &key[plan->equal_count];
     enum vt_affinity affinity = vt_plan_affinity(schema, column);
     int lower = find_term(schema, plan, column, question, USE_LOWER), upper = find_term(schema, plan, column, question, USE_UPPER);
+    if (lower < 0 && upper < 0) {
+        lower = find_term(schema, plan, column, question, USE_NOT_NULL);
+        affinity = VT_AFFINITY_BLOB; /* no harm in SQLite's looking, too */
+    }
     if (lower >= 0) {
         plan->lower = question->terms[lower].op;
         take_term(plan, args++, lower, affinity);
@@ -159,7 +167,7 @@ static bool is_unique(const struct vt_schema *schema, const struct vt_plan *plan
 }
 
 void vt_plan_choose(const struct vt_schema *schema, int index, const struct vt_question *question, struct vt_plan *plan) {
-    *plan = (struct vt_plan){.index = index, .list_at = -1};
+    *plan = (struct vt_plan){.index = index};
     int constant = choose_equal(schema, question, plan);
     choose_bounds(schema, question, plan);
     plan->unique = plan->single = is_unique(schema, plan, constant);

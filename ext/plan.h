@@ -1,6 +1,6 @@
 /* plan.h: what xBestIndex decides and xFilter carries out.
  *
- * A plan is a walk over the table's key, or over an index, in one direction: the first equal_count key columns equal to given values (one of them may be given
+ * A plan is a walk over the table's key, or over an index, in one direction: the first equal_count key columns equal to given values (some of them may be given
  * a whole list, IN), the next one between two bounds, the rest free. It travels from xBestIndex to xFilter in idxNum; idxStr says the same in words, for
  * EXPLAIN QUERY PLAN. A walk that is repeated, as in the inner loop of a join, may look up the rows with certain values in other columns instead (lookups.h):
  * which columns, only idxStr tells.
@@ -16,6 +16,7 @@
 
 #define VT_PLAN_EQUAL_MAX 60
 #define VT_PLAN_LOOKUP_MAX 8
+#define VT_PLAN_LISTS 7
 
 /* A constraint as xBestIndex sees it. */
 struct vt_term {
@@ -48,11 +49,11 @@ struct vt_plan {
     int index;           /* in vt_schema.indexes; VT_PLAN_PRIMARY: the table's own key */
     bool nulls;          /* an equal column may be compared with NULL for sameness (IS, IS NULL): then NULLs are read */
     int equal_count;
-    int list_at;         /* the equal column with a list of values; -1: none */
-    int lower, upper;    /* SQLITE_INDEX_CONSTRAINT_GT, _GE, _LT, _LE; 0: none */
+    unsigned lists;      /* the equal columns with a list of values: bit i for column i < VT_PLAN_LISTS */
+    int lower, upper;    /* SQLITE_INDEX_CONSTRAINT_GT, _GE, _LT, _LE; 0: none. lower may be _ISNOTNULL, which has a NULL for its value */
     bool desc;           /* walk downwards */
     bool ordered;        /* rows come in the order asked for */
-    bool single;         /* at most one row, or the order holds only if the equal columns (before the list) have one value each */
+    bool single;         /* at most one row, or the order holds only if the equal columns (before the first list) have one value each */
     bool unique;         /* at most one row */
     bool upper_plain;    /* the upper bound is a text literal, so that no affinity but the column's counts */
     int lookup_count;
@@ -81,6 +82,8 @@ void vt_plan_add_lookup(const struct vt_schema *schema, const struct vt_question
 /* How many values narrow the walk, and how many xFilter gets. */
 static inline int vt_plan_walk_args(const struct vt_plan *plan) { return plan->equal_count + (plan->lower != 0) + (plan->upper != 0); }
 static inline int vt_plan_arg_count(const struct vt_plan *plan) { return vt_plan_walk_args(plan) + plan->lookup_count; }
+
+static inline bool vt_plan_is_list(const struct vt_plan *plan, int column) { return column < VT_PLAN_LISTS && (plan->lists >> column & 1) != 0; }
 
 /* idxNum and back, the lookup aside. Reading is false for numbers no plan has. */
 int vt_plan_write(const struct vt_plan *plan);

@@ -2,13 +2,14 @@
 
 #include <string.h>
 
-/* bits 0-5 equal_count, 7 a lookup, 8-9 lower, 10-11 upper (0 none, 1 with the bound itself, 2 without), 12 desc, 13 ordered, 14 single, 15 unique,
- * 16-22 list_at + 1, 23 upper_plain, 24 nulls, 25-30 index + 1 */
+/* bits 0-5 equal_count, 7 a lookup, 8-9 lower, 10-11 upper (0 none, 1 with the bound itself, 2 without, 3 IS NOT NULL), 12 desc, 13 ordered, 14 single, 15 unique,
+ * 16-22 lists, 23 upper_plain, 24 nulls, 25-30 index + 1 */
 enum {
     EQUAL_BITS = 0x3f,
     FREE_BIT = 1 << 6,
     LOOKUP_BIT = 1 << 7,
     LOWER_AT = 8,
+    LOWER_NOT_NULL = 3,
     UPPER_AT = 10,
     DESC_BIT = 1 << 12,
     ORDERED_BIT = 1 << 13,
@@ -26,7 +27,8 @@ static int bound_code(int op, int inclusive_op) { return op == 0 ? 0 : op == inc
 
 int vt_plan_write(const struct vt_plan *plan) {
     int number = plan->equal_count;
-    number |= bound_code(plan->lower, SQLITE_INDEX_CONSTRAINT_GE) << LOWER_AT;
+    int lower = plan->lower == SQLITE_INDEX_CONSTRAINT_ISNOTNULL ? LOWER_NOT_NULL : bound_code(plan->lower, SQLITE_INDEX_CONSTRAINT_GE);
+    number |= lower << LOWER_AT;
     number |= bound_code(plan->upper, SQLITE_INDEX_CONSTRAINT_LE) << UPPER_AT;
     if (plan->desc) number |= DESC_BIT;
     if (plan->ordered) number |= ORDERED_BIT;
@@ -35,13 +37,13 @@ int vt_plan_write(const struct vt_plan *plan) {
     if (plan->upper_plain) number |= UPPER_PLAIN_BIT;
     if (plan->nulls) number |= NULLS_BIT;
     if (plan->lookup_count > 0) number |= LOOKUP_BIT;
-    number |= (plan->list_at + 1) << LIST_AT;
+    number |= (int)(plan->lists & LIST_BITS) << LIST_AT;
     number |= (plan->index + 1) << INDEX_AT;
     return number;
 }
 
 bool vt_plan_read(const struct vt_schema *schema, int number, struct vt_plan *plan) {
-    static const int lower_ops[] = {0, SQLITE_INDEX_CONSTRAINT_GE, SQLITE_INDEX_CONSTRAINT_GT};
+    static const int lower_ops[] = {0, SQLITE_INDEX_CONSTRAINT_GE, SQLITE_INDEX_CONSTRAINT_GT, SQLITE_INDEX_CONSTRAINT_ISNOTNULL};
     static const int upper_ops[] = {0, SQLITE_INDEX_CONSTRAINT_LE, SQLITE_INDEX_CONSTRAINT_LT};
     *plan = (struct vt_plan){0};
     if (number < 0 || (number & FREE_BIT) != 0) return false;
@@ -50,12 +52,13 @@ bool vt_plan_read(const struct vt_schema *schema, int number, struct vt_plan *pl
     int seek_count = vt_plan_seek_count(schema, plan->index);
     int lower = number >> LOWER_AT & 3, upper = number >> UPPER_AT & 3;
     plan->equal_count = number & EQUAL_BITS;
-    if (lower > 2 || upper > 2 || plan->equal_count > seek_count || plan->equal_count > VT_PLAN_EQUAL_MAX) return false;
+    if (upper > 2 || plan->equal_count > seek_count || plan->equal_count > VT_PLAN_EQUAL_MAX) return false;
     if (plan->equal_count == seek_count && (lower != 0 || upper != 0)) return false;
     plan->nulls = (number & NULLS_BIT) != 0;
     if (plan->nulls && (plan->index == VT_PLAN_PRIMARY || plan->equal_count == 0)) return false;
-    plan->list_at = (number >> LIST_AT & LIST_BITS) - 1;
-    if (plan->list_at >= plan->equal_count) return false;
+    plan->lists = (unsigned)(number >> LIST_AT & LIST_BITS);
+    if (plan->equal_count < VT_PLAN_LISTS && plan->lists >> plan->equal_count != 0) return false;
+    if (lower == LOWER_NOT_NULL && (upper != 0 || plan->index == VT_PLAN_PRIMARY)) return false;
     plan->lower = lower_ops[lower];
     plan->upper = upper_ops[upper];
     plan->desc = (number & DESC_BIT) != 0;
@@ -92,10 +95,12 @@ static void append_walk(const struct vt_schema *schema, const struct vt_plan *pl
         sqlite3_str_appendf(text, "index %s", schema->indexes[plan->index].name);
     }
     for (int i = 0; i < plan->equal_count; i++) {
-        sqlite3_str_appendf(text, i == plan->list_at ? "%s%s IN (?)" : "%s%s=?", between, key_name(schema, &key[i]));
+        sqlite3_str_appendf(text, vt_plan_is_list(plan, i) ? "%s%s IN (?)" : "%s%s=?", between, key_name(schema, &key[i]));
         between = " AND ";
     }
-    if (plan->lower != 0) {
+    if (plan->lower == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) {
+        sqlite3_str_appendf(text, "%s%s IS NOT NULL", between, key_name(schema, &key[plan->equal_count]));
+    } else if (plan->lower != 0) {
         sqlite3_str_appendf(text, "%s%s>%s?", between, key_name(schema, &key[plan->equal_count]), plan->lower == SQLITE_INDEX_CONSTRAINT_GE ? "=" : "");
         between = " AND ";
     }

@@ -37,15 +37,16 @@ static int convert_all(const struct vt_schema *schema, const struct vt_plan *pla
     out->lower_inexact = out->upper_inexact = false;
     *nothing = false;
     for (int i = 0; i < vt_plan_walk_args(plan) && !*nothing; i++) {
-        bool counts = i != plan->list_at && (!plan->nulls || i >= plan->equal_count);
+        bool counts = i >= plan->equal_count ? plan->lower != SQLITE_INDEX_CONSTRAINT_ISNOTNULL : !plan->nulls && !vt_plan_is_list(plan, i);
         *nothing = counts && sqlite3_value_type(in[i]) == SQLITE_NULL;
     }
     if (*nothing) return SQLITE_OK;
     for (; arg < plan->equal_count && rc == SQLITE_OK; arg++) {
         out->equal_inexact[arg] = false;
-        if (arg != plan->list_at) rc = convert(in[arg], vt_plan_affinity(schema, &key[arg]), &out->equal[arg], &out->equal_inexact[arg]);
+        if (!vt_plan_is_list(plan, arg)) rc = convert(in[arg], vt_plan_affinity(schema, &key[arg]), &out->equal[arg], &out->equal_inexact[arg]);
     }
-    if (plan->lower != 0 && rc == SQLITE_OK) rc = convert(in[arg++], vt_plan_affinity(schema, &key[plan->equal_count]), &out->lower, &out->lower_inexact);
+    if (plan->lower == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) arg++;
+    else if (plan->lower != 0 && rc == SQLITE_OK) rc = convert(in[arg++], vt_plan_affinity(schema, &key[plan->equal_count]), &out->lower, &out->lower_inexact);
     if (plan->upper != 0 && rc == SQLITE_OK) rc = convert_upper(plan, in[arg], vt_plan_affinity(schema, &key[plan->equal_count]), &out->upper, &out->upper_inexact);
     return rc;
 }
@@ -110,7 +111,8 @@ static int add_bounded(const struct vt_schema *schema, const struct vt_plan *pla
     int key_count;
     const struct vt_key_column *key = vt_plan_key(schema, plan->index, &key_count);
     struct vt_key_query query = {.equal = values->equal, .equal_count = plan->equal_count};
-    if (plan->lower != 0) query.lower = (struct vt_bound){.value = &values->lower, .inclusive = plan->lower == SQLITE_INDEX_CONSTRAINT_GE};
+    if (plan->lower == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) query.types = VT_TYPES_NOT_NULL;
+    else if (plan->lower != 0) query.lower = (struct vt_bound){.value = &values->lower, .inclusive = plan->lower == SQLITE_INDEX_CONSTRAINT_GE};
     if (plan->upper != 0) query.upper = (struct vt_bound){.value = &values->upper, .inclusive = plan->upper == SQLITE_INDEX_CONSTRAINT_LE};
     if (!values->lower_inexact && !values->upper_inexact) return add_range(schema, plan->index, &query, ranges);
     if (vt_plan_affinity(schema, &key[plan->equal_count]) == VT_AFFINITY_TEXT) {
@@ -134,15 +136,47 @@ static int add_values(const struct vt_schema *schema, const struct vt_plan *plan
     return add_bounded(schema, plan, values, ranges);
 }
 
-static int add_list(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value *list, struct plan_values *values, struct vt_ranges *ranges) {
-    int key_count, at = plan->list_at;
-    enum vt_affinity affinity = vt_plan_affinity(schema, &vt_plan_key(schema, plan->index, &key_count)[at]);
+/* Lists are multiplied with each other up to so many ranges. */
+#define PRODUCT_MAX 1024
+
+/* How many values the list has, NULL included. */
+static int list_size(sqlite3_value *list, int *size) {
     sqlite3_value *value = NULL;
     int rc = sqlite3_vtab_in_first(list, &value);
-    for (; rc == SQLITE_OK && value != NULL; rc = sqlite3_vtab_in_next(list, &value)) {
+    for (*size = 0; rc == SQLITE_OK && value != NULL; rc = sqlite3_vtab_in_next(list, &value)) (*size)++;
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/* The plan without what follows the lists that can be multiplied; the first one always can. SQLite checks the rest (vt_plan_choose()). */
+static int cut_lists(const struct vt_plan *plan, sqlite3_value **in, struct vt_plan *cut) {
+    double product = 1;
+    *cut = *plan;
+    for (int i = 0, lists = 0; i < plan->equal_count && (plan->lists & (plan->lists - 1)) != 0; i++) {
+        if (!vt_plan_is_list(plan, i)) continue;
+        int size = 0, rc = list_size(in[i], &size);
+        if (rc != SQLITE_OK) return rc;
+        product *= size;
+        if (lists++ == 0 || product <= PRODUCT_MAX) continue;
+        cut->equal_count = i;
+        cut->lists &= (1u << i) - 1;
+        cut->lower = cut->upper = 0;
+        break;
+    }
+    return SQLITE_OK;
+}
+
+/* Each value of the lists from column `from` on with each of the others. */
+static int add_lists(const struct vt_schema *schema, const struct vt_plan *plan, int from, sqlite3_value **in, struct plan_values *values, struct vt_ranges *ranges) {
+    int key_count, at = from;
+    while (at < plan->equal_count && !vt_plan_is_list(plan, at)) at++;
+    if (at == plan->equal_count) return add_values(schema, plan, values, ranges);
+    enum vt_affinity affinity = vt_plan_affinity(schema, &vt_plan_key(schema, plan->index, &key_count)[at]);
+    sqlite3_value *value = NULL;
+    int rc = sqlite3_vtab_in_first(in[at], &value);
+    for (; rc == SQLITE_OK && value != NULL; rc = sqlite3_vtab_in_next(in[at], &value)) {
         if (sqlite3_value_type(value) == SQLITE_NULL) continue;
         rc = convert(value, affinity, &values->equal[at], &values->equal_inexact[at]);
-        if (rc == SQLITE_OK) rc = add_values(schema, plan, values, ranges);
+        if (rc == SQLITE_OK) rc = add_lists(schema, plan, at + 1, in, values, ranges);
         if (rc != SQLITE_OK) return rc;
     }
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
@@ -206,8 +240,7 @@ static int resolve_one(const struct vt_schema *schema, int index, int column, sq
 /* The columns that must have one value each. *nothing: one of them has none. */
 static int resolve_all(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **in, vt_resolve_fn resolve, void *arg,
                        struct plan_values *values, struct vt_ranges *ranges, bool *nothing) {
-    int end = plan->list_at < 0 ? plan->equal_count : plan->list_at;
-    for (int i = 0; i < end && !*nothing; i++) {
+    for (int i = 0; i < plan->equal_count && !vt_plan_is_list(plan, i) && !*nothing; i++) {
         if (!values->equal_inexact[i]) continue;
         if (values->texts == NULL) {
             values->texts = sqlite3_malloc64((size_t)plan->equal_count * sizeof *values->texts);
@@ -231,8 +264,10 @@ int vt_plan_ranges(const struct vt_schema *schema, const struct vt_plan *plan, s
     if (rc == SQLITE_OK && !nothing && plan->single && resolve != NULL)
         rc = resolve_all(schema, plan, values, resolve, arg, &converted, ranges, &nothing);
     if (rc == SQLITE_OK && !nothing) {
-        if (plan->list_at < 0) rc = add_values(schema, plan, &converted, ranges);
-        if (plan->list_at >= 0) rc = add_list(schema, plan, values[plan->list_at], &converted, ranges);
+        struct vt_plan cut;
+        if (plan->lists == 0) rc = add_values(schema, plan, &converted, ranges);
+        if (plan->lists != 0) rc = cut_lists(plan, values, &cut);
+        if (plan->lists != 0 && rc == SQLITE_OK) rc = add_lists(schema, &cut, 0, values, &converted, ranges);
         tidy(ranges);
     }
     for (int i = 0; converted.texts != NULL && i < plan->equal_count; i++) vt_bytes_release(&converted.texts[i]);

@@ -21,6 +21,7 @@ SELECT count(*) FROM t WHERE a IN (77, 78);
 SELECT count(*) FROM t WHERE a = 77 AND b IN ('x', 'y');
 SELECT count(*) FROM t WHERE a IN (77, 78) AND b > 'x';
 SELECT count(*) FROM t WHERE a IN (77, 78) AND b IN ('x', 'y');
+SELECT count(*) FROM t WHERE a = 77 AND b IN ('x', 'y') AND c IN (1, 2);
 SELECT count(*) FROM t WHERE a IN (SELECT k FROM o WHERE k > 77);
 SELECT count(*) FROM t WHERE (a, b) IN (SELECT k, v FROM o);
 .print OR
@@ -68,6 +69,8 @@ SELECT count(*) FROM o LEFT JOIN r ON r.id = o.k WHERE o.k < 0;
 SELECT count(*) FROM r AS x JOIN r AS y ON y.id = x.k WHERE x.id = -1;
 SELECT count(*) FROM o JOIN plain ON plain.x = o.k WHERE o.k < 0;
 SELECT count(*) FROM r AS x JOIN t ON t.a = x.k JOIN n ON n.name = x.v WHERE x.id = -1;
+SELECT count(*) FROM plain AS x JOIN plain AS y ON y.x = x.y WHERE x.rowid = -1;
+SELECT count(*) FROM t JOIN o ON t.a = 77 AND t.c = o.k AND t.v IS o.v;
 .print subqueries
 SELECT count(*) FROM o WHERE k < 0 AND EXISTS (SELECT 1 FROM r WHERE r.id = o.k);
 SELECT (SELECT v FROM r WHERE id = o.k) FROM o WHERE k < 0;

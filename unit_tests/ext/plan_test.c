@@ -63,7 +63,7 @@ static void expect(struct vt_schema *schema, const struct vt_term *terms, int te
     assert_int_equal(again.ordered, plan.ordered);
     assert_int_equal(again.single, plan.single);
     assert_int_equal(again.unique, plan.unique);
-    assert_int_equal(again.list_at, plan.list_at);
+    assert_int_equal(again.lists, plan.lists);
     assert_int_equal(vt_plan_arg_count(&again), vt_plan_arg_count(&plan));
 }
 
@@ -143,6 +143,40 @@ static void a_list_keeps_the_order_of_the_key_only(void **unused) {
     terms[0].list = false;
     terms[1].list = true;
     expect(schema, terms, 2, second, 1, "key (a=? AND b IN (?))", true);
+    vt_schema_free(schema);
+}
+
+static void lists_may_stand_on_several_columns(void **unused) {
+    (void)unused;
+    struct vt_schema *schema = table("a INTEGER|b INTEGER|c INTEGER|PRIMARY KEY(a, b, c)");
+    struct vt_term terms[] = {term(0, EQ), term(1, EQ), term(2, GT)};
+    struct vt_order_term key[] = {{0, false}, {1, false}};
+    struct vt_plan plan;
+    terms[0].list = terms[1].list = true;
+    expect(schema, terms, 3, key, 2, "key (a IN (?) AND b IN (?) AND c>?)", true);
+    choose(schema, terms, 3, &plan);
+    assert_true(plan.omit[0]);
+    assert_false(plan.omit[1]); /* many values are not multiplied: SQLite checks what comes behind the first list */
+    assert_false(plan.omit[2]);
+    terms[0].list = false;
+    terms[2] = term(2, EQ);
+    terms[2].list = true;
+    expect(schema, terms, 3, key, 2, "key (a=? AND b IN (?) AND c IN (?))", true);
+    vt_schema_free(schema);
+}
+
+static void not_null_is_a_range_of_an_index(void **unused) {
+    (void)unused;
+    struct vt_schema *schema = table("id INTEGER PRIMARY KEY|k|n INT|INDEX by_k(k, n)");
+    struct vt_term terms[] = {term(1, SQLITE_INDEX_CONSTRAINT_ISNOTNULL), term(1, GT), term(2, SQLITE_INDEX_CONSTRAINT_ISNOTNULL)};
+    at_index = 0;
+    expect(schema, terms, 1, NULL, 0, "index by_k (k IS NOT NULL)", false);
+    expect(schema, terms, 2, NULL, 0, "index by_k (k>?)", false);
+    terms[1].op = EQ;
+    expect(schema, terms, 3, NULL, 0, "index by_k (k=? AND n IS NOT NULL)", false);
+    at_index = VT_PLAN_PRIMARY;
+    terms[0].column = 0;
+    expect(schema, terms, 1, NULL, 0, "key", false); /* a key has no NULLs */
     vt_schema_free(schema);
 }
 
@@ -317,6 +351,8 @@ int main(void) {
         cmocka_unit_test(what_is_not_understood_or_not_usable_is_left_to_sqlite),
         cmocka_unit_test(order_is_taken_both_ways_and_after_equalities),
         cmocka_unit_test(a_list_keeps_the_order_of_the_key_only),
+        cmocka_unit_test(lists_may_stand_on_several_columns),
+        cmocka_unit_test(not_null_is_a_range_of_an_index),
         cmocka_unit_test(a_number_against_text_promises_nothing),
         cmocka_unit_test(a_key_with_another_collation_than_its_column_orders_nothing),
         cmocka_unit_test(indexes_are_walked_as_keys_are),

@@ -101,7 +101,7 @@ class Scope:
         if chance < 0.44:
             return f"NOT ({self.condition(depth + 1)})"
         name = self.column()
-        form = rng.randrange(22)
+        form = rng.randrange(24)
         if form < 8:
             comparison = rng.choice(COMPARISONS)
             if rng.random() < 0.1:
@@ -136,9 +136,34 @@ class Scope:
             return self.row_value()
         if form == 19:
             return f"{name} {rng.choice(COMPARISONS)} {self.column()}"
+        if form >= 22:
+            return self.prefix()
         if form == 20:
             return f"{self.expression()} {rng.choice(COMPARISONS)} {self.value()}"
         return f"({name} = {self.value()} OR {self.column()} = {self.value()} OR {name} > {self.value()})"
+
+    def prefix(self):
+        """Conditions on the first columns of a key or an index, as a planner likes them."""
+        rng = self.rng
+        table, alias = rng.choice(self.tables)
+        before = alias + "." if alias else ""
+        names = [before + name for name in rng.choice([table.key] + table.unique + list(table.indexes.values()))]
+        parts = []
+        for name in names[:rng.randrange(1, len(names) + 1)]:
+            form = rng.randrange(10)
+            if form < 5:
+                self.features.add("IN (list)" if parts == [] else "IN on a later column")
+                parts.append(f"{name} IN ({self.literal_list(8)})")
+            elif form < 7:
+                parts.append(f"{name} {rng.choice(('=', '=', 'IS'))} {self.value()}")
+            elif form == 7:
+                self.features.add("IN (SELECT)")
+                parts.append(f"{name} IN (SELECT {rng.choice(('value', 'value % 7', chr(39) + 'k' + chr(39) + ' || value'))} FROM json_each('[1, 2, 5, 7, 16, 42, null]'))")
+            elif form == 8:
+                parts.append(f"{name} IS NOT NULL")
+            else:
+                parts.append(f"{name} {rng.choice(('<', '<=', '>', '>='))} {self.value()}")
+        return "(" + " AND ".join(parts) + ")"
 
     def row_value(self):
         rng = self.rng
