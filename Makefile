@@ -24,9 +24,13 @@ CORE_SRC := $(sort $(shell find lsm_core -name '*.c'))
 EXT_SRC := $(sort $(wildcard ext/*.c))
 TEST_SRC := $(sort $(shell find unit_tests -name '*_test.c'))
 SUPPORT_SRC := $(sort $(wildcard unit_tests/support/*.c))
+# make fuzz FUZZ="log table" runs these only.
+FUZZ_NAMES = $(or $(FUZZ),$(FUZZ_TARGETS))
+FUZZ_KIT := fuzz/kit.c fuzz/stores.c
+FUZZ_TARGETS := $(filter-out kit stores libfuzzer replay,$(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/*.c))))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql slt fuzz-sql check-sqlites kill torture crash matrix big bulk bench costs asan tsan tidy format clean help
+.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash matrix big bulk bench costs asan tsan tidy format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -64,6 +68,17 @@ build/$(1)/unit/%: build/$(1)/unit_tests/%.o $$(SUPPORT_OBJ_$(1)) $$(CORE_OBJ_$(
 	@echo "  $$@"
 	$$(Q)$$(CC) $(2) -o $$@ $$^ -lcmocka -lsqlite3 -lm $$(LIBS)
 
+build/$(1)/fuzz/%.o: fuzz/%.c
+	@mkdir -p $$(@D)
+	@echo "  $$@"
+	$$(Q)$$(CC) $$(BASE_FLAGS) $$(TEST_WARN) $(2) -DSQLITE_CORE -MMD -MP -c $$< -o $$@
+
+build/$(1)/fuzz/%: build/$(1)/fuzz/%.o build/$(1)/fuzz/replay.o $$(FUZZ_KIT:%.c=build/$(1)/%.o) $$(CORE_OBJ_$(1)) $$(LINKED_OBJ_$(1))
+	@mkdir -p $$(@D)
+	@echo "  $$@"
+	$$(Q)$$(CC) $(2) -o $$@ $$^ -lsqlite3 -lm $$(LIBS)
+
+-include $$(wildcard build/$(1)/fuzz/*.d)
 -include $$(CORE_OBJ_$(1):.o=.d) $$(EXT_OBJ_$(1):.o=.d) $$(LINKED_OBJ_$(1):.o=.d) $$(SUPPORT_OBJ_$(1):.o=.d) \
          $$(TEST_SRC:%.c=build/$(1)/%.d)
 endef
@@ -83,6 +98,20 @@ build/bench/%: build/release/bench/%.o $(CORE_OBJ_release)
 	@echo "  $@"
 	$(Q)$(CC) -o $@ $^ -lsqlite3 -lm $(LIBS)
 -include $(wildcard build/release/bench/*.d)
+
+# The targets of libFuzzer: clang, and its sanitizers in everything but SQLite.
+FUZZ_CC ?= clang
+FUZZ_FLAGS := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+build/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(FUZZ_CC) $(BASE_FLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -DSQLITE_CORE -MMD -MP -c $< -o $@
+
+build/fuzz/bin/%: build/fuzz/fuzz/%.o build/fuzz/fuzz/libfuzzer.o $(FUZZ_KIT:%.c=build/fuzz/%.o) $(CORE_SRC:%.c=build/fuzz/%.o) $(EXT_SRC:%.c=build/fuzz/%.o)
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ -lsqlite3 -lm $(LIBS)
+-include $(wildcard build/fuzz/*/*.d build/fuzz/lsm_core/*/*.d)
 
 SLT_OBJ := $(patsubst %.c,build/release/%.o,$(sort $(wildcard sql_tests/slt/*.c)))
 build/sql_tests/slt: $(SLT_OBJ)
@@ -108,7 +137,7 @@ demo:
 
 check:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench build/bench/cost_bench build/bench/lone_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug)
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench build/bench/cost_bench build/bench/lone_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug) $(FUZZ_TARGETS:%=build/debug/fuzz/%)
 	@tools/check
 
 unit:
@@ -125,6 +154,11 @@ slt:
 	@tools/setup check
 	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/sql_tests/slt
 	@$(PYTHON) sql_tests/slt/corpus.py
+
+fuzz:
+	@tools/setup fuzz
+	@$(MAKE) --no-print-directory -j$(JOBS) $(FUZZ_NAMES:%=build/fuzz/bin/%) $(FUZZ_NAMES:%=build/debug/fuzz/%)
+	@tools/fuzz search $(FUZZ_NAMES)
 
 fuzz-sql:
 	@tools/setup check
@@ -210,6 +244,7 @@ help:
 	@echo 'make check    all tests; the last line is "N passed, N failed" (installs what is missing on Debian)'
 	@echo 'make unit     unit tests only          make sql      SQL tests only (CASES=word narrows them)'
 	@echo 'make slt      the sqllogictest corpus in ../shared/slt or SLT_DIR, against ordinary tables'
+	@echo 'make fuzz     each target of fuzz/ for FUZZ_SECONDS (600) with libFuzzer, ASan and UBSan (installs clang); FUZZ="log table" narrows'
 	@echo 'make fuzz-sql random SQL on twin tables for FUZZ_SECONDS (3600); PLANTED=1: does it find bugs that are planted?'
 	@echo 'make check-sqlites  the SQL tests against the SQLite of Debian 12, 13 and sid (built from their source packages)'
 	@echo 'make kill     kill -9 at 200 random moments at OFF, NORMAL and FULL'

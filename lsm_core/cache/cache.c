@@ -231,8 +231,8 @@ void lsm_cache_owner_drop(struct lsm_cache *cache, uint64_t owner) {
 
 /* The first lines of what is probably meant, all at once: one wait for memory instead of one after the other. */
 static void prefetch(const struct lsm_cache_entry *entry) {
-    const char *line = (const char *)entry;
-    for (unsigned i = 0; i < PREFETCH_LINES; i++, line += 64) __builtin_prefetch(line);
+    uintptr_t line = (uintptr_t)entry; /* a number: there may be no entry, and the lines may reach beyond it */
+    for (unsigned i = 0; i < PREFETCH_LINES; i++, line += 64) __builtin_prefetch((const void *)line);
 }
 
 struct lsm_cache_entry *lsm_cache_lookup(struct lsm_cache *cache, uint64_t owner, uint64_t offset) {

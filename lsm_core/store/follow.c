@@ -451,9 +451,22 @@ void lsm_follow_end_write(struct lsm_store *store) {
 
 /* ---- states -------------------------------------------------------------------------------------------------------------- */
 
+/* The page names an older version than `known`, which this process stands on: a thread of ours has made that and publishes it in a moment, or the page is
+ * damaged, and no pin will ever hold. `tries`: how often that was seen. */
+static int wait_for_version(struct lsm_store *store, uint64_t known, unsigned tries, struct lsm_error *err) {
+    uint64_t said = lsm_share_version(store->share);
+    if (said >= known || tries < TRIES_MAX) return LSM_OK;
+    if (tries < 2 * TRIES_MAX) {
+        lsm_env_sleep_us(store->env, TRY_PAUSE_US);
+        return LSM_OK;
+    }
+    return lsm_fail(err, LSM_CORRUPT, "%s/SHM: offset 128: it says %llu, but version %llu was read before: it is damaged; close the database everywhere and open it again",
+                    store->dir, (unsigned long long)said, (unsigned long long)known);
+}
+
 int lsm_store_use_state(struct lsm_store *store, struct lsm_state **state, struct lsm_share_pin *pin, uint64_t *position, struct lsm_error *err) {
     *pin = (struct lsm_share_pin){0};
-    for (;;) {
+    for (unsigned tries = 0;; tries++) {
         lsm_mutex_lock(&store->mu);
         *state = store->state;
         lsm_state_ref(*state);
@@ -461,9 +474,11 @@ int lsm_store_use_state(struct lsm_store *store, struct lsm_state **state, struc
         if (position != NULL) *position = atomic_load_explicit(&store->published, memory_order_acquire);
         lsm_mutex_unlock(&store->mu);
         if (store->alone || lsm_share_pin(store->share, (*state)->version->id, pin)) return LSM_OK;
+        uint64_t known = (*state)->version->id;
         lsm_state_unref(*state);
         *state = NULL;
         int status = lsm_follow(store, err);
+        if (status == LSM_OK) status = wait_for_version(store, known, tries, err);
         if (status != LSM_OK) return status;
     }
 }
