@@ -141,14 +141,18 @@ static int check_types(struct write *w) {
 }
 
 /* CHECK is looked at if the row is new or a column it mentions is set. */
-static int check_checks(struct write *w, bool moves) {
-    struct vt_table *table = w->table;
-    const struct vt_schema *schema = table->schema;
-    if (schema->check_count == 0) return SQLITE_OK;
+static bool needs_checks(const struct write *w, bool moves) {
+    const struct vt_schema *schema = w->table->schema;
+    if (schema->check_count == 0) return false;
     bool set = !w->update || (moves && schema->rowid_checked);
     for (int i = 0; i < schema->column_count && !set; i++) set = schema->columns[i].checked && sqlite3_value_nochange(w->columns[i]) == 0;
-    if (!set) return SQLITE_OK;
-    return vt_checks_run(&table->checks, table->space->connection->db, table->space->schema, table->name, schema, table->values, w->rowid, message_of(w));
+    return set;
+}
+
+static int run_checks(struct write *w) {
+    struct vt_table *table = w->table;
+    struct vt_space *space = table->space;
+    return vt_checks_run(&table->checks, space->connection->db, space->schema, table->name, table->schema, table->values, w->rowid, message_of(w));
 }
 
 /* ---- rowids --------------------------------------------------------------------------------------------------- */
@@ -323,8 +327,9 @@ static int fail_unique_index(struct write *w, const struct vt_index *index) {
     return vt_index_fail_unique(w->table->schema, index, w->table->name, message_of(w));
 }
 
-/* What a write has to keep unique, in SQLite's order: the rowid; what was declared later, or added, comes first; constraints that replace come last. */
-static int constraint_order(const struct vt_schema *schema, int *order) {
+/* What a write has to keep unique, in SQLite's order: the rowid; what was declared later, or added, comes first; constraints that replace come last, the rowid
+ * only if the statement does not say otherwise. */
+static int constraint_order(const struct vt_schema *schema, bool rowid_last, int *order) {
     int count = 0, declared[VT_INDEXES_MAX + 1], declared_count = 0;
     bool clustered = schema->kind == VT_KIND_CLUSTERED;
     if (!clustered) declared[declared_count++] = VT_PLAN_PRIMARY;
@@ -334,8 +339,10 @@ static int constraint_order(const struct vt_schema *schema, int *order) {
     }
     for (int replaces = 0; replaces < 2; replaces++) {
         for (int i = 0; i < declared_count; i++) {
-            int conflict = declared[i] == VT_PLAN_PRIMARY ? schema->key_conflict : schema->indexes[declared[i]].conflict;
-            if ((conflict == SQLITE_REPLACE) == (replaces == 1)) order[count++] = declared[i];
+            bool primary = declared[i] == VT_PLAN_PRIMARY;
+            bool last = (primary ? schema->key_conflict : schema->indexes[declared[i]].conflict) == SQLITE_REPLACE;
+            if (primary && !clustered) last = last && rowid_last;
+            if (last == (replaces == 1)) order[count++] = declared[i];
         }
     }
     return count;
@@ -363,7 +370,7 @@ static int check_index(struct write *w, int i, const struct vt_indexed_row *row,
 
 /* look: the key is new, and not known to be free. */
 static int check_unique(struct write *w, bool look, const struct vt_indexed_row *row, const struct vt_indexed_row *old, struct victims *victims) {
-    int order[VT_INDEXES_MAX + 1], rc = SQLITE_OK, count = constraint_order(w->table->schema, order);
+    int order[VT_INDEXES_MAX + 1], rc = SQLITE_OK, count = constraint_order(w->table->schema, w->statement_conflict == SQLITE_ABORT, order);
     bool types = w->types_late;
     for (int i = 0; i < count && rc == SQLITE_OK; i++) {
         bool primary = order[i] == VT_PLAN_PRIMARY;
@@ -451,9 +458,10 @@ static int write_row(struct write *w, sqlite3_value *old, sqlite3_value *given) 
     rc = make_key(w, old, given, &fresh);
     if (rc != SQLITE_OK) return rc;
     bool moves = w->update && key_changes(table);
-    w->types_late = table->schema->kind == VT_KIND_ROWID && table->schema->check_count == 0;
+    bool checks = needs_checks(w, moves);
+    w->types_late = table->schema->kind == VT_KIND_ROWID && !checks;
     if (!w->types_late) rc = check_types(w);
-    if (rc == SQLITE_OK) rc = check_checks(w, moves);
+    if (rc == SQLITE_OK && checks) rc = run_checks(w);
     if (rc != SQLITE_OK) return rc;
     bool look = (!w->update || moves) && !fresh;
     return table->schema->index_count > 0 ? write_indexed(w, moves, look) : write_plain(w, moves, look);

@@ -42,3 +42,10 @@ SELECT *, typeof(a) FROM strict_outside;
 INSERT INTO c VALUES (6, 1.5, 1);
 INSERT INTO c VALUES ('06', 6, 1);
 SELECT *, typeof(k) FROM c ORDER BY k;
+-- Without a CHECK to run, the rowid is looked at before the types.
+@TABLE late(a BLOB, b INT CHECK (b < 30), c TEXT UNIQUE @STRICT);
+INSERT INTO late VALUES (x'01', 1, 'x'), (x'02', 2, 'y');
+UPDATE late SET a = 5, rowid = rowid + 1 WHERE b = 1;
+UPDATE late SET a = 5, b = 3, rowid = rowid + 1 WHERE b = 1;
+UPDATE late SET a = 5, c = 'y' WHERE b = 1;
+UPDATE late SET a = 5 WHERE b = 1;
