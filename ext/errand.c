@@ -32,15 +32,33 @@ void vt_errand_call(sqlite3_context *context, int argc, sqlite3_value **argv) {
     sqlite3_free(message);
 }
 
+/* Takes sql. */
+static int prepare(sqlite3 *db, char **message, char *sql, sqlite3_stmt **statement) {
+    int rc = sql == NULL ? SQLITE_NOMEM : sqlite3_prepare_v2(db, sql, -1, statement, NULL);
+    sqlite3_free(sql);
+    return rc == SQLITE_OK || rc == SQLITE_NOMEM ? rc : vt_fail_sqlite(message, rc, db);
+}
+
+static int step(struct vt_connection *connection, struct vt_errand *errand, sqlite3_stmt *statement, char **message) {
+    connection->errand = errand;
+    int rc = sqlite3_step(statement);
+    connection->errand = NULL;
+    if (rc != SQLITE_DONE) return vt_fail_sqlite(message, errand->rc != SQLITE_OK ? errand->rc : rc, connection->db);
+    return errand->begun ? SQLITE_OK : vt_fail(message, SQLITE_ERROR, "SQLite did not begin with the work");
+}
+
+/* What preparing reads of the table, it reads before the transaction begins: one that has read already is not let wait for the lock. */
 int vt_errand_run(struct vt_connection *connection, const char *schema, const char *table, struct vt_errand *errand, char **message) {
     sqlite3 *db = connection->db;
-    int rc = run(db, message, sqlite3_mprintf("SAVEPOINT " SAVEPOINT));
-    if (rc != SQLITE_OK) return rc;
-    connection->errand = errand;
-    rc = run(db, message, sqlite3_mprintf("DELETE FROM \"%w\".\"%w\" WHERE " VT_ERRAND_FUNCTION "()", schema, table));
-    connection->errand = NULL;
-    if (rc != SQLITE_OK && errand->rc != SQLITE_OK) rc = errand->rc; /* the extended code */
-    if (rc == SQLITE_OK && !errand->begun) rc = vt_fail(message, SQLITE_ERROR, "SQLite did not begin with the work");
+    sqlite3_stmt *statement = NULL;
+    int rc = prepare(db, message, sqlite3_mprintf("DELETE FROM \"%w\".\"%w\" WHERE " VT_ERRAND_FUNCTION "()", schema, table), &statement);
+    if (rc == SQLITE_OK) rc = run(db, message, sqlite3_mprintf("SAVEPOINT " SAVEPOINT));
+    if (rc != SQLITE_OK) {
+        sqlite3_finalize(statement);
+        return rc;
+    }
+    rc = step(connection, errand, statement, message);
+    sqlite3_finalize(statement);
     if (rc == SQLITE_OK) rc = run(db, message, sqlite3_mprintf("RELEASE " SAVEPOINT));
     /* After an error that took the whole transaction there is no savepoint to go back to. */
     if (rc != SQLITE_OK && sqlite3_get_autocommit(db) == 0) {

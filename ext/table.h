@@ -7,12 +7,13 @@
 #define VT_TABLE_H
 
 #include "checks.h"
-#include "defaults.h"
 #include "connection.h"
+#include "defaults.h"
 #include "entries.h"
 #include "rowids.h"
 #include "schema.h"
 #include "shadow.h"
+#include "statement.h"
 
 struct vt_table {
     sqlite3_vtab base; /* first: SQLite's pointer is ours */
@@ -22,6 +23,7 @@ struct vt_table {
     struct vt_schema *schema;
     struct vt_checks checks;
     struct vt_defaults defaults;
+    struct vt_statement statement;
     /* Binding. */
     bool shadow_known;
     struct vt_shadow shadow;

@@ -15,7 +15,7 @@
 struct write {
     struct vt_table *table;
     sqlite3_value **columns;   /* as given; column_count of them, then the hidden key */
-    int statement_conflict;    /* the statement's OR clause; SQLITE_ABORT if it has none */
+    int statement_conflict;    /* the statement's OR clause; 0 if it has none */
     bool update;
     struct lsm_value old_row;  /* what columns that do not change are read from, and the entries of indexes */
     bool old_read;
@@ -28,14 +28,15 @@ struct write {
 
 static char **message_of(const struct write *w) { return &w->table->base.zErrMsg; }
 
-/* What to do if a constraint fails: SQLite says ABORT for "nothing was said". */
+/* What to do if a constraint fails. */
 static int conflict_of(const struct write *w, int declared) {
-    return w->statement_conflict == SQLITE_ABORT && declared != 0 ? declared : w->statement_conflict;
+    if (w->statement_conflict != 0) return w->statement_conflict;
+    return declared != 0 ? declared : SQLITE_ABORT;
 }
 
 /* A constraint fails. SQLite does what the statement says; what the declaration says is left to us. */
 static void note_failure(struct write *w, int declared) {
-    w->rolls_back = w->statement_conflict == SQLITE_ABORT && declared == SQLITE_ROLLBACK;
+    w->rolls_back = w->statement_conflict == 0 && declared == SQLITE_ROLLBACK;
 }
 
 /* ---- existing rows -------------------------------------------------------------------------------------------- */
@@ -112,7 +113,7 @@ static int check_not_null(struct write *w) {
 static int fail_type(struct write *w, const struct vt_column *column, int type) {
     static const char *const value_names[] = {"", "INT", "REAL", "TEXT", "BLOB", "NULL"};
     static const char *const column_names[] = {"", "INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"};
-    bool undone = w->statement_conflict == SQLITE_ABORT || w->statement_conflict == SQLITE_REPLACE;
+    bool undone = w->statement_conflict == 0 || w->statement_conflict == SQLITE_ABORT || w->statement_conflict == SQLITE_REPLACE;
     return vt_fail(message_of(w), undone ? VT_CONSTRAINT_DATATYPE : SQLITE_MISMATCH, "cannot store %s value in %s column %s.%s", value_names[type],
                    column_names[column->strict], w->table->name, column->name);
 }
@@ -370,7 +371,7 @@ static int check_index(struct write *w, int i, const struct vt_indexed_row *row,
 
 /* look: the key is new, and not known to be free. */
 static int check_unique(struct write *w, bool look, const struct vt_indexed_row *row, const struct vt_indexed_row *old, struct victims *victims) {
-    int order[VT_INDEXES_MAX + 1], rc = SQLITE_OK, count = constraint_order(w->table->schema, w->statement_conflict == SQLITE_ABORT, order);
+    int order[VT_INDEXES_MAX + 1], rc = SQLITE_OK, count = constraint_order(w->table->schema, w->statement_conflict == 0, order);
     bool types = w->types_late;
     for (int i = 0; i < count && rc == SQLITE_OK; i++) {
         bool primary = order[i] == VT_PLAN_PRIMARY;
@@ -450,12 +451,28 @@ static int write_plain(struct write *w, bool moves, bool look) {
     return end_change(table, &mark, move_row(w));
 }
 
+/* RETURNING shows the values as they were given. fresh: the rowid was not. */
+static int check_returning(struct write *w, bool fresh) {
+    struct vt_table *table = w->table;
+    const struct vt_schema *schema = table->schema;
+    if (w->update) return SQLITE_OK;
+    enum vt_returning returning = table->statement.returning;
+    bool same = returning == VT_RETURNING_NOTHING || (returning == VT_RETURNING_VALUES && !fresh);
+    for (int i = 0; i < schema->column_count && same && returning != VT_RETURNING_NOTHING; i++) {
+        same = sqlite3_value_type(w->columns[i]) == (i == schema->rowid_column ? SQLITE_INTEGER : table->values[i].type);
+    }
+    if (same) return SQLITE_OK;
+    return vt_fail(message_of(w), SQLITE_ERROR, "INSERT ... RETURNING would show the values as they were given, not as table %s keeps them: SQLite does not ask a virtual "
+                   "table. Leave out RETURNING and SELECT the row, by last_insert_rowid() or its key", table->name);
+}
+
 static int write_row(struct write *w, sqlite3_value *old, sqlite3_value *given) {
     struct vt_table *table = w->table;
     bool fresh;
     int rc = take_values(w);
     if (rc != SQLITE_OK || w->gone) return rc;
     rc = make_key(w, old, given, &fresh);
+    if (rc == SQLITE_OK) rc = check_returning(w, fresh);
     if (rc != SQLITE_OK) return rc;
     bool moves = w->update && key_changes(table);
     bool checks = needs_checks(w, moves);
@@ -492,6 +509,8 @@ int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_
         return rc;
     }
     struct write w = {.table = table, .columns = argv + 2, .statement_conflict = sqlite3_vtab_on_conflict(db), .update = update};
+    vt_statement_find(&table->statement, db, argv, table->space->schema, table->name);
+    if (w.statement_conflict == SQLITE_ABORT && !table->statement.or_abort) w.statement_conflict = 0;
     rc = write_row(&w, argv[0], argv[1]);
     lsm_value_release(&w.old_row);
     if (w.rolls_back) rc = roll_back(db, rc, &vtab->zErrMsg);
@@ -503,6 +522,7 @@ int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_
     }
     /* Without words of its own an error would be reported with those of a row that was ignored before it. */
     if (rc != SQLITE_OK && rc != SQLITE_NOMEM && vtab->zErrMsg == NULL) (void)vt_fail(&vtab->zErrMsg, rc, "%s", sqlite3_errstr(rc));
+    if (rc != SQLITE_OK) table->statement = (struct vt_statement){0};
     if (rc == SQLITE_OK) table->space->connection->changes++;
     if (rc == SQLITE_OK && !update) *rowid = table->schema->kind == VT_KIND_ROWID ? w.rowid : sqlite3_last_insert_rowid(db);
     return rc;

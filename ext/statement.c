@@ -1,0 +1,70 @@
+#include "statement.h"
+
+#include "ddl_token.h"
+
+static struct vt_token after(const struct vt_token *token) { return vt_token_scan(token->start + token->size); }
+
+static bool is_punct(const struct vt_token *token, char c) { return token->kind == VT_TOKEN_PUNCT && *token->start == c; }
+
+static bool is_name(const struct vt_token *token, const char *name) {
+    char *text = vt_token_unquoted(*token);
+    bool same = text == NULL || sqlite3_stricmp(text, name) == 0; /* out of memory: better a statement refused */
+    sqlite3_free(text);
+    return same;
+}
+
+/* The next of the words outside of parentheses, from the token on; VT_TOKEN_END if there is none. */
+static struct vt_token find_word(struct vt_token token, const char *const *words, size_t count) {
+    for (int depth = 0; token.kind != VT_TOKEN_END && token.kind != VT_TOKEN_BAD; token = after(&token)) {
+        depth += is_punct(&token, '(') - is_punct(&token, ')');
+        if (depth == 0 && vt_token_is_one_of(&token, words, count)) return token;
+    }
+    return (struct vt_token){.kind = VT_TOKEN_END};
+}
+
+static enum vt_returning asked_for(struct vt_token token) {
+    static const char *const names[] = {"rowid", "oid", "_rowid_"};
+    for (; token.kind != VT_TOKEN_END && token.kind != VT_TOKEN_BAD; token = after(&token)) {
+        bool word = token.kind == VT_TOKEN_ID || token.kind == VT_TOKEN_STRING;
+        for (int i = 0; i < 3 && word; i++) {
+            if (is_name(&token, names[i])) return VT_RETURNING_ROWID;
+        }
+    }
+    return VT_RETURNING_VALUES;
+}
+
+/* `... INTO [schema.]table ... RETURNING ...`: the token is INTO. */
+static enum vt_returning read_returning(struct vt_token token, const char *schema, const char *table) {
+    static const char *const returning[] = {"RETURNING"};
+    if (token.kind == VT_TOKEN_END) return VT_RETURNING_NOTHING;
+    struct vt_token name = after(&token), dot = after(&name);
+    if (is_punct(&dot, '.')) {
+        if (!is_name(&name, schema)) return VT_RETURNING_NOTHING;
+        name = after(&dot);
+    }
+    if (!is_name(&name, table)) return VT_RETURNING_NOTHING;
+    token = find_word(after(&name), returning, 1);
+    return token.kind == VT_TOKEN_END ? VT_RETURNING_NOTHING : asked_for(after(&token));
+}
+
+/* `[WITH ...] INSERT [OR ABORT] INTO ...`, and the like with REPLACE and UPDATE */
+static void read_text(struct vt_statement *statement, const char *sql, const char *schema, const char *table) {
+    static const char *const verbs[] = {"INSERT", "REPLACE", "UPDATE"}, *const into[] = {"INTO"};
+    if (sql == NULL) return;
+    struct vt_token verb = find_word(vt_token_scan(sql), verbs, 3);
+    if (verb.kind == VT_TOKEN_END) return;
+    struct vt_token or = after(&verb), what = after(&or);
+    if (vt_token_is(&or, "OR") && vt_token_is(&what, "ABORT")) statement->or_abort = true;
+    if (!vt_token_is(&verb, "UPDATE")) statement->returning = read_returning(find_word(or, into, 1), schema, table);
+}
+
+void vt_statement_find(struct vt_statement *statement, sqlite3 *db, const void *caller, const char *schema, const char *table) {
+    int changes = sqlite3_total_changes(db);
+    if (caller == statement->caller && changes == statement->changes) return;
+    *statement = (struct vt_statement){.caller = caller, .changes = changes};
+    for (sqlite3_stmt *each = sqlite3_next_stmt(db, NULL); each != NULL; each = sqlite3_next_stmt(db, each)) {
+        /* One that has made its changes and waits with a row has data; one that runs has not. */
+        bool runs = sqlite3_stmt_busy(each) != 0 && sqlite3_data_count(each) == 0;
+        if (runs && sqlite3_stmt_readonly(each) == 0) read_text(statement, sqlite3_sql(each), schema, table);
+    }
+}
