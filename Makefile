@@ -30,7 +30,7 @@ FUZZ_KIT := fuzz/kit.c fuzz/stores.c
 FUZZ_TARGETS := $(filter-out kit stores libfuzzer replay,$(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/*.c))))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash matrix big bulk bench costs asan tsan tidy format clean help
+.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -97,7 +97,26 @@ build/bench/%: build/release/bench/%.o $(CORE_OBJ_release)
 	@mkdir -p $(@D)
 	@echo "  $@"
 	$(Q)$(CC) -o $@ $^ -lsqlite3 -lm $(LIBS)
--include $(wildcard build/release/bench/*.d)
+-include $(wildcard build/release/bench/*.d build/release/bench/engine/*.d)
+
+# The engine-level benchmark: one program for each engine, all of the same workloads. Peers are built by tools/peers, when asked (make bench-full).
+ENGINE_OBJ := $(patsubst %,build/release/bench/engine/%.o,main workload mixed usage)
+PEERS_HERE = $(patsubst build/peers/%/link,%,$(wildcard build/peers/*/link))
+
+build/bench/engine_lsm: $(ENGINE_OBJ) build/release/bench/engine/adapter_lsm.o $(CORE_OBJ_release)
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) -o $@ $^ -lm $(LIBS)
+
+build/release/bench/engine/adapter_%.o: bench/engine/adapter_%.c build/peers/%/link
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) $(BASE_FLAGS) $(WARN) -O2 -DNDEBUG -isystem build/peers/$*/include -DBENCH_PEER_VERSION='"$(shell cat build/peers/$*/version)"' -MMD -MP -c $< -o $@
+
+build/bench/engine_%: $(ENGINE_OBJ) build/release/bench/engine/adapter_%.o
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) -o $@ $^ -Lbuild/peers/$*/lib $$(cat build/peers/$*/link) -lm
 
 # The targets of libFuzzer: clang, and its sanitizers in everything but SQLite.
 FUZZ_CC ?= clang
@@ -137,7 +156,7 @@ demo:
 
 check:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench build/bench/cost_bench build/bench/lone_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug) $(FUZZ_TARGETS:%=build/debug/fuzz/%)
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/cost_bench build/bench/lone_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug) $(FUZZ_TARGETS:%=build/debug/fuzz/%) build/bench/engine_lsm
 	@tools/check
 
 unit:
@@ -209,9 +228,20 @@ bulk:
 
 bench:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/engine_bench
-	@build/bench/engine_bench
+	@$(MAKE) --no-print-directory -j$(JOBS) bench-programs
+	@bench/compare $(if $(BENCH_ROWS),--rows $(BENCH_ROWS))
 	@build/bench/sql_bench --extension ./lsm
+
+bench-programs: lsm.so build/bench/sql_bench build/bench/engine_lsm $(PEERS_HERE:%=build/bench/engine_%)
+
+# Peers that cannot be had are named as absent; the rest is measured without them.
+bench-full:
+	@tools/setup check
+	-@tools/peers
+	@$(MAKE) --no-print-directory -j$(JOBS) bench-programs
+	@bench/compare --rows $${BENCH_ROWS:-1000000} --rounds 5 --groups seq,seqbatch,randbatch,random,sync,ycsb --csv build/bench/engine.csv
+	@bench/compare --rows $${BENCH_ROWS:-1000000} --rounds 3 --groups random --compress --csv build/bench/engine-lz4.csv
+	@build/bench/sql_bench --extension ./lsm --rows $${BENCH_ROWS:-1000000} --runs 5
 
 costs:
 	@tools/setup check
@@ -233,7 +263,7 @@ tidy:
 	@$(PYTHON) tools/tidy --sizes
 
 format:
-	clang-format -i $(CORE_SRC) $(EXT_SRC) $(TEST_SRC) $(SUPPORT_SRC) $(shell find lsm_core ext unit_tests bench -name '*.h') bench/*.c
+	clang-format -i $(CORE_SRC) $(EXT_SRC) $(TEST_SRC) $(SUPPORT_SRC) $(shell find lsm_core ext unit_tests bench -name '*.h') bench/*.c bench/engine/*.c
 
 clean:
 	rm -rf build lsm.so lsm.so.new
@@ -254,7 +284,8 @@ help:
 	@echo 'make interleave   processes that share a store, in every order that 3 preemptions, kills and stops make (LSM_INTERLEAVE=n)'
 	@echo 'make big      2,000,000 rows against an ordinary table: equal, and how much faster'
 	@echo 'make bulk     20,000,000 rows in one transaction: memory, time, bytes written, rollback, kill -9 (BULK_ROWS=N)'
-	@echo 'make bench    engine and SQL benchmarks (minutes)'
+	@echo 'make bench    engine and SQL benchmarks (minutes; BENCH_ROWS=N), beside those peers that are there'
+	@echo 'make bench-full  builds RocksDB, LevelDB and LMDB first (tools/peers: an hour), and measures longer'
 	@echo 'make costs    what commits, views, processes and system calls cost, beside ordinary tables'
 	@echo 'make asan     unit and SQL tests under AddressSanitizer and UBSan;  make tsan: under ThreadSanitizer'
 	@echo 'make tidy     layer rules, and the size of files and functions'
