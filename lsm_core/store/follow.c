@@ -268,31 +268,44 @@ static int try_follow(struct lsm_store *store, enum extent extent, struct lsm_er
     return status == LSM_OK ? install_version(store, err) : status;
 }
 
+/* Something was gone when `version` was the present one, for who had come as far as `position`: LSM_OK if it is worth another try. */
+static int try_again(struct lsm_store *store, uint64_t version, uint64_t position, unsigned *tries, struct lsm_error *err) {
+    if (lsm_share_version(store->share) != version) {
+        *tries = 0;
+        return LSM_OK;
+    }
+    if (++*tries > TRIES_MAX)
+        return lsm_fail(err, LSM_CORRUPT, "%s: log position %llu: the log file that goes on here is missing, or the manifest is; restore the store from a backup",
+                        store->dir, (unsigned long long)position);
+    lsm_env_sleep_us(store->env, TRY_PAUSE_US);
+    return LSM_OK;
+}
+
 /* Needs: the replay. */
 static int follow_locked(struct lsm_store *store, enum extent extent, struct lsm_error *err) {
     advance_replay(store);
-    for (unsigned tries = 0;; tries++) {
+    unsigned tries = 0;
+    for (;;) {
         uint64_t version = lsm_share_version(store->share);
         int status = try_follow(store, extent, err);
         if (status != LSM_NOTFOUND) return status;
-        if (lsm_share_version(store->share) != version) {
-            tries = 0;
-            continue;
-        }
-        if (tries == TRIES_MAX)
-            return lsm_fail(err, LSM_CORRUPT, "%s: log position %llu: the log file that goes on here is missing, or the manifest is; restore the store from a backup",
-                            store->dir, (unsigned long long)store->replay.position);
-        lsm_env_sleep_us(store->env, TRY_PAUSE_US);
+        status = try_again(store, version, store->replay.position, &tries, err);
+        if (status != LSM_OK) return status;
     }
 }
 
 /* While a transaction of this process writes: what others may have done is a new version, or the discovery that the transaction is committed.
  * Needs: follow_mu. Leaves the replay alone, which is the writer's. */
 static int follow_beside_writer(struct lsm_store *store, struct lsm_error *err) {
-    int status;
-    do status = lsm_version_set_catch_up(&store->set, lsm_share_version(store->share), err);
-    while (status == LSM_NOTFOUND);
-    if (status != LSM_OK) return status;
+    unsigned tries = 0;
+    bool done = false;
+    while (!done) {
+        uint64_t version = lsm_share_version(store->share);
+        int status = lsm_version_set_catch_up(&store->set, version, err);
+        done = status == LSM_OK;
+        if (status == LSM_NOTFOUND) status = try_again(store, version, lsm_share_published(store->share), &tries, err);
+        if (status != LSM_OK) return status;
+    }
     lsm_mutex_lock(&store->mu);
     struct lsm_state *old = NULL;
     if (store->pending.state == LSM_PENDING_UNKNOWN && store->pending.end <= lsm_share_published(store->share)) old = lsm_pending_publish(store);

@@ -3,6 +3,8 @@
 #include "budget.h"
 #include "recover.h"
 
+enum { READ_ONLY_TRIES = 20 };
+
 /* ---- options ------------------------------------------------------------------------------------------------------------------------ */
 
 void lsm_options_init(struct lsm_options *options) {
@@ -206,13 +208,12 @@ static void tear_down(struct lsm_store *store, bool set_up) {
     lsm_free(store);
 }
 
-int lsm_store_open(const struct lsm_options *options, struct lsm_store **out, struct lsm_error *err) {
-    *out = NULL;
-    int status = check_options(options, err);
-    if (status != LSM_OK) return status;
+/* read_only: whether it was, or would have been, opened for reading only. */
+static int open_once(const struct lsm_options *options, struct lsm_store **out, bool *read_only, struct lsm_error *err) {
     struct lsm_store *store = lsm_calloc(1, sizeof *store);
     if (store == NULL) return lsm_fail_nomem(err, sizeof *store);
     bool set_up = false;
+    int status;
     store->env = options->env == NULL ? lsm_env_posix() : options->env;
     store->options = *options;
     store->perm = (struct lsm_env_perm){.mode = options->file_mode, .uid = options->owner_uid, .gid = options->owner_gid};
@@ -228,12 +229,48 @@ int lsm_store_open(const struct lsm_options *options, struct lsm_store **out, st
     store->options.store_id = store->store_id;
     store->options.process_name = NULL;
     status = open_steps(store, options, &set_up, err);
+    *read_only = store->options.read_only;
     if (status != LSM_OK) {
         tear_down(store, set_up);
         return status;
     }
     *out = store;
     return LSM_OK;
+}
+
+/* Which manifest counts, and how long it is: every flush and merge changes that. 0: not to be found out. */
+static uint64_t manifest_stamp(const struct lsm_options *options) {
+    struct lsm_env *env = options->env == NULL ? lsm_env_posix() : options->env;
+    uint8_t store_id[LSM_STORE_ID_BYTES];
+    uint64_t number = 0, bytes = 0;
+    struct lsm_file *file = NULL;
+    if (lsm_manifest_named(env, options->dir, &number, store_id, NULL) != LSM_OK) return 0;
+    char *path = lsm_file_path(options->dir, LSM_FILE_MANIFEST, number);
+    int status = path == NULL ? LSM_NOMEM : lsm_env_open(env, path, LSM_OPEN_READ, NULL, &file, NULL);
+    if (status == LSM_OK) status = lsm_file_size(file, &bytes, NULL);
+    lsm_file_close(file);
+    lsm_free(path);
+    return status == LSM_OK ? lsm_share_version_id(number, bytes) : 0;
+}
+
+int lsm_store_open(const struct lsm_options *options, struct lsm_store **out, struct lsm_error *err) {
+    struct lsm_error local = {0};
+    bool read_only = options->read_only;
+    *out = NULL;
+    int status = check_options(options, err);
+    if (status != LSM_OK) return status;
+    for (int tries = 0; tries < READ_ONLY_TRIES; tries++) {
+        uint64_t before = read_only ? manifest_stamp(options) : 0;
+        status = open_once(options, out, &read_only, &local);
+        /* Without a place among those who write, nothing keeps them from removing what is just being read. */
+        bool moved = read_only && (status == LSM_CORRUPT || status == LSM_NOTFOUND) && manifest_stamp(options) != before;
+        if (!moved) {
+            if (status != LSM_OK && err != NULL) *err = local;
+            return status;
+        }
+    }
+    return lsm_fail(err, LSM_BUSY, "%s: other processes change the store faster than it can be read where nothing can be written (%s); try again later",
+                    options->dir, local.text);
 }
 
 /* Is there a row in memory, and no tree that it could belong to? */

@@ -658,6 +658,80 @@ static void a_transaction_whose_process_died_is_settled_by_the_next_writer(void 
     }
 }
 
+/* ---- what is missing --------------------------------------------------------------------------------------------------------------- */
+
+static void unlink_manifest(void) {
+    char path[80];
+    (void)snprintf(path, sizeof path, "%s/MANIFEST-%08llu", world.options.dir, (unsigned long long)lsm_share_version_manifest(lsm_share_version(world.stores[1]->share)));
+    MUST(lsm_env_unlink(world.disk, path, &err));
+}
+
+/* Not for ever: neither for one who reads on, nor for one who writes. */
+static void a_manifest_that_is_missing_is_waited_for_and_then_said(void **state) {
+    (void)state;
+    struct lsm_view *view = NULL;
+    struct lsm_edit nothing = {0};
+    bool keep_files;
+    struct lsm_txn *txn = begin(0);
+    put(txn, "a", "1");
+    world.stores[1]->set.manifest_bytes_max = 1; /* the next edit begins another one */
+    MUST(lsm_version_set_apply(&world.stores[1]->set, &nothing, &keep_files, &err));
+    unlink_manifest();
+    for (int i = 0; i < PROCESSES; i += 2) {
+        err.text[0] = '\0';
+        assert_int_equal(lsm_view_open(world.stores[i], NULL, &view, &err), LSM_CORRUPT);
+        assert_non_null(strstr(err.text, "manifest is"));
+    }
+    (void)lsm_txn_rollback(txn, NULL);
+    for (int i = 0; i < PROCESSES; i++) bury(i);
+}
+
+/* Nothing keeps the files that one reads who has no place among those who write. */
+static unsigned merges, merges_wanted;
+
+static void others_merge(void *arg, struct lsm_env *process, enum lsm_env_op_kind kind, const char *path) {
+    size_t length = path == NULL ? 0 : strlen(path);
+    (void)arg;
+    (void)process;
+    if (merges == merges_wanted || kind != LSM_ENV_OPEN || length < 4 || strcmp(path + length - 4, ".sst") != 0) return;
+    merges++;
+    write_much(0, 0, 20);
+    MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+}
+
+static void whoever_opens_for_reading_tries_again_when_files_vanish(void **state) {
+    (void)state;
+    close_store(2);
+    close_store(1);
+    write_row(0, "a", "1");
+    write_much(0, 0, 50);
+    MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+    world.options.read_only = true;
+    lsm_env_mem_before_op(world.envs[2], others_merge, NULL);
+    merges = 0;
+    merges_wanted = 3;
+    MUST(open_store(2));
+    assert_true(says(2, "a", "1"));
+    close_store(2);
+    assert_int_equal(merges, merges_wanted);
+    merges_wanted = 1000;
+    assert_int_equal(open_store(2), LSM_BUSY);
+    assert_non_null(strstr(err.text, "faster than it can be read"));
+    assert_true(merges < 100);
+    lsm_env_mem_before_op(world.envs[2], NULL, NULL);
+    /* What is missing for good is said at once. */
+    struct lsm_file_info *files = NULL;
+    size_t count = 0;
+    char path[80];
+    MUST(lsm_store_files(world.stores[0], &files, &count, &err));
+    (void)snprintf(path, sizeof path, "%s/%08llu.sst", world.options.dir, (unsigned long long)files[0].number);
+    lsm_free(files);
+    MUST(lsm_env_unlink(world.disk, path, &err));
+    assert_int_equal(open_store(2), LSM_CORRUPT);
+    assert_non_null(strstr(err.text, "missing"));
+    world.options.read_only = false;
+}
+
 /* ---- failures, and places where nothing can be shared --------------------------------------------------------------------------- */
 
 static void a_failed_sync_stops_all_writers_until_all_have_closed(void **state) {
@@ -762,6 +836,8 @@ int main(void) {
         TEST(a_large_transaction_that_was_taken_back_is_forgotten_by_all),
         TEST(a_large_transaction_whose_process_died_taking_it_back_is_settled_by_the_next_writer),
         TEST(a_transaction_whose_process_died_is_settled_by_the_next_writer),
+        TEST(a_manifest_that_is_missing_is_waited_for_and_then_said),
+        TEST(whoever_opens_for_reading_tries_again_when_files_vanish),
         TEST(a_failed_sync_stops_all_writers_until_all_have_closed),
         TEST(where_the_file_system_cannot_share_one_process_has_the_store_and_says_why),
         TEST(without_the_page_those_who_are_in_go_on_and_nobody_joins),
