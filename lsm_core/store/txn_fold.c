@@ -62,7 +62,7 @@ static bool find_joinable(const struct lsm_txn *txn, struct stretch *out) {
     return false;
 }
 
-/* How many of the newest pieces of the interval [first, end), which grows, to merge. */
+/* How many of the newest pieces of the interval [first, end) to merge. */
 static size_t plan_interval(const struct lsm_txn *txn, size_t first, size_t end) {
     uint64_t weights[LSM_FOLD_RUNS_MAX];
     size_t count = 0;
@@ -70,21 +70,38 @@ static size_t plan_interval(const struct lsm_txn *txn, size_t first, size_t end)
     return lsm_policy_fold(weights, count);
 }
 
-/* If there are too many: some of those behind the last mark, if it is they. Else all between two marks, where no more will come: the marks are not
- * counted against what is being written, or it would be written over and over. */
-static bool find_mergeable(const struct lsm_txn *txn, struct stretch *out) {
-    size_t allowed = pieces_allowed(txn);
-    if (txn->pieces_count <= allowed) return false;
+/* An interval that has too many. */
+static bool find_crowded(const struct lsm_txn *txn, size_t allowed, struct stretch *out) {
     for (size_t end = txn->pieces_count, first; end > 0; end = first) {
-        bool grows = end == txn->pieces_count;
         first = start_of_interval(txn, end - 1);
-        size_t count = end - first, runs = count > LSM_FOLD_RUNS_MAX ? LSM_FOLD_RUNS_MAX : count;
-        if (count <= (grows ? allowed : 1)) continue;
-        if (grows) runs = plan_interval(txn, first, end);
-        *out = (struct stretch){.first = end - runs, .count = runs};
+        if (end - first <= allowed) continue;
+        *out = (struct stretch){.count = plan_interval(txn, first, end)};
+        out->first = end - out->count;
         return true;
     }
     return false;
+}
+
+/* All of an interval that no more will come to, where that costs least for each piece less. */
+static bool find_closed(const struct lsm_txn *txn, struct stretch *out) {
+    double least = 0;
+    out->count = 0;
+    for (size_t end = start_of_interval(txn, txn->pieces_count - 1), first; end > 0; end = first) {
+        uint64_t weight = 0;
+        first = start_of_interval(txn, end - 1);
+        size_t count = end - first > LSM_FOLD_RUNS_MAX ? LSM_FOLD_RUNS_MAX : end - first;
+        for (size_t i = end - count; i < end; i++) weight += txn->pieces[i].weight;
+        if (count < 2 || (out->count != 0 && (double)weight / (double)(count - 1) >= least)) continue;
+        *out = (struct stretch){.first = end - count, .count = count};
+        least = (double)weight / (double)(count - 1);
+    }
+    return out->count != 0;
+}
+
+static bool find_mergeable(const struct lsm_txn *txn, struct stretch *out) {
+    size_t allowed = pieces_allowed(txn);
+    if (txn->pieces_count <= allowed) return false;
+    return find_crowded(txn, allowed, out) || (txn->pieces_count > 2 * allowed && find_closed(txn, out));
 }
 
 /* Let `fresh` take the place of the pieces that it was made of. Their files go with their last reader, unless they are its files now. */

@@ -6,6 +6,7 @@
 
 enum {
     BATCH_SHARE = 4,                  /* of the write buffer: what phase 1 may take, and a record at most (but for trees) */
+    PATIENCE_SHARE = 16,              /* of what phase 2 may hold: so much more, to spill where no mark is */
     MEASURES_PER_SHARE = 64           /* how often own's size is looked at while it fills: adding up memtables costs more than a row */
 };
 
@@ -141,6 +142,13 @@ int lsm_txn_spill(struct lsm_txn *txn, struct lsm_error *err) {
     return lsm_txn_fold(txn, err);
 }
 
+/* A mark that has just been taken, for a row and its index entries, is released in a moment. A spill right now would be cut there. */
+static bool is_behind_mark(const struct lsm_txn *txn) {
+    if (txn->marks_count == 0) return false;
+    uint64_t mark = txn->marks[txn->marks_count - 1].position;
+    return mark > txn->own_low && mark < txn_position(txn) && txn_position(txn) - mark < own_share(txn) / PATIENCE_SHARE;
+}
+
 int lsm_txn_spill_if_full(struct lsm_txn *txn, size_t more, struct lsm_error *err) {
     txn->unmeasured += more;
     if (txn->unmeasured < own_share(txn) / MEASURES_PER_SHARE) return LSM_OK;
@@ -148,7 +156,12 @@ int lsm_txn_spill_if_full(struct lsm_txn *txn, size_t more, struct lsm_error *er
     txn->unmeasured = 0;
     size_t bytes = atomic_load_explicit(&txn->store->own_bytes, memory_order_relaxed);
     /* The operation that comes counts too, unless it is too large for any share: then it goes in by itself. */
-    return bytes + more > own_share(txn) ? lsm_txn_spill(txn, err) : LSM_OK;
+    if (bytes + more <= own_share(txn)) return LSM_OK;
+    if (bytes + more <= own_share(txn) + own_share(txn) / PATIENCE_SHARE && is_behind_mark(txn)) {
+        txn->unmeasured = own_share(txn); /* look again at once */
+        return LSM_OK;
+    }
+    return lsm_txn_spill(txn, err);
 }
 
 /* ---- back ------------------------------------------------------------------------------------------------------------------- */

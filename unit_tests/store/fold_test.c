@@ -194,6 +194,28 @@ static void what_is_in_order_in_one_tree_is_passed_on_when_another_is_merged(voi
 
 /* ---- marks ----------------------------------------------------------------------------------------------------------------- */
 
+/* As a row and its index entries are written: taken and released, two hundred times between two spills. */
+static void marks_that_are_released_at_once_cut_nothing(void **state) {
+    (void)state;
+    start(256 << 10);
+    MUST(world_begin(&world));
+    for (unsigned i = 0; i < ROWS / 2; i++) {
+        uint64_t mark = lsm_txn_mark(world.txn);
+        put_row(0, scattered(2 * i));
+        put_row(1, scattered(2 * i + 1));
+        lsm_txn_release(world.txn, mark);
+    }
+    uint64_t weight = 0;
+    for (size_t i = 0; i < world.txn->pieces_count; i++) weight += world.txn->pieces[i].weight;
+    double times = (double)seen.table_bytes / (double)piece_bytes();
+    print_message("  %llu pieces written, %zu at most at once; each byte written %.2f times\n", (unsigned long long)weight, seen.most_pieces, times);
+    assert_true(weight < 80);
+    assert_true(seen.most_pieces <= PIECES_MOST);
+    assert_true(times < 2.1);
+    MUST(world_rollback(&world));
+    finish();
+}
+
 static void pieces_are_not_merged_over_a_mark_until_it_is_released(void **state) {
     (void)state;
     enum { PART = 20000, PARTS = 3 };
@@ -361,6 +383,7 @@ int main(void) {
         cmocka_unit_test(rows_in_any_order_are_written_about_twice_and_few_pieces_are_asked),
         cmocka_unit_test(rows_in_order_are_one_piece_and_written_once),
         cmocka_unit_test(what_is_in_order_in_one_tree_is_passed_on_when_another_is_merged),
+        cmocka_unit_test(marks_that_are_released_at_once_cut_nothing),
         cmocka_unit_test(pieces_are_not_merged_over_a_mark_until_it_is_released),
         cmocka_unit_test(with_many_marks_open_each_keeps_one_piece_and_none_is_written_over_and_over),
         cmocka_unit_test(a_cursor_reads_on_in_pieces_that_are_merged_meanwhile),
