@@ -5,6 +5,9 @@ enum {
     SMALL_AGAINST_BASE = 4,   /* level 0 smaller than a 4th of the base level: rewriting the base would cost 5 bytes for each byte */
     LEVEL0_RUNS_LIMIT = 3,    /* but with 3 times too many runs it goes down whatever it costs: reads suffer */
     RUNS_AT_ONCE = 32,        /* each run that a merge reads takes some 300 KiB; a transaction larger than memory can leave hundreds */
+    FILES_LIMIT = 400,        /* of a level: each that is read is an open file, and a process often may have 1024 */
+    NEIGHBOURS = 16,          /* files that become ... */
+    NEIGHBOURS_LEFT = 8,      /* ... so many at most, or it is not worth it */
     FOLD_RUNS_MIN = 4,        /* fewer would not make room for long, and be read and written again at once */
     LEAVING_SCORE = 2         /* of a level that should be empty: before level 0, unless that has twice too many runs */
 };
@@ -95,6 +98,29 @@ static struct lsm_plan plan_tombstones(const struct lsm_shape *shape) {
     return (struct lsm_plan){.kind = LSM_PLAN_NONE, .reason = "nothing is due"};
 }
 
+/* A large load in order leaves files of the size of its pieces, which are moved and never written again. The smallest neighbours become larger. */
+static struct lsm_plan plan_small_files(const struct lsm_shape *shape, const struct lsm_policy_options *options, int base) {
+    struct lsm_plan plan = {.kind = LSM_PLAN_NONE, .reason = "nothing is due"};
+    uint64_t least = NEIGHBOURS_LEFT * options->file_bytes;
+    size_t files0 = 0;
+    for (size_t i = 0; i < shape->level0_count; i++) files0 += shape->level0[i].files;
+    if (files0 > FILES_LIMIT && shape->level0_count <= RUNS_AT_ONCE)
+        return (struct lsm_plan){.kind = LSM_PLAN_LEVEL0, .to = base, .count = shape->level0_count, .score = 1, .reason = "many files in level 0"};
+    for (int level = 1; level < LSM_LEVELS; level++) {
+        const struct lsm_shape_level *at = &shape->levels[level];
+        uint64_t sum = 0;
+        for (size_t i = 0; i < at->count && at->count > FILES_LIMIT; i++) {
+            sum += at->files[i].bytes;
+            if (i >= NEIGHBOURS) sum -= at->files[i - NEIGHBOURS].bytes;
+            if (i + 1 < NEIGHBOURS || sum >= least) continue;
+            least = sum;
+            plan = (struct lsm_plan){.kind = LSM_PLAN_NEIGHBOURS, .from = level, .to = level, .first = i + 1 - NEIGHBOURS, .count = NEIGHBOURS, .score = 1,
+                                     .reason = "many small files"};
+        }
+    }
+    return plan;
+}
+
 struct lsm_plan lsm_policy_pick(const struct lsm_shape *shape, const struct lsm_policy_options *options) {
     uint64_t targets[LSM_LEVELS];
     int base;
@@ -109,7 +135,8 @@ struct lsm_plan lsm_policy_pick(const struct lsm_shape *shape, const struct lsm_
         best = (struct lsm_plan){.kind = LSM_PLAN_FILE, .from = level, .to = level + 1, .first = cheapest_file(at), .count = 1, .score = score,
                                  .reason = "level over its target"};
     }
-    return best.kind != LSM_PLAN_NONE ? best : plan_tombstones(shape);
+    if (best.kind == LSM_PLAN_NONE) best = plan_tombstones(shape);
+    return best.kind != LSM_PLAN_NONE ? best : plan_small_files(shape, options, base);
 }
 
 size_t lsm_policy_fold(const uint64_t *weights, size_t count) {

@@ -6,7 +6,8 @@
  *   bottom             [file][file][file]   its size is what sets the targets above it (dynamic level sizes)
  *
  * In order of urgency: level 0 has too many runs (they go to the base level, or, while they are small against it, into one bigger run:
- * only neighbours in age; never more than 32 of them at once); a level is over its target (the file that costs least to push down goes down); a file is mostly tombstones.
+ * only neighbours in age; never more than 32 of them at once); a level is over its target (the file that costs least to push down goes down); a file
+ * is mostly tombstones; a level has come to very many small files by moves alone.
  */
 #ifndef LSM_COMPACT_POLICY_H
 #define LSM_COMPACT_POLICY_H
@@ -17,12 +18,14 @@ struct lsm_policy_options {
     size_t level0_runs;     /* merge level 0 when it has this many; default 4 */
     uint64_t base_bytes;    /* most that the base level should hold; default 4 memtables */
     unsigned ratio;         /* size of a level over the one above; default 10 */
+    uint64_t file_bytes;    /* what a merge into a level would make of its files */
 };
 
 enum lsm_plan_kind {
     LSM_PLAN_NONE,
     LSM_PLAN_LEVEL0,        /* runs [first, first + count) of level 0 into `to` (0: into one run of level 0) */
-    LSM_PLAN_FILE           /* file `first` of level `from` into level `to` = from + 1; a move if nothing overlaps */
+    LSM_PLAN_FILE,          /* file `first` of level `from` into level `to` = from + 1; a move if nothing overlaps */
+    LSM_PLAN_NEIGHBOURS     /* files [first, first + count) of level `from` into fewer ones there: `to` = from */
 };
 
 struct lsm_plan {

@@ -6,6 +6,7 @@
 
 struct lsm_shape_run {
     uint64_t bytes;
+    size_t files;
 };
 
 struct lsm_shape_file {

@@ -65,7 +65,10 @@ static int build_shape(const struct lsm_version *version, struct lsm_shape *shap
     *shape = (struct lsm_shape){0};
     shape->level0 = lsm_calloc(version->level0_count, sizeof *shape->level0);
     if (shape->level0 == NULL) return LSM_NOMEM;
-    for (size_t r = 0; r < version->level0_count; r++) shape->level0[shape->level0_count++].bytes = version->level0[r].bytes;
+    for (size_t r = 0; r < version->level0_count; r++) {
+        const struct lsm_run *run = &version->level0[r];
+        shape->level0[shape->level0_count++] = (struct lsm_shape_run){.bytes = run->bytes, .files = run->count};
+    }
     for (int level = 1; level < LSM_LEVELS; level++)
         if (shape_level(version, level, &shape->levels[level]) != LSM_OK) return LSM_NOMEM;
     return LSM_OK;
@@ -85,6 +88,7 @@ struct merge {
     struct input *inputs;
     size_t inputs_count;
     int to;
+    bool rewrites;                   /* the inputs stay in their level: there is nothing to move */
     uint64_t run;                    /* of the output, if it stays in level 0 */
     const struct lsm_run **below;
     size_t below_count;
@@ -92,6 +96,11 @@ struct merge {
     struct lsm_iter **sources;
     struct lsm_job job;
 };
+
+static uint64_t file_bytes_of(const struct lsm_store *store, const struct lsm_version *version) {
+    uint64_t share = version->bytes / FILES_AIMED_AT;
+    return store->options.file_bytes > share ? store->options.file_bytes : share;
+}
 
 static enum lsm_compression compression_of(const struct lsm_store *store, int level) {
     return level == 0 ? LSM_COMPRESS_NONE : store->options.compression;
@@ -140,6 +149,7 @@ static void input_bounds(const struct merge *merge, struct lsm_slice *low, struc
 static void plan_inputs(struct merge *merge, const struct lsm_plan *plan) {
     const struct lsm_version *version = merge->version;
     merge->to = plan->to;
+    merge->rewrites = plan->kind == LSM_PLAN_NEIGHBOURS;
     if (plan->kind == LSM_PLAN_LEVEL0) {
         for (size_t r = plan->first; r < plan->first + plan->count; r++) add_input(merge, version->level0[r].files, version->level0[r].count);
         merge->run = version->level0[plan->first].number;
@@ -147,7 +157,7 @@ static void plan_inputs(struct merge *merge, const struct lsm_plan *plan) {
     } else {
         add_input(merge, &version->levels[plan->from].files[plan->first], plan->count);
     }
-    if (plan->to > 0) {
+    if (plan->to > 0 && plan->kind != LSM_PLAN_NEIGHBOURS) {
         struct lsm_slice low = {0}, high = {0};
         bool high_open = false;
         size_t first, count;
@@ -242,7 +252,7 @@ static int run_merge(struct merge *merge, bool (*cancelled)(void *), void *cance
     struct lsm_store *store = merge->store;
     struct lsm_job *job = &merge->job;
     bool moves = false;
-    if (is_move(merge, &moves) != LSM_OK) return lsm_fail_nomem(err, 0);
+    if (!merge->rewrites && is_move(merge, &moves) != LSM_OK) return lsm_fail_nomem(err, 0);
     if (moves) {
         lsm_count(store, LSM_COUNT_TRIVIAL_MOVES, input_files(merge));
         return write_edit(merge, NULL, 0, true, err);
@@ -256,8 +266,7 @@ static int run_merge(struct merge *merge, bool (*cancelled)(void *), void *cance
     job->below_count = merge->below_count;
     job->sst = (struct lsm_sst_options){.block_bytes = store->options.block_bytes, .compression = compression_of(store, merge->to),
                                         .filter_bits_per_key = FILTER_BITS_PER_KEY};
-    uint64_t share = merge->version->bytes / FILES_AIMED_AT;
-    job->file_bytes = store->options.file_bytes > share ? store->options.file_bytes : share;
+    job->file_bytes = file_bytes_of(store, merge->version);
     job->cancelled = cancelled;
     job->cancelled_arg = cancelled_arg;
     status = lsm_job_run(job, err);
@@ -289,7 +298,7 @@ static int with_version(struct lsm_store *store, int (*fn)(struct lsm_store *, s
 static int merge_once(struct lsm_store *store, struct lsm_version *version, void *arg, struct lsm_error *err) {
     (void)arg;
     struct lsm_policy_options options = {.level0_runs = LEVEL0_RUNS, .base_bytes = (uint64_t)store->options.write_buffer_bytes * BASE_MEMTABLES,
-                                         .ratio = LEVEL_RATIO};
+                                         .ratio = LEVEL_RATIO, .file_bytes = file_bytes_of(store, version)};
     struct lsm_shape shape;
     struct merge merge = {0};
     int status = build_shape(version, &shape) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);

@@ -52,6 +52,7 @@ static void describe(const struct lsm_plan *plan, char *text, size_t bytes) {
     switch (plan->kind) {
     case LSM_PLAN_NONE: (void)snprintf(text, bytes, "none"); break;
     case LSM_PLAN_LEVEL0: (void)snprintf(text, bytes, "runs %zu+%zu to %d", plan->first, plan->count, plan->to); break;
+    case LSM_PLAN_NEIGHBOURS: (void)snprintf(text, bytes, "files %zu+%zu of %d", plan->first, plan->count, plan->from); break;
     case LSM_PLAN_FILE: (void)snprintf(text, bytes, "file %zu of %d to %d", plan->first, plan->from, plan->to); break;
     }
 }
@@ -113,6 +114,32 @@ static void each_shape_gets_its_plan(void **state) {
         assert_non_null(plan.reason);
         assert_int_equal(plan.kind == LSM_PLAN_NONE, plan.score < 1);
     }
+}
+
+static void very_many_small_files_become_larger_a_few_at_a_time(void **state) {
+    (void)state;
+    enum { FILES = 500 };
+    static struct lsm_shape_file files[FILES];
+    struct lsm_policy_options sized = options;
+    struct lsm_shape shape = {.levels[6] = {.files = files}};
+    sized.file_bytes = 100;
+    for (size_t i = 0; i < FILES; i++) files[i] = (struct lsm_shape_file){.bytes = i == 77 ? 1 : 40, .entries = 100};
+    shape.levels[6].count = 400;
+    assert_int_equal(lsm_policy_pick(&shape, &sized).kind, LSM_PLAN_NONE); /* not very many */
+    shape.levels[6].count = FILES;
+    struct lsm_plan plan = lsm_policy_pick(&shape, &sized);
+    assert_int_equal(plan.kind, LSM_PLAN_NEIGHBOURS);
+    assert_int_equal(plan.from, 6);
+    assert_int_equal(plan.to, 6);
+    assert_int_equal(plan.count, 16);
+    assert_true(plan.first <= 77 && 77 < plan.first + plan.count); /* the smallest */
+    struct lsm_shape_run run = {.bytes = 20000, .files = FILES};
+    struct lsm_shape young = {.level0 = &run, .level0_count = 1};
+    plan = lsm_policy_pick(&young, &sized);
+    assert_int_equal(plan.kind, LSM_PLAN_LEVEL0); /* down, where that can be done */
+    assert_int_equal(plan.count, 1);
+    sized.file_bytes = 70; /* the files are no smaller than what would be made of them */
+    assert_int_equal(lsm_policy_pick(&shape, &sized).kind, LSM_PLAN_NONE);
 }
 
 static void targets_follow_the_bottom(void **state) {
@@ -660,6 +687,7 @@ static void no_merge_of_runs_reads_more_than_its_share_of_them(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_shape_gets_its_plan),
+        cmocka_unit_test(very_many_small_files_become_larger_a_few_at_a_time),
         cmocka_unit_test(targets_follow_the_bottom),
         cmocka_unit_test(random_keys_for_a_thousand_flushes),
         cmocka_unit_test(ascending_keys_for_a_thousand_flushes_are_moved_not_copied),

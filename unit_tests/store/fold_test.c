@@ -172,6 +172,32 @@ static void rows_in_order_are_one_piece_and_written_once(void **state) {
     }
 }
 
+/* Each is an open file when the table is read. */
+static void very_many_files_become_fewer_after_the_commit(void **state) {
+    (void)state;
+    start(64 << 10);
+    MUST(world_begin(&world));
+    for (unsigned i = 0; i < 3 * ROWS; i++) put_row(0, i);
+    size_t loaded = count_files();
+    assert_int_equal(world.txn->pieces_count, 1);
+    MUST(lsm_txn_prepare(world.txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &world.err));
+    lsm_txn_commit(world.txn, true);
+    world.txn = NULL;
+    MUST(lsm_store_flush(world.store, NULL, NULL, &world.err));
+    MUST(lsm_store_quiesce(world.store, &world.err));
+    print_message("  %zu files, %zu in the end\n", loaded, world.store->state->version->files);
+    assert_true(loaded > 600);
+    assert_true(world.store->state->version->files < 520);
+    MUST(lsm_txn_begin(world.store, UINT64_MAX, 0, &world.txn, &world.err));
+    must_scan(0, 3 * ROWS);
+    MUST(lsm_txn_rollback(world.txn, &world.err));
+    world.txn = NULL;
+    const char *wrong = world_check(world.store);
+    if (wrong != NULL) fail_msg("%s", wrong);
+    MUST(lsm_store_close(world.store, &world.err));
+    lsm_env_mem_free(world.env);
+}
+
 /* A table loaded in the order of its key, with an index whose order is another: only the index is written again. */
 static void what_is_in_order_in_one_tree_is_passed_on_when_another_is_merged(void **state) {
     (void)state;
@@ -382,6 +408,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_in_any_order_are_written_about_twice_and_few_pieces_are_asked),
         cmocka_unit_test(rows_in_order_are_one_piece_and_written_once),
+        cmocka_unit_test(very_many_files_become_fewer_after_the_commit),
         cmocka_unit_test(what_is_in_order_in_one_tree_is_passed_on_when_another_is_merged),
         cmocka_unit_test(marks_that_are_released_at_once_cut_nothing),
         cmocka_unit_test(pieces_are_not_merged_over_a_mark_until_it_is_released),
