@@ -1,5 +1,5 @@
 # sqlite-lsm: `make` builds ./lsm.so; `make help` lists the rest.
-# Everything built lies under build/<variant>/; only lsm.so stands at the top level.
+# Everything built lies under build/<variant>/; only lsm.so and lsmtool stand at the top level.
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -93,6 +93,17 @@ lsm.so: build/release/lsm.so
 	@cp -f $< $@.new
 	@mv -f $@.new $@
 
+# The offline tool: the engine and the extension linked in.
+TOOL_SRC := $(sort $(wildcard tools/lsmtool/*.c))
+lsmtool: $(TOOL_SRC:%.c=build/release/linked/%.o) $(CORE_OBJ_release) $(LINKED_OBJ_release)
+	@echo "  $@"
+	$(Q)$(CC) -o $@.new $^ -lsqlite3 -lm $(LIBS)
+	@mv -f $@.new $@
+build/asan/lsmtool: $(TOOL_SRC:%.c=build/asan/linked/%.o) $(CORE_OBJ_asan) $(LINKED_OBJ_asan)
+	@echo "  $@"
+	$(Q)$(CC) -fsanitize=address,undefined -o $@ $^ -lsqlite3 -lm $(LIBS)
+-include $(wildcard build/release/linked/tools/lsmtool/*.d build/asan/linked/tools/lsmtool/*.d)
+
 build/bench/%: build/release/bench/%.o $(CORE_OBJ_release)
 	@mkdir -p $(@D)
 	@echo "  $@"
@@ -144,7 +155,7 @@ build/sql_tests/slt: $(SLT_OBJ)
 
 all:
 	@tools/setup build --report
-	@$(MAKE) --no-print-directory lsm.so
+	@$(MAKE) --no-print-directory lsm.so lsmtool
 
 setup:
 	@tools/setup check
@@ -156,7 +167,7 @@ demo:
 
 check:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench build/bench/cost_bench build/bench/lone_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug) $(FUZZ_TARGETS:%=build/debug/fuzz/%) build/bench/engine_lsm
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/bench/sql_bench build/bench/engine_lsm build/bench/cost_bench build/bench/lone_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug) $(FUZZ_TARGETS:%=build/debug/fuzz/%)
 	@tools/check
 
 unit:
@@ -166,7 +177,7 @@ unit:
 
 sql:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/sql_tests/slt
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/sql_tests/slt
 	@$(PYTHON) sql_tests/run $(CASES)
 
 slt:
@@ -186,7 +197,7 @@ fuzz-sql:
 
 check-sqlites:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/sql_tests/slt
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/sql_tests/slt
 	@tools/sqlites check $(CASES)
 
 kill:
@@ -217,7 +228,7 @@ interleave:
 
 big:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/bench/sql_bench
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/bench/sql_bench
 	@sql_tests/big
 
 bulk:
@@ -251,25 +262,25 @@ costs:
 
 asan:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) build/asan/lsm.so build/sql_tests/slt $(UNIT_asan)
+	@$(MAKE) --no-print-directory -j$(JOBS) build/asan/lsm.so build/asan/lsmtool build/sql_tests/slt $(UNIT_asan)
 	@tools/sanitize asan
 
 tsan:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) build/tsan/lsm.so build/sql_tests/slt $(UNIT_tsan)
+	@$(MAKE) --no-print-directory -j$(JOBS) build/tsan/lsm.so lsmtool build/sql_tests/slt $(UNIT_tsan)
 	@tools/sanitize tsan
 
 tidy:
 	@$(PYTHON) tools/tidy --sizes
 
 format:
-	clang-format -i $(CORE_SRC) $(EXT_SRC) $(TEST_SRC) $(SUPPORT_SRC) $(shell find lsm_core ext unit_tests bench -name '*.h') bench/*.c bench/engine/*.c
+	clang-format -i $(CORE_SRC) $(EXT_SRC) $(TEST_SRC) $(SUPPORT_SRC) $(shell find lsm_core ext unit_tests bench fuzz tools/lsmtool -name '*.h') bench/*.c bench/engine/*.c fuzz/*.c tools/lsmtool/*.c
 
 clean:
-	rm -rf build lsm.so lsm.so.new
+	rm -rf build lsm.so lsm.so.new lsmtool lsmtool.new
 
 help:
-	@echo 'make          build ./lsm.so (says which packages are missing)'
+	@echo 'make          build ./lsm.so and ./lsmtool (says which packages are missing)'
 	@echo 'make demo     a real job in the sqlite3 shell, with a crash in the middle (installs what is missing on Debian)'
 	@echo 'make check    all tests; the last line is "N passed, N failed" (installs what is missing on Debian)'
 	@echo 'make unit     unit tests only          make sql      SQL tests only (CASES=word narrows them)'

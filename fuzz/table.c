@@ -244,17 +244,19 @@ static bool mend_block(uint8_t *file, uint64_t end, uint64_t offset, uint64_t st
     return true;
 }
 
-/* Every data block that the index can be understood to name. */
+/* Every data block that the index can be understood to name. All are read first: a block may lie over the index. */
 static void mend_data(uint8_t *file, uint64_t end, uint64_t offset, uint64_t stored) {
+    enum { BLOCKS_MAX = 64 };
     struct lsm_block index;
+    struct lsm_sst_handle handles[BLOCKS_MAX];
+    size_t count = 0;
     if (lsm_block_open(&index, lsm_slice_of(file + offset, (size_t)stored)) != NULL) return;
-    for (size_t i = 0; i < index.count && i < 64; i++) {
+    for (size_t i = 0; i < index.count && count < BLOCKS_MAX; i++) {
         struct lsm_block_entry entry = lsm_block_entry(&index, i);
         uint64_t before;
-        if (entry.value.size != LSM_SST_INDEX_VALUE_BYTES) continue;
-        struct lsm_sst_handle handle = lsm_sst_index_value_decode(entry.value.data, &before);
-        (void)mend_block(file, end, handle.offset, handle.stored, handle.raw == handle.stored, handle.raw);
+        if (entry.value.size == LSM_SST_INDEX_VALUE_BYTES) handles[count++] = lsm_sst_index_value_decode(entry.value.data, &before);
     }
+    for (size_t i = 0; i < count; i++) (void)mend_block(file, end, handles[i].offset, handles[i].stored, handles[i].raw == handles[i].stored, handles[i].raw);
 }
 
 /* The blocks behind the data follow one another up to the footer, in the sizes that the footer gives them, as far as there is room. */
