@@ -49,15 +49,17 @@ static int search_ranges(struct vt_cursor *cursor, const struct vt_ranges *range
 int vt_cursor_resolve(void *arg, const struct vt_ranges *ranges, int column, sqlite3_value *number, struct vt_bytes *text, int *count) {
     struct vt_cursor *cursor = arg;
     struct search search = {.column = column, .text = text};
-    /* A comparison with an expression of numeric affinity turns the text into a number, if it looks like one. */
-    int rc = sqlite3_prepare_v2(vt_cursor_table(cursor)->space->connection->db, "SELECT ?1 = CAST(?2 AS NUMERIC)", -1, &search.equals, NULL);
+    const struct vt_table *table = vt_cursor_table(cursor);
+    /* A comparison with an expression of numeric affinity turns the text into a number, if it looks like one; 'Inf' does not. */
+    char *sql = sqlite3_mprintf("SELECT ?1 = CAST(?2 AS NUMERIC) OR ?1 = CAST(?2 AS TEXT) COLLATE %s", vt_collation_name(table->schema->columns[column].collation));
+    int rc = sql == NULL ? SQLITE_NOMEM : sqlite3_prepare_v2(table->space->connection->db, sql, -1, &search.equals, NULL);
+    sqlite3_free(sql);
     if (rc == SQLITE_OK) rc = sqlite3_bind_value(search.equals, 2, number);
     if (rc == SQLITE_OK) rc = search_ranges(cursor, ranges, &search);
     sqlite3_finalize(search.equals);
     *count = search.count;
     if (rc != SQLITE_OK || search.count < 2) return rc;
     /* A SELECT can do with several rows where one was foretold; an UPDATE or DELETE would stop after the first, and an order would be lost. */
-    const struct vt_table *table = vt_cursor_table(cursor);
     if (cursor->plan.unique && table->joined_epoch != table->space->txn.epoch) return SQLITE_OK;
     return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_ERROR,
                    "several texts in key column %s of table %s equal the number it is compared with, where the plan of the statement allows one: "
