@@ -27,15 +27,16 @@ int vt_error_code(int status) {
 int vt_fail(char **message, int rc, const char *format, ...) {
     if (message == NULL) return rc;
     /* Not sqlite3_vmprintf(): its format language is not the one the compiler checks. */
-    char text[1024];
-    va_list args;
+    va_list args, again;
     va_start(args, format);
-    int size = vsnprintf(text, sizeof text, format, args);
+    va_copy(again, args);
+    int size = vsnprintf(NULL, 0, format, args);
+    char *text = size < 0 ? NULL : sqlite3_malloc64((size_t)size + 1);
+    if (text != NULL) (void)vsnprintf(text, (size_t)size + 1, format, again);
+    va_end(again);
     va_end(args);
-    if (size < 0) text[0] = '\0';
-    char *copy = sqlite3_mprintf("%s", text);
     sqlite3_free(*message);
-    *message = copy;
+    *message = text;
     return rc;
 }
 
