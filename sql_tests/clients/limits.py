@@ -177,3 +177,41 @@ for sql in ("SELECT sum(v) FROM $ WHERE v <> 5", "SELECT count(*) FROM $ AS a JO
         assert same("SELECT count(*), sum(v), sum(id) FROM $")[0][0] == 20000
 assert run(db, "SELECT lsm_check()") == [("ok",)]
 """, folder)
+
+
+def test_keys_have_16_mib_and_tables_60_indexes(folder):
+    harness.python(PRELUDE + """
+db.execute("CREATE VIRTUAL TABLE l USING lsm(k TEXT PRIMARY KEY, v, INDEX by_v (v))")
+assert run(db, "INSERT INTO l VALUES (?, 1)", "k" * (15 << 20)) == []
+for long in (("k" * (17 << 20), 1), ("k", "v" * (17 << 20))):
+    assert "TOOBIG" in run(db, "INSERT INTO l VALUES (?, ?)", *long)
+assert run(db, "SELECT length(k) FROM l") == [(15 << 20,)]
+run(db, "DELETE FROM l")
+for i in range(59): run(db, f"SELECT lsm_create_index('l', 'i{i}', 'v')")
+assert "60 indexes" in run(db, "SELECT lsm_create_index('l', 'more', 'v')")
+""", folder)
+
+
+def test_databases_in_utf_16_and_drops_that_fail_are_refused(folder):
+    harness.python("""
+import shutil
+db = connect("utf16.db", isolation_level=None)
+db.execute("PRAGMA encoding = 'UTF-16'")
+def refused(db, sql):
+    try: db.execute(sql)
+    except sqlite3.Error as error: return str(error)
+    raise SystemExit(sql + " was not refused")
+assert "UTF-8" in refused(db, "CREATE VIRTUAL TABLE t USING lsm(a)")
+db = connect("test.db", isolation_level=None)
+db.execute("CREATE VIRTUAL TABLE t USING lsm(a)")
+db.execute("CREATE TRIGGER tr AFTER DELETE ON t_store BEGIN SELECT 1; END")
+reader = db.execute("SELECT name FROM sqlite_schema, (SELECT 1 UNION ALL SELECT 2)")
+reader.fetchone()
+db.execute("CREATE TABLE busy(a)"), db.execute("INSERT INTO busy VALUES (1), (2)")
+reader = db.execute("SELECT * FROM t_store")
+reader.fetchone()
+assert refused(db, "DROP TABLE t") != ""
+reader.close()
+assert db.execute("SELECT lsm_check()").fetchone() == ("ok",)
+db.execute("DROP TABLE t")
+""", folder)

@@ -325,6 +325,26 @@ static void the_hook_is_nobodys_table(void **unused) {
     assert_string_equal(rows("SELECT count(*) FROM lsm_hook_"), "1");
 }
 
+static void count_update(void *count, int operation, const char *schema, const char *table, sqlite3_int64 rowid) {
+    (void)operation, (void)schema, (void)table, (void)rowid;
+    ++*(int *)count;
+}
+
+static void sqlite_neither_opens_values_as_blobs_nor_calls_the_update_hook(void **unused) {
+    (void)unused;
+    sqlite3_blob *blob = NULL;
+    must("CREATE TABLE plain(a)");
+    assert_int_equal(sqlite3_blob_open(db, "main", "t", "v", 1, 0, &blob), SQLITE_ERROR);
+    assert_string_equal(sqlite3_errmsg(db), "cannot open virtual table: t");
+    int count = 0;
+    sqlite3_update_hook(db, count_update, &count);
+    must("INSERT INTO t VALUES (4, 'd'); UPDATE t SET v = 'e' WHERE id = 4; DELETE FROM t WHERE id = 4");
+    assert_int_equal(count, 0);
+    must("INSERT INTO plain VALUES (1)");
+    assert_int_equal(count, 1);
+    sqlite3_update_hook(db, NULL, NULL);
+}
+
 /* ---- out of memory --------------------------------------------------------------------------------------------- */
 
 /* The table is as before, or as after; a transaction that is open can be ended; the next statement works. */
@@ -460,6 +480,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_create_that_is_undone_leaves_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_attached_table_with_uncommitted_rows_is_not_dropped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_hook_is_nobodys_table, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sqlite_neither_opens_values_as_blobs_nor_calls_the_update_hook, set_up, tear_down),
         cmocka_unit_test_setup_teardown(running_out_of_sqlites_memory_leaves_things_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(running_out_of_the_engines_memory_leaves_things_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(running_out_of_memory_keeps_both_kinds_of_rows_together, set_up, tear_down),

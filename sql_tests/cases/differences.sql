@@ -1,0 +1,90 @@
+-- Where an LSM table (l) differs from an ordinary one (o) without an error: the rows of docs/sql.md, one by one.
+CREATE TABLE o(id INTEGER PRIMARY KEY, a INT NOT NULL DEFAULT 7, b);
+CREATE VIRTUAL TABLE l USING lsm(id INTEGER PRIMARY KEY, a INT NOT NULL DEFAULT 7, b);
+.print a NULL for a column with a default
+INSERT INTO o VALUES (1, NULL, 'x');
+INSERT INTO l VALUES (1, NULL, 'x');
+SELECT * FROM l;
+INSERT INTO o VALUES (1, 7, 'x');
+.print PRAGMA table_info: keys, defaults, ANY
+CREATE TABLE ok(a TEXT, b ANY, PRIMARY KEY (a)) WITHOUT ROWID, STRICT;
+CREATE VIRTUAL TABLE lk USING lsm(a TEXT, b ANY, PRIMARY KEY (a), STRICT);
+SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info('ok') UNION ALL SELECT '--', '', '', '', '' UNION ALL SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info('lk');
+SELECT dflt_value, pk FROM pragma_table_info('o') UNION ALL SELECT '--', '' UNION ALL SELECT dflt_value, pk FROM pragma_table_info('l');
+.print OR ABORT in a trigger
+CREATE TABLE oc(a PRIMARY KEY ON CONFLICT REPLACE, b) WITHOUT ROWID;
+CREATE VIRTUAL TABLE lc USING lsm(a PRIMARY KEY ON CONFLICT REPLACE, b);
+CREATE TABLE po(x);
+CREATE TABLE pl(x);
+CREATE TRIGGER t1 AFTER INSERT ON po BEGIN INSERT OR ABORT INTO oc VALUES (1, new.x); END;
+CREATE TRIGGER t2 AFTER INSERT ON pl BEGIN INSERT OR ABORT INTO lc VALUES (1, new.x); END;
+INSERT INTO po VALUES (1), (2);
+INSERT INTO pl VALUES (1), (2);
+SELECT count(*), (SELECT b FROM lc) FROM oc;
+.print a failing statement is undone as a whole
+CREATE TABLE om(id INTEGER PRIMARY KEY, b);
+CREATE VIRTUAL TABLE lm USING lsm(id INTEGER PRIMARY KEY, b);
+BEGIN;
+INSERT OR REPLACE INTO om SELECT 10, 1 UNION ALL SELECT 'x', 1;
+INSERT OR REPLACE INTO lm SELECT 10, 1 UNION ALL SELECT 'x', 1;
+SELECT (SELECT count(*) FROM om), (SELECT count(*) FROM lm);
+ROLLBACK;
+.print a wrong type in a STRICT table, with an OR clause
+CREATE TABLE ot(a INT) STRICT;
+CREATE VIRTUAL TABLE lt2 USING lsm(a INT, STRICT);
+INSERT OR IGNORE INTO ot VALUES ('x');
+INSERT OR IGNORE INTO lt2 VALUES ('x');
+.print UPDATE OR REPLACE onto rows that are yet to be updated
+CREATE TABLE ou(a PRIMARY KEY, b) WITHOUT ROWID;
+CREATE VIRTUAL TABLE lu USING lsm(a PRIMARY KEY, b);
+INSERT INTO ou VALUES (1, 'a'), (2, 'b'), (3, 'c');
+INSERT INTO lu VALUES (1, 'a'), (2, 'b'), (3, 'c');
+UPDATE OR REPLACE ou SET a = a + 1;
+UPDATE OR REPLACE lu SET a = a + 1;
+SELECT * FROM ou UNION ALL SELECT * FROM lu;
+.print sqlite_sequence
+CREATE TABLE os(id INTEGER PRIMARY KEY AUTOINCREMENT, b);
+CREATE VIRTUAL TABLE ls USING lsm(id INTEGER PRIMARY KEY AUTOINCREMENT, b);
+INSERT INTO os(b) VALUES (1);
+INSERT INTO ls(b) VALUES (1);
+SELECT * FROM sqlite_sequence;
+.print all CHECK constraints of a row that is set
+CREATE TABLE oq(a, b, CHECK (a > 0), CHECK (b > 0));
+CREATE VIRTUAL TABLE lq USING lsm(a, b, CHECK (a > 0), CHECK (b > 0));
+PRAGMA ignore_check_constraints = ON;
+INSERT INTO oq VALUES (-1, 1);
+INSERT INTO lq VALUES (-1, 1);
+PRAGMA ignore_check_constraints = OFF;
+UPDATE oq SET b = 2;
+UPDATE lq SET b = 2;
+SELECT (SELECT b FROM oq), (SELECT b FROM lq);
+.print a comma too many
+CREATE TABLE oz(a, b,);
+CREATE VIRTUAL TABLE lz USING lsm(a, b,);
+SELECT count(*) FROM lz;
+.print changes()
+INSERT INTO l VALUES (2, 1, 1), (3, 1, 1);
+CREATE VIRTUAL TABLE lx USING lsm(a);
+SELECT changes() > 2;
+INSERT INTO l VALUES (4, 1, 1), (5, 1, 1);
+BEGIN;
+SELECT count(*) FROM l;
+COMMIT;
+INSERT INTO l VALUES (6, 1, 1), (7, 1, 1);
+BEGIN;
+SELECT count(*) FROM l;
+SELECT changes();
+COMMIT;
+.print a TEXT key and a number from a column
+CREATE VIRTUAL TABLE lt USING lsm(k TEXT PRIMARY KEY);
+INSERT INTO lt VALUES ('5'), ('05');
+CREATE TABLE n(n INT);
+INSERT INTO n VALUES (5);
+SELECT k FROM lt, n WHERE k = n;
+DELETE FROM lt WHERE k = (SELECT n FROM n);
+DELETE FROM lt WHERE k = CAST((SELECT n FROM n) AS TEXT);
+SELECT k FROM lt;
+.print ANALYZE and INDEXED BY
+ANALYZE;
+SELECT count(*) FROM sqlite_stat1 WHERE tbl LIKE 'l_';
+SELECT * FROM l INDEXED BY i;
