@@ -451,6 +451,11 @@ static int write_plain(struct write *w, bool moves, bool look) {
     return end_change(table, &mark, move_row(w));
 }
 
+static int fail_returning(const struct write *w) {
+    return vt_fail(message_of(w), SQLITE_ERROR, "INSERT ... RETURNING would show the values as they were given, not as table %s keeps them: SQLite does not ask a virtual "
+                   "table. Leave out RETURNING and SELECT the row, by last_insert_rowid() or its key", w->table->name);
+}
+
 /* RETURNING shows the values as they were given. fresh: the rowid was not. */
 static int check_returning(struct write *w, bool fresh) {
     struct vt_table *table = w->table;
@@ -461,9 +466,7 @@ static int check_returning(struct write *w, bool fresh) {
     for (int i = 0; i < schema->column_count && same && returning != VT_RETURNING_NOTHING; i++) {
         same = sqlite3_value_type(w->columns[i]) == (i == schema->rowid_column ? SQLITE_INTEGER : table->values[i].type);
     }
-    if (same) return SQLITE_OK;
-    return vt_fail(message_of(w), SQLITE_ERROR, "INSERT ... RETURNING would show the values as they were given, not as table %s keeps them: SQLite does not ask a virtual "
-                   "table. Leave out RETURNING and SELECT the row, by last_insert_rowid() or its key", table->name);
+    return same ? SQLITE_OK : fail_returning(w);
 }
 
 static int write_row(struct write *w, sqlite3_value *old, sqlite3_value *given) {
@@ -515,8 +518,10 @@ int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_
     lsm_value_release(&w.old_row);
     if (w.rolls_back) rc = roll_back(db, rc, &vtab->zErrMsg);
     /* SQLite goes on with the next row, and the number of this one is used up. */
-    bool ignored = (rc & 0xff) == SQLITE_CONSTRAINT && w.statement_conflict == SQLITE_IGNORE && !update && w.numbered;
-    if (ignored) {
+    bool ignored = (rc & 0xff) == SQLITE_CONSTRAINT && w.statement_conflict == SQLITE_IGNORE && !update;
+    if (ignored && table->statement.returning != VT_RETURNING_NOTHING) {
+        rc = fail_returning(&w); /* it would show this row, too */
+    } else if (ignored && w.numbered) {
         int skipped = vt_rowids_skip(table, w.rowid);
         if (skipped != SQLITE_OK) rc = skipped;
     }

@@ -30,7 +30,7 @@ class Round:
         self.supported, self.coverage, self.log = supported, coverage, []
         rng = self.rng
         self.options = {"connections": rng.choice((1, 2)), "memory": rng.random() < 0.4, "journal": rng.choice(("WAL", "WAL", "DELETE", "TRUNCATE")), "extension": extension,
-                        "folder": folder, "bulk": rng.choice((0, 0, 0.3, 0.9)), "cached": rng.choice((0, 8, 128)),
+                        "folder": folder, "bulk": rng.choice((0, 0, 0.3, 0.9)), "cached": rng.choice((0, 8, 128)), "aux": rng.random() < 0.3,
                         "pragmas": [pragma for pragma in ("PRAGMA case_sensitive_like = ON", "PRAGMA automatic_index = OFF", "PRAGMA reverse_unordered_selects = ON",
                                                           "PRAGMA recursive_triggers = ON", "PRAGMA trusted_schema = OFF", "PRAGMA cache_size = 20") if rng.random() < 0.12]}
         if len(set(self.options["pragmas"]) & {"PRAGMA case_sensitive_like = ON", "PRAGMA trusted_schema = OFF"}) == 2:
@@ -40,19 +40,22 @@ class Round:
         self.reads = Reads(rng, sqlite3.sqlite_version_info)
         self.writes = Writes(rng, self.reads, self.options)
         self.tables, self.next_name, self.saved = [], 0, []
+        self.defined = False  # the transaction has changed definitions, which others do not know
 
     def run(self, step):
         self.log.append(step)
         outcome = self.sides.run(step)
         if outcome == REFUSED and step.get("kind") != "create":
-            self.coverage.note(["given up: too long" if self.sides.refusal[3] == "interrupted" else "refused: asks for a CAST"], True)
+            why = self.sides.refusal[3]
+            self.coverage.note(["given up: too long" if why == "interrupted" else "refused: asks for a CAST" if "CAST" in why else "refused: RETURNING of what is not stored"], True)
         elif step.get("features"):
             self.coverage.note(step["features"], self.sides.ok if step.get("kind", "both") == "both" else True, self.sides.count if step["sql"].startswith(("SELECT", "WITH")) else 0)
         return outcome
 
     def create(self):
         for _ in range(20):
-            table = Table(f"t{self.next_name}", self.rng, self.supported)
+            schema = self.rng.choice(["main", "main", "temp"] + ["aux"] * 3 * self.options["aux"])
+            table = Table(f"t{self.next_name}", self.rng, self.supported, schema if self.rng.random() < 0.4 else "main")
             self.next_name += 1
             if self.options["connections"] == 1 and any(each.endswith("ON CONFLICT ROLLBACK") for each in table.features):
                 continue
@@ -77,14 +80,14 @@ class Round:
             columns = table.indexes.pop(name)
             if columns in table.unique:
                 table.unique.remove(columns)
-            self.run({"sql": f"DROP INDEX ${name}", "lsm": f"SELECT lsm_drop_index('${table.name}', '${name}')", "features": ["lsm_drop_index"], "rowless": True})
+            self.run({"sql": f"DROP INDEX ${name}", "lsm": f"SELECT lsm_drop_index('{table.schema}.${table.name}', '${name}')", "features": ["lsm_drop_index"], "rowless": True})
             return
         columns = table.some_columns()
         name, terms = f"{table.name}_i{len(self.log)}", table.index_terms(columns)
         unique = "lsm_create_index, unique" in self.supported and rng.random() < 0.3
         quoted = terms.replace("'", "''")
-        self.run({"sql": f"CREATE {'UNIQUE ' if unique else ''}INDEX ${name} ON ${table.name}({terms})", "rowless": True,
-                  "lsm": f"SELECT lsm_create_index('${table.name}', '${name}', '{quoted}'{', 1' if unique else ''})",
+        self.run({"sql": f"CREATE {'UNIQUE ' if unique else ''}INDEX {table.place}${name} ON ${table.name}({terms})", "rowless": True,
+                  "lsm": f"SELECT lsm_create_index('{table.schema}.${table.name}', '${name}', '{quoted}'{', 1' if unique else ''})",
                   "features": ["lsm_create_index, unique" if unique else "lsm_create_index"]})
         if self.sides.ok:
             table.indexes[name] = columns
@@ -97,27 +100,67 @@ class Round:
         if chance < 0.4:
             self.write()
         elif chance < 0.88:
-            self.run(self.reads.step(self.tables))
+            self.read()
         elif chance < 0.92:
             self.transaction()
         elif chance < 0.95:
-            self.run({"kind": "lsm", "sql": rng.choice(("SELECT lsm_flush()", "SELECT lsm_compact()", "SELECT lsm_flush()")), "features": ["flush, compact"]})
-        elif chance < 0.965:
-            self.run({"kind": "reopen", "sql": "-- reopen", "features": ["reopening"]})
+            schema = rng.choice(sorted({table.schema for table in self.tables}))
+            self.run({"kind": "lsm", "sql": f"SELECT lsm_{rng.choice(('flush', 'flush', 'compact'))}('{schema}')", "features": ["flush, compact"]})
+        elif chance < 0.96:
+            self.reopen()
+        elif chance < 0.967:
+            self.rename()
         elif chance < 0.975:
             self.definition()
         elif chance < 0.995 and "lsm_create_index" in self.supported:
             self.index(rng.choice(self.tables))
 
     def write(self):
-        self.run(self.writes.step(self.rng.choice(self.tables), self.tables))
+        if self.rng.random() < 0.04:
+            self.elsewhere()
+        else:
+            self.run(self.writes.step(self.rng.choice(self.tables), self.tables))
+
+    def read(self):
+        if self.rng.random() < 0.06:
+            self.elsewhere()
+        else:
+            self.run(self.reads.step(self.tables))
+
+    def elsewhere(self):
+        """A second connection, where readers and the writer do not meet: it writes only if nobody else can have begun to."""
+        tables = [table for table in self.tables if table.schema != "temp"]
+        if self.options["memory"] or self.options["journal"] != "WAL" or not tables or (self.sides.dbs[0].in_transaction and self.defined):
+            return
+        step = self.reads.step(tables)
+        if not self.sides.dbs[0].in_transaction and self.rng.random() < 0.5:
+            step = self.writes.step(self.rng.choice(tables), tables)
+        self.run(dict(step, kind="other", features=["second connection: " + ("write" if step.get("writes") else "read")]))
+
+    def reopen(self, feature="reopening"):
+        if all(table.schema != "temp" for table in self.tables):  # which would be gone
+            self.run({"kind": "reopen", "sql": "-- reopen", "features": [feature]})
+
+    def rename(self):
+        table = self.rng.choice(self.tables)
+        name = f"t{self.next_name}"
+        self.next_name += 1
+        self.defined = True
+        self.run({"sql": f"ALTER TABLE {table.place}${table.name} RENAME TO ${name}", "features": ["ALTER TABLE RENAME TO"]})
+        if self.sides.ok:
+            table.name = name
 
     def definition(self):
         rng = self.rng
+        self.defined = True
         if len(self.tables) > 1 and rng.random() < 0.5:
-            gone = self.tables.pop(rng.randrange(len(self.tables)))
-            self.run({"sql": f"DROP VIEW $v_{gone.name}"})
-            self.run({"sql": f"DROP TABLE $src_{gone.name}"})
+            at = rng.randrange(len(self.tables))
+            # Outside of main it is refused if the transaction has written the table.
+            if self.tables[at].schema != "main" and self.sides.dbs[0].in_transaction:
+                return
+            gone = self.tables.pop(at)
+            self.run({"sql": f"DROP VIEW $v_{gone.stem}"})
+            self.run({"sql": f"DROP TABLE $src_{gone.stem}"})
             self.run({"sql": f"DROP TABLE ${gone.name}", "features": ["DROP TABLE"]})
         elif len(self.tables) < 4:
             self.create()
@@ -129,7 +172,7 @@ class Round:
         rng = self.rng
         self.common(rng.choice(("BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT outer")), "BEGIN, COMMIT")
         started = self.log[-1]["sql"]
-        self.writes.in_transaction = True
+        self.writes.in_transaction, self.defined = True, False
         marks, base = [], [table.copy() for table in self.tables]
         for _ in range(rng.randrange(1, 18)):
             # OR ROLLBACK ends the transaction.
@@ -166,21 +209,24 @@ class Round:
             at = rng.randrange(len(marks))
             self.common("RELEASE " + marks[at][0], "RELEASE")
             del marks[at:]
-        elif chance < 0.34:
+        elif chance < 0.33:
             self.definition()
+        elif chance < 0.34:
+            self.rename()
         elif chance < 0.37 and "lsm_create_index" in self.supported:
             self.index(rng.choice(self.tables))
         elif chance < 0.75:
             self.write()
         else:
-            self.run(self.reads.step(self.tables))
+            self.read()
 
     def check_all(self):
         for table in self.tables:
             what = "rowid, *" if table.rowid else "*"
             self.run({"sql": f"SELECT {what} FROM ${table.name} ORDER BY {table.total_order()}", "order": "exact", "features": ["the whole table"]})
         if not self.options["memory"] or self.rng.random() < 0.5:
-            self.run({"kind": "lsm", "sql": "SELECT lsm_check()", "features": ["lsm_check"]})
+            for schema in sorted({table.schema for table in self.tables}):
+                self.run({"kind": "lsm", "sql": f"SELECT lsm_check('{schema}')", "features": ["lsm_check"]})
 
     def play(self, steps):
         for _ in range(self.rng.choice((1, 1, 2, 3))):
@@ -188,7 +234,7 @@ class Round:
         for _ in range(steps):
             self.step()
         self.check_all()
-        self.run({"kind": "reopen", "sql": "-- reopen"})
+        self.reopen()
         if not self.options["memory"]:
             self.check_all()
 

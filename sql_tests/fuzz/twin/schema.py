@@ -75,8 +75,10 @@ class Column:
 class Table:
     """One declaration: columns, the key, and the steps that make it."""
 
-    def __init__(self, name, rng, supported):
+    def __init__(self, name, rng, supported, schema="main"):
         self.name, self.rng, self.supported = name, rng, supported
+        self.stem = name       # what its companions are called after, whatever it is renamed to
+        self.schema = schema
         self.features = []
         self.unique = []       # lists of column names that are unique, the key aside
         self.indexes = {}      # name: columns
@@ -86,12 +88,19 @@ class Table:
         self.make_columns()
         self.make_key()
         self.body = self.make_body()
+        if schema != "main":
+            self.features.append("declare: in " + {"aux": "an attached database", "temp": "the temporary database"}[schema])
 
     def may(self, feature, chance):
         if feature in self.supported and self.rng.random() < chance:
             self.features.append("declare: " + feature)
             return True
         return False
+
+    @property
+    def place(self):
+        """Before a name in CREATE."""
+        return "" if self.schema == "main" else self.schema + "."
 
     @property
     def rowid(self):
@@ -217,8 +226,8 @@ class Table:
             self.indexes[f"{self.name}_d"] = columns
             declared = f", INDEX ${self.name}_d ({self.index_terms(columns)})"
         options = [each for each, wanted in (("WITHOUT ROWID", not self.rowid), ("STRICT", self.strict)) if wanted]
-        return {"kind": "create", "sql": f"CREATE TABLE ${self.name}({self.body}) " + ", ".join(options),
-                "lsm": f"CREATE VIRTUAL TABLE ${self.name} USING lsm({self.body}{declared}{', STRICT' if self.strict else ''})"}
+        return {"kind": "create", "sql": f"CREATE TABLE {self.place}${self.name}({self.body}) " + ", ".join(options),
+                "lsm": f"CREATE VIRTUAL TABLE {self.place}${self.name} USING lsm({self.body}{declared}{', STRICT' if self.strict else ''})"}
 
     def index_terms(self, columns):
         rng = self.rng
