@@ -199,3 +199,22 @@ int vt_check_schema(struct vt_connection *connection, const char *schema, lsm_ch
     if (status != LSM_OK) return vt_fail_engine(message, status, &err);
     return check_rows(space, found, arg, message);
 }
+
+static void add_line(void *arg, const char *text) {
+    sqlite3_str *lines = arg;
+    sqlite3_str_appendf(lines, "%sLSM %s", sqlite3_str_length(lines) > 0 ? "\n" : "", text);
+}
+
+int vt_check_integrity(sqlite3_vtab *vtab, const char *schema, const char *name, int flags, char **problem) {
+    (void)schema;
+    struct vt_table *table = (struct vt_table *)vtab;
+    char *message = NULL;
+    bool quick = (flags & 1) != 0;
+    sqlite3_str *lines = sqlite3_str_new(NULL);
+    int rc = check_rows_of(table->space, name, add_line, lines);
+    if (rc == SQLITE_OK && !quick) rc = check_indexes_of(table->space, name, add_line, lines, &message);
+    if (rc == SQLITE_OK) rc = sqlite3_str_errcode(lines);
+    *problem = sqlite3_str_finish(lines);
+    sqlite3_free(message);
+    return rc;
+}

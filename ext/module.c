@@ -1,35 +1,49 @@
 #include "module.h"
 
 #include "best_index.h"
+#include "check.h"
 #include "cursor.h"
 #include "hook.h"
 #include "table.h"
 #include "write.h"
 
-static const sqlite3_module module = {
-    .iVersion = 3,
-    .xCreate = vt_table_create,
-    .xConnect = vt_table_connect,
-    .xBestIndex = vt_best_index,
-    .xDisconnect = vt_table_disconnect,
-    .xDestroy = vt_table_destroy,
-    .xOpen = vt_cursor_open,
-    .xClose = vt_cursor_close,
-    .xFilter = vt_cursor_filter,
-    .xNext = vt_cursor_next,
-    .xEof = vt_cursor_eof,
-    .xColumn = vt_cursor_column,
-    .xRowid = vt_cursor_rowid,
-    .xUpdate = vt_write_update,
-    .xBegin = vt_table_begin,
-    .xSync = vt_table_sync,
-    .xCommit = vt_table_commit,
-    .xRollback = vt_table_rollback,
-    .xRename = vt_table_rename,
-    .xSavepoint = vt_table_savepoint,
-    .xRelease = vt_table_release,
-    .xRollbackTo = vt_table_rollback_to,
-    .xShadowName = vt_table_shadow_name,
+/* What SQLite 3.44 has added behind the methods that the header may be too old to know. */
+struct methods {
+    sqlite3_module known;
+#if SQLITE_VERSION_NUMBER < 3044000
+    int (*xIntegrity)(sqlite3_vtab *vtab, const char *schema, const char *table, int flags, char **problem);
+#endif
+};
+
+static const struct methods module = {
+#if SQLITE_VERSION_NUMBER < 3044000
+    .xIntegrity = vt_check_integrity,
+#else
+    .known.xIntegrity = vt_check_integrity,
+#endif
+    .known.iVersion = 4,
+    .known.xCreate = vt_table_create,
+    .known.xConnect = vt_table_connect,
+    .known.xBestIndex = vt_best_index,
+    .known.xDisconnect = vt_table_disconnect,
+    .known.xDestroy = vt_table_destroy,
+    .known.xOpen = vt_cursor_open,
+    .known.xClose = vt_cursor_close,
+    .known.xFilter = vt_cursor_filter,
+    .known.xNext = vt_cursor_next,
+    .known.xEof = vt_cursor_eof,
+    .known.xColumn = vt_cursor_column,
+    .known.xRowid = vt_cursor_rowid,
+    .known.xUpdate = vt_write_update,
+    .known.xBegin = vt_table_begin,
+    .known.xSync = vt_table_sync,
+    .known.xCommit = vt_table_commit,
+    .known.xRollback = vt_table_rollback,
+    .known.xRename = vt_table_rename,
+    .known.xSavepoint = vt_table_savepoint,
+    .known.xRelease = vt_table_release,
+    .known.xRollbackTo = vt_table_rollback_to,
+    .known.xShadowName = vt_table_shadow_name,
 };
 
 int vt_module_add(struct vt_connection *connection, const char *name, const sqlite3_module *methods) {
@@ -39,7 +53,7 @@ int vt_module_add(struct vt_connection *connection, const char *name, const sqli
 }
 
 int vt_module_register(struct vt_connection *connection) {
-    int rc = vt_module_add(connection, "lsm", &module);
+    int rc = vt_module_add(connection, "lsm", &module.known);
     if (rc == SQLITE_OK) rc = vt_module_add(connection, VT_HOOK_NAME, &vt_hook_module);
     return rc == SQLITE_OK ? vt_module_add(connection, VT_WATCH_NAME, &vt_watch_module) : rc;
 }

@@ -166,3 +166,20 @@ for trusted in "ON", "OFF":
     assert (True in answers[1]) == (trusted == "OFF"), (trusted, answers)
     db.close()
 """, folder)
+
+
+def test_integrity_check_tells_of_lsm_tables_where_sqlite_asks(folder):
+    harness.python("""
+db = connect("test.db", isolation_level=None)
+db.execute("CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, b UNIQUE, c, INDEX i (c))")
+db.execute("CREATE VIRTUAL TABLE s USING lsm(id INTEGER PRIMARY KEY, b UNIQUE, c, INDEX i (c))")
+db.execute("INSERT INTO t VALUES (1, 2, 3), (2, 3, 4)")
+def lines(pragma): return "\\n".join(line for (line,) in connect("test.db").execute("PRAGMA " + pragma))
+assert lines("integrity_check") == lines("quick_check") == lines("integrity_check(t)") == "ok"
+db.execute("UPDATE t_store SET value = (SELECT value FROM s_store WHERE key = 'index i') WHERE key = 'index i'")
+if sqlite3.sqlite_version_info < (3, 44): raise SystemExit(0)
+assert "LSM index i of table t: 0 entries for 2 rows" in lines("integrity_check"), lines("integrity_check")
+assert lines("quick_check") == "ok" and lines("integrity_check(s)") == "ok"
+db.execute("UPDATE t_store SET value = 'nonsense' WHERE key = 'nonce'")
+assert "LSM table t: the shadow table main.t_store is damaged" in lines("quick_check"), lines("quick_check")
+""", folder)
