@@ -135,7 +135,23 @@ int vt_decide_write_all(struct vt_space *space, const uint8_t *token, char **mes
     return rc;
 }
 
-int vt_decide_hand_over(struct vt_space *space, const char *shadow_table, char **message) {
+static char *shadow_name(const char *table) { return sqlite3_mprintf("%s_" VT_SHADOW_SUFFIX, table); }
+
+/* That some other table knows a newer one does not matter: then an old token goes where an older one was. False: this heir is none. */
+static bool hand_to(struct vt_space *space, const char *table, const char *heir, int *rc, char **message) {
+    sqlite3 *db = space->connection->db;
+    struct vt_shadow_entry leaving, staying;
+    if (vt_shadow_read(db, space->schema, table, &leaving.shadow, NULL) != SQLITE_OK || !is_of_store(space, &leaving)) return false;
+    if (vt_shadow_read(db, space->schema, heir, &staying.shadow, NULL) != SQLITE_OK || !is_of_store(space, &staying)) return false;
+    *rc = SQLITE_OK;
+    if (!is_newer(leaving.shadow.token, staying.shadow.token)) return true;
+    char *name = shadow_name(heir);
+    *rc = name == NULL ? SQLITE_NOMEM : write_to(space, name, leaving.shadow.token, message);
+    sqlite3_free(name);
+    return true;
+}
+
+static int hand_to_newest(struct vt_space *space, const char *shadow_table, char **message) {
     struct vt_shadow_list list;
     int rc = vt_shadow_list(space->connection->db, space->schema, &list, message);
     const struct vt_shadow_entry *leaving = NULL, *heir = NULL;
@@ -152,6 +168,16 @@ int vt_decide_hand_over(struct vt_space *space, const char *shadow_table, char *
         rc = write_to(space, heir->table, leaving->shadow.token, message);
     }
     vt_shadow_list_release(&list);
+    return rc;
+}
+
+int vt_decide_hand_over(struct vt_space *space, const char *table, const char *heir, char **message) {
+    int rc;
+    if (space->place.memory) return SQLITE_OK; /* such a store does not outlive its database */
+    if (heir != NULL && hand_to(space, table, heir, &rc, message)) return rc;
+    char *name = shadow_name(table);
+    rc = name == NULL ? SQLITE_NOMEM : hand_to_newest(space, name, message);
+    sqlite3_free(name);
     return rc;
 }
 

@@ -35,8 +35,9 @@ int vt_decide_compare(struct vt_space *space, enum vt_verdict *verdict, char **m
  * the other, with a message that says which; SQLITE_BUSY_SNAPSHOT if this snapshot is too old to tell. */
 int vt_decide_check(struct vt_space *space, char **message) LSM_MUST_CHECK;
 
-/* Before the shadow table is dropped: what it knows of the store's last transaction goes to another one. */
-int vt_decide_hand_over(struct vt_space *space, const char *shadow_table, char **message) LSM_MUST_CHECK;
+/* Before a table is dropped: what its shadow table knows of the store's last transaction goes to that of another one. heir: a table that is likely to have one,
+ * or NULL: all are read, which takes long where there are many. */
+int vt_decide_hand_over(struct vt_space *space, const char *table, const char *heir, char **message) LSM_MUST_CHECK;
 
 /* The place for a token: in the given shadow table (NULL: none is preferred) or in any other of the store. SQLITE_NOTFOUND: no shadow table names the
  * store. The slot is to be released in any case. */

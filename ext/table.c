@@ -357,8 +357,10 @@ static int drop_data(struct vt_table *table, bool in_txn, char **message) {
 /* The shadow table may be the one that knows how the store's last transaction ended. */
 static int leave_history(struct vt_table *table, char **message) {
     struct vt_space *space = table->space;
+    const struct vt_table *heir = space->first;
+    while (heir != NULL && (heir == table || !heir->bound)) heir = heir->next;
     int rc = space->txn.state == VT_TXN_IDLE ? vt_decide_settle(space, message) : SQLITE_OK;
-    return rc == SQLITE_OK ? vt_decide_hand_over(space, table->shadow_table, message) : rc;
+    return rc == SQLITE_OK ? vt_decide_hand_over(space, table->name, heir == NULL ? NULL : heir->name, message) : rc;
 }
 
 static int drop_all(struct vt_table *table, char **message) {

@@ -73,12 +73,18 @@ static int add_version(struct lsm_cursor *cursor, const struct lsm_version *vers
     return status;
 }
 
-/* Room for every source that there may be. */
+static size_t count_runs(const struct lsm_version *version) {
+    size_t runs = version->level0_count;
+    for (int level = 1; level < LSM_LEVELS; level++) runs += version->levels[level].count > 0;
+    return runs;
+}
+
+/* Room for every source that there may be, and no more: what walks a run is large, and to zero one costs more than a small scan. */
 static int make_room(struct lsm_cursor *cursor, struct lsm_error *err) {
     const struct lsm_state *state = cursor->view->state;
-    size_t runs = state->version->level0_count + LSM_LEVELS, memtables = 0;
+    size_t runs = count_runs(state->version), memtables = 0;
     for (size_t i = 0; i < state->gens_count; i++) {
-        if (state->gens[i]->files != NULL) runs += state->gens[i]->files->level0_count;
+        if (state->gens[i]->files != NULL) runs += count_runs(state->gens[i]->files);
         else memtables++;
     }
     cursor->sources = lsm_calloc(memtables + runs, sizeof(struct lsm_iter *));
