@@ -130,6 +130,8 @@ int vt_txn_begin(struct vt_space *space, char **message) {
         return vt_fail_engine(message, status, &err);
     }
     txn->state = VT_TXN_OPEN;
+    txn->pulse = (struct vt_pulse){.db = space->connection->db};
+    lsm_txn_set_interrupt(txn->engine, vt_pulse_stops, &txn->pulse);
     txn->epoch++;
     txn->rollbacks = 0;
     txn->collected = false;
@@ -240,6 +242,13 @@ void vt_txn_rollback(struct vt_space *space) {
 
 /* ---- changes -------------------------------------------------------------------------------------------------- */
 
+/* The statement of a pulse must not outlive the call that it beat in. */
+static void end_pulse(struct vt_txn *txn) {
+    if (!txn->pulse.tried) return;
+    vt_pulse_release(&txn->pulse);
+    txn->pulse = (struct vt_pulse){.db = txn->pulse.db};
+}
+
 static int changed(struct vt_space *space, int status, const struct lsm_error *err, char **message) {
     struct vt_txn *txn = &space->txn;
     txn->state = VT_TXN_OPEN; /* after a failure, too: the earlier prepare may be undone already, and preparing again is always right */
@@ -254,6 +263,7 @@ int vt_txn_put(struct vt_space *space, uint32_t tree, struct lsm_slice key, stru
     vt_error_clear(&err);
     vt_lookups_note_write(&space->lookups, tree);
     int status = lsm_txn_put(space->txn.engine, tree, key, value, &err);
+    end_pulse(&space->txn);
     return changed(space, status, &err, message);
 }
 
@@ -263,6 +273,7 @@ int vt_txn_delete(struct vt_space *space, uint32_t tree, struct lsm_slice key, c
     vt_error_clear(&err);
     vt_lookups_note_write(&space->lookups, tree);
     int status = lsm_txn_delete(space->txn.engine, tree, key, &err);
+    end_pulse(&space->txn);
     return changed(space, status, &err, message);
 }
 
@@ -275,6 +286,7 @@ int vt_txn_tree_create(struct vt_space *space, struct lsm_tree_info *tree, char 
     struct lsm_error err;
     vt_error_clear(&err);
     int status = lsm_txn_tree_create(txn->engine, tree, &err);
+    end_pulse(txn);
     if (status == LSM_OK) txn->created[txn->created_count++] = *tree;
     txn->dirty.known = true; /* the shadow table is written, too */
     return changed(space, status, &err, message);
@@ -285,6 +297,7 @@ int vt_txn_tree_drop(struct vt_space *space, uint32_t tree, char **message) {
     struct lsm_error err;
     vt_error_clear(&err);
     int status = lsm_txn_tree_drop(space->txn.engine, tree, &err);
+    end_pulse(&space->txn);
     space->txn.dirty.known = true;
     return changed(space, status, &err, message);
 }

@@ -18,6 +18,7 @@
 #define VT_TXN_H
 
 #include "dirty.h"
+#include "pulse.h"
 #include "journal.h"
 
 struct vt_space;
@@ -47,6 +48,7 @@ struct vt_txn {
     uint64_t writes;               /* changes so far */
     uint64_t tick;                 /* counts views and marks */
     struct vt_dirty dirty;
+    struct vt_pulse pulse;         /* beats while the engine merges what a large transaction has written */
     /* Of the last prepare. */
     const void *leader;            /* the table, or the hook, whose xSync did it; NULL: gone */
     bool decides_itself;           /* otherwise the database does (decide.h) */

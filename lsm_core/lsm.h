@@ -163,6 +163,10 @@ int lsm_txn_put(struct lsm_txn *txn, uint32_t tree, struct lsm_slice key, struct
 int lsm_txn_delete(struct lsm_txn *txn, uint32_t tree, struct lsm_slice key, struct lsm_error *err) LSM_MUST_CHECK;
 /* Delete every key with low <= key < high. */
 int lsm_txn_delete_range(struct lsm_txn *txn, uint32_t tree, struct lsm_slice low, struct lsm_slice high, struct lsm_error *err) LSM_MUST_CHECK;
+/* Return true to stop; called at least every few milliseconds of long work. */
+typedef bool (*lsm_interrupt_fn)(void *arg);
+/* To be asked while a change of rows takes long, because it merges what the transaction has written: it fails with LSM_INTERRUPTED then. NULL: nobody is asked. */
+void lsm_txn_set_interrupt(struct lsm_txn *txn, lsm_interrupt_fn interrupted, void *arg);
 /* A new empty tree. *tree is its id and nonce. */
 int lsm_txn_tree_create(struct lsm_txn *txn, struct lsm_tree_info *tree, struct lsm_error *err) LSM_MUST_CHECK;
 /* Remove the tree and all its keys at the cost of one record. Unknown trees: LSM_NOTFOUND. */
@@ -280,9 +284,6 @@ void lsm_view_estimate(struct lsm_view *view, uint32_t tree, const struct lsm_sl
                        struct lsm_estimate *estimate);
 
 /* ---- maintenance ---------------------------------------------------------------------------------------------- */
-
-/* Return true to stop; called at least every few milliseconds of long work. */
-typedef bool (*lsm_interrupt_fn)(void *arg);
 
 /* Write every committed memtable to table files and wait for it. Waits up to 10 seconds for a running transaction to end, then LSM_BUSY (always,
  * therefore, in the thread that holds it). */

@@ -128,7 +128,7 @@ static int copy_entries(struct output *out, struct lsm_merge_iter *merge, struct
     struct lsm_iter *entry = &merge->base;
     for (lsm_iter_first(entry); entry->valid; lsm_iter_next(entry)) {
         if (job->entries_read++ % CANCEL_EVERY == 0 && job->cancelled != NULL && job->cancelled(job->cancelled_arg))
-            return lsm_fail(err, LSM_INTERRUPTED, "background work was stopped");
+            return lsm_fail(err, LSM_INTERRUPTED, "interrupted");
         const uint64_t *sequence = job->sequences == NULL ? NULL : job->sequences[merge->source];
         bool covered = !lsm_ranges_empty(&job->ranges) &&
                        lsm_ranges_cover(&job->ranges, entry->key, merge->source, sequence == NULL ? UINT64_MAX : *sequence);

@@ -179,10 +179,13 @@ static int fold_all(struct fold *fold, struct lsm_error *err) {
     return status;
 }
 
-int lsm_fold(struct lsm_store *store, struct lsm_gen *const *gens, size_t count, struct lsm_gen **out, struct lsm_error *err) {
+int lsm_fold(struct lsm_store *store, struct lsm_gen *const *gens, size_t count, const struct lsm_asker *asker, struct lsm_gen **out,
+             struct lsm_error *err) {
     struct fold fold;
     *out = NULL;
     int status = init_fold(store, gens, count, &fold) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
+    fold.job.cancelled = asker->interrupted;
+    fold.job.cancelled_arg = asker->arg;
     if (status == LSM_OK) status = fold_all(&fold, err);
     if (status == LSM_OK) status = lsm_gen_new_files(&store->set, &fold.edit, gens[0]->start, out, err);
     if (status != LSM_OK) lsm_job_discard(&fold.job);

@@ -248,13 +248,20 @@ const struct lsm_share_pin *lsm_txn_pin(const struct lsm_txn *txn);
 /* tree, then key. */
 int lsm_full_key(struct lsm_buf *out, uint32_t tree, struct lsm_slice key) LSM_MUST_CHECK;
 
+/* Whom to ask whether long work is to stop. */
+struct lsm_asker {
+    lsm_interrupt_fn interrupted;    /* NULL: nobody */
+    void *arg;
+};
+
 /* ---- spill.c ---- */
 /* Write the rows that a generation in memory has from sequences [from, to) to table files of their own, with every tombstone: *out is a file generation
  * of one run, NULL if there are none. They are durable, and nobody names them: lsm_gen_abandon() if that is to stay so. On error nothing is left. */
 int lsm_spill(struct lsm_store *store, const struct lsm_gen *gen, uint64_t from, uint64_t to, struct lsm_gen **out, struct lsm_error *err) LSM_MUST_CHECK;
 /* One file generation of one run in place of several, newest first, with every tombstone. A file that shares no key with a file of another run is
  * passed on as it is: the two generations have it both. On error nothing is left. */
-int lsm_fold(struct lsm_store *store, struct lsm_gen *const *gens, size_t count, struct lsm_gen **out, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_fold(struct lsm_store *store, struct lsm_gen *const *gens, size_t count, const struct lsm_asker *asker, struct lsm_gen **out,
+             struct lsm_error *err) LSM_MUST_CHECK;
 
 /* Room in the log for a COMMIT or ABORT. */
 uint64_t lsm_store_end_room(void);

@@ -142,6 +142,10 @@ static int change(struct lsm_txn *txn, struct lsm_op *op, struct lsm_error *err)
     return apply(txn, op) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, op->key.size + op->value.size);
 }
 
+void lsm_txn_set_interrupt(struct lsm_txn *txn, lsm_interrupt_fn interrupted, void *arg) {
+    txn->asker = (struct lsm_asker){.interrupted = interrupted, .arg = arg};
+}
+
 int lsm_txn_put(struct lsm_txn *txn, uint32_t tree, struct lsm_slice key, struct lsm_slice value, struct lsm_error *err) {
     struct lsm_op op = {.kind = LSM_OP_PUT, .tree = tree, .key = key, .value = value};
     int status = change(txn, &op, err);

@@ -59,6 +59,7 @@ struct lsm_txn {
     uint64_t phase2_low;              /* S */
     struct txn_piece *pieces;         /* oldest first */
     size_t pieces_count, pieces_capacity;
+    struct lsm_asker asker;           /* about merging them */
     size_t pieces_tolerated;          /* so many are not too many, because merging them has failed; 0: it has not */
     size_t unmeasured;                /* bytes written since own's size was last looked at */
     bool keep_files;                  /* a record that names the pieces may be in the log though it should not: they stay for the next open */
@@ -94,7 +95,7 @@ int lsm_txn_unprepare(struct lsm_txn *txn, struct lsm_error *err) LSM_MUST_CHECK
 bool lsm_txn_is_large(const struct lsm_txn *txn, size_t more);
 /* Go over to phase 2. On error nothing has changed. */
 int lsm_txn_enter_phase2(struct lsm_txn *txn, struct lsm_error *err) LSM_MUST_CHECK;
-/* Spill if own has reached its share. Before an operation. On error nothing has changed. */
+/* Spill if own has reached its share, and merge pieces if they are too many. Before an operation. On error no row has changed. */
 int lsm_txn_spill_if_full(struct lsm_txn *txn, size_t more, struct lsm_error *err) LSM_MUST_CHECK;
 /* Spill what there is. */
 int lsm_txn_spill(struct lsm_txn *txn, struct lsm_error *err) LSM_MUST_CHECK;
@@ -109,7 +110,8 @@ int lsm_txn_compose(const struct lsm_txn *txn, struct lsm_gen *own, const struct
 void lsm_txn_set_source(struct lsm_txn *txn, const struct txn_source *source);
 
 /* ---- txn_fold.c ---- */
-/* Join pieces and merge them until there are few. Without space or memory for it they stay many. On error they are what they were, and say the same. */
+/* Join pieces and merge them until there are few. Without space or memory for it they stay many. On error (LSM_INTERRUPTED, too) some may be merged, all
+ * say the same. Not within a commit, which is not to be interrupted. */
 int lsm_txn_fold(struct lsm_txn *txn, struct lsm_error *err) LSM_MUST_CHECK;
 /* The pieces as the runs of a record, neighbours that do not overlap joined to one. */
 int lsm_txn_collect_runs(const struct lsm_txn *txn, struct lsm_edit *edit) LSM_MUST_CHECK;

@@ -140,7 +140,7 @@ static int fold(struct lsm_txn *txn, const struct stretch *stretch, struct lsm_e
         gens[i] = oldest[stretch->count - 1 - i].files;
         fresh.weight += oldest[i].weight;
     }
-    int status = lsm_fold(txn->store, gens, stretch->count, &fresh.files, err);
+    int status = lsm_fold(txn->store, gens, stretch->count, &txn->asker, &fresh.files, err);
     if (status == LSM_OK) status = compose_with(txn, stretch, &fresh, &source, err);
     if (status != LSM_OK) {
         if (fresh.files != NULL) lsm_gen_abandon(fresh.files, gens, stretch->count);

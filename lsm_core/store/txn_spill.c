@@ -139,7 +139,7 @@ int lsm_txn_spill(struct lsm_txn *txn, struct lsm_error *err) {
     txn->selected = 0;
     txn->unmeasured = 0;
     tell_bytes(txn);
-    return lsm_txn_fold(txn, err);
+    return LSM_OK;
 }
 
 /* A mark that has just been taken, for a row and its index entries, is released in a moment. A spill right now would be cut there. */
@@ -161,7 +161,8 @@ int lsm_txn_spill_if_full(struct lsm_txn *txn, size_t more, struct lsm_error *er
         txn->unmeasured = own_share(txn); /* look again at once */
         return LSM_OK;
     }
-    return lsm_txn_spill(txn, err);
+    int status = lsm_txn_spill(txn, err);
+    return status == LSM_OK ? lsm_txn_fold(txn, err) : status;
 }
 
 /* ---- back ------------------------------------------------------------------------------------------------------------------- */

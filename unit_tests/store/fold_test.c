@@ -404,6 +404,58 @@ static void without_space_for_a_merge_the_pieces_stay_and_the_transaction_goes_o
     finish();
 }
 
+/* ---- interrupts -------------------------------------------------------------------------------------------------------------- */
+
+static bool always(void *arg) {
+    (*(unsigned *)arg)++;
+    return true;
+}
+
+static void a_merge_that_is_interrupted_leaves_the_pieces_and_rows_as_they_were(void **state) {
+    (void)state;
+    unsigned asked = 0, rows = 0;
+    char key[16];
+    uint8_t value[VALUE_BYTES];
+    start(256 << 10);
+    MUST(world_begin(&world));
+    put_row(1, 7);
+    uint64_t mark = lsm_txn_mark(world.txn);
+    lsm_txn_set_interrupt(world.txn, always, &asked);
+    int status = LSM_OK;
+    for (; status == LSM_OK && rows < ROWS; rows += status == LSM_OK)
+        status = lsm_txn_put(world.txn, world.next.trees[0].tree, key_of(scattered(rows), key), value_of(scattered(rows), value), &world.err);
+    assert_int_equal(status, LSM_INTERRUPTED);
+    assert_string_equal(world.err.text, "interrupted");
+    assert_int_equal(asked, 1);
+    assert_int_equal(count_tables(), count_files());
+    must_scan(0, rows);
+    lsm_txn_set_interrupt(world.txn, NULL, NULL);
+    for (; rows < ROWS / 2; rows++) put_row(0, scattered(rows));
+    assert_true(world.txn->pieces_count <= PIECES_MOST + 1); /* the first row is a piece of its own, before the mark */
+    must_scan(0, ROWS / 2);
+    MUST(lsm_txn_rollback_to(world.txn, mark, &world.err));
+    must_scan(0, 0);
+    must_have(1, 7, true);
+    MUST(world_rollback(&world));
+    finish();
+}
+
+/* What a commit writes is not merged: it could be interrupted there, and that would roll everything back. */
+static void a_commit_is_not_interrupted(void **state) {
+    (void)state;
+    unsigned asked = 0;
+    start(256 << 10);
+    MUST(world_begin(&world));
+    for (unsigned i = 0; world.txn->pieces_count < PIECES_MOST; i++) put_row(0, scattered(i));
+    put_row(0, scattered(ROWS - 1));
+    lsm_txn_set_interrupt(world.txn, always, &asked);
+    MUST(lsm_txn_prepare(world.txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &world.err));
+    assert_int_equal(world.txn->pieces_count, PIECES_MOST + 1);
+    assert_int_equal(asked, 0);
+    MUST(world_rollback(&world));
+    finish();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_in_any_order_are_written_about_twice_and_few_pieces_are_asked),
@@ -416,6 +468,8 @@ int main(void) {
         cmocka_unit_test(a_cursor_reads_on_in_pieces_that_are_merged_meanwhile),
         cmocka_unit_test(deletions_and_ranges_hide_what_is_older_through_every_merge),
         cmocka_unit_test(without_space_for_a_merge_the_pieces_stay_and_the_transaction_goes_on),
+        cmocka_unit_test(a_merge_that_is_interrupted_leaves_the_pieces_and_rows_as_they_were),
+        cmocka_unit_test(a_commit_is_not_interrupted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
