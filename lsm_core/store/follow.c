@@ -74,7 +74,7 @@ static int next_file(struct lsm_store *store, struct lsm_error *err) {
     size_t count = 0;
     int status = list_logs(store, replay->number, &numbers, &count, err);
     for (size_t i = 0; i < count && status == LSM_OK; i++) {
-        if (numbers[i] >= store->next_log) store->next_log = numbers[i] + 1;
+        if (numbers[i] >= store->next_log) store->next_log = numbers[i] + 1; /* also one that has no header: its maker died */
         status = consider(store, numbers[i], &best, err);
     }
     lsm_free(numbers);

@@ -80,9 +80,9 @@ static void forget_taken_back(struct lsm_store *store, uint64_t end) {
     if (pending->state == LSM_PENDING_UNKNOWN && pending->owner == NULL && pending->end == end) {
         old = *pending;
         *pending = (struct lsm_pending_txn){.state = LSM_PENDING_NONE};
-        atomic_store_explicit(&store->pending_state, (int)LSM_PENDING_NONE, memory_order_release);
         if (old.seals) store->replay.files = old.seal.files;
         old.seal.files = NULL;
+        atomic_store_explicit(&store->pending_state, (int)LSM_PENDING_NONE, memory_order_release);
     }
     lsm_mutex_unlock(&store->mu);
     lsm_buf_free(&old.held);

@@ -6,7 +6,7 @@
 #include "budget.h"
 #include "store.h"
 
-enum { END_PAYLOAD_BYTES = 8 /* of COMMIT and ABORT */, CREATE_TRIES = 64 };
+enum { END_PAYLOAD_BYTES = 8 /* of COMMIT and ABORT */ };
 
 static void release_writer(struct lsm_store *store) {
     lsm_mutex_lock(&store->mu);
@@ -40,20 +40,6 @@ void lsm_store_unlock_writer(struct lsm_store *store) {
 
 /* ---- the log ---------------------------------------------------------------------------------------------------------------- */
 
-/* A new log file. A number whose file is there was taken by a process that died, or failed, before it wrote a record: another one is. */
-static int create_log(struct lsm_store *store, uint64_t *number, struct lsm_wal_writer **log, struct lsm_error *err) {
-    for (unsigned tries = 0;; tries++) {
-        bool exists = false;
-        *number = store->next_log++; /* also if it fails: its file may be there, and cannot be made twice */
-        int status = lsm_wal_writer_create(store->env, store->dir, &store->perm, store->store_id, *number, store->log_end, store->log_check, false, log, err);
-        if (status != LSM_IO || tries == CREATE_TRIES) return status;
-        char *path = lsm_file_path(store->dir, LSM_FILE_WAL, *number);
-        if (path == NULL || lsm_env_exists(store->env, path, &exists, NULL) != LSM_OK) exists = false;
-        lsm_free(path);
-        if (!exists) return status;
-    }
-}
-
 int lsm_store_open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_error *err) {
     struct lsm_wal_writer *log = NULL;
     if (store->log != NULL) return LSM_OK;
@@ -63,7 +49,9 @@ int lsm_store_open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_
         status = lsm_wal_writer_attach(store->env, store->dir, store->store_id, number, store->resume.start, store->log_end, store->log_check,
                                        store->log_synced, &log, err);
     } else {
-        status = create_log(store, &number, &log, err);
+        /* Also if it fails: its file may be there, and cannot be made twice. What others left without a header was stepped over when the log was read. */
+        number = store->next_log++;
+        status = lsm_wal_writer_create(store->env, store->dir, &store->perm, store->store_id, number, store->log_end, store->log_check, false, &log, err);
     }
     if (status == LSM_OK && !store->alone) status = lsm_spans_note(store, number, lsm_wal_writer_start(log), err);
     if (status != LSM_OK) {

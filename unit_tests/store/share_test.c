@@ -217,14 +217,14 @@ static void a_joiner_sees_everything_and_the_last_one_leaves_it_in_order(void **
     (void)size;
 }
 
-static void a_full_commit_is_durable_with_all_that_others_wrote_before(void **state) {
-    (void)state;
-    write_row(0, "a", "1");
-    write_much(1, 0, 100); /* several log files */
-    write_row(2, "b", "2");
-    struct lsm_txn *txn = begin(0);
-    put(txn, "c", "3");
+static void commit_durably(int i, const char *key, const char *value) {
+    struct lsm_txn *txn = begin(i);
+    put(txn, key, value);
     commit(txn, LSM_SYNC_FULL);
+}
+
+/* After a power cut right now these keys have these values; a list that ends with NULL. */
+static void expect_durable(const char *const *rows) {
     struct lsm_env *after = lsm_env_mem_clone_crashed(world.disk, LSM_CRASH_LOSE, 1);
     struct lsm_options options = world.options;
     struct lsm_store *store = NULL;
@@ -232,10 +232,94 @@ static void a_full_commit_is_durable_with_all_that_others_wrote_before(void **st
     options.env = after;
     MUST(lsm_store_open(&options, &store, &err));
     MUST(lsm_view_open(store, NULL, &view, &err));
-    assert_true(view_says(view, "a", "1") && view_says(view, "b", "2") && view_says(view, "c", "3"));
+    for (size_t i = 0; rows[i] != NULL; i += 2) assert_true(view_says(view, rows[i], rows[i + 1]));
     lsm_view_close(view);
     MUST(lsm_store_close(store, &err));
     lsm_env_mem_free(after);
+}
+
+/* The log goes on in another file, and nobody flushes what is in the one before. */
+static void roll_without_flush(int i) {
+    for (int n = 0; n < PROCESSES; n++)
+        if (world.stores[n] != NULL) world.stores[n]->wait_until_us[LSM_WORK_FLUSH] = UINT64_MAX;
+    MUST(lsm_store_lock_writer(world.stores[i], 0, &err));
+    MUST(lsm_store_roll(world.stores[i], &err));
+    lsm_store_unlock_writer(world.stores[i]);
+}
+
+static void a_full_commit_is_durable_with_all_that_others_wrote_before(void **state) {
+    (void)state;
+    write_row(0, "a", "1");
+    write_much(1, 0, 100); /* several log files */
+    write_row(2, "b", "2");
+    commit_durably(0, "c", "3");
+    expect_durable((const char *const[]){"a", "1", "b", "2", "c", "3", NULL});
+    /* In files that the one who commits has never written to. */
+    write_row(1, "d", "4");
+    roll_without_flush(1);
+    write_row(2, "e", "5");
+    roll_without_flush(2);
+    commit_durably(0, "f", "6");
+    expect_durable((const char *const[]){"d", "4", "e", "5", "f", "6", NULL});
+}
+
+static void kill_all(void) {
+    for (int i = 0; i < PROCESSES; i++) lsm_env_mem_kill(world.envs[i]);
+    for (int i = 0; i < PROCESSES; i++) bury(i);
+}
+
+/* What they wrote without a sync is in the files, and not on the disk: who recovers builds on it. */
+static void a_full_commit_is_durable_with_all_that_was_recovered_before(void **state) {
+    (void)state;
+    write_row(0, "a", "1");
+    roll_without_flush(0);
+    write_row(1, "b", "2");
+    roll_without_flush(1);
+    kill_all();
+    for (int i = 0; i < PROCESSES; i++) MUST(open_store(i));
+    roll_without_flush(0);
+    commit_durably(2, "c", "3");
+    expect_durable((const char *const[]){"a", "1", "b", "2", "c", "3", NULL});
+}
+
+/* More rows than a transaction may keep in memory. */
+static void put_large(struct lsm_txn *txn) {
+    static char value[900];
+    memset(value, 'v', sizeof value - 1);
+    for (unsigned row = 0; row < 200; row++) {
+        char key[20];
+        (void)snprintf(key, sizeof key, "large-%06u", row);
+        put(txn, key, value);
+    }
+    put(txn, "large", "x");
+}
+
+/* By a ROLL, or by a RUNS, behind which nothing may stand. Alone, too, where nobody looks for the end of the log before he writes. */
+static void a_log_whose_last_file_was_ended_goes_on_in_another(void **state) {
+    (void)state;
+    for (int exclusive = 0; exclusive < 2; exclusive++) {
+        const char *b = exclusive ? "alone" : "shared";
+        write_row(0, "a", "1");
+        roll_without_flush(0);
+        struct lsm_txn *txn = begin(0);
+        put_large(txn);
+        commit(txn, LSM_SYNC_OFF);
+        for (int i = 0; i < PROCESSES; i++)
+            if (world.stores[i] != NULL) lsm_env_mem_kill(world.envs[i]);
+        for (int i = 0; i < PROCESSES; i++)
+            if (world.stores[i] != NULL) bury(i);
+        world.options.exclusive = exclusive;
+        MUST(open_store(0));
+        write_row(0, "b", b);
+        if (!exclusive) MUST(open_store(1));
+        if (!exclusive) assert_true(says(1, "a", "1") && says(1, "large", "x") && says(1, "b", b));
+        if (!exclusive) bury(1);
+        bury(0);
+        MUST(open_store(0));
+        assert_true(says(0, "a", "1") && says(0, "large", "x") && says(0, "b", b));
+    }
+    close_store(0);
+    world.options.exclusive = false;
 }
 
 /* ---- dying ------------------------------------------------------------------------------------------------------------------ */
@@ -272,6 +356,48 @@ static void wherever_a_writer_dies_the_next_one_goes_on(void **state) {
     assert_true(died > 5 && found > 0);
 }
 
+struct stop {
+    enum lsm_env_op_kind kind;
+    const char *suffix;
+    void (*meanwhile)(void);
+    bool done;
+};
+
+static void while_stopped(void *arg, struct lsm_env *process, enum lsm_env_op_kind kind, const char *path) {
+    struct stop *stop = arg;
+    size_t length = path == NULL ? 0 : strlen(path), suffix = strlen(stop->suffix);
+    (void)process;
+    if (stop->done || kind != stop->kind || length < suffix || strcmp(path + length - suffix, stop->suffix) != 0) return;
+    stop->done = true;
+    stop->meanwhile();
+}
+
+static void kill_process(void) { lsm_env_mem_kill(world.envs[0]); }
+
+/* Its number is taken, and it is not the file that the log goes on in. */
+static void a_log_file_that_a_dead_process_left_without_a_header_is_stepped_over(void **state) {
+    (void)state;
+    struct stop stop = {.kind = LSM_ENV_WRITE, .suffix = ".wal", .meanwhile = kill_process};
+    struct lsm_txn *txn = NULL;
+    for (int i = 0; i < PROCESSES; i++) write_row(i, "a", "1");
+    MUST(lsm_store_lock_writer(world.stores[0], 0, &err));
+    MUST(lsm_store_roll(world.stores[0], &err));
+    lsm_store_unlock_writer(world.stores[0]);
+    MUST(lsm_txn_begin(world.stores[0], UINT64_MAX, 0, &txn, &err));
+    put(txn, "a", "2");
+    lsm_env_mem_before_op(world.envs[0], while_stopped, &stop);
+    assert_int_not_equal(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, NULL), LSM_OK);
+    lsm_env_mem_before_op(world.envs[0], NULL, NULL);
+    assert_true(stop.done);
+    (void)lsm_txn_rollback(txn, NULL);
+    write_row(1, "b", "1"); /* at the first attempt */
+    write_row(2, "c", "1");
+    bury(0);
+    for (int i = 1; i < PROCESSES; i++) assert_true(says(i, "a", "1") && says(i, "b", "1") && says(i, "c", "1"));
+    MUST(open_store(0));
+    assert_true(says(0, "a", "1") && says(0, "b", "1") && says(0, "c", "1"));
+}
+
 static void wherever_a_flusher_or_merger_dies_the_next_one_does_it(void **state) {
     (void)state;
     unsigned died = 0;
@@ -301,24 +427,6 @@ static void wherever_a_flusher_or_merger_dies_the_next_one_does_it(void **state)
 }
 
 /* ---- what the dead leave, and who removes it ------------------------------------------------------------------------------------- */
-
-struct stop {
-    enum lsm_env_op_kind kind;
-    const char *suffix;
-    void (*meanwhile)(void);
-    bool done;
-};
-
-static void while_stopped(void *arg, struct lsm_env *process, enum lsm_env_op_kind kind, const char *path) {
-    struct stop *stop = arg;
-    size_t length = path == NULL ? 0 : strlen(path), suffix = strlen(stop->suffix);
-    (void)process;
-    if (stop->done || kind != stop->kind || length < suffix || strcmp(path + length - suffix, stop->suffix) != 0) return;
-    stop->done = true;
-    stop->meanwhile();
-}
-
-static void kill_process(void) { lsm_env_mem_kill(world.envs[0]); }
 
 /* Process 0 dies with a table file half written that nobody names. */
 static void die_merging(void) {
@@ -579,15 +687,8 @@ static void a_transaction_that_was_taken_back_is_forgotten_by_all(void **state) 
 
 /* Its rows are in table files, which a process that has met it holds ready until it knows more. */
 static struct lsm_txn *prepare_large(int i, uint8_t *token) {
-    static char value[900];
-    memset(value, 'v', sizeof value - 1);
     struct lsm_txn *txn = begin(i);
-    for (unsigned row = 0; row < 200; row++) {
-        char key[20];
-        (void)snprintf(key, sizeof key, "large-%06u", row);
-        put(txn, key, value);
-    }
-    put(txn, "large", "x");
+    put_large(txn);
     unsigned before = table_files();
     MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDED_BY_TOKEN, token, &err));
     assert_true(table_files() > before);
@@ -820,7 +921,10 @@ int main(void) {
         TEST(one_process_writes_at_a_time),
         TEST(a_joiner_sees_everything_and_the_last_one_leaves_it_in_order),
         TEST(a_full_commit_is_durable_with_all_that_others_wrote_before),
+        TEST(a_full_commit_is_durable_with_all_that_was_recovered_before),
+        TEST(a_log_whose_last_file_was_ended_goes_on_in_another),
         TEST(wherever_a_writer_dies_the_next_one_goes_on),
+        TEST(a_log_file_that_a_dead_process_left_without_a_header_is_stepped_over),
         TEST(wherever_a_flusher_or_merger_dies_the_next_one_does_it),
         TEST(what_a_dead_merger_has_left_is_removed_by_who_goes_on),
         TEST(what_a_dead_merger_has_left_is_removed_by_who_comes_to_its_place),
