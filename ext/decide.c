@@ -233,22 +233,60 @@ static int compare(struct vt_space *space, sqlite3 *db, const char *schema, enum
     return SQLITE_OK;
 }
 
-/* A snapshot may be older than what others have committed since in both. Another connection sees the present; where none can be had, nobody
- * else can have written. */
-static int compare_with_present(struct vt_space *space, enum vt_verdict *verdict) {
-    sqlite3 *db = space->connection->db, *fresh = NULL;
-    if (sqlite3_txn_state(db, space->schema) != SQLITE_TXN_READ) return SQLITE_OK;
+/* Another connection sees the present. *fresh is NULL where none can be had. */
+static int open_present(const struct vt_space *space, sqlite3 **fresh) {
+    sqlite3 *db = space->connection->db;
     sqlite3_vfs *vfs = NULL;
     const char *file = sqlite3_db_filename(db, space->schema);
-    if (sqlite3_file_control(db, space->schema, SQLITE_FCNTL_VFS_POINTER, (void *)&vfs) != SQLITE_OK || vfs == NULL || file == NULL) return SQLITE_OK;
-    int rc = sqlite3_open_v2(file, &fresh, SQLITE_OPEN_READWRITE, vfs->zName);
+    *fresh = NULL;
+    if (file == NULL || file[0] == '\0') return SQLITE_OK;
+    if (sqlite3_file_control(db, space->schema, SQLITE_FCNTL_VFS_POINTER, (void *)&vfs) != SQLITE_OK || vfs == NULL) return SQLITE_OK;
+    int rc = sqlite3_open_v2(file, fresh, SQLITE_OPEN_READWRITE, vfs->zName);
+    if (rc == SQLITE_OK) return rc;
+    (void)sqlite3_close(*fresh);
+    *fresh = NULL;
+    return rc == SQLITE_NOMEM ? rc : SQLITE_OK;
+}
+
+/* A snapshot may be older than what others have committed since. Where no other connection can be had, nobody else can have written. */
+static int compare_with_present(struct vt_space *space, enum vt_verdict *verdict) {
+    sqlite3 *fresh = NULL;
     enum vt_verdict present = *verdict;
-    if (rc == SQLITE_OK) rc = compare(space, fresh, "main", &present, NULL);
+    if (sqlite3_txn_state(space->connection->db, space->schema) != SQLITE_TXN_READ) return SQLITE_OK;
+    int rc = open_present(space, &fresh);
+    if (fresh == NULL) return rc;
+    rc = compare(space, fresh, "main", &present, NULL);
     (void)sqlite3_close(fresh);
     if (rc == SQLITE_NOMEM) return rc;
     if (rc != SQLITE_OK || present != VT_FITS) return SQLITE_OK;
     *verdict = VT_FITS;
     return SQLITE_OK;
+}
+
+bool vt_decide_is_dropped(struct vt_space *space, struct lsm_tree_info tree) {
+    sqlite3 *fresh = NULL;
+    struct vt_shadow_list list;
+    if (sqlite3_txn_state(space->connection->db, space->schema) != SQLITE_TXN_READ) return false;
+    if (open_present(space, &fresh) != SQLITE_OK || fresh == NULL) return false;
+    bool dropped = vt_shadow_list(fresh, "main", &list, NULL) == SQLITE_OK && !list.damaged;
+    for (int i = 0; i < list.count && dropped; i++) {
+        const struct vt_shadow *shadow = &list.entries[i].shadow;
+        dropped = !is_of_store(space, &list.entries[i]) || shadow->tree.tree != tree.tree || shadow->tree.nonce != tree.nonce;
+    }
+    vt_shadow_list_release(&list);
+    (void)sqlite3_close(fresh);
+    return dropped;
+}
+
+bool vt_decide_happened(struct vt_space *space) {
+    sqlite3 *fresh = NULL;
+    uint8_t token[LSM_TOKEN_BYTES];
+    struct knowledge knowledge = {.found = false};
+    if (space->place.memory || lsm_store_pending(space->store, token) != LSM_PENDING_UNKNOWN) return false;
+    if (open_present(space, &fresh) != SQLITE_OK || fresh == NULL) return false;
+    bool known = learn(space, fresh, "main", token, &knowledge, NULL) == SQLITE_OK;
+    (void)sqlite3_close(fresh);
+    return known && knowledge.found;
 }
 
 int vt_decide_compare(struct vt_space *space, enum vt_verdict *verdict, char **message) {

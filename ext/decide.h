@@ -35,6 +35,13 @@ int vt_decide_compare(struct vt_space *space, enum vt_verdict *verdict, char **m
  * the other, with a message that says which; SQLITE_BUSY_SNAPSHOT if this snapshot is too old to tell. */
 int vt_decide_check(struct vt_space *space, char **message) LSM_MUST_CHECK;
 
+/* COMMIT was tried and is now rolled back: has the database kept it nevertheless? An error can come after the point of no return, when the end of the
+ * journal is made durable. Between xSync and the end of a transaction that the database decides, after SQLite's own rollback. */
+bool vt_decide_happened(struct vt_space *space);
+
+/* The store does not have this tree: because the table, or its index, was dropped after the snapshot that this connection reads? */
+bool vt_decide_is_dropped(struct vt_space *space, struct lsm_tree_info tree);
+
 /* Before a table is dropped: what its shadow table knows of the store's last transaction goes to that of another one. heir: a table that is likely to have one,
  * or NULL: all are read, which takes long where there are many. */
 int vt_decide_hand_over(struct vt_space *space, const char *table, const char *heir, char **message) LSM_MUST_CHECK;

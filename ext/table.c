@@ -133,6 +133,9 @@ static int check_tree(struct vt_table *table, struct lsm_tree_info tree, char **
     struct vt_space *space = table->space;
     if (space->txn.state != VT_TXN_IDLE && vt_txn_made_tree(space, tree)) return SQLITE_OK;
     int status = lsm_store_tree_check(space->store, tree);
+    if (status == LSM_NOTFOUND && vt_decide_is_dropped(space, tree)) {
+        return vt_fail(message, SQLITE_BUSY_SNAPSHOT, "table %s, or its index, was dropped by another connection: end this transaction", table->name);
+    }
     if (status == LSM_NOTFOUND) {
         return vt_fail(message, SQLITE_CORRUPT_VTAB,
                        "the store %s does not have the rows of table %s: it is older than the database, or was put together with another copy of it. "

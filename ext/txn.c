@@ -232,7 +232,14 @@ void vt_txn_rollback(struct vt_space *space) {
     vt_txn_check(space);
     struct vt_txn *txn = &space->txn;
     if (txn->state == VT_TXN_IDLE) return;
+    bool happened = txn->state == VT_TXN_PREPARED && !txn->decides_itself && vt_decide_happened(space);
     for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) vt_cursor_break(cursor, 0);
+    if (happened) {
+        vt_view_forget(space);
+        lsm_txn_commit(txn->engine, false);
+        end(space);
+        return;
+    }
     vt_view_forget_txn(space, 0);
     /* If the abort of a prepared transaction cannot be written, the store refuses writes from here on and says why. */
     (void)lsm_txn_rollback(txn->engine, NULL);

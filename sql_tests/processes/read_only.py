@@ -60,6 +60,25 @@ def test_query_only_reads_and_refuses_writes(folder):
         reader.run("INSERT INTO t VALUES (2000, 'new')")
 
 
+def test_query_only_between_a_write_and_its_commit_keeps_both_halves_together(folder):
+    """SQLite lets the COMMIT begin. What has to write the token in the database file fails then, and takes all back; where the log decides, it is done."""
+    with Peer(folder) as a:
+        for sql in ("PRAGMA journal_mode = WAL", "CREATE TABLE plain(k)", "CREATE VIRTUAL TABLE t USING lsm(k)"):
+            a.run(sql)
+        for both in (True, False):
+            for sql in ("BEGIN", "INSERT INTO t VALUES (1)", "INSERT INTO plain VALUES (1)" if both else "SELECT 1", "PRAGMA query_only = ON"):
+                a.run(sql)
+            if both:
+                expect_equal(a.refused("COMMIT").code & 255, READONLY)
+            else:
+                a.run("COMMIT")
+            count = 0 if both else 1
+            expect_equal(a.run("SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM plain)"), [(count, 0)])
+            a.run("PRAGMA query_only = OFF")
+        expect_equal(a.one("SELECT lsm_check()"), "ok")
+    expect_equal(shell("SELECT count(*) FROM t; SELECT count(*) FROM plain;", cwd=folder).lines, ["1", "0"])
+
+
 def test_an_immutable_connection_reads_too(folder):
     """immutable=1 is about the database file: what SQLite then leaves out, locks and the WAL, the store has all the same."""
     fill(folder)

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 
-from harness import EXTENSION, expect_equal, host_env, python, shell
+from harness import EXTENSION, Peer, expect_equal, expect_in, host_env, need_sharing, python, shell
 
 HOLDER = """
 import time
@@ -23,6 +23,35 @@ def holder(folder):
     line = process.stdout.readline()
     expect_equal(line, b"ready\n")
     return process
+
+
+def test_a_table_dropped_since_the_snapshot_is_told_from_one_whose_rows_are_lost(folder):
+    """It is used for the first time in a transaction that began before the drop: in its snapshot of the database file it is still there."""
+    need_sharing(folder)
+    for first in ("SELECT count(*) FROM plain", "SELECT count(*) FROM u"):
+        with Peer(folder, timeout=1) as a, Peer(folder, timeout=1) as b:
+            for sql in ("PRAGMA journal_mode = WAL", "CREATE TABLE IF NOT EXISTS plain(k)", "CREATE VIRTUAL TABLE t USING lsm(k)", "CREATE VIRTUAL TABLE u USING lsm(k)",
+                        "INSERT INTO t VALUES (1)"):
+                b.run(sql)
+            a.run("BEGIN")
+            expect_equal(a.one(first), 0)
+            b.run("DROP TABLE t")
+            refused = a.refused("SELECT * FROM t")
+            expect_equal(refused.code, 517)  # SQLITE_BUSY_SNAPSHOT
+            expect_in("was dropped by another connection", str(refused))
+            a.run("COMMIT")
+            expect_in("no such table", str(a.refused("SELECT * FROM t")))
+            b.run("CREATE VIRTUAL TABLE t USING lsm(k)")
+            b.run("INSERT INTO t VALUES (2)")
+            a.run("BEGIN")
+            expect_equal(a.one(first), 0)
+            for sql in ("DROP TABLE t", "CREATE VIRTUAL TABLE t USING lsm(k, v)", "INSERT INTO t VALUES (7, 8)", "SELECT lsm_compact()"):
+                b.run(sql)
+            expect_equal(a.refused("SELECT * FROM t").code, 517)
+            a.run("COMMIT")
+            expect_equal(a.run("SELECT * FROM t"), [(7, 8)])
+            b.run("DROP TABLE t")
+            b.run("DROP TABLE u")
 
 
 def test_a_second_process_reads_and_writes(folder):

@@ -186,10 +186,52 @@ static void a_survivor_settles_what_a_killed_process_left(void **state) {
         for (uint64_t n = 1; kill_after(n, &plans[i / JOURNALS], journals[i % JOURNALS], syncs[n % 3]); n++) assert_true(n < OPERATIONS_MAX);
 }
 
+/* ---- a sync that fails ------------------------------------------------------------------------------------------------------------ */
+
+/* The n-th sync of whatever file fails, once: of a log, the database, its journal or WAL; also the one that is to make the database's commit durable
+ * before the log says so. The store may be read-only then until all have closed it; nobody sees half a transaction. False: there was no n-th. */
+static bool fail_sync(uint64_t n, const struct ledger_plan *plan, const char *journal, const char *sync) {
+    struct ledger_found found;
+    struct lsm_env_fault fault = {.at = n, .ops = LSM_ENV_SYNC | LSM_ENV_SYNC_DIR, .keep_on_sync = true};
+    start(plan, journal, sync);
+    lsm_env_mem_fail_at(run.disk, &fault);
+    int rc = SQLITE_OK;
+    for (int k = 1; k <= TRANSACTIONS && rc == SQLITE_OK; k++) {
+        run.begun = k;
+        rc = ledger_transact(run.plan, run.db, k, 0);
+        if (rc == SQLITE_OK) run.acknowledged = k;
+        else if (sqlite3_get_autocommit(run.db) == 0) (void)sqlite3_exec(run.db, "ROLLBACK", NULL, NULL, NULL);
+    }
+    lsm_env_mem_fail_at(run.disk, NULL);
+    bool struck = lsm_env_mem_faults(run.disk) != 0;
+    run.operations = n;
+    ledger_read(run.plan, run.other, &found);
+    int count = expect_agreement(&found, run.acknowledged, run.begun);
+    ledger_read(run.plan, run.db, &found);
+    (void)expect_agreement(&found, count, count);
+    assert_int_equal(sqlite3_close(run.db), SQLITE_OK);
+    run.db = NULL;
+    assert_int_equal(sqlite3_close(run.other), SQLITE_OK);
+    run.other = connect(run.second, "extra");
+    run.acknowledged = count;
+    survive(n % 2 == 0);
+    end();
+    return struck;
+}
+
+static void a_sync_that_fails_leaves_no_half_of_a_transaction(void **state) {
+    (void)state;
+    static const char *const modes[][2] = {{"delete", "full"},  {"delete", "extra"}, {"truncate", "normal"}, {"truncate", "full"},
+                                           {"persist", "full"}, {"wal", "normal"},   {"wal", "full"}};
+    for (size_t i = 0; i < PLANS * (sizeof modes / sizeof modes[0]); i++)
+        for (uint64_t n = 1; fail_sync(n, &plans[i % PLANS], modes[i / PLANS][0], modes[i / PLANS][1]); n++) assert_true(n < OPERATIONS_MAX);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readers_of_another_process_see_all_of_a_transaction_or_nothing),
         cmocka_unit_test(a_survivor_settles_what_a_killed_process_left),
+        cmocka_unit_test(a_sync_that_fails_leaves_no_half_of_a_transaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
