@@ -1,4 +1,4 @@
-/* Damaged files: every byte of every file of a small closed store flipped, cut off at every length (tables: every seventh), files
+/* Damaged files: every byte of every file of a small closed store flipped (of SHM every seventh), cut off at every length (tables, SHM: every seventh), files
  * emptied, zeroed, missing, exchanged.
  *
  * Opening and reading then ends in an error that names the file, or in exactly the right rows. That goes for the end of the newest log too, of which
@@ -194,7 +194,9 @@ static void a_flipped_byte_is_an_error_or_does_not_matter(void **state) {
     for (size_t v = 0; v < victims_count; v++) {
         struct victim *victim = &victims[v];
         struct tally tally = {0};
-        for (size_t at = 0; at < victim->size; at++) {
+        /* The shared page is made anew by the first who opens: nothing in it is read. */
+        size_t step = victim->type == LSM_FILE_SHM ? 7 : 1;
+        for (size_t at = 0; at < victim->size; at += step) {
             uint8_t flip = flips[at % 3];
             victim->bytes[at] ^= flip;
             with_content(victim, victim->bytes, victim->size, "flip", at, &tally);
@@ -211,7 +213,7 @@ static void a_file_cut_short_is_an_error(void **state) {
     for (size_t v = 0; v < victims_count; v++) {
         const struct victim *victim = &victims[v];
         struct tally tally = {0};
-        size_t step = victim->type == LSM_FILE_TABLE ? 7 : 1;
+        size_t step = victim->type == LSM_FILE_TABLE || victim->type == LSM_FILE_SHM ? 7 : 1;
         for (size_t size = 0; size < victim->size; size += step) with_content(victim, victim->bytes, size, "cut", size, &tally);
         say(victim, "cut", &tally);
     }
