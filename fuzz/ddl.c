@@ -51,9 +51,13 @@ static int probe_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqli
     return SQLITE_READONLY;
 }
 
-static const sqlite3_module probe = {
-    .iVersion = 2, .xCreate = probe_connect, .xConnect = probe_connect, .xBestIndex = probe_best_index, .xDisconnect = probe_disconnect,
-    .xDestroy = probe_disconnect, .xUpdate = probe_update};
+static const sqlite3_module probe = {.iVersion = 2,
+                                     .xCreate = probe_connect,
+                                     .xConnect = probe_connect,
+                                     .xBestIndex = probe_best_index,
+                                     .xDisconnect = probe_disconnect,
+                                     .xDestroy = probe_disconnect,
+                                     .xUpdate = probe_update};
 
 static void open_db(void) {
     if (db != NULL) return;
@@ -63,12 +67,14 @@ static void open_db(void) {
 /* The columns of table o are those of the schema. */
 static void compare_columns(const struct vt_schema *schema, const char *arguments) {
     sqlite3_stmt *columns = NULL;
-    FUZZ_CHECK(sqlite3_prepare_v2(db, "SELECT name, \"notnull\" FROM pragma_table_info('o')", -1, &columns, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(db));
+    FUZZ_CHECK(sqlite3_prepare_v2(db, "SELECT name, \"notnull\" FROM pragma_table_info('o')", -1, &columns, NULL) == SQLITE_OK, "%s",
+               sqlite3_errmsg(db));
     for (int i = 0; i < schema->column_count; i++) {
         FUZZ_CHECK(sqlite3_step(columns) == SQLITE_ROW, "%s: more columns than an ordinary table", arguments);
         const struct vt_column *column = &schema->columns[i];
         FUZZ_CHECK(strcmp(column->name, (const char *)sqlite3_column_text(columns, 0)) == 0, "%s: column %s", arguments, column->name);
-        FUZZ_CHECK(i == schema->rowid_column || column->not_null == (sqlite3_column_int(columns, 1) != 0), "%s: NOT NULL of %s", arguments, column->name);
+        FUZZ_CHECK(i == schema->rowid_column || column->not_null == (sqlite3_column_int(columns, 1) != 0), "%s: NOT NULL of %s", arguments,
+                   column->name);
     }
     FUZZ_CHECK(sqlite3_step(columns) == SQLITE_DONE, "%s: fewer columns than an ordinary table", arguments);
     sqlite3_finalize(columns);

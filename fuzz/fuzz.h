@@ -18,7 +18,7 @@ typedef void (*fuzz_emit_fn)(void *arg, const void *bytes, size_t size);
 
 struct fuzz_target {
     const char *name;
-    size_t size_max;                         /* of an input */
+    size_t size_max; /* of an input */
     void (*run)(const uint8_t *bytes, size_t size);
     /* Put right what a change of the input has put wrong: checksums, lengths, magic numbers; `choice` is a random number, to leave something as it is
      * now and then. Returns the new size, at most `room`. NULL: there is nothing to mend. */
@@ -32,9 +32,9 @@ extern const struct fuzz_target fuzz_target;
 /* Where the input is run, leaks are looked for: the engine's memory is counted before and after. */
 void fuzz_run(const uint8_t *bytes, size_t size);
 
-#define FUZZ_CHECK(condition, ...)                                                                                                                            \
-    do {                                                                                                                                                      \
-        if (!(condition)) fuzz_broken(#condition, __FILE__, __LINE__, __VA_ARGS__);                                                                           \
+#define FUZZ_CHECK(condition, ...)                                                                                                                   \
+    do {                                                                                                                                             \
+        if (!(condition)) fuzz_broken(#condition, __FILE__, __LINE__, __VA_ARGS__);                                                                  \
     } while (0)
 _Noreturn void fuzz_broken(const char *condition, const char *file, int line, const char *format, ...) LSM_PRINTF(4, 5);
 

@@ -116,7 +116,8 @@ static void check_range(const struct columns *columns, const struct vt_value *a,
     }
     wanted &= a[equal].type != SQLITE_NULL && b[equal].type != SQLITE_NULL;
     FUZZ_CHECK(vt_key_range(columns->column, columns->count, &query, &low, &has_low, &high, &has_high, &empty) == SQLITE_OK, "no memory");
-    bool is_in = !empty && (!has_low || lsm_slice_compare(vt_bytes_slice(&low), key) <= 0) && (!has_high || lsm_slice_compare(key, vt_bytes_slice(&high)) < 0);
+    bool is_in =
+        !empty && (!has_low || lsm_slice_compare(vt_bytes_slice(&low), key) <= 0) && (!has_high || lsm_slice_compare(key, vt_bytes_slice(&high)) < 0);
     FUZZ_CHECK(is_in == wanted, "a range of %s %d columns: %d, wanted %d", what & 16 ? "lower" : "upper", equal, is_in, wanted);
     vt_bytes_release(&low);
     vt_bytes_release(&high);
@@ -172,8 +173,10 @@ static void run(const uint8_t *bytes, size_t size) {
         uint8_t bits = i == 0 ? (uint8_t)(shape >> 2) : (uint8_t)(shape >> (i + 3));
         columns.column[i] = (struct vt_key_column){.column = i, .collation = (enum vt_collation)(bits % 3), .desc = bits & 4};
     }
-    if (what % 2 == 0) check_rows(&columns, &input);
-    else check_hostile(&columns, lsm_slice_of(input.p, input.left));
+    if (what % 2 == 0)
+        check_rows(&columns, &input);
+    else
+        check_hostile(&columns, lsm_slice_of(input.p, input.left));
 }
 
 static void seeds(fuzz_emit_fn emit, void *arg) {
@@ -191,7 +194,8 @@ static void seeds(fuzz_emit_fn emit, void *arg) {
             memcpy(seed + 3 + sizeof *rows, rows[(i + shape) % 7], sizeof *rows);
             emit(arg, seed, sizeof seed);
         }
-    static const uint8_t keys[][24] = {{0, 1, 0x30, 'p', '1', 0, 0, 0xdd, 0xfe, 0xd3, 0xff}, {2, 1, 0x21, 2, 0xff, 0x3f, 0xe0, 0, 0, 0, 0, 0, 0},
+    static const uint8_t keys[][24] = {{0, 1, 0x30, 'p', '1', 0, 0, 0xdd, 0xfe, 0xd3, 0xff},
+                                       {2, 1, 0x21, 2, 0xff, 0x3f, 0xe0, 0, 0, 0, 0, 0, 0},
                                        {4, 1, 0x30, 0x61, 0, 0xff, 0x21, 3}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) emit(arg, keys[i], sizeof *keys);
 }

@@ -83,7 +83,8 @@ size_t fuzz_mend_chain(const struct lsm_chain_type *type, uint64_t number, uint8
         record.position = position;
         record.prev = prev;
         if (record.synced > position) record.synced = position;
-        if (record.length > room || lsm_chain_record_bytes(record.length) > size - at) record.length = (uint32_t)(room / LSM_CHAIN_ALIGN * LSM_CHAIN_ALIGN);
+        if (record.length > room || lsm_chain_record_bytes(record.length) > size - at)
+            record.length = (uint32_t)(room / LSM_CHAIN_ALIGN * LSM_CHAIN_ALIGN);
         if (record.kind >= 32 || (type->kinds >> record.kind & 1u) == 0) record.kind = 1;
         record.flags = 0;
         record.reserved = 0;

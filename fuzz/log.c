@@ -79,7 +79,8 @@ static void check_reader(struct lsm_env *env, size_t size) {
 
     FUZZ_CHECK(lsm_wal_reader_open(env, "s", fuzz_store_id, LOG_NUMBER, &reader, &err) == LSM_OK, "%s", err.text);
     while (lsm_wal_reader_next_below(reader, end, &record, &err) == LSM_OK) again++;
-    FUZZ_CHECK(again == records && lsm_wal_reader_end(reader) == end && lsm_wal_reader_check(reader) == check, "%zu records, then %zu", records, again);
+    FUZZ_CHECK(again == records && lsm_wal_reader_end(reader) == end && lsm_wal_reader_check(reader) == check, "%zu records, then %zu", records,
+               again);
     lsm_wal_reader_close(reader);
 }
 

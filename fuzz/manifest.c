@@ -54,7 +54,8 @@ static void check_edits(struct lsm_env *env) {
         if (status == LSM_OK) {
             lsm_buf_reset(&again);
             FUZZ_CHECK(lsm_edit_encode(&edit, &again) == LSM_OK, "no memory");
-            FUZZ_CHECK(lsm_slice_equal(lsm_buf_slice(&again), record.payload), "an edit at %llu is not what it was", (unsigned long long)record.position);
+            FUZZ_CHECK(lsm_slice_equal(lsm_buf_slice(&again), record.payload), "an edit at %llu is not what it was",
+                       (unsigned long long)record.position);
         }
         lsm_edit_release(&edit);
     }
@@ -79,7 +80,8 @@ static void run(const uint8_t *bytes, size_t size) {
         if (lsm_manifest_named(env, "s", &number, id, &err) == LSM_OK) {
             char line[128];
             int wanted = snprintf(line, sizeof line, "MANIFEST-%08llu ", (unsigned long long)number);
-            FUZZ_CHECK(size > (size_t)wanted && memcmp(line, bytes, (size_t)wanted) == 0, "CURRENT is understood as manifest %llu", (unsigned long long)number);
+            FUZZ_CHECK(size > (size_t)wanted && memcmp(line, bytes, (size_t)wanted) == 0, "CURRENT is understood as manifest %llu",
+                       (unsigned long long)number);
         }
     } else {
         fuzz_write(env, "s/CURRENT", CURRENT_OF_IT, strlen(CURRENT_OF_IT));

@@ -123,8 +123,7 @@ static void run_store(struct fuzz_input input) {
         struct lsm_value value = {0};
         if (lsm_view_open(second, NULL, &view, &err) == LSM_OK) {
             status = lsm_view_get(view, 1, lsm_slice_of("key030", 6), &value, &err);
-            if (status == LSM_OK)
-                FUZZ_CHECK(value.bytes.size == 12 && memcmp(value.bytes.data, "value of 030", 12) == 0, "a wrong row");
+            if (status == LSM_OK) FUZZ_CHECK(value.bytes.size == 12 && memcmp(value.bytes.data, "value of 030", 12) == 0, "a wrong row");
             lsm_value_release(&value);
             lsm_view_close(view);
         }
@@ -140,8 +139,10 @@ static void run_store(struct fuzz_input input) {
 static void run(const uint8_t *bytes, size_t size) {
     struct fuzz_input input = {.p = bytes, .left = size};
     enum when when = (enum when)(fuzz_take8(&input) % WHENS);
-    if (when == WHEN_STORE_IS_OPEN) run_store(input);
-    else run_share(when, input);
+    if (when == WHEN_STORE_IS_OPEN)
+        run_store(input);
+    else
+        run_share(when, input);
 }
 
 /* Where the numbers are that mean something: most of the page is slots. */
@@ -163,9 +164,10 @@ static void seeds(fuzz_emit_fn emit, void *arg) {
     static const struct {
         uint16_t place;
         uint64_t number;
-    } changes[] = {{8, UINT64_MAX},  {16, UINT64_MAX}, {16, 1ull << 36 | 64}, {24, UINT64_MAX}, {25, 121},       {25, 500},       {32, UINT64_MAX}, {40, 0},
-                   {48, 65},         {49, 1},          {64, UINT64_MAX},      {66, 400},        {256, 1},        {259, 1},        {260, 1},         {262, UINT64_MAX},
-                   {264, UINT64_MAX}, {272, 5},        {273, 1ull << 63},     {288, 1},         {0, 0},          {1, 2}};
+    } changes[] = {
+        {8, UINT64_MAX},   {16, UINT64_MAX}, {16, 1ull << 36 | 64}, {24, UINT64_MAX}, {25, 121}, {25, 500}, {32, UINT64_MAX}, {40, 0},
+        {48, 65},          {49, 1},          {64, UINT64_MAX},      {66, 400},        {256, 1},  {259, 1},  {260, 1},         {262, UINT64_MAX},
+        {264, UINT64_MAX}, {272, 5},         {273, 1ull << 63},     {288, 1},         {0, 0},    {1, 2}};
     for (uint8_t when = 0; when < WHENS; when++) {
         uint8_t seed[PAGE_INPUT_MAX] = {when};
         size_t size = 1;

@@ -133,11 +133,16 @@ int main(int argc, char **argv) {
     unsigned long long mutations = 0, seed = 1;
     int at = 1;
     for (; at + 1 < argc && strncmp(argv[at], "--", 2) == 0; at += 2) {
-        if (strcmp(argv[at], "--seeds") == 0) write_to = argv[at + 1];
-        else if (strcmp(argv[at], "--mutations") == 0) mutations = strtoull(argv[at + 1], NULL, 10);
-        else if (strcmp(argv[at], "--seed") == 0) seed = strtoull(argv[at + 1], NULL, 10);
-        else if (strcmp(argv[at], "--keep") == 0) keep_at = argv[at + 1];
-        else FUZZ_CHECK(false, "unknown option %s", argv[at]);
+        if (strcmp(argv[at], "--seeds") == 0)
+            write_to = argv[at + 1];
+        else if (strcmp(argv[at], "--mutations") == 0)
+            mutations = strtoull(argv[at + 1], NULL, 10);
+        else if (strcmp(argv[at], "--seed") == 0)
+            seed = strtoull(argv[at + 1], NULL, 10);
+        else if (strcmp(argv[at], "--keep") == 0)
+            keep_at = argv[at + 1];
+        else
+            FUZZ_CHECK(false, "unknown option %s", argv[at]);
     }
     fuzz_target.seeds(take_seed, NULL);
     for (size_t i = 0; i < seeds_count; i++) {

@@ -110,8 +110,8 @@ static void run(const uint8_t *bytes, size_t size) {
 
 static void seeds(fuzz_emit_fn emit, void *arg) {
     static const uint8_t values[] = {1, 5, 4, 3, 'A', 'b', ' ', 2, 1, 2, 3, 4, 5, 6, 7, 8, 3, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f, 5, 2, 0, 0xff, 0, 0};
-    static const uint8_t record[] = {9,    0x30, 'p',  '1', 0,   0,    0xdd, 0xfe, 0xd3, 0xff, 0x07, 0x11, 0x0a,
-                                     0x13, 0x01, 0x10, 0,   'P', '1',  'm',  'i',  'n',  0x15, 0xca, 0xfe};
+    static const uint8_t record[] = {9,    0x30, 'p',  '1', 0,   0,   0xdd, 0xfe, 0xd3, 0xff, 0x07, 0x11, 0x0a,
+                                     0x13, 0x01, 0x10, 0,   'P', '1', 'm',  'i',  'n',  0x15, 0xca, 0xfe};
     for (uint8_t table = 0; table < TABLES; table++)
         for (size_t from = 0; from < 8; from += 2) {
             uint8_t seed[2 + sizeof values] = {table, 0};

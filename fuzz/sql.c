@@ -21,14 +21,31 @@ static int count_step(void *arg) {
 
 /* Other files, other memory, and what is not deterministic on purpose stay out. */
 static int authorize(void *arg, int action, const char *first, const char *second, const char *database, const char *trigger) {
-    static const char *const pragmas[] = {"foreign_keys", "table_info", "table_xinfo", "index_list", "index_info", "integrity_check", "quick_check",
-                                          "recursive_triggers", "synchronous", "journal_mode", "reverse_unordered_selects", "table_list", "user_version",
-                                          "writable_schema", "schema_version", "legacy_alter_table", "case_sensitive_like", "count_changes", "query_only"};
+    static const char *const pragmas[] = {"foreign_keys",
+                                          "table_info",
+                                          "table_xinfo",
+                                          "index_list",
+                                          "index_info",
+                                          "integrity_check",
+                                          "quick_check",
+                                          "recursive_triggers",
+                                          "synchronous",
+                                          "journal_mode",
+                                          "reverse_unordered_selects",
+                                          "table_list",
+                                          "user_version",
+                                          "writable_schema",
+                                          "schema_version",
+                                          "legacy_alter_table",
+                                          "case_sensitive_like",
+                                          "count_changes",
+                                          "query_only"};
     (void)arg;
     (void)database;
     (void)trigger;
     if (action == SQLITE_ATTACH) return first != NULL && (first[0] == 0 || strcmp(first, ":memory:") == 0) ? SQLITE_OK : SQLITE_DENY;
-    if (action == SQLITE_FUNCTION && second != NULL && (sqlite3_stricmp(second, "load_extension") == 0 || sqlite3_stricmp(second, "fts3_tokenizer") == 0))
+    if (action == SQLITE_FUNCTION && second != NULL &&
+        (sqlite3_stricmp(second, "load_extension") == 0 || sqlite3_stricmp(second, "fts3_tokenizer") == 0))
         return SQLITE_DENY;
     if (action == SQLITE_PRAGMA) {
         for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++)
@@ -39,9 +56,11 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 }
 
 static void limit(sqlite3 *db) {
-    static const int limits[][2] = {{SQLITE_LIMIT_LENGTH, 200000}, {SQLITE_LIMIT_SQL_LENGTH, 2 * SQL_BYTES_MAX}, {SQLITE_LIMIT_EXPR_DEPTH, 50},
-                                    {SQLITE_LIMIT_COMPOUND_SELECT, 8}, {SQLITE_LIMIT_VDBE_OP, 25000}, {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100},
-                                    {SQLITE_LIMIT_ATTACHED, 1}, {SQLITE_LIMIT_COLUMN, 60}, {SQLITE_LIMIT_TRIGGER_DEPTH, 5}};
+    static const int limits[][2] = {{SQLITE_LIMIT_LENGTH, 200000},  {SQLITE_LIMIT_SQL_LENGTH, 2 * SQL_BYTES_MAX},
+                                    {SQLITE_LIMIT_EXPR_DEPTH, 50},  {SQLITE_LIMIT_COMPOUND_SELECT, 8},
+                                    {SQLITE_LIMIT_VDBE_OP, 25000},  {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100},
+                                    {SQLITE_LIMIT_ATTACHED, 1},     {SQLITE_LIMIT_COLUMN, 60},
+                                    {SQLITE_LIMIT_TRIGGER_DEPTH, 5}};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) sqlite3_limit(db, limits[i][0], limits[i][1]);
     sqlite3_hard_heap_limit64(64 << 20);
     sqlite3_progress_handler(db, STEP_INSTRUCTIONS, count_step, NULL);
@@ -107,10 +126,12 @@ static void same(sqlite3 *db, const char *table, const char *what, const char *l
 
 static void check_tables(sqlite3 *db) {
     sqlite3_stmt *tables = NULL;
-    if (sqlite3_prepare_v2(db, "SELECT name FROM sqlite_schema WHERE sql LIKE 'create virtual table%using lsm(%'", -1, &tables, NULL) != SQLITE_OK) return;
+    if (sqlite3_prepare_v2(db, "SELECT name FROM sqlite_schema WHERE sql LIKE 'create virtual table%using lsm(%'", -1, &tables, NULL) != SQLITE_OK)
+        return;
     while (sqlite3_step(tables) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(tables, 0);
-        same(db, name, "backwards", "SELECT count(*) FROM (SELECT * FROM main.\"%w\" ORDER BY 1)", "SELECT count(*) FROM (SELECT * FROM main.\"%w\" ORDER BY 1 DESC)");
+        same(db, name, "backwards", "SELECT count(*) FROM (SELECT * FROM main.\"%w\" ORDER BY 1)",
+             "SELECT count(*) FROM (SELECT * FROM main.\"%w\" ORDER BY 1 DESC)");
         same(db, name, "counted", "SELECT count(*) FROM main.\"%w\"", "SELECT total(1) FROM (SELECT * FROM main.\"%w\")");
     }
     sqlite3_finalize(tables);
@@ -138,7 +159,8 @@ static void run(const uint8_t *bytes, size_t size) {
     memcpy(sql, bytes + hostile, size - hostile);
     sql[size - hostile] = 0;
     if (has_words(sql, "vacuum", "into") || has_words(sql, "file:", "file:")) return;
-    int rc = sqlite3_open_v2("file::memory:?lsm_write_buffer=65536", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_MEMORY, NULL);
+    int rc = sqlite3_open_v2("file::memory:?lsm_write_buffer=65536", &db,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_MEMORY, NULL);
     FUZZ_CHECK(rc == SQLITE_OK && sqlite3_lsm_init(db, NULL, NULL) == SQLITE_OK, "no database");
     steps = STEPS_MAX;
     limit(db);
@@ -150,24 +172,37 @@ static void run(const uint8_t *bytes, size_t size) {
 
 static void seeds(fuzz_emit_fn emit, void *arg) {
     static const char *const scripts[] = {
-        "CREATE VIRTUAL TABLE t USING lsm(a, b TEXT, c REAL); INSERT INTO t VALUES(1, 'x', 2.5),(2, 'y', NULL),(3, 'z', -1); UPDATE t SET b = b || 'q' WHERE a > 1;"
+        "CREATE VIRTUAL TABLE t USING lsm(a, b TEXT, c REAL); INSERT INTO t VALUES(1, 'x', 2.5),(2, 'y', NULL),(3, 'z', -1); UPDATE t SET b = b || "
+        "'q' WHERE a > 1;"
         "DELETE FROM t WHERE a = 2; SELECT *, rowid FROM t ORDER BY rowid DESC; DROP TABLE t;",
-        "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY AUTOINCREMENT, k UNIQUE, v, INDEX by_v(v)); INSERT INTO t(k, v) VALUES(1, 2),(2, 2),(3, 1);"
+        "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY AUTOINCREMENT, k UNIQUE, v, INDEX by_v(v)); INSERT INTO t(k, v) VALUES(1, 2),(2, "
+        "2),(3, 1);"
         "INSERT OR REPLACE INTO t VALUES(9, 2, 5); INSERT OR IGNORE INTO t(k) VALUES(1); SELECT k FROM t WHERE v = 2 ORDER BY k; SELECT lsm_check();",
-        "CREATE VIRTUAL TABLE t USING lsm(d TEXT COLLATE NOCASE, ts INTEGER, x, PRIMARY KEY(d, ts DESC)); BEGIN; INSERT INTO t VALUES('a', 1, 2),('A', 2, 3),('b', 1, 1);"
-        "SAVEPOINT s; DELETE FROM t; ROLLBACK TO s; UPDATE t SET ts = ts + 1; COMMIT; SELECT * FROM t WHERE d = 'a' AND ts < 3; SELECT lsm_flush(), lsm_compact();",
+        "CREATE VIRTUAL TABLE t USING lsm(d TEXT COLLATE NOCASE, ts INTEGER, x, PRIMARY KEY(d, ts DESC)); BEGIN; INSERT INTO t VALUES('a', 1, "
+        "2),('A', 2, 3),('b', 1, 1);"
+        "SAVEPOINT s; DELETE FROM t; ROLLBACK TO s; UPDATE t SET ts = ts + 1; COMMIT; SELECT * FROM t WHERE d = 'a' AND ts < 3; SELECT lsm_flush(), "
+        "lsm_compact();",
         "CREATE VIRTUAL TABLE t USING lsm(a INT CHECK(a > 0), b NOT NULL DEFAULT 5, STRICT); INSERT INTO t(a) VALUES(1); INSERT INTO t VALUES(-1, 1);"
-        "INSERT OR FAIL INTO t VALUES(2, NULL); SELECT * FROM lsm_stats; SELECT * FROM lsm_levels; SELECT * FROM lsm_files; SELECT * FROM lsm_readers;",
-        "CREATE VIRTUAL TABLE t USING lsm(a, b); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO t SELECT i, "
-        "hex(zeroblob(60)) FROM n; SELECT lsm_create_index('t', 'by_a', 'a DESC'); SELECT count(*) FROM t WHERE a BETWEEN 10 AND 20; SELECT lsm_drop_index('t', 'by_a');",
-        "CREATE VIRTUAL TABLE t USING lsm(a PRIMARY KEY, b); CREATE TABLE o(a PRIMARY KEY, b) WITHOUT ROWID; INSERT INTO o VALUES(x'00', 1),('', 2),(1e19, 3);"
-        "INSERT INTO t SELECT * FROM o; SELECT * FROM t JOIN o USING(a) WHERE t.b IN (1, 2, 3); ALTER TABLE t RENAME TO u; SELECT max(a), min(a) FROM u;",
+        "INSERT OR FAIL INTO t VALUES(2, NULL); SELECT * FROM lsm_stats; SELECT * FROM lsm_levels; SELECT * FROM lsm_files; SELECT * FROM "
+        "lsm_readers;",
+        "CREATE VIRTUAL TABLE t USING lsm(a, b); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO t SELECT "
+        "i, "
+        "hex(zeroblob(60)) FROM n; SELECT lsm_create_index('t', 'by_a', 'a DESC'); SELECT count(*) FROM t WHERE a BETWEEN 10 AND 20; SELECT "
+        "lsm_drop_index('t', 'by_a');",
+        "CREATE VIRTUAL TABLE t USING lsm(a PRIMARY KEY, b); CREATE TABLE o(a PRIMARY KEY, b) WITHOUT ROWID; INSERT INTO o VALUES(x'00', 1),('', "
+        "2),(1e19, 3);"
+        "INSERT INTO t SELECT * FROM o; SELECT * FROM t JOIN o USING(a) WHERE t.b IN (1, 2, 3); ALTER TABLE t RENAME TO u; SELECT max(a), min(a) "
+        "FROM u;",
         "CREATE VIRTUAL TABLE temp.t USING lsm(a); INSERT INTO t VALUES(1); ATTACH ':memory:' AS x; CREATE VIRTUAL TABLE x.t USING lsm(a, b);"
         "BEGIN; INSERT INTO x.t VALUES(1, 2); INSERT INTO temp.t VALUES(5); ROLLBACK; DETACH x;",
-        "!CREATE VIRTUAL TABLE t USING lsm(a); UPDATE t_store SET value = 7 WHERE id = 3; DELETE FROM t_store; SELECT * FROM t; DROP TABLE t_store; SELECT 1 FROM t;",
-        "CREATE VIRTUAL TABLE t USING lsm(a INTEGER PRIMARY KEY, b); BEGIN; SAVEPOINT a; INSERT INTO t VALUES(1, zeroblob(70000)),(2, zeroblob(70000)); SAVEPOINT b;"
-        "INSERT INTO t VALUES(3, zeroblob(90000)); ROLLBACK TO b; UPDATE t SET a = a + 10; RELEASE a; COMMIT; SELECT a, length(b) FROM t; SELECT lsm_check();",
-        "CREATE VIRTUAL TABLE t USING lsm(a, b); EXPLAIN QUERY PLAN SELECT * FROM t WHERE rowid IN (SELECT a FROM t) OR rowid > 5 ORDER BY rowid LIMIT 3 OFFSET 1;",
+        "!CREATE VIRTUAL TABLE t USING lsm(a); UPDATE t_store SET value = 7 WHERE id = 3; DELETE FROM t_store; SELECT * FROM t; DROP TABLE t_store; "
+        "SELECT 1 FROM t;",
+        "CREATE VIRTUAL TABLE t USING lsm(a INTEGER PRIMARY KEY, b); BEGIN; SAVEPOINT a; INSERT INTO t VALUES(1, zeroblob(70000)),(2, "
+        "zeroblob(70000)); SAVEPOINT b;"
+        "INSERT INTO t VALUES(3, zeroblob(90000)); ROLLBACK TO b; UPDATE t SET a = a + 10; RELEASE a; COMMIT; SELECT a, length(b) FROM t; SELECT "
+        "lsm_check();",
+        "CREATE VIRTUAL TABLE t USING lsm(a, b); EXPLAIN QUERY PLAN SELECT * FROM t WHERE rowid IN (SELECT a FROM t) OR rowid > 5 ORDER BY rowid "
+        "LIMIT 3 OFFSET 1;",
     };
     for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) emit(arg, scripts[i], strlen(scripts[i]));
 }

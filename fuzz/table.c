@@ -117,7 +117,8 @@ static void check_entry(struct lsm_sst *sst, const struct lsm_iter *at, struct l
     FUZZ_CHECK(first || lsm_slice_compare(lsm_buf_slice(before), at->key) < 0, "keys out of order in a file that verified");
     FUZZ_CHECK(lsm_buf_set(before, at->key) == LSM_OK, "no memory");
     FUZZ_CHECK(lsm_sst_may_contain(sst, lsm_sst_key_hash(at->key)), "the filter does not know a key");
-    FUZZ_CHECK(lsm_sst_get(sst, at->key, &kind, &pin, NULL) == LSM_OK && kind == at->kind && lsm_slice_equal(pin.value, at->value), "a key is not found");
+    FUZZ_CHECK(lsm_sst_get(sst, at->key, &kind, &pin, NULL) == LSM_OK && kind == at->kind && lsm_slice_equal(pin.value, at->value),
+               "a key is not found");
     lsm_sst_pin_release(&pin);
 }
 
@@ -126,15 +127,19 @@ static struct content walk(struct lsm_sst *sst, bool forward, bool verified) {
     struct lsm_buf before = {0};
     struct content content = {0};
     lsm_sst_iter_init(&iter, sst, false);
-    if (forward) lsm_iter_first(&iter.base);
-    else lsm_iter_last(&iter.base);
+    if (forward)
+        lsm_iter_first(&iter.base);
+    else
+        lsm_iter_last(&iter.base);
     while (iter.base.valid) {
         FUZZ_CHECK(content.entries < sst->meta->entries, "more entries than %llu", (unsigned long long)sst->meta->entries);
         if (forward && verified) check_entry(sst, &iter.base, &before, content.entries == 0);
         content.entries++;
         content.hash += lsm_hash(iter.base.value.data, iter.base.value.size, lsm_hash(iter.base.key.data, iter.base.key.size, iter.base.kind));
-        if (forward) lsm_iter_next(&iter.base);
-        else lsm_iter_prev(&iter.base);
+        if (forward)
+            lsm_iter_next(&iter.base);
+        else
+            lsm_iter_prev(&iter.base);
     }
     FUZZ_CHECK(iter.base.status == LSM_OK || iter.base.err.text[0] != 0, "no words");
     FUZZ_CHECK(!verified || iter.base.status == LSM_OK, "a file that verified: %s", iter.base.err.text);
@@ -256,7 +261,8 @@ static void mend_data(uint8_t *file, uint64_t end, uint64_t offset, uint64_t sto
         uint64_t before;
         if (entry.value.size == LSM_SST_INDEX_VALUE_BYTES) handles[count++] = lsm_sst_index_value_decode(entry.value.data, &before);
     }
-    for (size_t i = 0; i < count; i++) (void)mend_block(file, end, handles[i].offset, handles[i].stored, handles[i].raw == handles[i].stored, handles[i].raw);
+    for (size_t i = 0; i < count; i++)
+        (void)mend_block(file, end, handles[i].offset, handles[i].stored, handles[i].raw == handles[i].stored, handles[i].raw);
 }
 
 /* The blocks behind the data follow one another up to the footer, in the sizes that the footer gives them, as far as there is room. */
@@ -310,12 +316,14 @@ static void make_table(struct lsm_env *env, const char *path, unsigned rows, siz
     int status = lsm_sst_writer_open(env, path, &fuzz_perm, fuzz_store_id, TABLE_NUMBER, options, &writer, &err);
     for (unsigned n = 0; status == LSM_OK && n < rows; n++) {
         char key[48] = "\0\0\0\1";
-        int key_bytes = 4 + snprintf(key + 4, sizeof key - 4, "%s%04u%s", n % 3 == 0 ? "a" : "a common beginning ", n, n % 5 == 0 ? "\1\2\3\4\5\6\7\10\11" : "");
+        int key_bytes =
+            4 + snprintf(key + 4, sizeof key - 4, "%s%04u%s", n % 3 == 0 ? "a" : "a common beginning ", n, n % 5 == 0 ? "\1\2\3\4\5\6\7\10\11" : "");
         memset(value, (int)n, sizeof value);
         key[4] = (char)('a' + n / 8);
         key[5] = (char)n;
         enum lsm_kind kind = n % 7 == 3 ? LSM_KIND_DELETE : LSM_KIND_PUT;
-        status = lsm_sst_writer_add(writer, kind, lsm_slice_of(key, (size_t)key_bytes), lsm_slice_of(value, kind == LSM_KIND_PUT ? value_bytes : 0), &err);
+        status =
+            lsm_sst_writer_add(writer, kind, lsm_slice_of(key, (size_t)key_bytes), lsm_slice_of(value, kind == LSM_KIND_PUT ? value_bytes : 0), &err);
     }
     if (status == LSM_OK && ranges) status = lsm_sst_writer_add_range(writer, lsm_slice_of("\0\0\0\1b", 5), lsm_slice_of("\0\0\0\1c", 5), &err);
     if (status == LSM_OK && ranges) status = lsm_sst_writer_add_range(writer, lsm_slice_of("\0\0\0\1y", 5), lsm_slice_of("\0\0\0\2", 4), &err);
@@ -325,7 +333,8 @@ static void make_table(struct lsm_env *env, const char *path, unsigned rows, siz
     lsm_file_meta_unref(meta);
 }
 
-static void emit_table(struct lsm_env *env, unsigned rows, size_t value_bytes, enum lsm_compression compression, bool ranges, fuzz_emit_fn emit, void *arg) {
+static void emit_table(struct lsm_env *env, unsigned rows, size_t value_bytes, enum lsm_compression compression, bool ranges, fuzz_emit_fn emit,
+                       void *arg) {
     struct lsm_sst_options options = {.block_bytes = 512, .compression = compression, .filter_bits_per_key = rows == 1 ? 0 : 10};
     uint8_t *file = NULL, seed[TABLE_BYTES_MAX] = {PART_FILE};
     size_t size = 0;

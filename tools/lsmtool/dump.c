@@ -10,8 +10,8 @@ struct dump {
     const struct tool_target *target;
     const struct tool_table *table;
     struct lsm_view *view;
-    sqlite3_stmt *quote;   /* SELECT quote(?): as SQLite writes values */
-    char *columns;         /* the head of each INSERT */
+    sqlite3_stmt *quote; /* SELECT quote(?): as SQLite writes values */
+    char *columns;       /* the head of each INSERT */
     struct vt_value *values;
     struct lsm_error err;
     uint64_t rows, damaged;
@@ -98,7 +98,8 @@ static void print_number(struct dump *dump) {
     dump->values[schema->rowid_column] = vt_value_int(number);
     print_row(dump, false, 0);
     dump->values[schema->rowid_column] = own;
-    char *name = tool_got(sqlite3_mprintf("DELETE FROM \"%w\" WHERE \"%w\" = %lld;", dump->table->name, schema->columns[schema->rowid_column].name, number));
+    char *name =
+        tool_got(sqlite3_mprintf("DELETE FROM \"%w\" WHERE \"%w\" = %lld;", dump->table->name, schema->columns[schema->rowid_column].name, number));
     puts(name);
     sqlite3_free(name);
 }
@@ -120,7 +121,8 @@ static void print_rows(struct dump *dump) {
     }
     lsm_cursor_close(cursor);
     sqlite3_free(dump->columns);
-    if (dump->damaged != 0) (void)tool_fail(0, "table %s: %" PRIu64 " rows are left out, because they make no sense", dump->table->name, dump->damaged);
+    if (dump->damaged != 0)
+        (void)tool_fail(0, "table %s: %" PRIu64 " rows are left out, because they make no sense", dump->table->name, dump->damaged);
     if (status != LSM_OK) (void)tool_fail(0, "table %s: %s", dump->table->name, dump->err.text);
     if (status != LSM_OK) dump->damaged++;
 }
@@ -182,7 +184,8 @@ int tool_dump(const struct tool_target *target, char **tables, int tables_count)
     int code = TOOL_OK, status = lsm_store_open(&options, &store, &dump.err);
     if (status != LSM_OK) return tool_fail(TOOL_DAMAGE, "%s", dump.err.text);
     if (lsm_store_pending(store, NULL) == LSM_PENDING_UNKNOWN)
-        (void)tool_fail(0, "note: a transaction was interrupted in its COMMIT and is left out: open the database once with the extension, and dump again");
+        (void)tool_fail(
+            0, "note: a transaction was interrupted in its COMMIT and is left out: open the database once with the extension, and dump again");
     status = lsm_view_open(store, NULL, &dump.view, &dump.err);
     if (status != LSM_OK) code = tool_fail(TOOL_DAMAGE, "%s", dump.err.text);
     if (status == LSM_OK && sqlite3_prepare_v2(target->db, "SELECT quote(?)", -1, &dump.quote, NULL) != SQLITE_OK)

@@ -95,7 +95,8 @@ static int by_log(const void *a_void, const void *b_void) {
     const struct source *a = a_void, *b = b_void;
     const struct lsm_file_meta *left = a->files[0], *right = b->files[0];
     if (left->log_high != right->log_high) return left->log_high < right->log_high ? -1 : 1;
-    return left->log_low < right->log_low ? -1 : left->log_low > right->log_low; /* a transaction's own file begins where what was there before it ends */
+    return left->log_low < right->log_low ? -1
+                                          : left->log_low > right->log_low; /* a transaction's own file begins where what was there before it ends */
 }
 
 /* A file that should be there and is not may have been replaced by an edit that is lost, if one is there that no edit names, made from its stretch of the log. */
@@ -121,7 +122,8 @@ static void miss_files(struct sources *sources, const struct named *named, const
 static void take_file(struct sources *sources, const struct named *named, struct lsm_file_meta *meta) {
     if (meta->log_high > sources->state.log_position) sources->state.log_position = meta->log_high;
     if (lsm_file_meta_is_spilled(meta) && find_named(named, meta->number) == NULL) {
-        sources_lose(sources, "%08" PRIu64 ".sst: a transaction's own file; without a manifest it is not known whether that was committed", meta->number);
+        sources_lose(sources, "%08" PRIu64 ".sst: a transaction's own file; without a manifest it is not known whether that was committed",
+                     meta->number);
         add_unsure(sources, lsm_buf_slice(&meta->smallest), lsm_buf_slice(&meta->largest));
         return;
     }
@@ -137,10 +139,14 @@ static bool take_files(struct sources *sources, const struct named *named) {
     for (size_t i = 0; i < count && good; i++) {
         struct lsm_file_meta *meta = find_named(named, numbers[i]);
         if (is_removed(named, numbers[i])) continue;
-        if (meta != NULL) lsm_file_meta_ref(meta);
-        else meta = table_file_describe(sources->target, numbers[i]);
+        if (meta != NULL)
+            lsm_file_meta_ref(meta);
+        else
+            meta = table_file_describe(sources->target, numbers[i]);
         good = meta != NULL;
-        if (!good) sources_lose(sources, "%s/%08" PRIu64 ".sst: its end is damaged, and nothing else says what it held or how old it is", sources->target->dir, numbers[i]);
+        if (!good)
+            sources_lose(sources, "%s/%08" PRIu64 ".sst: its end is damaged, and nothing else says what it held or how old it is",
+                         sources->target->dir, numbers[i]);
         if (good) take_file(sources, named, meta);
         if (good) lsm_file_meta_unref(meta);
     }
@@ -173,8 +179,10 @@ bool guess_sources(struct sources *sources, uint64_t manifest) {
     if (sources->target->database == NULL) return false;
     if (manifest != 0) read_named(sources->target, manifest, &named);
     bool good = take_files(sources, &named);
-    if (good) take_tables(sources);
-    else sources_forget(sources);
+    if (good)
+        take_tables(sources);
+    else
+        sources_forget(sources);
     if (good) printf("from what the table files say of themselves; whether one of them is missing is not known for sure\n");
     release_named(&named);
     return good;

@@ -62,13 +62,18 @@ static bool rebuild_table(struct lsm_store *store, const struct tool_table *tabl
     int status = lsm_txn_begin(store, UINT64_MAX, 0, &rebuild.txn, &rebuild.err);
     if (status == LSM_OK) status = add_rows(&rebuild);
     if (status == LSM_OK) status = lsm_txn_prepare(rebuild.txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &rebuild.err);
-    if (status == LSM_OK) lsm_txn_commit(rebuild.txn, true);
-    else if (rebuild.txn != NULL) (void)lsm_txn_rollback(rebuild.txn, NULL);
+    if (status == LSM_OK)
+        lsm_txn_commit(rebuild.txn, true);
+    else if (rebuild.txn != NULL)
+        (void)lsm_txn_rollback(rebuild.txn, NULL);
     vt_bytes_release(&rebuild.entry);
     lsm_free(rebuild.values);
-    if (status != LSM_OK) (void)tool_fail(0, "the indexes of table %s: %s", table->name, rebuild.err.text);
-    else printf("made anew: %d indexes of table %s, of %" PRIu64 " rows\n", table->schema->index_count, table->name, rebuild.rows);
-    if (rebuild.damaged != 0) printf("lost: %" PRIu64 " rows of table %s are whole, but make no sense: no index has them\n", rebuild.damaged, table->name);
+    if (status != LSM_OK)
+        (void)tool_fail(0, "the indexes of table %s: %s", table->name, rebuild.err.text);
+    else
+        printf("made anew: %d indexes of table %s, of %" PRIu64 " rows\n", table->schema->index_count, table->name, rebuild.rows);
+    if (rebuild.damaged != 0)
+        printf("lost: %" PRIu64 " rows of table %s are whole, but make no sense: no index has them\n", rebuild.damaged, table->name);
     return status == LSM_OK;
 }
 
@@ -85,7 +90,8 @@ bool rebuild_indexes(const struct tool_target *target, const char *dir, const st
     int status = lsm_store_open(&options, &store, &err);
     for (size_t i = 0; i < target->tables_count && status == LSM_OK && good; i++) {
         const struct tool_table *table = &target->tables[i];
-        if (table->wrong == NULL && table->schema->index_count != 0 && tool_state_has_tree(state, table->shadow.tree.tree)) good = rebuild_table(store, table);
+        if (table->wrong == NULL && table->schema->index_count != 0 && tool_state_has_tree(state, table->shadow.tree.tree))
+            good = rebuild_table(store, table);
     }
     if (status == LSM_OK) status = lsm_store_close(store, &err);
     if (status != LSM_OK) (void)tool_fail(0, "what was saved does not open: %s", err.text);

@@ -22,9 +22,9 @@ struct stream {
     bool valid;
     enum lsm_kind kind;
     struct lsm_slice key, value;
-    uint64_t sequence;               /* of rows of the log */
+    uint64_t sequence; /* of rows of the log */
     struct lsm_memtable_iter rows;
-    struct table_file *files;        /* what was found out about each, without its bytes but for the one at hand */
+    struct table_file *files; /* what was found out about each, without its bytes but for the one at hand */
     size_t file, block, entry;
     struct lsm_buf payload, key_memory;
     struct lsm_block view;
@@ -33,7 +33,7 @@ struct stream {
 
 struct salvage {
     struct sources sources;
-    struct stream *streams;          /* as the sources: oldest first */
+    struct stream *streams; /* as the sources: oldest first */
     bool (*skip)(const struct tool_target *target, uint32_t tree);
 
     /* The new store. */
@@ -43,8 +43,8 @@ struct salvage {
     uint64_t next_file, file_bytes;
     struct lsm_error err;
 
-    uint64_t rows, unsure;           /* saved; left out */
-    uint64_t *rows_of, *unsure_of;   /* of each tree of the state */
+    uint64_t rows, unsure;         /* saved; left out */
+    uint64_t *rows_of, *unsure_of; /* of each tree of the state */
 };
 
 static void say_lost(void *arg, const struct table_file *file, uint64_t offset, const char *what, const struct key_range *range) {
@@ -150,15 +150,18 @@ static const struct table_file *file_for(const struct stream *stream, struct lsm
         size_t middle = (low + high) / 2;
         const struct lsm_file_meta *meta = stream->source->files[middle];
         int order = lsm_slice_compare(lsm_buf_slice(&meta->largest), key);
-        if (order < 0 || (order == 0 && meta->largest_exclusive)) low = middle + 1;
-        else high = middle;
+        if (order < 0 || (order == 0 && meta->largest_exclusive))
+            low = middle + 1;
+        else
+            high = middle;
     }
     if (low == stream->source->files_count || lsm_slice_compare(lsm_buf_slice(&stream->source->files[low]->smallest), key) > 0) return NULL;
     return &stream->files[low];
 }
 
 static bool rows_delete(const struct stream *stream, struct lsm_slice key, uint64_t since) {
-    for (const struct lsm_mem_range *range = lsm_memtable_ranges(stream->source->rows, UINT64_MAX); range != NULL; range = lsm_memtable_range_next(range))
+    for (const struct lsm_mem_range *range = lsm_memtable_ranges(stream->source->rows, UINT64_MAX); range != NULL;
+         range = lsm_memtable_range_next(range))
         if (range->sequence > since && lsm_slice_compare(range->low, key) <= 0 && lsm_slice_compare(key, range->high) < 0) return true;
     return false;
 }
@@ -214,13 +217,14 @@ static int finish_file(struct salvage *salvage) {
 }
 
 static int write_row(struct salvage *salvage, struct lsm_slice key, struct lsm_slice value) {
-    static const struct lsm_sst_options options = {.block_bytes = BLOCK_BYTES, .compression = LSM_COMPRESS_LZ4, .filter_bits_per_key = FILTER_BITS_PER_KEY};
+    static const struct lsm_sst_options options = {
+        .block_bytes = BLOCK_BYTES, .compression = LSM_COMPRESS_LZ4, .filter_bits_per_key = FILTER_BITS_PER_KEY};
     int status = LSM_OK;
     if (salvage->writer != NULL && lsm_sst_writer_bytes(salvage->writer) >= salvage->file_bytes) status = finish_file(salvage);
     if (status == LSM_OK && salvage->writer == NULL) {
         char *path = tool_got(lsm_file_path(salvage->dir, LSM_FILE_TABLE, salvage->next_file));
-        status = lsm_sst_writer_open(lsm_env_posix(), path, permissions(), salvage->sources.target->store_id, salvage->next_file++, &options, &salvage->writer,
-                                     &salvage->err);
+        status = lsm_sst_writer_open(lsm_env_posix(), path, permissions(), salvage->sources.target->store_id, salvage->next_file++, &options,
+                                     &salvage->writer, &salvage->err);
         lsm_free(path);
     }
     return status == LSM_OK ? lsm_sst_writer_add(salvage->writer, LSM_KIND_PUT, key, value, &salvage->err) : status;
@@ -288,7 +292,9 @@ static int write_manifest(struct salvage *salvage) {
     uint64_t number = salvage->next_file++;
     edit->next_file = salvage->next_file;
     if (status == LSM_OK) status = lsm_env_sync_dir(lsm_env_posix(), salvage->dir, &salvage->err);
-    if (status == LSM_OK) status = lsm_manifest_create(lsm_env_posix(), salvage->dir, permissions(), salvage->sources.target->store_id, number, edit, &manifest, &salvage->err);
+    if (status == LSM_OK)
+        status = lsm_manifest_create(lsm_env_posix(), salvage->dir, permissions(), salvage->sources.target->store_id, number, edit, &manifest,
+                                     &salvage->err);
     lsm_manifest_close(manifest);
     return status;
 }
@@ -346,7 +352,9 @@ static int copy_database(const struct tool_target *target, const char *destinati
         (void)sqlite3_backup_step(backup, -1);
         rc = sqlite3_backup_finish(backup);
     }
-    int code = rc == SQLITE_OK && backup != NULL ? TOOL_OK : tool_fail(TOOL_CANNOT, "%s: the database file could not be copied: %s", destination, sqlite3_errmsg(copy));
+    int code = rc == SQLITE_OK && backup != NULL
+                   ? TOOL_OK
+                   : tool_fail(TOOL_CANNOT, "%s: the database file could not be copied: %s", destination, sqlite3_errmsg(copy));
     sqlite3_close(copy);
     return code;
 }

@@ -9,8 +9,8 @@ static bool show_file(void *arg, int level, size_t run, struct lsm_file_meta *me
     const struct tool_target *target = arg;
     printf("  %08" PRIu64 ".sst  level %d", meta->number, level);
     if (level == 0) printf(" run %zu", run);
-    printf("  %" PRIu64 " bytes  %" PRIu64 " entries  %" PRIu64 " tombstones  %" PRIu64 " range tombstones  %s  log [%" PRIu64 ", %" PRIu64 ")\n", meta->bytes,
-           meta->entries, meta->tombstones, meta->range_tombstones, compressions[meta->compression % 3], meta->log_low, meta->log_high);
+    printf("  %" PRIu64 " bytes  %" PRIu64 " entries  %" PRIu64 " tombstones  %" PRIu64 " range tombstones  %s  log [%" PRIu64 ", %" PRIu64 ")\n",
+           meta->bytes, meta->entries, meta->tombstones, meta->range_tombstones, compressions[meta->compression % 3], meta->log_low, meta->log_high);
     printf("      from %s\n", tool_key_text(target, lsm_buf_slice(&meta->smallest)));
     printf("      to   %s%s\n", tool_key_text(target, lsm_buf_slice(&meta->largest)), meta->largest_exclusive ? " (not included)" : "");
     return true;
@@ -26,7 +26,8 @@ static void show_levels(const struct lsm_version *version) {
     printf("levels\n");
     if (files != 0) printf("  0  %zu runs  %zu files  %" PRIu64 " bytes\n", version->level0_count, files, bytes);
     for (int level = 1; level < LSM_LEVELS; level++)
-        if (version->levels[level].count != 0) printf("  %d  %zu files  %" PRIu64 " bytes\n", level, version->levels[level].count, version->levels[level].bytes);
+        if (version->levels[level].count != 0)
+            printf("  %d  %zu files  %" PRIu64 " bytes\n", level, version->levels[level].count, version->levels[level].bytes);
 }
 
 /* 1 if it is damaged. */

@@ -85,9 +85,9 @@ static int gather_state(struct sources *sources) {
 
 struct log {
     struct sources *sources;
-    struct lsm_memtable *rows;    /* the newest source */
-    struct lsm_buf held;          /* the last transaction's batch, until the next record shows that it stands */
-    struct lsm_runs runs;         /* its files, if it is a RUNS */
+    struct lsm_memtable *rows; /* the newest source */
+    struct lsm_buf held;       /* the last transaction's batch, until the next record shows that it stands */
+    struct lsm_runs runs;      /* its files, if it is a RUNS */
     bool has_txn, has_runs, undecided;
     uint8_t token[LSM_TOKEN_BYTES];
     uint64_t txn_position, txn_end;
@@ -179,7 +179,8 @@ static bool hold(struct log *log, const struct lsm_wal_record *record, struct ls
 
 static bool take_prepare(struct log *log, const struct lsm_wal_record *record) {
     struct lsm_slice payload = record->payload;
-    if (payload.size < LSM_TOKEN_BYTES || !hold(log, record, lsm_slice_of(payload.data + LSM_TOKEN_BYTES, payload.size - LSM_TOKEN_BYTES))) return false;
+    if (payload.size < LSM_TOKEN_BYTES || !hold(log, record, lsm_slice_of(payload.data + LSM_TOKEN_BYTES, payload.size - LSM_TOKEN_BYTES)))
+        return false;
     memcpy(log->token, payload.data, LSM_TOKEN_BYTES);
     log->undecided = true;
     return true;
@@ -223,8 +224,11 @@ static void settle_last(struct log *log) {
     bool known = !log->undecided;
     if (!log->has_txn) return;
     for (size_t i = 0; i < target->tables_count; i++) known |= memcmp(target->tables[i].shadow.token, log->token, LSM_TOKEN_BYTES) == 0;
-    if (known) stand(log);
-    else if (target->database == NULL) sources_lose(log->sources, "the transaction at log position %" PRIu64 ", of which only the database file says whether it was committed", log->txn_position);
+    if (known)
+        stand(log);
+    else if (target->database == NULL)
+        sources_lose(log->sources, "the transaction at log position %" PRIu64 ", of which only the database file says whether it was committed",
+                     log->txn_position);
     forget(log);
 }
 
@@ -270,8 +274,8 @@ static bool read_log(struct log *log, const struct logs *logs, size_t at, uint64
     while (find_log(logs, sources->position, *check, at + 1) == SIZE_MAX && (status = lsm_wal_reader_next(reader, 0, &record, &err)) == LSM_OK) {
         *check = record.check;
         if (!take_record(log, &record)) {
-            sources_lose(sources, "%s/%08" PRIu64 ".wal: the record at log position %" PRIu64 " makes no sense: the log ends before it for us", sources->target->dir, logs->numbers[at],
-                         record.position);
+            sources_lose(sources, "%s/%08" PRIu64 ".wal: the record at log position %" PRIu64 " makes no sense: the log ends before it for us",
+                         sources->target->dir, logs->numbers[at], record.position);
             return false;
         }
         sources->position = record.end;
@@ -306,7 +310,8 @@ static void gather_log(struct sources *sources) {
     uint64_t durable = known_durable(&logs, sources->state.log_durable);
     sources->log_gap = durable > sources->position;
     if (sources->log_gap)
-        sources_lose(sources, "the log from position %" PRIu64 " on, which was durable up to %" PRIu64 " at least: the state before is saved", sources->position, durable);
+        sources_lose(sources, "the log from position %" PRIu64 " on, which was durable up to %" PRIu64 " at least: the state before is saved",
+                     sources->position, durable);
     for (size_t i = 0; i < logs.count; i++) lsm_wal_reader_close(logs.readers[i]);
     lsm_free(logs.readers);
     lsm_free(logs.numbers);

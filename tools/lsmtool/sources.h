@@ -14,16 +14,16 @@ struct source {
 
 struct sources {
     const struct tool_target *target;
-    struct tool_state state;   /* of the manifest; trees as the log leaves them */
-    struct source *items;      /* oldest first */
+    struct tool_state state; /* of the manifest; trees as the log leaves them */
+    struct source *items;    /* oldest first */
     size_t count;
-    struct key_range *unsure;  /* keys for which the order of files is not known */
+    struct key_range *unsure; /* keys for which the order of files is not known */
     size_t unsure_count;
-    uint64_t position;         /* the log was read up to here */
-    uint64_t next_generation;  /* behind every log file there is */
-    bool guessed;              /* without a manifest (guess.h) */
-    bool log_gap;              /* more of the log was durable once than can be read */
-    uint64_t losses;           /* things said to be lost */
+    uint64_t position;        /* the log was read up to here */
+    uint64_t next_generation; /* behind every log file there is */
+    bool guessed;             /* without a manifest (guess.h) */
+    bool log_gap;             /* more of the log was durable once than can be read */
+    uint64_t losses;          /* things said to be lost */
 };
 
 /* Gather what can be found, and print what cannot. TOOL_OK, or TOOL_CANNOT if there is nothing to begin with (why was said). Release in any case. */

@@ -70,19 +70,22 @@ int tool_state_rescue(const struct tool_target *target, uint64_t number, struct 
     *state = (struct tool_state){.number = number};
     int status = lsm_chain_open(lsm_env_posix(), path, &lsm_chain_manifest, target->store_id, number, &reader, err);
     lsm_free(path);
-    if (status == LSM_OK && reader == NULL) status = lsm_fail(err, LSM_CORRUPT, "%s/MANIFEST-%08" PRIu64 ": its header was never finished", target->dir, number);
+    if (status == LSM_OK && reader == NULL)
+        status = lsm_fail(err, LSM_CORRUPT, "%s/MANIFEST-%08" PRIu64 ": its header was never finished", target->dir, number);
     while (status == LSM_OK) {
         struct lsm_edit edit = {0};
         status = lsm_chain_next(reader, 0, &record, err);
         if (status == LSM_OK) status = lsm_edit_decode(record.payload, &edit, err);
         /* What comes first describes everything, or it is not the first. */
-        if (status == LSM_OK && state->version == NULL && !edit.full) status = lsm_fail(err, LSM_CORRUPT, "the manifest does not begin with a full record");
+        if (status == LSM_OK && state->version == NULL && !edit.full)
+            status = lsm_fail(err, LSM_CORRUPT, "the manifest does not begin with a full record");
         if (status == LSM_OK) status = apply(state, &edit, err);
         if (status == LSM_OK) state->bytes = lsm_chain_end_offset(reader);
         lsm_edit_release(&edit);
     }
     bool whole = status == LSM_NOTFOUND && state->version != NULL && state->bytes == lsm_chain_file_bytes(reader);
-    if (status == LSM_NOTFOUND && !whole) status = lsm_fail(err, LSM_CORRUPT, "%s/MANIFEST-%08" PRIu64 ": offset %" PRIu64 ": a record is damaged", target->dir, number, state->bytes);
+    if (status == LSM_NOTFOUND && !whole)
+        status = lsm_fail(err, LSM_CORRUPT, "%s/MANIFEST-%08" PRIu64 ": offset %" PRIu64 ": a record is damaged", target->dir, number, state->bytes);
     lsm_chain_close(reader);
     return whole ? LSM_OK : status;
 }

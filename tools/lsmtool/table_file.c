@@ -25,8 +25,10 @@ bool key_ranges_cover(const struct key_ranges *ranges, struct lsm_slice key) {
     size_t low = 0, high = ranges->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (is_below(&ranges->items[middle], key)) low = middle + 1;
-        else high = middle;
+        if (is_below(&ranges->items[middle], key))
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low < ranges->count && lsm_slice_compare(lsm_buf_slice(&ranges->items[low].low), key) <= 0;
 }
@@ -64,7 +66,8 @@ size_t table_file_read(const char *path, uint8_t **bytes) {
 
 /* Is a whole block of these stored bytes here? Takes its size when unpacked from its trailer. */
 static bool is_block(const struct table_file *file, struct lsm_sst_handle *handle, enum lsm_compression *compression) {
-    if (handle->offset > file->size || handle->stored > file->size - handle->offset || file->size - handle->offset - handle->stored < LSM_SST_TRAILER_BYTES)
+    if (handle->offset > file->size || handle->stored > file->size - handle->offset ||
+        file->size - handle->offset - handle->stored < LSM_SST_TRAILER_BYTES)
         return false;
     handle->raw = lsm_load_u64(file->bytes + handle->offset + handle->stored + 1);
     return lsm_sst_handle_is_sane(handle) && lsm_sst_trailer_check(&file->ident, handle, file->bytes + handle->offset, compression, NULL) == LSM_OK;
@@ -85,8 +88,10 @@ bool table_file_block(const struct table_file *file, size_t i, struct lsm_buf *p
     lsm_buf_reset(payload);
     if (lsm_buf_reserve(payload, (size_t)handle.raw + LSM_BLOCK_SLACK) != LSM_OK) (void)tool_got(NULL);
     const uint8_t *stored = file->bytes + handle.offset;
-    if (compression == LSM_COMPRESS_NONE) memcpy(payload->data, stored, (size_t)handle.stored);
-    else if (lsm_decompress(compression, lsm_slice_of(stored, (size_t)handle.stored), payload->data, (size_t)handle.raw) != LSM_OK) return false;
+    if (compression == LSM_COMPRESS_NONE)
+        memcpy(payload->data, stored, (size_t)handle.stored);
+    else if (lsm_decompress(compression, lsm_slice_of(stored, (size_t)handle.stored), payload->data, (size_t)handle.raw) != LSM_OK)
+        return false;
     memset(payload->data + handle.raw, 0, LSM_BLOCK_SLACK);
     payload->size = (size_t)handle.raw;
     return lsm_block_open(view, lsm_buf_slice(payload)) == NULL;
@@ -116,8 +121,10 @@ static void lose(struct finder *finder, uint64_t offset, const char *what, struc
 
 /* The key of separator i, or the file's bound in front of the first. */
 static void separator(const struct finder *finder, const struct lsm_block *index, size_t i, struct lsm_buf *key) {
-    if (i == 0) tool_set(key, lsm_buf_slice(&finder->file->meta->smallest));
-    else if (lsm_block_key_copy(index, i, key) != LSM_OK) (void)tool_got(NULL);
+    if (i == 0)
+        tool_set(key, lsm_buf_slice(&finder->file->meta->smallest));
+    else if (lsm_block_key_copy(index, i, key) != LSM_OK)
+        (void)tool_got(NULL);
 }
 
 static struct lsm_sst_handle handle_of(const struct lsm_block *index, size_t i) {
@@ -138,8 +145,10 @@ static void follow_index(struct finder *finder, const struct lsm_block *index) {
         file->blocks_count--;
         bool last = i + 1 == index->count;
         separator(finder, index, i, &finder->low);
-        if (last) tool_set(&high, lsm_buf_slice(&file->meta->largest));
-        else separator(finder, index, i + 1, &high);
+        if (last)
+            tool_set(&high, lsm_buf_slice(&file->meta->largest));
+        else
+            separator(finder, index, i + 1, &high);
         lose(finder, handle.offset, "a data block is damaged", lsm_buf_slice(&finder->low), lsm_buf_slice(&high), last);
     }
     lsm_buf_free(&high);
@@ -193,7 +202,8 @@ static bool block_at(struct finder *finder, size_t from, struct lsm_sst_handle *
 }
 
 /* Keys of a block found by chance: in order, behind what came before, within the file's bounds. Fills in its first and last key. */
-static bool is_data(const struct table_file *file, const struct lsm_block *view, const struct lsm_buf *before, struct lsm_buf *first, struct lsm_buf *last) {
+static bool is_data(const struct table_file *file, const struct lsm_block *view, const struct lsm_buf *before, struct lsm_buf *first,
+                    struct lsm_buf *last) {
     struct lsm_slice largest = lsm_buf_slice(&file->meta->largest), smallest = lsm_buf_slice(&file->meta->smallest);
     if (view->count == 0 || is_index(view)) return false;
     if (lsm_block_key_copy(view, 0, first) != LSM_OK || lsm_block_key_copy(view, view->count - 1, last) != LSM_OK) (void)tool_got(NULL);
@@ -243,7 +253,8 @@ static void search_blocks(struct finder *finder) {
     bool all = entries == file->meta->entries;
     if (all) key_ranges_release(&file->lost); /* gaps between blocks that were all found */
     if (!all && lsm_slice_compare(lsm_buf_slice(&finder->low), lsm_buf_slice(&file->meta->largest)) <= 0)
-        lose(finder, at, "data blocks may be missing, and the index is damaged", lsm_buf_slice(&finder->low), lsm_buf_slice(&file->meta->largest), true);
+        lose(finder, at, "data blocks may be missing, and the index is damaged", lsm_buf_slice(&finder->low), lsm_buf_slice(&file->meta->largest),
+             true);
     lsm_buf_free(&last);
     lsm_buf_free(&first);
     lsm_buf_free(&end);
@@ -297,15 +308,20 @@ static void find_all(struct finder *finder) {
     bool has_footer = size >= LSM_SST_BLOCKS_BYTES_MIN && size <= file->size &&
                       lsm_sst_footer_decode(&file->ident, file->bytes + size - LSM_SST_FOOTER_BYTES, size, &footer, &data_end, NULL) == LSM_OK;
     bool has_index = has_footer && plain_block(file, footer.index, &payload) && lsm_block_open(&index, payload) == NULL;
-    if (has_index) handle = footer.index;
-    else has_index = look_for_index(file, &handle, &index);
-    if (has_index) follow_index(finder, &index);
-    else if (file->meta->entries != 0) search_blocks(finder);
+    if (has_index)
+        handle = footer.index;
+    else
+        has_index = look_for_index(file, &handle, &index);
+    if (has_index)
+        follow_index(finder, &index);
+    else if (file->meta->entries != 0)
+        search_blocks(finder);
     open_filter(file, has_footer ? &footer : NULL);
     open_deletes(finder, has_footer ? &footer : NULL, has_index ? lsm_sst_handle_end(&handle) : 0);
 }
 
-void table_file_open(struct table_file *file, const struct tool_target *target, const struct lsm_file_meta *meta, table_file_found_fn found, void *arg) {
+void table_file_open(struct table_file *file, const struct tool_target *target, const struct lsm_file_meta *meta, table_file_found_fn found,
+                     void *arg) {
     *file = (struct table_file){.meta = meta, .path = tool_got(lsm_file_path(target->dir, LSM_FILE_TABLE, meta->number))};
     struct finder finder = {.file = file, .found = found, .arg = arg};
     file->ident = (struct lsm_sst_ident){.path = file->path, .number = meta->number};
@@ -314,7 +330,8 @@ void table_file_open(struct table_file *file, const struct tool_target *target, 
     if (file->size == SIZE_MAX) {
         file->size = 0;
         file->deletes_unknown = meta->range_tombstones != 0;
-        lose(&finder, 0, "the file is missing, or cannot be opened", lsm_buf_slice(&meta->smallest), lsm_buf_slice(&meta->largest), !meta->largest_exclusive);
+        lose(&finder, 0, "the file is missing, or cannot be opened", lsm_buf_slice(&meta->smallest), lsm_buf_slice(&meta->largest),
+             !meta->largest_exclusive);
     } else {
         find_all(&finder);
     }
@@ -349,7 +366,8 @@ struct lsm_file_meta *table_file_describe(const struct tool_target *target, uint
     file.size = table_file_read(file.path, &file.bytes);
     bool good = file.size != SIZE_MAX && file.size >= LSM_SST_BLOCKS_BYTES_MIN &&
                 lsm_sst_footer_decode(&file.ident, file.bytes + file.size - LSM_SST_FOOTER_BYTES, file.size, &footer, &data_end, NULL) == LSM_OK &&
-                plain_block(&file, footer.properties, &payload) && lsm_sst_properties_decode(&file.ident, &footer.properties, payload, &p, NULL) == LSM_OK;
+                plain_block(&file, footer.properties, &payload) &&
+                lsm_sst_properties_decode(&file.ident, &footer.properties, payload, &p, NULL) == LSM_OK;
     if (good) {
         meta->number = number;
         meta->bytes = file.size;

@@ -26,25 +26,26 @@ struct table_file {
     const struct lsm_file_meta *meta; /* borrowed */
     struct lsm_sst_ident ident;
     char *path;
-    uint8_t *bytes;                   /* of the file, LSM_BLOCK_SLACK zeros behind them */
+    uint8_t *bytes; /* of the file, LSM_BLOCK_SLACK zeros behind them */
     size_t size;
-    struct lsm_sst_handle *blocks;    /* the whole data blocks, in order */
+    struct lsm_sst_handle *blocks; /* the whole data blocks, in order */
     size_t blocks_count;
 
     bool has_filter;
     struct lsm_filter filter;
-    uint8_t *filter_memory;           /* aligned copy */
+    uint8_t *filter_memory; /* aligned copy */
 
-    struct key_ranges lost;           /* keys that may have had an entry here */
-    struct key_ranges deletes;        /* its range tombstones */
-    bool deletes_unknown;             /* it had some that cannot be read */
+    struct key_ranges lost;    /* keys that may have had an entry here */
+    struct key_ranges deletes; /* its range tombstones */
+    bool deletes_unknown;      /* it had some that cannot be read */
 };
 
 /* Called for each thing that is damaged: what, and where in the file. */
 typedef void (*table_file_found_fn)(void *arg, const struct table_file *file, uint64_t offset, const char *what, const struct key_range *range);
 
 /* Read and sort out. found may be NULL. meta must outlive the file. */
-void table_file_open(struct table_file *file, const struct tool_target *target, const struct lsm_file_meta *meta, table_file_found_fn found, void *arg);
+void table_file_open(struct table_file *file, const struct tool_target *target, const struct lsm_file_meta *meta, table_file_found_fn found,
+                     void *arg);
 void table_file_release(struct table_file *file);
 
 /* May the file have had an entry of this key that cannot be read now? */

@@ -17,8 +17,10 @@ static int take_definition(sqlite3 *db, void *aux, int argc, const char *const *
     sqlite3_free(text);
     *vtab = rc == SQLITE_OK ? tool_got(sqlite3_malloc64(sizeof **vtab)) : NULL;
     if (rc == SQLITE_OK) memset(*vtab, 0, sizeof **vtab);
-    if (rc == SQLITE_OK && connecting != NULL && connecting->schema == NULL) connecting->schema = schema;
-    else vt_schema_free(schema);
+    if (rc == SQLITE_OK && connecting != NULL && connecting->schema == NULL)
+        connecting->schema = schema;
+    else
+        vt_schema_free(schema);
     return rc;
 }
 
@@ -60,8 +62,10 @@ static void read_indexes(struct tool_target *target, struct tool_table *table) {
         if (entry->definition[0] != 0 && vt_ddl_add_index(table->schema, entry->key + prefix, entry->definition, &refused) != SQLITE_OK)
             table->wrong = refused == NULL ? tool_got(sqlite3_mprintf("index %s: out of memory", entry->key + prefix)) : refused;
         int at = vt_index_find(table->schema, entry->key + prefix);
-        if (at >= 0) table->schema->indexes[at].tree = entry->tree;
-        else if (table->wrong == NULL) table->wrong = tool_got(sqlite3_mprintf("its declaration has no index %s", entry->key + prefix));
+        if (at >= 0)
+            table->schema->indexes[at].tree = entry->tree;
+        else if (table->wrong == NULL)
+            table->wrong = tool_got(sqlite3_mprintf("its declaration has no index %s", entry->key + prefix));
     }
     sqlite3_free(shadow);
     sqlite3_free(message);
@@ -86,8 +90,9 @@ static void read_table(struct tool_target *target, const char *name, const char 
 
 bool tool_tables_read(struct tool_target *target) {
     sqlite3_stmt *tables = NULL;
-    static const char find[] = "SELECT v.name, v.sql FROM sqlite_schema AS v JOIN sqlite_schema AS s ON s.name = v.name || '_" VT_SHADOW_SUFFIX "' COLLATE nocase"
-                               " WHERE v.type = 'table' AND v.rootpage = 0 AND s.type = 'table' AND v.sql LIKE 'create%virtual%table%using%lsm%' ORDER BY v.rowid";
+    static const char find[] =
+        "SELECT v.name, v.sql FROM sqlite_schema AS v JOIN sqlite_schema AS s ON s.name = v.name || '_" VT_SHADOW_SUFFIX "' COLLATE nocase"
+        " WHERE v.type = 'table' AND v.rootpage = 0 AND s.type = 'table' AND v.sql LIKE 'create%virtual%table%using%lsm%' ORDER BY v.rowid";
     int rc = sqlite3_create_module(target->db, "lsm", &definitions, NULL);
     if (rc == SQLITE_OK) rc = sqlite3_prepare_v2(target->db, find, -1, &tables, NULL);
     while (rc == SQLITE_OK && (rc = sqlite3_step(tables)) == SQLITE_ROW) {

@@ -62,9 +62,10 @@ static int keep_others_out(struct tool_target *target) {
     if (status == LSM_OK) status = lsm_file_lock(target->lock, LSM_SHARE_PRESENT, LSM_LOCK_EXCLUSIVE, &err);
     if (status == LSM_OK) return TOOL_OK;
     if (status != LSM_BUSY) return tool_fail(TOOL_CANNOT, "%s", err.text);
-    if (lsm_file_read_at(target->lock, NOTE_OFFSET, note, NOTE_BYTES, &got, NULL) != LSM_OK || note[0] == 0) (void)snprintf(note, sizeof note, "a process");
-    return tool_fail(TOOL_CANNOT, "%s: the store is in use (last opened by %s): close the database everywhere first, or ask SELECT lsm_check() there", target->dir,
-                     note);
+    if (lsm_file_read_at(target->lock, NOTE_OFFSET, note, NOTE_BYTES, &got, NULL) != LSM_OK || note[0] == 0)
+        (void)snprintf(note, sizeof note, "a process");
+    return tool_fail(TOOL_CANNOT, "%s: the store is in use (last opened by %s): close the database everywhere first, or ask SELECT lsm_check() there",
+                     target->dir, note);
 }
 
 int tool_open(const char *path, struct tool_target *target) {

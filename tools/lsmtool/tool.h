@@ -32,21 +32,21 @@ void tool_set(struct lsm_buf *buf, struct lsm_slice bytes);
 /* ---- the store (target.c) -------------------------------------------------------------------------------------------- */
 
 struct tool_table {
-    char *name, *sql;            /* CREATE VIRTUAL TABLE, as the database has it */
-    struct vt_schema *schema;    /* added indexes included; NULL: see wrong */
-    struct vt_shadow shadow;     /* which tree its rows are in */
+    char *name, *sql;         /* CREATE VIRTUAL TABLE, as the database has it */
+    struct vt_schema *schema; /* added indexes included; NULL: see wrong */
+    struct vt_shadow shadow;  /* which tree its rows are in */
     struct vt_catalogue catalogue;
-    char *wrong;                 /* why it cannot be understood, or NULL */
+    char *wrong; /* why it cannot be understood, or NULL */
 };
 
 struct tool_target {
-    char *database;              /* NULL: a store's directory was given, and of its tables nothing is known */
+    char *database; /* NULL: a store's directory was given, and of its tables nothing is known */
     char *dir;
     uint8_t store_id[LSM_STORE_ID_BYTES];
-    sqlite3 *db;                 /* of the database, for reading */
-    struct tool_table *tables;   /* those of this store */
+    sqlite3 *db;               /* of the database, for reading */
+    struct tool_table *tables; /* those of this store */
     size_t tables_count;
-    struct lsm_file *lock;       /* keeps everybody else out */
+    struct lsm_file *lock; /* keeps everybody else out */
 };
 
 /* `path`: a database file, or a store's directory. Refuses, with TOOL_CANNOT, a store that a living process has open; on success nobody can open it until
@@ -70,10 +70,10 @@ void tool_tables_release(struct tool_target *target);
 /* ---- what the manifest says (state.c) ---------------------------------------------------------------------------------- */
 
 struct tool_state {
-    struct lsm_version *version;   /* NULL: nothing was read */
+    struct lsm_version *version; /* NULL: nothing was read */
     struct lsm_tree_info *trees;
     size_t trees_count;
-    uint64_t number, bytes;        /* of the manifest: how much of it was understood */
+    uint64_t number, bytes; /* of the manifest: how much of it was understood */
     uint64_t next_file, log_position, log_generation, log_durable;
     uint32_t next_tree;
     bool has_token;

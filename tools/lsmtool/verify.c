@@ -100,7 +100,8 @@ static void verify_table(struct verify *verify, const struct tool_table *table) 
     if (rows.missing != 0) problem(verify, text);
     for (int i = 0; i < table->schema->index_count && whole; i++) {
         if (walk(&rows, table->schema->indexes[i].tree.tree, false, &count) && count == rows.rows) continue;
-        (void)snprintf(text, sizeof text, "index %s of table %s: %" PRIu64 " entries for %" PRIu64 " rows", table->schema->indexes[i].name, table->name, count, rows.rows);
+        (void)snprintf(text, sizeof text, "index %s of table %s: %" PRIu64 " entries for %" PRIu64 " rows", table->schema->indexes[i].name,
+                       table->name, count, rows.rows);
         problem(verify, text);
     }
     vt_bytes_release(&rows.entry);
@@ -118,8 +119,8 @@ static void verify_tables(struct verify *verify) {
             verify_table(verify, table);
             continue;
         }
-        (void)snprintf(text, sizeof text, "table %s: its rows, tree %" PRIu32 ", are not in the store: it belongs to another state of the database", table->name,
-                       table->shadow.tree.tree);
+        (void)snprintf(text, sizeof text, "table %s: its rows, tree %" PRIu32 ", are not in the store: it belongs to another state of the database",
+                       table->name, table->shadow.tree.tree);
         problem(verify, text);
     }
 }
@@ -145,7 +146,9 @@ int tool_verify(const struct tool_target *target) {
         }
         (void)lsm_store_close(verify.store, NULL);
     }
-    if (verify.problems == 0) puts("ok");
-    else printf("%" PRIu64 " problems\n", verify.problems);
+    if (verify.problems == 0)
+        puts("ok");
+    else
+        printf("%" PRIu64 " problems\n", verify.problems);
     return verify.problems == 0 ? TOOL_OK : TOOL_DAMAGE;
 }
