@@ -174,18 +174,24 @@ static int read_all(struct lsm_store *store, size_t rows_max, struct sum *sum) {
     return status;
 }
 
-/* One more row in a tree of its own. LSM_UNDECIDED is a good answer. */
+/* One more row, in the first tree. (A new tree could be one that a hostile log has rows of already.) */
 static int write_row(struct lsm_store *store, struct sum *sum) {
-    struct lsm_tree_info tree;
+    struct lsm_tree_info *trees = NULL;
     struct lsm_txn *txn = NULL;
-    struct lsm_slice key = text("new"), value = text("row");
-    int status = lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err);
-    if (status == LSM_OK) status = lsm_txn_tree_create(txn, &tree, &err);
-    if (status == LSM_OK) status = lsm_txn_put(txn, tree.tree, key, value, &err);
+    struct lsm_slice key = text("a row more"), value = text("its value");
+    size_t count = 0;
+    int status = lsm_store_trees(store, &trees, &count, &err);
+    uint32_t tree = count == 0 ? 0 : trees[0].tree;
+    lsm_free(trees);
+    if (status != LSM_OK || count == 0) return status;
+    status = lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err);
+    if (status == LSM_OK) status = lsm_txn_get(txn, tree, key, NULL, &err);
+    bool is_new = status == LSM_NOTFOUND;
+    if (is_new) status = lsm_txn_put(txn, tree, key, value, &err);
     if (status == LSM_OK) status = lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err);
     if (status == LSM_OK) {
         lsm_txn_commit(txn, true);
-        add_row(sum, tree.tree, key, value);
+        if (is_new) add_row(sum, tree, key, value);
     } else if (txn != NULL && lsm_txn_rollback(txn, NULL) != LSM_OK) {
         status = LSM_IO;
     }
