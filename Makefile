@@ -30,12 +30,12 @@ FUZZ_KIT := fuzz/kit.c fuzz/stores.c
 FUZZ_TARGETS := $(filter-out kit stores libfuzzer replay,$(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/*.c))))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs
+.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs coverage mutants
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 # ---- variants ----------------------------------------------------------------------------------------------------
-# release: what users load; asserts off.   debug: unit tests; asserts on.   asan, tsan: the same under a sanitizer.
+# release: what users load; asserts off.   debug: unit tests; asserts on.   asan, tsan: the same under a sanitizer.   cov: with gcov's counters.
 # $(call variant,name,flags,link flags of the shared object)
 define variant
 CORE_OBJ_$(1) := $$(CORE_SRC:%.c=build/$(1)/%.o)
@@ -87,6 +87,7 @@ $(eval $(call variant,release,-O2 -DNDEBUG,-Wl$(comma)-z$(comma)defs))
 $(eval $(call variant,debug,-O1,))
 $(eval $(call variant,asan,-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=all,))
 $(eval $(call variant,tsan,-O1 -fno-omit-frame-pointer -fsanitize=thread,))
+$(eval $(call variant,cov,-O0 --coverage,))
 
 lsm.so: build/release/lsm.so
 	@echo "  $@"
@@ -270,6 +271,15 @@ tsan:
 	@$(MAKE) --no-print-directory -j$(JOBS) build/tsan/lsm.so lsmtool build/sql_tests/slt $(UNIT_tsan)
 	@tools/sanitize tsan
 
+coverage:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) build/cov/lsm.so lsmtool build/sql_tests/slt $(UNIT_cov) $(FUZZ_TARGETS:%=build/cov/fuzz/%)
+	@$(PYTHON) tools/coverage
+
+mutants:
+	@tools/setup check
+	@$(PYTHON) tools/mutants
+
 tidy:
 	@$(PYTHON) tools/tidy --sizes
 
@@ -299,5 +309,7 @@ help:
 	@echo 'make bench-full  builds RocksDB, LevelDB and LMDB first (tools/peers: an hour), and measures longer'
 	@echo 'make costs    what commits, views, processes and system calls cost, beside ordinary tables'
 	@echo 'make asan     unit and SQL tests under AddressSanitizer and UBSan;  make tsan: under ThreadSanitizer'
+	@echo 'make coverage  lines and branches that the tests reach, file by file (tools/coverage report FILE tells which they do not)'
+	@echo 'make mutants  does a test fail when a sync, a publication or a check is left out? One at a time; an hour or more'
 	@echo 'make tidy     layer rules, and the size of files and functions'
 	@echo 'make format   clang-format;  make clean;  make setup: install what the tests need'
