@@ -243,7 +243,7 @@ uint64_t lsm_view_position(const struct lsm_view *view);
 /* A value kept alive by what it was read from. Zero-initialise; release when done (idempotent). */
 struct lsm_value {
     struct lsm_slice bytes; /* valid until lsm_value_release() or the view is closed */
-    void *pin;              /* private */
+    void *cache, *block, *state; /* private */
 };
 void lsm_value_release(struct lsm_value *value);
 
@@ -317,7 +317,7 @@ struct lsm_file_info {
 };
 int lsm_store_files(struct lsm_store *store, struct lsm_file_info **files, size_t *count, struct lsm_error *err) LSM_MUST_CHECK;
 
-/* Counters since the store was opened; cheap enough to be always on. */
+/* Counters since the store was opened; cheap enough to be always on: of reads, what two threads count at the same moment may be lost. */
 struct lsm_stats {
     uint64_t commits, rollbacks, puts, deletes, range_deletes;
     uint64_t gets, get_hits, filter_probes, filter_negatives;

@@ -1,12 +1,14 @@
-/* Sharded hash table with a second-chance queue per shard.
+/* Slots that point at entries; who is in them is noted in the rings of a few shards, for a hand that goes round and pushes out what was not asked for.
  *
  * Invariants
- * 1. An entry in a table is in exactly one shard's chain and queue; only that shard's mutex moves it.
- * 2. pins goes from 0 to 1 only under the shard's mutex; so an entry seen with 0 pins under the mutex may be removed. It goes
- *    down without the mutex, and the entry is not touched afterwards by who let go of it.
- * 3. The bound is global (bytes), not per shard: a small cache is not cut into useless pieces. Eviction takes one shard after
- *    another, never holding two mutexes; memory is freed outside of them.
- * 4. What is larger than the whole bound never enters a table ("loose") and is not counted: one big value does not empty the cache.
+ * 1. A filled slot stands in the ring of its shard, once; only that shard's mutex fills it, empties it and moves it there.
+ * 2. Pinning is counted first and looks second; emptying looks at the count, empties the slot, and looks at the count again. All of it is sequentially
+ *    consistent, so one of the two sees the other: either the reader finds the slot empty, or the hand finds the pin and puts the entry back.
+ *    An entry that was taken out with no pin at the second look is nobody's, and its memory is free.
+ * 3. Who unpins does not touch the entry any more after the count went down. The slot it was in is its owner's, who is still there.
+ * 4. The bound is global (bytes), not per shard: a small cache is not cut into useless pieces. The hand takes one shard after another, never holding
+ *    two mutexes.
+ * 5. What is larger than the whole bound never gets a slot and is not counted: one big value does not empty the cache.
  */
 #include "cache.h"
 
@@ -14,157 +16,167 @@
 
 #include <assert.h>
 
-#define SHARDS        16u /* a power of two; more than any number of readers we expect at once */
-#define BUCKETS_FIRST 64u
-#define BUCKETS_PER_ENTRY 2u /* every step along a chain is a wait for memory */
-#define PREFETCH_LINES 9u    /* a data block's head: entry, view, column, offsets, shared bytes */
+#define SHARDS          16u  /* a power of two; more than any number of readers we expect at once */
+#define RING_FIRST      64u
+#define PREFETCH_LINES  9u   /* a data block's head: entry, view, column, offsets, shared bytes */
+#define ENTRY_STEP      64u  /* sizes of entries are rounded up to this, ... */
+#define SPARE_WASTE     16u  /* ... and one may lie where another was that was larger by this part of it */
+#define SPARES          4u   /* pieces of memory a shard keeps for the next entries */
+#define SPARE_BYTES_MAX 16384u
+#define PIN             2u
+#define USED            1u
 
 struct shard {
     struct lsm_mutex mu;
     /* Guarded by mu. */
-    struct lsm_cache_entry **buckets;
-    size_t bucket_count; /* a power of two */
-    size_t count;
-    struct lsm_cache_entry queue; /* ring: queue.lru_next is the youngest, queue.lru_prev the next victim */
-    /* Written under mu, read anywhere. */
+    struct lsm_cache_slot **ring;
+    uint32_t count, room, hand;
+    struct lsm_cache_entry *spares[SPARES];
+    unsigned spares_count;
+    /* Atomic; an increment may be lost. */
     _Atomic uint64_t hits, misses;
     char pad[64]; /* keeps the next shard's mutex off this cache line */
 };
 
 struct lsm_cache {
     _Atomic size_t capacity;
-    _Atomic size_t bytes; /* charge of everything in a table */
-    _Atomic int64_t held; /* lsm_cache_hold() */
-    _Atomic uint64_t owner_next;
-    _Atomic unsigned hand; /* shard to take the next victim from */
+    _Atomic size_t bytes;  /* of all entries in slots */
+    _Atomic int64_t held;  /* lsm_cache_hold() */
+    _Atomic unsigned next; /* shard to take the next victim from */
+    _Atomic unsigned next_spare; /* shard to look for spare memory in */
     struct shard shards[SHARDS];
 };
 
-static uint64_t mix(uint64_t owner, uint64_t offset) {
-    uint64_t h = (owner * 0x9e3779b97f4a7c15u) ^ offset;
-    h ^= h >> 32;
-    h *= 0xd6e8feb86659fd93u;
-    return h ^ (h >> 32);
+static struct shard *shard_of(struct lsm_cache *cache, const struct lsm_cache_slot *slot) {
+    uint64_t hash = (uint64_t)(uintptr_t)slot * 0x9e3779b97f4a7c15u;
+    return &cache->shards[hash >> 60];
 }
-
-static struct shard *shard_of(struct lsm_cache *cache, uint64_t hash) { return &cache->shards[hash >> 60]; }
 
 static void count_up(_Atomic uint64_t *counter) {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
+/* ---- memory --------------------------------------------------------------------------------------------------- */
+
+struct lsm_cache_entry *lsm_cache_entry_new(struct lsm_cache *cache, size_t bytes) {
+    if (bytes > SIZE_MAX - ENTRY_STEP) return NULL;
+    size_t size = (bytes + ENTRY_STEP - 1) / ENTRY_STEP * ENTRY_STEP;
+    struct lsm_cache_entry *entry = NULL;
+    if (cache != NULL && size <= SPARE_BYTES_MAX) {
+        unsigned at = atomic_load_explicit(&cache->next_spare, memory_order_relaxed);
+        struct shard *shard = &cache->shards[at % SHARDS];
+        lsm_mutex_lock(&shard->mu);
+        for (unsigned i = shard->spares_count; i-- > 0 && entry == NULL;) {
+            size_t spare = shard->spares[i]->bytes;
+            if (spare < size || spare > size + size / SPARE_WASTE) continue;
+            entry = shard->spares[i];
+            shard->spares[i] = shard->spares[--shard->spares_count];
+            size = spare;
+        }
+        lsm_mutex_unlock(&shard->mu);
+    }
+    if (entry == NULL) entry = lsm_malloc(size);
+    if (entry != NULL) *entry = (struct lsm_cache_entry){.bytes = size};
+    return entry;
+}
+
+void lsm_cache_entry_free(struct lsm_cache_entry *entry) { lsm_free(entry); }
+
 /* ---- one shard; all of these need its mutex ------------------------------------------------------------------- */
 
-static struct lsm_cache_entry **slot_of(struct shard *shard, uint64_t hash, uint64_t owner, uint64_t offset) {
-    struct lsm_cache_entry **slot = &shard->buckets[hash & (shard->bucket_count - 1)];
-    while (*slot != NULL && ((*slot)->offset != offset || (*slot)->owner != owner)) slot = &(*slot)->chain;
-    return slot;
+static void ring_remove(struct shard *shard, const struct lsm_cache_slot *slot) {
+    struct lsm_cache_slot *last = shard->ring[--shard->count];
+    shard->ring[slot->place] = last;
+    last->place = slot->place;
 }
 
-/* Twice the buckets; without memory the chains just get longer. */
-static void grow(struct shard *shard) {
-    size_t count = shard->bucket_count * 2;
-    struct lsm_cache_entry **buckets = lsm_calloc(count, sizeof *buckets);
-    if (buckets == NULL) return;
-    for (size_t i = 0; i < shard->bucket_count; i++) {
-        struct lsm_cache_entry *next;
-        for (struct lsm_cache_entry *entry = shard->buckets[i]; entry != NULL; entry = next) {
-            size_t bucket = mix(entry->owner, entry->offset) & (count - 1);
-            next = entry->chain;
-            entry->chain = buckets[bucket];
-            buckets[bucket] = entry;
-        }
+/* Without memory the ring stays as it is. */
+static bool ring_add(struct shard *shard, struct lsm_cache_slot *slot) {
+    if (shard->count == shard->room) {
+        struct lsm_cache_slot **ring = lsm_realloc(shard->ring, (size_t)shard->room * 2 * sizeof(struct lsm_cache_slot *));
+        if (ring == NULL) return false;
+        shard->ring = ring;
+        shard->room *= 2;
     }
-    lsm_free(shard->buckets);
-    shard->buckets = buckets;
-    shard->bucket_count = count;
+    slot->place = shard->count;
+    shard->ring[shard->count++] = slot;
+    return true;
 }
 
-static void queue_unlink(struct lsm_cache_entry *entry) {
-    entry->lru_prev->lru_next = entry->lru_next;
-    entry->lru_next->lru_prev = entry->lru_prev;
+/* Empty a filled slot (invariant 2). The entry, or NULL if it is pinned. */
+static struct lsm_cache_entry *empty_slot(struct lsm_cache *cache, struct shard *shard, struct lsm_cache_slot *slot) {
+    struct lsm_cache_entry *entry = atomic_load_explicit(&slot->entry, memory_order_relaxed);
+    if (atomic_load(&slot->pins) >= PIN) return NULL;
+    atomic_store(&slot->entry, NULL);
+    if (atomic_load(&slot->pins) >= PIN) {
+        atomic_store(&slot->entry, entry);
+        return NULL;
+    }
+    (void)atomic_fetch_and_explicit(&slot->pins, ~USED, memory_order_relaxed); /* the next one in it has not been asked for yet */
+    ring_remove(shard, slot);
+    (void)atomic_fetch_sub_explicit(&cache->bytes, entry->bytes, memory_order_relaxed);
+    return entry;
 }
 
-static void queue_push(struct shard *shard, struct lsm_cache_entry *entry) {
-    entry->lru_prev = &shard->queue;
-    entry->lru_next = shard->queue.lru_next;
-    entry->lru_next->lru_prev = entry;
-    shard->queue.lru_next = entry;
-}
-
-/* Take an unpinned entry out and put it on the list of what is to be freed. */
-static void detach(struct lsm_cache *cache, struct shard *shard, struct lsm_cache_entry *entry, struct lsm_cache_entry **dead) {
-    struct lsm_cache_entry **slot = slot_of(shard, mix(entry->owner, entry->offset), entry->owner, entry->offset);
-    assert(*slot == entry);
-    *slot = entry->chain;
-    queue_unlink(entry);
-    shard->count--;
-    (void)atomic_fetch_sub_explicit(&cache->bytes, entry->charge, memory_order_relaxed);
-    entry->chain = *dead;
-    *dead = entry;
-}
-
-/* One victim at most. False: everything is pinned, or was asked for since the last visit; then it is no longer marked so. */
-static bool evict_one(struct lsm_cache *cache, struct shard *shard, struct lsm_cache_entry **dead) {
-    for (size_t left = shard->count; left > 0; left--) {
-        struct lsm_cache_entry *entry = shard->queue.lru_prev;
-        bool pinned = atomic_load_explicit(&entry->pins, memory_order_acquire) != 0;
-        if (!pinned && !entry->used) {
-            detach(cache, shard, entry, dead);
-            return true;
-        }
-        if (!pinned) entry->used = false;
-        queue_unlink(entry);
-        queue_push(shard, entry);
+/* One victim at most, for the caller to free, or kept as spare memory. False: everything is pinned, or was asked for since the last visit; then
+ * it is no longer marked so. */
+static bool evict_one(struct lsm_cache *cache, struct shard *shard, struct lsm_cache_entry **victim) {
+    *victim = NULL;
+    for (uint32_t left = shard->count; left > 0; left--) {
+        if (shard->hand >= shard->count) shard->hand = 0;
+        struct lsm_cache_slot *slot = shard->ring[shard->hand];
+        uint32_t pins = atomic_load_explicit(&slot->pins, memory_order_relaxed);
+        if (pins == USED) (void)atomic_fetch_and_explicit(&slot->pins, ~USED, memory_order_relaxed);
+        struct lsm_cache_entry *entry = pins == 0 ? empty_slot(cache, shard, slot) : NULL;
+        shard->hand++; /* the youngest, which took the victim's place, is the last to be visited again */
+        if (entry == NULL) continue;
+        if (shard->spares_count < SPARES && entry->bytes <= SPARE_BYTES_MAX) shard->spares[shard->spares_count++] = entry;
+        else *victim = entry;
+        return true;
     }
     return false;
 }
 
 /* ---- the whole cache ------------------------------------------------------------------------------------------ */
 
-static void free_all(struct lsm_cache_entry *dead) {
-    struct lsm_cache_entry *next;
-    for (; dead != NULL; dead = next) {
-        next = dead->chain;
-        dead->free_fn(dead);
-    }
-}
-
-static bool is_over(const struct lsm_cache *cache) {
+/* Capacity that is left for entries. */
+static int64_t bound(const struct lsm_cache *cache) {
     int64_t capacity = (int64_t)atomic_load_explicit(&cache->capacity, memory_order_relaxed), held = atomic_load_explicit(&cache->held, memory_order_relaxed);
     if (held > capacity / 2) held = capacity / 2;
-    return (int64_t)atomic_load_explicit(&cache->bytes, memory_order_relaxed) > capacity - held;
+    return capacity - held;
 }
+
+static bool is_over(const struct lsm_cache *cache) { return (int64_t)atomic_load_explicit(&cache->bytes, memory_order_relaxed) > bound(cache); }
 
 /* Until the bound holds or two whole rounds (the first may only have unmarked) found nothing that may go.
  * Locks: takes shard mutexes, one at a time. */
 static void trim(struct lsm_cache *cache) {
-    struct lsm_cache_entry *dead = NULL;
     unsigned barren = 0;
     while (barren < 2 * SHARDS && is_over(cache)) {
-        struct shard *shard = &cache->shards[atomic_fetch_add_explicit(&cache->hand, 1, memory_order_relaxed) % SHARDS];
+        struct lsm_cache_entry *victim;
+        unsigned at = atomic_fetch_add_explicit(&cache->next, 1, memory_order_relaxed);
+        struct shard *shard = &cache->shards[at % SHARDS];
         lsm_mutex_lock(&shard->mu);
-        barren = evict_one(cache, shard, &dead) ? 0 : barren + 1;
+        barren = evict_one(cache, shard, &victim) ? 0 : barren + 1;
         lsm_mutex_unlock(&shard->mu);
+        atomic_store_explicit(&cache->next_spare, at, memory_order_relaxed);
+        lsm_free(victim);
     }
-    free_all(dead);
 }
 
 struct lsm_cache *lsm_cache_new(size_t capacity_bytes) {
     struct lsm_cache *cache = lsm_calloc(1, sizeof *cache);
     if (cache == NULL) return NULL;
     atomic_init(&cache->capacity, capacity_bytes);
-    atomic_init(&cache->owner_next, 1);
     for (unsigned i = 0; i < SHARDS; i++) {
         struct shard *shard = &cache->shards[i];
-        shard->bucket_count = BUCKETS_FIRST;
-        shard->buckets = lsm_calloc(BUCKETS_FIRST, sizeof *shard->buckets);
-        shard->queue.lru_next = shard->queue.lru_prev = &shard->queue;
-        if (shard->buckets != NULL && lsm_mutex_init(&shard->mu) == LSM_OK) continue;
-        lsm_free(shard->buckets);
+        shard->room = RING_FIRST;
+        shard->ring = lsm_calloc(RING_FIRST, sizeof(struct lsm_cache_slot *));
+        if (shard->ring != NULL && lsm_mutex_init(&shard->mu) == LSM_OK) continue;
+        lsm_free(shard->ring);
         while (i-- > 0) {
             lsm_mutex_release(&cache->shards[i].mu);
-            lsm_free(cache->shards[i].buckets);
+            lsm_free(cache->shards[i].ring);
         }
         lsm_free(cache);
         return NULL;
@@ -176,14 +188,10 @@ void lsm_cache_free(struct lsm_cache *cache) {
     if (cache == NULL) return;
     for (unsigned i = 0; i < SHARDS; i++) {
         struct shard *shard = &cache->shards[i];
-        struct lsm_cache_entry *dead = NULL;
-        while (shard->queue.lru_prev != &shard->queue) {
-            assert(atomic_load_explicit(&shard->queue.lru_prev->pins, memory_order_acquire) == 0);
-            detach(cache, shard, shard->queue.lru_prev, &dead);
-        }
-        free_all(dead);
+        assert(shard->count == 0);
+        while (shard->spares_count > 0) lsm_free(shard->spares[--shard->spares_count]);
         lsm_mutex_release(&shard->mu);
-        lsm_free(shard->buckets);
+        lsm_free(shard->ring);
     }
     lsm_free(cache);
 }
@@ -200,100 +208,70 @@ void lsm_cache_hold(struct lsm_cache *cache, int64_t bytes) {
 
 size_t lsm_cache_capacity(const struct lsm_cache *cache) { return atomic_load_explicit(&cache->capacity, memory_order_relaxed); }
 
-uint64_t lsm_cache_owner_new(struct lsm_cache *cache) { return atomic_fetch_add_explicit(&cache->owner_next, 1, memory_order_relaxed); }
-
-void lsm_cache_erase(struct lsm_cache *cache, uint64_t owner, uint64_t offset) {
-    uint64_t hash = mix(owner, offset);
-    struct shard *shard = shard_of(cache, hash);
-    struct lsm_cache_entry *dead = NULL;
-    lsm_mutex_lock(&shard->mu);
-    struct lsm_cache_entry *entry = *slot_of(shard, hash, owner, offset);
-    if (entry != NULL && atomic_load_explicit(&entry->pins, memory_order_acquire) == 0) detach(cache, shard, entry, &dead);
-    lsm_mutex_unlock(&shard->mu);
-    free_all(dead);
+size_t lsm_cache_room(const struct lsm_cache *cache) {
+    int64_t room = bound(cache) - (int64_t)atomic_load_explicit(&cache->bytes, memory_order_relaxed);
+    return room < 0 ? 0 : (size_t)room;
 }
 
-void lsm_cache_owner_drop(struct lsm_cache *cache, uint64_t owner) {
-    for (unsigned i = 0; i < SHARDS; i++) {
-        struct shard *shard = &cache->shards[i];
-        struct lsm_cache_entry *dead = NULL, *next;
-        lsm_mutex_lock(&shard->mu);
-        for (struct lsm_cache_entry *entry = shard->queue.lru_next; entry != &shard->queue; entry = next) {
-            next = entry->lru_next;
-            if (entry->owner != owner) continue;
-            assert(atomic_load_explicit(&entry->pins, memory_order_acquire) == 0);
-            detach(cache, shard, entry, &dead);
-        }
-        lsm_mutex_unlock(&shard->mu);
-        free_all(dead);
-    }
-}
-
-/* The first lines of what is probably meant, all at once: one wait for memory instead of one after the other. */
+/* The first lines of what is there, all at once: one wait for memory instead of one after the other. */
 static void prefetch(const struct lsm_cache_entry *entry) {
     uintptr_t line = (uintptr_t)entry; /* a number: there may be no entry, and the lines may reach beyond it */
     for (unsigned i = 0; i < PREFETCH_LINES; i++, line += 64) __builtin_prefetch((const void *)line);
 }
 
-struct lsm_cache_entry *lsm_cache_lookup(struct lsm_cache *cache, uint64_t owner, uint64_t offset) {
-    uint64_t hash = mix(owner, offset);
-    struct shard *shard = shard_of(cache, hash);
-    lsm_mutex_lock(&shard->mu);
-    prefetch(shard->buckets[hash & (shard->bucket_count - 1)]);
-    struct lsm_cache_entry *entry = *slot_of(shard, hash, owner, offset);
+struct lsm_cache_entry *lsm_cache_pin(struct lsm_cache *cache, struct lsm_cache_slot *slot) {
+    struct shard *shard = shard_of(cache, slot);
+    struct lsm_cache_entry *entry = atomic_load_explicit(&slot->entry, memory_order_relaxed);
     if (entry != NULL) {
-        (void)atomic_fetch_add_explicit(&entry->pins, 1, memory_order_relaxed);
-        entry->used = true;
+        prefetch(entry);
+        uint32_t before = atomic_fetch_add(&slot->pins, PIN);
+        entry = atomic_load(&slot->entry);
+        if (entry == NULL) (void)atomic_fetch_sub(&slot->pins, PIN);
+        else if ((before & USED) == 0) (void)atomic_fetch_or_explicit(&slot->pins, USED, memory_order_relaxed);
     }
     count_up(entry != NULL ? &shard->hits : &shard->misses);
-    lsm_mutex_unlock(&shard->mu);
     return entry;
 }
 
-struct lsm_cache_entry *lsm_cache_insert(struct lsm_cache *cache, uint64_t owner, uint64_t offset, size_t charge,
-                                         void (*free_fn)(struct lsm_cache_entry *), struct lsm_cache_entry *entry) {
-    uint64_t hash = mix(owner, offset);
-    struct shard *shard = shard_of(cache, hash);
-    bool loose = charge > atomic_load_explicit(&cache->capacity, memory_order_relaxed);
-    entry->owner = owner;
-    entry->offset = offset;
-    entry->charge = charge;
-    entry->free_fn = free_fn;
-    entry->used = false;
-    entry->loose = loose;
-    entry->chain = NULL;
-    atomic_init(&entry->pins, 1);
-    if (loose) return entry;
-
+struct lsm_cache_entry *lsm_cache_insert(struct lsm_cache *cache, struct lsm_cache_slot *slot, struct lsm_cache_entry *entry) {
+    struct shard *shard = shard_of(cache, slot);
+    if (entry->bytes > atomic_load_explicit(&cache->capacity, memory_order_relaxed)) return entry;
     lsm_mutex_lock(&shard->mu);
-    struct lsm_cache_entry **slot = slot_of(shard, hash, owner, offset), *first = *slot;
-    if (first != NULL) {
-        (void)atomic_fetch_add_explicit(&first->pins, 1, memory_order_relaxed);
-    } else {
-        *slot = entry;
-        queue_push(shard, entry);
-        shard->count++;
-        (void)atomic_fetch_add_explicit(&cache->bytes, charge, memory_order_relaxed);
-        if (shard->count * BUCKETS_PER_ENTRY > shard->bucket_count) grow(shard);
+    struct lsm_cache_entry *first = atomic_load_explicit(&slot->entry, memory_order_relaxed);
+    bool added = first == NULL && ring_add(shard, slot);
+    if (first != NULL || added) (void)atomic_fetch_add(&slot->pins, PIN);
+    if (added) {
+        entry->slot = slot;
+        (void)atomic_fetch_add_explicit(&cache->bytes, entry->bytes, memory_order_relaxed);
+        atomic_store(&slot->entry, entry);
     }
     lsm_mutex_unlock(&shard->mu);
     if (first != NULL) {
-        free_fn(entry);
+        lsm_free(entry);
         return first;
     }
-    if (is_over(cache)) trim(cache);
+    if (added && is_over(cache)) trim(cache);
     return entry;
 }
 
 void lsm_cache_unpin(struct lsm_cache *cache, struct lsm_cache_entry *entry) {
-    if (entry->loose) {
-        assert(atomic_load_explicit(&entry->pins, memory_order_relaxed) == 1);
-        entry->free_fn(entry);
+    if (entry->slot == NULL) {
+        lsm_free(entry);
         return;
     }
-    uint32_t before = atomic_fetch_sub_explicit(&entry->pins, 1, memory_order_release);
-    assert(before > 0); /* from here on another thread may have freed the entry (invariant 2) */
-    if (before == 1 && is_over(cache)) trim(cache);
+    uint32_t before = atomic_fetch_sub(&entry->slot->pins, PIN);
+    assert(before >= PIN); /* from here on another thread may have freed the entry (invariant 3) */
+    if (before < 2 * PIN && is_over(cache)) trim(cache);
+}
+
+void lsm_cache_erase(struct lsm_cache *cache, struct lsm_cache_slot *slot) {
+    if (atomic_load_explicit(&slot->entry, memory_order_relaxed) == NULL) return;
+    struct shard *shard = shard_of(cache, slot);
+    lsm_mutex_lock(&shard->mu);
+    bool filled = atomic_load_explicit(&slot->entry, memory_order_relaxed) != NULL;
+    struct lsm_cache_entry *entry = filled ? empty_slot(cache, shard, slot) : NULL;
+    lsm_mutex_unlock(&shard->mu);
+    lsm_free(entry);
 }
 
 void lsm_cache_stats(const struct lsm_cache *cache, struct lsm_cache_stats *stats) {

@@ -10,12 +10,15 @@ static void close_table(struct lsm_run_iter *run) {
 /* Stand in file `at` without a position. False: it cannot be opened, status says why. */
 static bool open_table(struct lsm_run_iter *run, size_t at) {
     if (run->open && run->at == at) return true;
-    close_table(run);
     struct lsm_sst *sst = NULL;
     run->base.status = lsm_version_set_table(run->set, run->files[at], &sst, &run->base.err);
     run->base.valid = false;
-    if (run->base.status != LSM_OK) return false;
-    lsm_sst_iter_init(&run->table, sst, run->fill_cache);
+    if (run->base.status != LSM_OK) {
+        close_table(run);
+        return false;
+    }
+    if (run->open) lsm_sst_iter_move(&run->table, sst);
+    else lsm_sst_iter_init(&run->table, sst, run->fill_cache);
     if (run->window_most != 0) run->table.window_most = run->window_most;
     run->at = at;
     run->open = true;

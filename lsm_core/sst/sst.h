@@ -98,6 +98,8 @@ struct lsm_sst_iter {
     size_t walked;      /* blocks missed in a row: how long the walk is */
 };
 void lsm_sst_iter_init(struct lsm_sst_iter *iter, struct lsm_sst *sst, bool fill_cache);
+/* Another table for the same iterator, which stands nowhere afterwards. Its memory stays: cheaper than release and init. */
+void lsm_sst_iter_move(struct lsm_sst_iter *iter, struct lsm_sst *sst);
 
 /* Bytes of data blocks that may hold keys of [low, high), and entries as a share of them; NULL bounds are open. No I/O. */
 void lsm_sst_estimate(const struct lsm_sst *sst, const struct lsm_slice *low, const struct lsm_slice *high, double *bytes, double *entries);

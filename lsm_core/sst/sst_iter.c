@@ -80,7 +80,8 @@ static int view_stored(struct lsm_sst_iter *iter, size_t i, const struct lsm_sst
 static bool keeps(const struct lsm_sst_iter *iter) {
     const struct lsm_sst *sst = iter->sst;
     if (!iter->fill_cache || sst->cache == NULL) return false;
-    return iter->walked < WALK_BLOCKS_KEPT || sst->meta->raw_bytes <= lsm_cache_capacity(sst->cache) / SMALL_TABLE_SHARE;
+    if (iter->walked < WALK_BLOCKS_KEPT || sst->meta->raw_bytes <= lsm_cache_capacity(sst->cache) / SMALL_TABLE_SHARE) return true;
+    return lsm_cache_room(sst->cache) > sst->meta->raw_bytes; /* it pushes nothing out, and the next walk reads and unpacks nothing */
 }
 
 /* Block i through the window. */
@@ -93,14 +94,14 @@ static int load_ahead(struct lsm_sst_iter *iter, size_t i, const struct lsm_sst_
     if (!keeps(iter)) return view_stored(iter, i, handle, stored, err);
     struct lsm_sst_block *block = NULL;
     int status = lsm_sst_block_make(iter->sst, i, handle, stored, &block, err);
-    if (status == LSM_OK) hold_block(iter, lsm_sst_block_publish(iter->sst, handle, block), true);
+    if (status == LSM_OK) hold_block(iter, lsm_sst_block_publish(iter->sst, i, block), true);
     return status;
 }
 
 static int load_block(struct lsm_sst_iter *iter, size_t i, struct lsm_error *err) {
     uint64_t before;
     struct lsm_sst_handle handle = lsm_sst_handle_of(iter->sst, i, &before);
-    struct lsm_sst_block *block = lsm_sst_block_cached(iter->sst, &handle);
+    struct lsm_sst_block *block = lsm_sst_block_cached(iter->sst, i);
     bool walking = i == iter->next_miss;
     iter->next_miss = iter->forward ? i + 1 : i - 1; /* from block 0 backwards: none */
     iter->walked = walking ? iter->walked + 1 : 0;
@@ -246,4 +247,13 @@ void lsm_sst_iter_init(struct lsm_sst_iter *iter, struct lsm_sst *sst, bool fill
     static const struct lsm_iter_ops ops = {
         .first = op_first, .last = op_last, .seek = op_seek, .seek_before = op_seek_before, .next = op_next, .prev = op_prev, .release = op_release};
     *iter = (struct lsm_sst_iter){.base = {.ops = &ops}, .sst = sst, .fill_cache = fill_cache, .next_miss = SIZE_MAX, .window_most = WINDOW_BYTES_MAX};
+}
+
+void lsm_sst_iter_move(struct lsm_sst_iter *iter, struct lsm_sst *sst) {
+    drop_block(iter);
+    restart(iter);
+    lsm_buf_reset(&iter->window);
+    iter->sst = sst;
+    iter->window_want = iter->walked = 0;
+    iter->next_miss = SIZE_MAX;
 }

@@ -11,13 +11,11 @@ uint64_t lsm_sst_key_hash(struct lsm_slice key) { return lsm_hash(key.data, key.
 
 /* ---- data blocks ---------------------------------------------------------------------------------------------- */
 
-static void block_free(struct lsm_cache_entry *entry) { lsm_free(entry); }
-
-static struct lsm_sst_block *block_new(size_t bytes) {
-    struct lsm_sst_block *block = lsm_malloc(sizeof *block + bytes);
-    if (block != NULL) block->entry = (struct lsm_cache_entry){.free_fn = block_free};
-    return block;
+static struct lsm_sst_block *block_new(const struct lsm_sst *sst, size_t bytes) {
+    return (struct lsm_sst_block *)lsm_cache_entry_new(sst->cache, sizeof(struct lsm_sst_block) + bytes);
 }
+
+static void block_free(struct lsm_sst_block *block) { lsm_cache_entry_free(&block->entry); }
 
 int lsm_sst_block_view(const struct lsm_sst *sst, size_t i, const struct lsm_sst_handle *handle, struct lsm_slice payload, struct lsm_block *view,
                        struct lsm_error *err) {
@@ -46,7 +44,7 @@ int lsm_sst_block_make(const struct lsm_sst *sst, size_t i, const struct lsm_sst
     int status = lsm_sst_trailer_check(&sst->ident, handle, stored, &compression, err);
     if (status != LSM_OK) return status;
     size_t room = (size_t)handle->raw + LSM_SST_TRAILER_BYTES;
-    struct lsm_sst_block *block = block_new(room);
+    struct lsm_sst_block *block = block_new(sst, room);
     if (block == NULL) return lsm_fail_nomem(err, room);
     if (compression == LSM_COMPRESS_NONE)
         memcpy(block->bytes, stored, room);
@@ -56,7 +54,7 @@ int lsm_sst_block_make(const struct lsm_sst *sst, size_t i, const struct lsm_sst
     if (status == LSM_OK)
         *block_out = block;
     else
-        lsm_free(block);
+        block_free(block);
     return status;
 }
 
@@ -65,7 +63,7 @@ static int read_plain(const struct lsm_sst *sst, size_t i, const struct lsm_sst_
                       struct lsm_error *err) {
     size_t room = (size_t)handle->stored + LSM_SST_TRAILER_BYTES;
     enum lsm_compression compression;
-    struct lsm_sst_block *block = block_new(room);
+    struct lsm_sst_block *block = block_new(sst, room);
     if (block == NULL) return lsm_fail_nomem(err, room);
     int status = lsm_sst_read(&sst->ident, sst->file, handle->offset, block->bytes, room, err);
     if (status == LSM_OK) status = lsm_sst_trailer_check(&sst->ident, handle, block->bytes, &compression, err);
@@ -73,7 +71,7 @@ static int read_plain(const struct lsm_sst *sst, size_t i, const struct lsm_sst_
     if (status == LSM_OK)
         *block_out = block;
     else
-        lsm_free(block);
+        block_free(block);
     return status;
 }
 
@@ -88,14 +86,12 @@ static int read_packed(const struct lsm_sst *sst, size_t i, const struct lsm_sst
     return status;
 }
 
-struct lsm_sst_block *lsm_sst_block_cached(const struct lsm_sst *sst, const struct lsm_sst_handle *handle) {
-    if (sst->cache == NULL) return NULL;
-    return (struct lsm_sst_block *)lsm_cache_lookup(sst->cache, sst->owner, handle->offset);
+struct lsm_sst_block *lsm_sst_block_cached(const struct lsm_sst *sst, size_t i) {
+    return sst->slots == NULL ? NULL : (struct lsm_sst_block *)lsm_cache_pin(sst->cache, &sst->slots[i]);
 }
 
-struct lsm_sst_block *lsm_sst_block_publish(const struct lsm_sst *sst, const struct lsm_sst_handle *handle, struct lsm_sst_block *block) {
-    size_t charge = sizeof *block + (size_t)handle->raw + LSM_SST_TRAILER_BYTES;
-    return (struct lsm_sst_block *)lsm_cache_insert(sst->cache, sst->owner, handle->offset, charge, block_free, &block->entry);
+struct lsm_sst_block *lsm_sst_block_publish(const struct lsm_sst *sst, size_t i, struct lsm_sst_block *block) {
+    return (struct lsm_sst_block *)lsm_cache_insert(sst->cache, &sst->slots[i], &block->entry);
 }
 
 void lsm_sst_block_release(const struct lsm_sst *sst, struct lsm_sst_block *block, bool cached) {
@@ -103,17 +99,17 @@ void lsm_sst_block_release(const struct lsm_sst *sst, struct lsm_sst_block *bloc
     if (cached)
         lsm_cache_unpin(sst->cache, &block->entry);
     else
-        lsm_free(block);
+        block_free(block);
 }
 
 int lsm_sst_block_get(const struct lsm_sst *sst, size_t i, bool fill, struct lsm_sst_block **block_out, struct lsm_error *err) {
-    uint64_t before;
-    struct lsm_sst_handle handle = lsm_sst_handle_of(sst, i, &before);
-    struct lsm_sst_block *block = lsm_sst_block_cached(sst, &handle);
+    struct lsm_sst_block *block = lsm_sst_block_cached(sst, i);
     int status = LSM_OK;
     if (block == NULL) {
+        uint64_t before;
+        struct lsm_sst_handle handle = lsm_sst_handle_of(sst, i, &before);
         status = handle.raw == handle.stored ? read_plain(sst, i, &handle, &block, err) : read_packed(sst, i, &handle, &block, err);
-        if (status == LSM_OK && fill && sst->cache != NULL) block = lsm_sst_block_publish(sst, &handle, block);
+        if (status == LSM_OK && fill && sst->cache != NULL) block = lsm_sst_block_publish(sst, i, block);
     }
     if (status == LSM_OK) *block_out = block;
     return status;
@@ -249,6 +245,16 @@ static int open_blocks(struct lsm_sst *sst, struct lsm_error *err) {
     return status;
 }
 
+static int open_slots(struct lsm_sst *sst, struct lsm_cache *cache, struct lsm_error *err) {
+    size_t count = lsm_sst_block_count(sst);
+    sst->slots = lsm_calloc(count == 0 ? 1 : count, sizeof *sst->slots);
+    if (sst->slots == NULL) return lsm_fail_nomem(err, count * sizeof *sst->slots);
+    sst->memory += count * sizeof *sst->slots;
+    sst->cache = cache;
+    lsm_cache_hold(cache, (int64_t)sst->memory);
+    return LSM_OK;
+}
+
 int lsm_sst_open(struct lsm_env *env, const char *path, const uint8_t *store_id, const struct lsm_file_meta *meta, struct lsm_cache *cache,
                  struct lsm_sst **sst_out, struct lsm_error *err) {
     *sst_out = NULL;
@@ -264,29 +270,19 @@ int lsm_sst_open(struct lsm_env *env, const char *path, const uint8_t *store_id,
     int status = lsm_env_open(env, path, LSM_OPEN_READ, NULL, &sst->file, err);
     if (status != LSM_OK) sst->file = NULL;
     if (status == LSM_OK) status = open_blocks(sst, err);
+    if (status == LSM_OK && cache != NULL) status = open_slots(sst, cache, err);
     if (status != LSM_OK) {
         lsm_sst_close(sst);
         return status;
-    }
-    sst->cache = cache;
-    if (cache != NULL) {
-        sst->owner = lsm_cache_owner_new(cache);
-        lsm_cache_hold(cache, (int64_t)sst->memory);
     }
     *sst_out = sst;
     return LSM_OK;
 }
 
-/* Few blocks are looked up one by one; the cache may be a hundred times larger than one file. */
-static void drop_cached(struct lsm_sst *sst) {
-    uint64_t before;
-    for (size_t i = 0; i < lsm_sst_block_count(sst); i++) lsm_cache_erase(sst->cache, sst->owner, lsm_sst_handle_of(sst, i, &before).offset);
-}
-
 void lsm_sst_close(struct lsm_sst *sst) {
     if (sst == NULL) return;
     if (sst->cache != NULL) {
-        drop_cached(sst);
+        for (size_t i = 0; i < lsm_sst_block_count(sst); i++) lsm_cache_erase(sst->cache, &sst->slots[i]);
         lsm_cache_hold(sst->cache, -(int64_t)sst->memory);
     }
     lsm_file_close(sst->file);
@@ -294,6 +290,7 @@ void lsm_sst_close(struct lsm_sst *sst) {
     lsm_free(sst->index_bytes);
     lsm_free(sst->range_bytes);
     lsm_free(sst->places);
+    lsm_free(sst->slots);
     lsm_free(sst->ranges);
     lsm_free(sst->path);
     lsm_free(sst);
@@ -324,8 +321,8 @@ void lsm_sst_pin_release(struct lsm_sst_pin *pin) {
     struct lsm_cache_entry *entry = pin->entry;
     if (entry != NULL && pin->cache != NULL)
         lsm_cache_unpin(pin->cache, entry);
-    else if (entry != NULL)
-        entry->free_fn(entry);
+    else
+        lsm_cache_entry_free(entry);
     *pin = (struct lsm_sst_pin){0};
 }
 

@@ -21,7 +21,6 @@ struct lsm_sst {
     struct lsm_sst_ident ident;
     const struct lsm_file_meta *meta;
     struct lsm_cache *cache; /* may be NULL */
-    uint64_t owner;
     uint8_t *filter_bytes, *index_bytes, *range_bytes; /* memory the payloads lie in */
     bool has_filter;
     struct lsm_filter filter;
@@ -31,6 +30,7 @@ struct lsm_sst {
     struct lsm_sst_range *ranges;
     size_t range_count;
     size_t memory;
+    struct lsm_cache_slot *slots; /* of the data blocks; NULL if there is no cache. Not immutable, but the cache's business */
 };
 
 /* A data block in memory: cached, or of whoever read it. */
@@ -68,9 +68,9 @@ int lsm_sst_block_view(const struct lsm_sst *sst, size_t i, const struct lsm_sst
 /* Data block i from the cache or the file, pinned; it goes into the cache if `fill` and there is one. */
 int lsm_sst_block_get(const struct lsm_sst *sst, size_t i, bool fill, struct lsm_sst_block **block, struct lsm_error *err) LSM_MUST_CHECK;
 /* Block i if it is cached, pinned, or NULL. */
-struct lsm_sst_block *lsm_sst_block_cached(const struct lsm_sst *sst, const struct lsm_sst_handle *handle);
+struct lsm_sst_block *lsm_sst_block_cached(const struct lsm_sst *sst, size_t i);
 /* Hand a block made here to the cache; returns it, or the one that was there first, pinned. */
-struct lsm_sst_block *lsm_sst_block_publish(const struct lsm_sst *sst, const struct lsm_sst_handle *handle, struct lsm_sst_block *block);
+struct lsm_sst_block *lsm_sst_block_publish(const struct lsm_sst *sst, size_t i, struct lsm_sst_block *block);
 /* Let go of a block: of the cache's if `cached`, else free it. NULL is allowed. */
 void lsm_sst_block_release(const struct lsm_sst *sst, struct lsm_sst_block *block, bool cached);
 

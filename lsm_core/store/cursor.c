@@ -15,6 +15,7 @@ struct lsm_cursor {
     uint32_t tree;
     bool valid;
     struct lsm_buf low, high;          /* full keys; low is always set, high is the next tree if open */
+    uint64_t high_number;              /* high's 8 bytes behind the tree's, 0 if it has none: below it only the bytes tell */
     struct lsm_merge_iter merge;
     struct lsm_iter **sources;         /* newest first: generations (memtables and runs), level 0 runs, levels */
     const uint64_t **sequences;        /* of each source: where its current entry's sequence stands; NULL for a run */
@@ -31,7 +32,16 @@ static int set_bounds(struct lsm_cursor *cursor, const struct lsm_slice *low, co
     int status = lsm_full_key(&cursor->low, cursor->tree, low == NULL ? (struct lsm_slice){0} : *low);
     if (status == LSM_OK && high != NULL) status = lsm_full_key(&cursor->high, cursor->tree, *high);
     if (status == LSM_OK && high == NULL) status = lsm_full_key(&cursor->high, cursor->tree + 1, (struct lsm_slice){0});
-    return status == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
+    if (status != LSM_OK) return lsm_fail_nomem(err, 0);
+    bool numbered = high != NULL && cursor->high.size >= LSM_TREE_BYTES + sizeof(uint64_t);
+    cursor->high_number = numbered ? lsm_load_be64(cursor->high.data + LSM_TREE_BYTES) : high == NULL ? UINT64_MAX : 0;
+    return LSM_OK;
+}
+
+/* Entries come from one tree, so that most are known to lie below the upper bound by one comparison of numbers. */
+static bool is_below_high(const struct lsm_cursor *cursor, struct lsm_slice key) {
+    if (key.size >= LSM_TREE_BYTES + sizeof(uint64_t) && lsm_load_be64(key.data + LSM_TREE_BYTES) < cursor->high_number) return true;
+    return lsm_slice_compare(key, lsm_buf_slice(&cursor->high)) < 0;
 }
 
 /* Does the run have anything of the tree? */
@@ -167,9 +177,8 @@ static int failed(struct lsm_cursor *cursor, struct lsm_error *err) {
 /* From where the merge stands to the first entry that shows, going up. */
 static int settle_forward(struct lsm_cursor *cursor, struct lsm_error *err) {
     struct lsm_iter *entry = &cursor->merge.base;
-    struct lsm_slice high = lsm_buf_slice(&cursor->high);
     for (; entry->valid; lsm_iter_next(entry)) {
-        if (lsm_slice_compare(entry->key, high) >= 0) break;
+        if (!is_below_high(cursor, entry->key)) break;
         if (is_hidden(cursor)) continue;
         cursor->valid = true;
         return LSM_OK;
@@ -191,7 +200,7 @@ static int settle_backward(struct lsm_cursor *cursor, struct lsm_error *err) {
 
 static int start(struct lsm_cursor *cursor, struct lsm_error *err) {
     cursor->valid = false;
-    lsm_count(cursor->view->store, LSM_COUNT_SEEKS, 1);
+    lsm_count_read(cursor->view->store, LSM_COUNT_SEEKS);
     return lsm_store_guard(cursor->view->store, err);
 }
 

@@ -68,23 +68,13 @@ static bool file_range_over(const struct lsm_sst *sst, struct lsm_slice key) {
     return false;
 }
 
-/* What keeps a value where it is. */
-struct pin {
-    struct lsm_sst_pin table;
-    struct lsm_state *state;  /* of lsm_txn_get(), whose transaction may move on to another state before the value is released; else NULL */
-};
-
-static int pin_value(const struct lsm_view *view, bool writer, struct lsm_value *value, struct lsm_sst_pin *table, struct lsm_error *err) {
-    struct pin *pin = lsm_malloc(sizeof *pin);
-    if (pin == NULL) {
-        lsm_sst_pin_release(table);
-        return lsm_fail_nomem(err, sizeof *pin);
-    }
-    *pin = (struct pin){.table = *table, .state = writer ? view->state : NULL};
-    if (writer) lsm_state_ref(view->state);
-    if (table->entry != NULL) value->bytes = table->value;
-    value->pin = pin;
-    return LSM_OK;
+/* What keeps a value where it is: the block it lies in; and of lsm_txn_get(), whose transaction may move on to another state before the value
+ * is released, the state. */
+static void pin_value(const struct lsm_view *view, bool writer, struct lsm_value *value, const struct lsm_sst_pin *table) {
+    if (table->entry != NULL) *value = (struct lsm_value){.bytes = table->value, .cache = table->cache, .block = table->entry};
+    if (!writer) return;
+    lsm_state_ref(view->state);
+    value->state = view->state;
 }
 
 /* A key that is looked for. */
@@ -110,14 +100,14 @@ static int ask_run(struct question *q, const struct lsm_run *run, enum answer *a
     q->hashed = true;
     int status = lsm_version_set_table(&store->set, meta, &sst, err);
     if (status != LSM_OK) return status;
-    lsm_count(store, LSM_COUNT_FILTER_PROBES, 1);
+    lsm_count_read(store, LSM_COUNT_FILTER_PROBES);
     if (lsm_sst_may_contain(sst, q->hash)) {
         status = lsm_sst_get(sst, q->key, &kind, q->wants_value ? &q->pin : NULL, err);
         if (status == LSM_OK) *answer = kind == LSM_KIND_DELETE ? ANSWER_GONE : ANSWER_PUT;
         if (*answer != ANSWER_PUT) lsm_sst_pin_release(&q->pin);
         if (status != LSM_NOTFOUND) return status;
     } else {
-        lsm_count(store, LSM_COUNT_FILTER_NEGATIVES, 1);
+        lsm_count_read(store, LSM_COUNT_FILTER_NEGATIVES);
     }
     if (meta->range_tombstones != 0 && file_range_over(sst, q->key)) *answer = ANSWER_GONE;
     return LSM_OK;
@@ -167,11 +157,10 @@ static int get(struct lsm_view *view, bool writer, uint32_t tree, struct lsm_sli
     status = ask_all(&q, &answer, err);
     if (value != NULL && status == LSM_OK && answer == ANSWER_PUT) {
         *value = q.in_memory;
-        if (writer || q.pin.entry != NULL) status = pin_value(view, writer, value, &q.pin, err);
-        if (status != LSM_OK) *value = (struct lsm_value){0};
+        pin_value(view, writer, value, &q.pin);
     }
-    lsm_count(view->store, LSM_COUNT_GETS, 1);
-    if (status == LSM_OK && answer == ANSWER_PUT) lsm_count(view->store, LSM_COUNT_GET_HITS, 1);
+    lsm_count_read(view->store, LSM_COUNT_GETS);
+    if (status == LSM_OK && answer == ANSWER_PUT) lsm_count_read(view->store, LSM_COUNT_GET_HITS);
     if (full != small) lsm_free(full);
     if (status != LSM_OK) return status;
     return answer == ANSWER_PUT ? LSM_OK : LSM_NOTFOUND;
@@ -188,12 +177,9 @@ int lsm_txn_get(struct lsm_txn *txn, uint32_t tree, struct lsm_slice key, struct
 }
 
 void lsm_value_release(struct lsm_value *value) {
-    if (value->pin != NULL) {
-        struct pin *pin = value->pin;
-        lsm_sst_pin_release(&pin->table);
-        lsm_state_unref(pin->state);
-        lsm_free(pin);
-    }
+    struct lsm_sst_pin table = {.cache = value->cache, .entry = value->block};
+    if (value->block != NULL) lsm_sst_pin_release(&table);
+    lsm_state_unref(value->state);
     *value = (struct lsm_value){0};
 }
 
