@@ -438,6 +438,34 @@ static void read_much(void *arg) {
     check_walks(reader->table, true);
 }
 
+/* What an iterator keeps of one table (block, window, place) must not show up in the next one. */
+static void one_iterator_walks_one_table_after_another(void **state) {
+    (void)state;
+    struct table tables[2] = {0};
+    uint64_t random = kit_seed(__func__);
+    struct lsm_sst_iter iter;
+    for (size_t t = 0; t < 2; t++) {
+        struct lsm_sst_options options = kit_options(512, t == 0 ? LSM_COMPRESS_NONE : LSM_COMPRESS_LZ4);
+        kit_random_rows(&tables[t].rows, &random, KIT_RANDOM, 600, 200);
+        table_open(&tables[t], &options, t * 20000);
+    }
+    lsm_sst_iter_init(&iter, tables[0].sst, true);
+    for (size_t turn = 0; turn < 400; turn++) {
+        const struct table *table = &tables[turn % 2];
+        size_t at = kit_below(&random, table->rows.count), steps = kit_below(&random, 100);
+        if (turn != 0) lsm_sst_iter_move(&iter, table->sst);
+        assert_false(iter.base.valid);
+        lsm_iter_seek(&iter.base, lsm_buf_slice(&table->rows.rows[at].key));
+        assert_true(kit_iter_is(&iter.base, &table->rows, at));
+        for (size_t n = 0; n < steps && iter.base.valid; n++) {
+            lsm_iter_next(&iter.base);
+            assert_true(kit_iter_is(&iter.base, &table->rows, ++at));
+        }
+    }
+    lsm_iter_release(&iter.base);
+    for (size_t t = 0; t < 2; t++) table_close(&tables[t]);
+}
+
 static void threads_read_one_table_through_a_tiny_cache(void **state) {
     (void)state;
     struct table table = {0};
@@ -468,6 +496,7 @@ int main(void) {
         cmocka_unit_test(compression_pays_on_dull_data_and_is_dropped_on_noise),
         cmocka_unit_test(estimates_are_exact_over_all_and_near_over_parts),
         cmocka_unit_test(an_iterator_keeps_its_block_when_the_cache_is_tiny),
+        cmocka_unit_test(one_iterator_walks_one_table_after_another),
         cmocka_unit_test(identify_tells_our_files_from_others),
         cmocka_unit_test(verify_stops_at_the_callers_wish),
         cmocka_unit_test(the_writer_guesses_its_size_well),
