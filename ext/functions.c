@@ -8,6 +8,7 @@
 #include "home.h"
 #include "index_ddl.h"
 #include "pulse.h"
+#include "range_delete.h"
 
 static void result_error(sqlite3_context *context, int rc, char *message) {
     if (message != NULL) sqlite3_result_error(context, message, -1);
@@ -148,6 +149,39 @@ static void drop_index(sqlite3_context *context, int argc, sqlite3_value **argv)
     change_indexes(context, argv, NULL);
 }
 
+/* ---- many rows at once ------------------------------------------------------------------------------------------- */
+
+/* low NULL: all rows. */
+static void delete_many(sqlite3_context *context, sqlite3_value *name, sqlite3_value *low, sqlite3_value *high) {
+    struct vt_connection *connection = sqlite3_user_data(context);
+    char *schema, *table, *message = NULL;
+    int rc = SQLITE_MISUSE;
+    if (!split_name(name, &schema, &table)) {
+        message = sqlite3_mprintf("the name of a table is wanted");
+    } else if (low == NULL) {
+        rc = vt_range_truncate(connection, schema, table, &message);
+    } else {
+        rc = vt_range_delete(connection, schema, table, low, high, &message);
+    }
+    if (rc == SQLITE_OK) {
+        sqlite3_result_text(context, "ok", -1, SQLITE_STATIC);
+    } else {
+        result_error(context, rc, message);
+    }
+    sqlite3_free(schema);
+    sqlite3_free(table);
+}
+
+static void truncate_table(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    (void)argc;
+    delete_many(context, argv[0], NULL, NULL);
+}
+
+static void delete_range(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    (void)argc;
+    delete_many(context, argv[0], argv[1], argv[2]);
+}
+
 static const struct {
     const char *name;
     int argc, flags;
@@ -165,6 +199,8 @@ static const struct {
     {"lsm_create_index", 3, SQLITE_UTF8 | SQLITE_DIRECTONLY, create_index},
     {"lsm_create_index", 4, SQLITE_UTF8 | SQLITE_DIRECTONLY, create_index},
     {"lsm_drop_index", 2, SQLITE_UTF8 | SQLITE_DIRECTONLY, drop_index},
+    {"lsm_truncate", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, truncate_table},
+    {"lsm_delete_range", 3, SQLITE_UTF8 | SQLITE_DIRECTONLY, delete_range},
     {VT_ERRAND_FUNCTION, 0, SQLITE_UTF8 | SQLITE_DIRECTONLY | SQLITE_DETERMINISTIC, vt_errand_call},
 };
 

@@ -284,6 +284,15 @@ int vt_txn_delete(struct vt_space *space, uint32_t tree, struct lsm_slice key, c
     return changed(space, status, &err, message);
 }
 
+int vt_txn_delete_range(struct vt_space *space, uint32_t tree, struct lsm_slice low, struct lsm_slice high, char **message) {
+    assert(space->txn.state != VT_TXN_IDLE);
+    struct lsm_error err;
+    vt_error_clear(&err);
+    vt_lookups_note_write(&space->lookups, tree);
+    int status = lsm_txn_delete_range(space->txn.engine, tree, low, high, &err);
+    return changed(space, status, &err, message);
+}
+
 int vt_txn_tree_create(struct vt_space *space, struct lsm_tree_info *tree, char **message) {
     struct vt_txn *txn = &space->txn;
     assert(txn->state != VT_TXN_IDLE);

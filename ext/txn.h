@@ -87,6 +87,8 @@ int vt_txn_undo(struct vt_space *space, const struct vt_mark *mark, char **messa
 /* Changes, in a transaction that is open or prepared. */
 int vt_txn_put(struct vt_space *space, uint32_t tree, struct lsm_slice key, struct lsm_slice value, char **message) LSM_MUST_CHECK;
 int vt_txn_delete(struct vt_space *space, uint32_t tree, struct lsm_slice key, char **message) LSM_MUST_CHECK;
+/* Every key with low <= key < high. */
+int vt_txn_delete_range(struct vt_space *space, uint32_t tree, struct lsm_slice low, struct lsm_slice high, char **message) LSM_MUST_CHECK;
 int vt_txn_tree_create(struct vt_space *space, struct lsm_tree_info *tree, char **message) LSM_MUST_CHECK;
 int vt_txn_tree_drop(struct vt_space *space, uint32_t tree, char **message) LSM_MUST_CHECK;
 

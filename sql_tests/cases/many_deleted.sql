@@ -1,0 +1,24 @@
+-- lsm_truncate() and lsm_delete_range(): what they refuse, and what is left.
+CREATE VIRTUAL TABLE many USING lsm(id INTEGER PRIMARY KEY, v UNIQUE, w, INDEX by_w (w));
+CREATE VIRTUAL TABLE few USING lsm(k TEXT PRIMARY KEY, v);
+CREATE TABLE ordinary_many(k);
+CREATE VIEW view_many AS SELECT * FROM few;
+INSERT INTO many SELECT value, value, value % 10 FROM generate_series(1, 2000);
+INSERT INTO few SELECT v, w FROM many;
+SELECT lsm_truncate('many'), lsm_delete_range('main.few', '15', '7');
+SELECT (SELECT count(*) FROM many), (SELECT count(*) FROM few), (SELECT count(*) FROM few WHERE k >= '15' AND k < '7'), (SELECT count(*) FROM many WHERE w = 1);
+SELECT lsm_check();
+SELECT lsm_truncate('nosuch');
+SELECT lsm_truncate('ordinary_many');
+SELECT lsm_truncate('view_many');
+SELECT lsm_truncate('many_store');
+SELECT lsm_truncate(NULL);
+SELECT lsm_delete_range('few', 1);
+CREATE VIEW unsafe_many AS SELECT lsm_truncate('few');
+SELECT * FROM unsafe_many;
+PRAGMA query_only = ON;
+SELECT lsm_truncate('few');
+PRAGMA query_only = OFF;
+SELECT k, lsm_truncate('few') FROM few WHERE k < '103' ORDER BY k;
+SELECT count(*) FROM few;
+SELECT lsm_check();
