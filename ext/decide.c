@@ -309,6 +309,8 @@ static int fail_verdict(const struct vt_space *space, enum vt_verdict verdict, c
 
 int vt_decide_check(struct vt_space *space, char **message) {
     if (space->place.memory || space->accept == VT_ACCEPT_WANTED || vt_shared_fits(space->shared, space->place.device, space->place.inode)) return SQLITE_OK;
+    /* Looked at before it began. What a transaction has itself dropped and made is no evidence: the table with the last token may be gone. */
+    if (space->txn.state != VT_TXN_IDLE) return SQLITE_OK;
     enum vt_verdict verdict;
     int rc = vt_decide_compare(space, &verdict, message);
     /* Somebody in this process may have found that they fit, and have written since. */
