@@ -238,19 +238,24 @@ int vt_cursor_take_view(struct vt_cursor *cursor) {
 
 /* ---- xFilter and xNext -------------------------------------------------------------------------------------------- */
 
-/* The plan of this number and text. */
+/* The plan of this number and text. A cursor mostly gets the same one again. */
 static int read_plan(struct vt_cursor *cursor, int number, const char *text) {
     const struct vt_schema *schema = vt_cursor_table(cursor)->schema;
-    if (cursor->plan_text != NULL && cursor->plan_number == number && text != NULL && strcmp(cursor->plan_text, text) == 0) return SQLITE_OK;
+    bool looks_up = vt_plan_has_lookup(number), known = cursor->plan_known && cursor->plan_number == number && cursor->plan.index < schema->index_count;
+    if (known && !looks_up) return SQLITE_OK;
+    if (known && cursor->plan_text != NULL && text != NULL && strcmp(cursor->plan_text, text) == 0) return SQLITE_OK;
     sqlite3_free(cursor->plan_text);
     cursor->plan_text = NULL;
+    cursor->plan_known = false;
     if (!vt_plan_read(schema, number, &cursor->plan)) return SQLITE_INTERNAL;
-    if (!vt_plan_has_lookup(number)) return SQLITE_OK;
-    int rc = text == NULL ? SQLITE_INTERNAL : vt_plan_read_lookup(schema, text, &cursor->plan);
+    int rc = SQLITE_OK;
+    if (looks_up) rc = text == NULL ? SQLITE_INTERNAL : vt_plan_read_lookup(schema, text, &cursor->plan);
     if (rc != SQLITE_OK) return rc;
+    if (looks_up) cursor->plan_text = sqlite3_mprintf("%s", text);
+    if (looks_up && cursor->plan_text == NULL) return SQLITE_NOMEM;
     cursor->plan_number = number;
-    cursor->plan_text = sqlite3_mprintf("%s", text);
-    return cursor->plan_text == NULL ? SQLITE_NOMEM : SQLITE_OK;
+    cursor->plan_known = true;
+    return SQLITE_OK;
 }
 
 int vt_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, int argc, sqlite3_value **argv) {

@@ -28,7 +28,8 @@ struct vt_cursor {
     uint32_t walk_tree;
     struct lsm_value point;   /* of `view` */
     struct vt_plan plan;
-    int plan_number;          /* `plan` is of this number and text, if plan_text is not NULL */
+    bool plan_known;          /* `plan` is of this number and, if it has a lookup, this text */
+    int plan_number;
     char *plan_text;
     /* A plan that walks an index: its entries name rows, which are only read when the entry does not have what is asked for. */
     const struct vt_index *index; /* NULL: the rows themselves are walked */

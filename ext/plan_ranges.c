@@ -74,17 +74,21 @@ static bool is_point(const struct vt_schema *schema, int index, const struct vt_
     return true;
 }
 
+static int make_room(struct vt_ranges *ranges) {
+    if (ranges->count < ranges->capacity) return SQLITE_OK;
+    int capacity = ranges->capacity == 0 ? 2 : 2 * ranges->capacity;
+    struct vt_range *grown = sqlite3_realloc64(ranges->range, (size_t)capacity * sizeof *grown);
+    if (grown == NULL) return SQLITE_NOMEM;
+    memset(grown + ranges->capacity, 0, (size_t)(capacity - ranges->capacity) * sizeof *grown);
+    ranges->range = grown;
+    ranges->capacity = capacity;
+    return SQLITE_OK;
+}
+
 static int add_range(const struct vt_schema *schema, int index, const struct vt_key_query *query, struct vt_ranges *ranges) {
     int key_count;
     const struct vt_key_column *key = vt_plan_key(schema, index, &key_count);
-    if (ranges->count == ranges->capacity) {
-        int capacity = ranges->capacity == 0 ? 2 : 2 * ranges->capacity;
-        struct vt_range *grown = sqlite3_realloc64(ranges->range, (size_t)capacity * sizeof *grown);
-        if (grown == NULL) return SQLITE_NOMEM;
-        memset(grown + ranges->capacity, 0, (size_t)(capacity - ranges->capacity) * sizeof *grown);
-        ranges->range = grown;
-        ranges->capacity = capacity;
-    }
+    if (make_room(ranges) != SQLITE_OK) return SQLITE_NOMEM;
     struct vt_range *range = &ranges->range[ranges->count];
     bool empty = false;
     int rc = vt_key_range(key, key_count, query, &range->low, &range->has_low, &range->high, &range->has_high, &empty);
@@ -255,9 +259,25 @@ static int resolve_all(const struct vt_schema *schema, const struct vt_plan *pla
     return SQLITE_OK;
 }
 
+/* One integer for the rowid: what the inner loops of joins mostly ask. The same as all that follows would come to. */
+static int add_rowid(int64_t rowid, struct vt_ranges *ranges) {
+    uint8_t key[VT_KEY_INT64_BYTES_MAX];
+    if (make_room(ranges) != SQLITE_OK) return SQLITE_NOMEM;
+    struct vt_range *range = &ranges->range[ranges->count++];
+    int rc = vt_bytes_set(&range->low, (struct lsm_slice){.data = key, .size = vt_key_put_int64(key, rowid)});
+    if (rc == SQLITE_OK) rc = vt_bytes_set(&range->high, vt_bytes_slice(&range->low));
+    if (rc == SQLITE_OK) rc = vt_key_after(&range->high, true);
+    range->has_low = range->has_high = range->point = true;
+    return rc;
+}
+
 int vt_plan_ranges(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **values, vt_resolve_fn resolve, void *arg,
                    struct vt_ranges *ranges) {
     ranges->count = 0;
+    if (plan->index == VT_PLAN_PRIMARY && schema->kind == VT_KIND_ROWID && plan->equal_count == 1 && plan->lists == 0 &&
+        sqlite3_value_type(values[0]) == SQLITE_INTEGER) {
+        return add_rowid(sqlite3_value_int64(values[0]), ranges);
+    }
     struct plan_values converted;
     bool nothing;
     int rc = convert_all(schema, plan, values, &converted, &nothing);

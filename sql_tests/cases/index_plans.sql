@@ -26,6 +26,19 @@ SELECT v FROM r WHERE ts > 5 AND length(v) = 1;
 UPDATE r SET v = 1 WHERE code = 'c5';
 UPDATE r SET ts = ts WHERE ts = 5;
 DELETE FROM r WHERE kind = 'k9' AND ts = 9;
+-- Beginnings of texts: LIKE needs NOCASE, unless case counts for it, too.
+SELECT count(*) FROM r WHERE code LIKE 'c19%';
+SELECT count(*) FROM r WHERE code LIKE 'c19%' ESCAPE '!';
+SELECT count(*) FROM r WHERE code GLOB 'c19*';
+SELECT count(*) FROM r WHERE kind LIKE 'k9%';
+SELECT count(*) FROM r WHERE kind GLOB 'k9*';
+PRAGMA case_sensitive_like = 1;
+SELECT count(*) FROM r WHERE code LIKE 'c19%';
+SELECT count(*) FROM r WHERE kind LIKE 'k9%';
+PRAGMA case_sensitive_like = 0;
+-- An index for each side of OR, and what is common to both.
+SELECT count(*) FROM r WHERE code = 'c5' OR ts = 9 OR id = 7;
+SELECT count(*) FROM r WHERE (code = 'c5' OR ts BETWEEN 9 AND 11) AND kind = 'k9';
 -- A LIMIT makes the order of an index worth its rows; values that are not known are judged by how many entries are alike.
 SELECT id, v FROM r ORDER BY ts LIMIT 2;
 SELECT id, v FROM r ORDER BY ts DESC LIMIT 1 OFFSET 1;

@@ -1,4 +1,4 @@
-"""Joins that no index serves: how much is read, what a COMMIT or ROLLBACK in the midst does, and rows that are too many for memory."""
+"""Joins that no index serves, and ends of indexes: how much is read, what a COMMIT or ROLLBACK in the midst does, and rows that are too many for memory."""
 import harness
 
 PRELUDE = """
@@ -71,4 +71,21 @@ pair(45000, 900)
 rows = db.execute("SELECT count(*), sum(a.id), sum(b.id), sum(length(b.s)) FROM a CROSS JOIN b ON a.x = b.y").fetchall()
 assert rows == [(45000, 1012522500, 1012522500, 40500000)], rows
 assert db.execute("SELECT count(*) FROM a CROSS JOIN b ON a.s = b.s").fetchall() == [(45000,)]
+""", folder)
+
+
+def test_the_greatest_value_of_an_index_is_one_row(folder):
+    harness.python(PRELUDE + """
+pair(5000)
+db.execute("SELECT lsm_create_index('b', 'by_y', 'y')").fetchall()
+for sql in ("SELECT max(y) FROM b", "SELECT max(id) FROM b", "SELECT min(rowid) FROM b", "SELECT y FROM b ORDER BY y LIMIT 1", "SELECT max(y) FROM b WHERE y < 4000"):
+    count = 0
+    def tick():
+        global count
+        count += 1
+        return 0
+    db.set_progress_handler(tick, 1)
+    rows = db.execute(sql).fetchall()
+    db.set_progress_handler(None, 1)
+    assert len(rows) == 1 and rows[0][0] in (0, 1, 3999, 4999, 5000) and count < 300, (sql, rows, count)
 """, folder)
