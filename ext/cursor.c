@@ -135,6 +135,7 @@ static void drop_view(struct vt_cursor *cursor) {
 int vt_cursor_close(sqlite3_vtab_cursor *base) {
     struct vt_cursor *cursor = (struct vt_cursor *)base;
     struct vt_space *space = vt_cursor_table(cursor)->space;
+    vt_cursor_count_stray(cursor);
     drop_view(cursor);
     *cursor->link = cursor->next;
     if (cursor->next != NULL) cursor->next->link = cursor->link;
@@ -305,6 +306,7 @@ int vt_cursor_next(sqlite3_vtab_cursor *base) {
     if (cursor->mode == CURSOR_FOUND) return vt_cursor_find_next(cursor);
     if (cursor->mode == CURSOR_DETACHED) return resume(cursor);
     if (cursor->mode != CURSOR_WALK) return next_range(cursor);
+    cursor->walked++;
     struct lsm_error err;
     vt_error_clear(&err);
     int status = cursor->plan.desc ? lsm_cursor_prev(cursor->walk, &err) : lsm_cursor_next(cursor->walk, &err);

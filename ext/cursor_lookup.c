@@ -14,7 +14,8 @@ static int append_bound(struct vt_bytes *name, bool has, const struct vt_bytes *
     return rc == SQLITE_OK && has ? vt_bytes_append(name, bound->data, bound->size) : rc;
 }
 
-static int make_name(struct vt_cursor *cursor) {
+/* wide: without the ranges, as if all were walked. */
+static int make_name(struct vt_cursor *cursor, bool wide) {
     const struct vt_space *space = vt_cursor_table(cursor)->space;
     const struct vt_plan *plan = &cursor->plan;
     struct vt_bytes *name = &cursor->walk_name;
@@ -24,7 +25,7 @@ static int make_name(struct vt_cursor *cursor) {
     if (rc == SQLITE_OK) rc = append_number(name, cursor->view->of_txn ? space->txn.epoch : cursor->view->id);
     if (rc == SQLITE_OK) rc = append_number(name, cursor->view->of_txn ? vt_lookups_writes(&space->lookups, tree) : 0);
     for (int i = 0; i < plan->lookup_count && rc == SQLITE_OK; i++) rc = append_number(name, (uint64_t)plan->lookup[i].column << 1 | (uint64_t)plan->lookup[i].nulls);
-    for (int i = 0; i < cursor->ranges.count && rc == SQLITE_OK; i++) {
+    for (int i = 0; i < cursor->ranges.count && rc == SQLITE_OK && !wide; i++) {
         const struct vt_range *range = &cursor->ranges.range[i];
         rc = append_bound(name, range->has_low, &range->low);
         if (rc == SQLITE_OK) rc = append_bound(name, range->has_high, &range->high);
@@ -109,15 +110,49 @@ static int hash_values(struct vt_cursor *cursor, sqlite3_value **values, uint64_
     return rc;
 }
 
-/* The lookup of the walk at hand, made if it is asked for the second time. */
-static int find_lookup(struct vt_cursor *cursor, struct vt_lookup **lookup) {
-    struct vt_lookups *lookups = &vt_cursor_table(cursor)->space->lookups;
+void vt_cursor_count_stray(struct vt_cursor *cursor) {
+    if (cursor->stray != 0) (void)vt_lookups_stray(&vt_cursor_table(cursor)->space->lookups, cursor->stray, cursor->walked);
+    cursor->stray = 0;
+}
+
+/* The lookup that is called walk_name, if there is one. */
+static struct vt_lookup *find_made(struct vt_cursor *cursor) {
     struct lsm_slice name = vt_bytes_slice(&cursor->walk_name);
-    *lookup = cursor->found.lookup;
-    if (*lookup != NULL && (*lookup)->name.size == name.size && memcmp((*lookup)->name.data, name.data, name.size) == 0) return SQLITE_OK;
-    *lookup = vt_lookups_find(lookups, name);
-    if (*lookup != NULL || !vt_lookups_seen(lookups, name)) return SQLITE_OK;
-    return make_lookup(cursor, lookup);
+    struct vt_lookup *last = cursor->found.lookup;
+    if (last != NULL && last->name.size == name.size && memcmp(last->name.data, name.data, name.size) == 0) return last;
+    return vt_lookups_find(&vt_cursor_table(cursor)->space->lookups, name);
+}
+
+static int make_wide(struct vt_cursor *cursor, struct vt_lookup **lookup) {
+    struct vt_range all = {0};
+    struct vt_ranges kept = cursor->ranges;
+    cursor->ranges = (struct vt_ranges){.count = 1, .capacity = 1, .range = &all};
+    int rc = make_lookup(cursor, lookup);
+    cursor->ranges = kept;
+    return rc;
+}
+
+/* The lookup of the walk at hand, made if it is asked for the second time, or if walks like it have cost more than to make one of all rows. */
+static int find_lookup(struct vt_cursor *cursor, struct vt_lookup **lookup) {
+    struct vt_table *table = vt_cursor_table(cursor);
+    vt_cursor_count_stray(cursor);
+    int rc = make_name(cursor, false);
+    if (rc != SQLITE_OK) return rc;
+    *lookup = find_made(cursor);
+    if (*lookup != NULL) return SQLITE_OK;
+    if (vt_lookups_seen(&table->space->lookups, vt_bytes_slice(&cursor->walk_name))) return make_lookup(cursor, lookup);
+    if (vt_plan_walk_args(&cursor->plan) == 0) return SQLITE_OK;
+    rc = make_name(cursor, true);
+    if (rc != SQLITE_OK) return rc;
+    *lookup = find_made(cursor);
+    if (*lookup != NULL) return SQLITE_OK;
+    double rows;
+    int sources;
+    vt_table_estimate(table, &rows, &sources);
+    cursor->stray = vt_hash_bytes(cursor->walk_name.data, cursor->walk_name.size) | 1;
+    if (vt_lookups_stray(&table->space->lookups, cursor->stray, 0) > rows) rc = make_wide(cursor, lookup);
+    cursor->walked = 0;
+    return rc;
 }
 
 int vt_cursor_look_up(struct vt_cursor *cursor, sqlite3_value **values, bool *served) {
@@ -131,8 +166,7 @@ int vt_cursor_look_up(struct vt_cursor *cursor, sqlite3_value **values, bool *se
     }
     if (unfit) return SQLITE_OK;
     struct vt_lookup *lookup = NULL;
-    rc = make_name(cursor);
-    if (rc == SQLITE_OK) rc = find_lookup(cursor, &lookup);
+    rc = find_lookup(cursor, &lookup);
     if (rc != SQLITE_OK || lookup == NULL) return rc;
     *served = true;
     rc = vt_found_seek(&cursor->found, lookup, hash, &cursor->base.pVtab->zErrMsg);

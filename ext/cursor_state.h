@@ -44,6 +44,8 @@ struct vt_cursor {
     bool reader_ready;
     struct vt_found found;        /* of the last lookup */
     struct vt_bytes walk_name;    /* of the walk that may be looked up (lookups.h) */
+    uint64_t stray;               /* hash of the name of the last one that was not repeated, without its ranges; 0: none */
+    double walked;                /* rows it has gone through */
 };
 
 static inline struct vt_table *vt_cursor_table(const struct vt_cursor *cursor) { return (struct vt_table *)cursor->base.pVtab; }
@@ -77,6 +79,8 @@ int vt_cursor_resolve(void *arg, const struct vt_ranges *ranges, int column, sql
 
 /* If the walk of plan and ranges is repeated, stand on the first row with these values instead; *served is false if it is to be walked. */
 int vt_cursor_look_up(struct vt_cursor *cursor, sqlite3_value **values, bool *served) LSM_MUST_CHECK;
+/* The rows gone through by a walk that was not repeated are counted. */
+void vt_cursor_count_stray(struct vt_cursor *cursor);
 /* To the next row of the lookup. */
 int vt_cursor_find_next(struct vt_cursor *cursor) LSM_MUST_CHECK;
 

@@ -33,6 +33,13 @@ bool vt_lookups_seen(struct vt_lookups *lookups, struct lsm_slice name) {
     return before;
 }
 
+double vt_lookups_stray(struct vt_lookups *lookups, uint64_t hash, double rows) {
+    int at = (int)((hash >> 32) % VT_LOOKUPS_SEEN);
+    if (lookups->strays[at].hash != hash) lookups->strays[at].rows = 0;
+    lookups->strays[at].hash = hash;
+    return lookups->strays[at].rows += rows;
+}
+
 /* All but the first `kept`. */
 static void drop_behind(struct vt_lookups *lookups, int kept) {
     struct vt_lookup **link = &lookups->first;
@@ -82,4 +89,5 @@ size_t vt_lookups_room(struct vt_lookups *lookups) {
 void vt_lookups_clear(struct vt_lookups *lookups) {
     drop_behind(lookups, 0);
     memset(lookups->seen, 0, sizeof lookups->seen);
+    memset(lookups->strays, 0, sizeof lookups->strays);
 }

@@ -4,6 +4,9 @@
  * is asked for, what it yields is put into a lookup (lookup.h), and from then on only the rows that can match are visited. A walk is named by all that its rows depend on:
  * the tree, the ranges of keys, the direction, what is looked up by, and the state that is read: the view, or the transaction and what it has written to this tree.
  *
+ * A walk whose ranges are others each time (`b.y = a.y AND b.id > a.id`) is not repeated; but when its like have gone through as many rows as the table has, all rows are put
+ * into one lookup, and SQLite checks the ranges.
+ *
  * They live while any cursor of the space is open: cursors of one statement may come and go, and share them.
  */
 #ifndef VT_LOOKUPS_H
@@ -20,6 +23,10 @@ struct vt_lookups {
     struct vt_lookup *first; /* the last used first */
     int count;
     uint64_t seen[VT_LOOKUPS_SEEN];     /* hashes of walks that were asked for once; a mistake makes a lookup early, no more */
+    struct {
+        uint64_t hash; /* of what a walk's name is without its ranges */
+        double rows;   /* that such walks have gone through */
+    } strays[VT_LOOKUPS_SEEN];
     uint64_t writes[VT_LOOKUPS_TREES];  /* changes of trees with this number modulo, by the transaction; undone ones count as well */
 };
 
@@ -33,6 +40,8 @@ void vt_lookups_note_undo(struct vt_lookups *lookups);
 struct vt_lookup *vt_lookups_find(struct vt_lookups *lookups, struct lsm_slice name);
 /* True if this walk was asked for before; it is remembered. */
 bool vt_lookups_seen(struct vt_lookups *lookups, struct lsm_slice name);
+/* Count rows gone through by walks that were not repeated. Their sum. */
+double vt_lookups_stray(struct vt_lookups *lookups, uint64_t hash, double rows);
 /* Take it in, counted. */
 void vt_lookups_add(struct vt_lookups *lookups, struct vt_lookup *lookup);
 /* The memory that one more may take; others that are not in use may go for it. */

@@ -199,4 +199,6 @@ void vt_plan_add_lookup(const struct vt_schema *schema, const struct vt_question
         plan->lookup[plan->lookup_count++] =
             (struct vt_plan_lookup){.column = question->terms[i].column, .nulls = question->terms[i].op == SQLITE_INDEX_CONSTRAINT_IS};
     }
+    /* A lookup may be of all rows, not of the ranges alone. */
+    for (int i = 0; i < vt_plan_walk_args(plan) && plan->lookup_count > 0; i++) plan->omit[i] = false;
 }

@@ -74,6 +74,17 @@ CREATE TRIGGER noted AFTER INSERT ON log WHEN new.found IS NULL BEGIN
 END;
 INSERT INTO log(v) SELECT t FROM a ORDER BY id;
 SELECT v, found FROM log WHERE found IS NOT NULL ORDER BY rowid;
+-- The outer SELECT reads on while each row's trigger writes the table and looks into it again.
+CREATE TABLE feed(v);
+CREATE TRIGGER fed AFTER INSERT ON feed BEGIN
+  INSERT INTO b(t, w) VALUES (new.v, 'fed');
+  INSERT INTO log SELECT new.v, count(*) FROM b WHERE b.t = new.v;
+  UPDATE b SET w = 'fed twice' WHERE t = new.v AND w = 'fed' AND id % 2 = 0;
+  INSERT INTO log SELECT w, count(*) FROM b WHERE b.w = (SELECT max(w) FROM b AS also WHERE also.t = new.v) GROUP BY w;
+END;
+INSERT INTO feed SELECT a.t FROM a CROSS JOIN k ON k.t = a.t WHERE a.t IS NOT NULL ORDER BY a.id;
+SELECT v, found FROM log ORDER BY rowid;
+SELECT t, w, count(*) FROM b GROUP BY t, w ORDER BY t, w;
 -- Long records, and many rows.
 @TABLE big(id INTEGER PRIMARY KEY, g INT, s TEXT);
 INSERT INTO big SELECT value, value % 97, 'row ' || value FROM generate_series(1, 3000);
@@ -82,3 +93,15 @@ SELECT count(*), sum(length(y.s)), sum(y.id) FROM big AS x CROSS JOIN big AS y O
 SELECT count(*), sum(length(y.s)), sum(x.id * y.id) FROM big AS x CROSS JOIN big AS y ON x.s = y.s;
 SELECT x.id, (SELECT group_concat(y.id) FROM big AS y WHERE y.g = x.g + 90) FROM big AS x WHERE x.id < 12 ORDER BY 1;
 SELECT count(*) FROM big AS x WHERE NOT EXISTS (SELECT 1 FROM big AS y WHERE y.g = x.id + 1);
+-- Ranges that are others for each row outside.
+SELECT x.id, y.id FROM big AS x CROSS JOIN big AS y ON y.g = x.g AND y.id > x.id + 2600 ORDER BY x.id, y.id;
+SELECT count(*), sum(x.id * y.id) FROM big AS x CROSS JOIN big AS y ON y.g = x.g AND y.id > x.id;
+SELECT count(*), sum(x.id * y.id) FROM big AS x CROSS JOIN big AS y ON y.g = x.g AND y.id BETWEEN x.id - 300 AND x.id + 300;
+SELECT x.id, (SELECT y.id FROM big AS y WHERE y.g = x.g AND y.id < x.id ORDER BY y.id DESC LIMIT 1) FROM big AS x WHERE x.id > 2990 OR x.id < 40 ORDER BY 1;
+SELECT sum((SELECT count(*) FROM big AS y WHERE y.g = x.g AND y.id < x.id)) FROM big AS x;
+@TABLE few(id INTEGER PRIMARY KEY, f INT, g INT, s TEXT, INDEX by_f (f DESC, g));
+INSERT INTO few SELECT id, id % 40, g, s FROM big;
+SELECT count(*), sum(y.id) FROM few AS x CROSS JOIN few AS y ON y.f = x.f AND y.s = x.s;
+SELECT count(*), sum(y.id * x.id) FROM few AS x CROSS JOIN few AS y ON y.f < x.f AND y.s IS x.s;
+SELECT count(*), sum(y.id * x.id) FROM few AS x CROSS JOIN few AS y ON y.f IN (x.f, x.f + 1, 7) AND y.s = x.s;
+SELECT x.id, (SELECT y.id FROM few AS y WHERE y.f <= x.f AND y.s = x.s ORDER BY y.f DESC, y.g, y.id LIMIT 1) FROM few AS x WHERE x.id % 300 = 1 ORDER BY 1;

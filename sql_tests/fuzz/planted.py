@@ -30,6 +30,8 @@ PLANTS = {
     "a default replaces NULL in an UPDATE too": ("if (column->has_default && (!w->update || ", "if (column->has_default && (true || "),
     "a real comes back as an integer": ("*out = vt_value_real((double)out->i);", "if (out->i < 50) *out = vt_value_real((double)out->i);"),
     "a rowid is not the next one": ("*rowid = rowids->any ? rowids->max + 1 : 1;", "*rowid = rowids->any ? rowids->max + 1 + (rowids->max == 60) : 1;"),
+    "a lookup does not overlook case": ("static uint64_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? c + 32u : c; }", "static uint64_t lower(uint8_t c) { return c; }"),
+    "a list behind another one loses its order": ("if (ranges->count < 2) return;", "if (ranges->count < 8) return;"),
     "an upper bound reads texts as numbers": ('*out = vt_value_bytes(SQLITE_TEXT, ":", 1);', "(void)plan;"),
 }
 

@@ -24,7 +24,8 @@ def tick():
     count += 1
     return count > 3000  # a join that multiplies would take a hundred times as many
 for sql in ("SELECT count(*), sum(a.id) FROM a JOIN b ON a.x = b.y", "SELECT count(*), sum(a.id) FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.s = a.s AND b.y IS a.x)",
-            "SELECT count(*), sum((SELECT b.id FROM b WHERE b.y = a.x)) FROM a"):
+            "SELECT count(*), sum((SELECT b.id FROM b WHERE b.y = a.x)) FROM a", "SELECT count(*), sum(a.id) FROM a CROSS JOIN b ON a.x = b.y AND b.id < a.id + 1",
+            "SELECT count(*), sum((SELECT b.id FROM b WHERE b.y = a.x AND b.id > a.id - 9)) FROM a"):
     count = 0
     db.set_progress_handler(tick, 1000)
     rows = db.execute(sql).fetchall()
