@@ -257,21 +257,51 @@ static int enter(struct lsm_share *share, const uint8_t *store_id, struct wait *
     }
 }
 
+/* A private page: nobody else can come. */
+static int enter_alone(struct lsm_share *share, const uint8_t *store_id, const char *why, struct lsm_error *err) {
+    share->exclusive = why;
+    share->first = true;
+    int status = lsm_page_new(share, err);
+    if (status == LSM_OK) lsm_page_build(share->page, store_id);
+    return status;
+}
+
+/* The bytes of LOCK cannot be locked, as `why` says: the directory alone keeps others out, if it can be. */
+static int enter_by_dir(struct lsm_share *share, const uint8_t *store_id, struct wait *wait, const struct lsm_error *why, struct lsm_error *err) {
+    int status;
+    lsm_file_close(share->lock_file);
+    share->lock_file = NULL;
+    do status = lock_dir(share, LSM_LOCK_EXCLUSIVE, err);
+    while (status == LSM_NOTFOUND && wait_more(wait));
+    if (status == LSM_NOTFOUND)
+        return lsm_fail(err, LSM_BUSY, "%s: the store is open in another process, and the file system does not let two share it: close it there, or try again later", share->dir);
+    if (status == LSM_OK && share->dir_file == NULL) {
+        if (err != NULL) *err = *why;
+        return why->code;
+    }
+    return status == LSM_OK ? enter_alone(share, store_id, "its file system cannot lock parts of a file", err) : status;
+}
+
 static int join_steps(struct lsm_share *share, const struct lsm_share_options *options, struct lsm_error *err) {
     struct wait wait = wait_begin(share->env, options->timeout_us);
-    int status = LSM_OK;
+    struct lsm_error local = {0};
+    const char *why = NULL;
+    int status;
     if (options->detached) {
-        share->exclusive = "the store is read where nothing can be written";
-        share->first = true;
-        status = lsm_page_new(share, err);
-        if (status == LSM_OK) lsm_page_build(share->page, options->store_id);
-    } else {
-        const char *why = NULL;
-        status = lsm_env_can_share(share->env, share->dir, &why, err);
-        share->exclusive = options->exclusive ? "exclusive access was asked for" : why;
-        if (status == LSM_OK) status = take_open(share, &wait, err);
-        if (status == LSM_OK) status = enter(share, options->store_id, &wait, err);
+        status = enter_alone(share, options->store_id, "the store is read where nothing can be written", err);
+        return status == LSM_OK ? lsm_slot_claim(share, options->process_name, err) : status;
+    }
+    status = lsm_env_can_share(share->env, share->dir, &why, err);
+    if (status != LSM_OK) return status;
+    share->exclusive = options->exclusive ? "exclusive access was asked for" : why;
+    status = take_open(share, &wait, &local);
+    if (status == LSM_IO && share->lock_file != NULL && is_unsupported(local.os_errno)) {
+        status = enter_by_dir(share, options->store_id, &wait, &local, err);
+    } else if (status == LSM_OK) {
+        status = enter(share, options->store_id, &wait, err);
         if (status == LSM_OK) note_write(share, options->process_name);
+    } else if (err != NULL) {
+        *err = local;
     }
     return status == LSM_OK ? lsm_slot_claim(share, options->process_name, err) : status;
 }
@@ -319,7 +349,7 @@ int lsm_share_ready(struct lsm_share *share, struct lsm_error *err) {
 }
 
 bool lsm_share_leave(struct lsm_share *share, uint64_t timeout_us) {
-    if (share->exclusive != NULL) return share->lock_file != NULL;
+    if (share->exclusive != NULL) return share->lock_file != NULL || share->dir_file != NULL;
     struct wait wait = wait_begin(share->env, timeout_us);
     if (take(share, LSM_SHARE_OPEN, &wait, NULL) != LSM_OK) return false;
     return lsm_file_lock(share->lock_file, LSM_SHARE_PRESENT, LSM_LOCK_EXCLUSIVE, NULL) == LSM_OK;

@@ -106,6 +106,39 @@ static void a_file_system_that_cannot_share_is_used_by_one(void **state) {
     assert_non_null(strstr(fixture->process[1].err.text, "NFS"));
 }
 
+/* OPEN is the first thing that is locked. */
+static int join_without_locks_of_bytes(struct fixture *fixture, int process, bool and_of_directories) {
+    struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_LOCK, .os_errno = EINVAL, .sticky = and_of_directories};
+    struct lsm_share_options options = fixture_options(fixture, process);
+    uint64_t faults = lsm_env_mem_faults(fixture->disk);
+    lsm_env_mem_fail_at(fixture->disk, &fault);
+    int status = fixture_join_with(fixture, process, &options);
+    assert_true(lsm_env_mem_faults(fixture->disk) > faults);
+    lsm_env_mem_fail_at(fixture->disk, NULL);
+    return status;
+}
+
+static void where_the_bytes_of_a_file_cannot_be_locked_one_has_the_directory(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(join_without_locks_of_bytes(fixture, 0, false), LSM_OK);
+    struct lsm_share *share = fixture->process[0].share;
+    assert_true(lsm_share_is_first(share) && strstr(lsm_share_exclusive(share), "cannot lock") != NULL);
+    assert_int_equal(lsm_share_ready(share, NULL), LSM_OK);
+    assert_int_equal(join_without_locks_of_bytes(fixture, 1, false), LSM_BUSY);
+    assert_non_null(strstr(fixture->process[1].err.text, "open in another process"));
+    assert_int_equal(fixture_join(fixture, 1), LSM_BUSY); /* nor one for whom they can be locked */
+    assert_int_equal(lsm_share_lock(share, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
+    lsm_share_unlock(share, LSM_SHARE_WRITER);
+    assert_true(lsm_share_leave(share, 0));
+    fixture_close(fixture, 0);
+    (void)fixture_open(fixture, 1);
+    assert_int_equal(join_without_locks_of_bytes(fixture, 0, false), LSM_BUSY);
+    fixture_close(fixture, 1);
+    /* Where nothing can be locked, nobody comes in, and is told why. */
+    assert_int_equal(join_without_locks_of_bytes(fixture, 0, true), LSM_IO);
+    assert_non_null(strstr(fixture->process[0].err.text, "LOCK"));
+}
+
 static void without_space_or_shared_memory_one_goes_on_alone(void **state) {
     struct fixture *fixture = *state;
     const struct lsm_env_fault no_space = {.at = 1, .ops = LSM_ENV_ALLOCATE, .os_errno = ENOSPC},
@@ -415,6 +448,7 @@ int main(void) {
         TEST(one_program_may_be_two_processes),
         TEST(exclusive_lets_nobody_in_and_waits_for_nobody),
         TEST(a_file_system_that_cannot_share_is_used_by_one),
+        TEST(where_the_bytes_of_a_file_cannot_be_locked_one_has_the_directory),
         TEST(without_space_or_shared_memory_one_goes_on_alone),
         TEST(detached_touches_no_file),
         TEST(a_release_that_cannot_share_and_we_keep_each_other_out),
