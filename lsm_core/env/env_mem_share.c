@@ -48,10 +48,10 @@ int lsm_mem_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, struc
     struct mem_file *file = lsm_mem_file_of(base);
     struct lsm_env_op op = {.kind = LSM_ENV_LOCK, .path = base->path, .offset = byte};
     bool exclusive = lock == LSM_LOCK_EXCLUSIVE;
-    if (file->node->is_dir) byte = 0;
     lsm_mem_enter(base->env, op.kind, base->path);
     int status = lsm_mem_admit(base->env, &op, file, "lock file", err);
     if (status != LSM_OK) return lsm_mem_leave(lsm_mem_of(base->env), &op, status);
+    if (file->node->is_dir) byte = 0;
     if (exclusive && !file->writable && !file->node->is_dir)
         status = lsm_os_fail(err, EBADF, false, "lock file", base->path);
     else if (lock != LSM_UNLOCK && lock_conflicts(file->node, file, byte, exclusive))
