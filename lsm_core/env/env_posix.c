@@ -312,11 +312,16 @@ static int posix_sync_dir(struct lsm_env *env, const char *path, struct lsm_erro
     (void)env;
     int rc, error = 0;
     int fd = open_dir(path);
-    if (fd < 0) return lsm_os_fail(err, errno, true, "sync directory", path);
-    do rc = fsync(fd);
-    while (rc != 0 && errno == EINTR);
-    if (rc != 0) error = errno;
-    (void)close(fd);
+    if (fd < 0) error = errno;
+    /* A commit that waits for it must not fail, and take the log with it, for want of a descriptor that somebody has. */
+    if ((error == EMFILE || error == ENFILE) && lsm_posix_sync_locked_dir(path, &error)) fd = -1;
+    else if (fd < 0) return lsm_os_fail(err, error, true, "sync directory", path);
+    if (fd >= 0) {
+        do rc = fsync(fd);
+        while (rc != 0 && errno == EINTR);
+        if (rc != 0) error = errno;
+        (void)close(fd);
+    }
     /* EINVAL: a file system that has no such thing as an unsynced directory. */
     return error == 0 || error == EINVAL ? LSM_OK : lsm_os_fail(err, error, true, "sync directory", path);
 }

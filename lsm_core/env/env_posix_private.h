@@ -31,6 +31,8 @@ int lsm_posix_same_file(struct lsm_file *base, bool *same, struct lsm_error *err
 int lsm_posix_can_share(struct lsm_env *env, const char *path, const char **why, struct lsm_error *err);
 void lsm_posix_wait_word(struct lsm_env *env, _Atomic uint32_t *word, uint32_t seen, uint64_t us);
 void lsm_posix_wake_word(struct lsm_env *env, _Atomic uint32_t *word);
+/* Sync a directory by the descriptor that it is locked with, if it is in this process. *error: 0 or errno of that. */
+bool lsm_posix_sync_locked_dir(const char *path, int *error);
 /* Close the descriptor and what hangs on it. */
 void lsm_posix_close_fd(struct posix_file *file);
 

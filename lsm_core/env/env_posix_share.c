@@ -75,6 +75,20 @@ void lsm_posix_close_fd(struct posix_file *file) {
     if (!was_listed && file->fd >= 0) (void)close(file->fd);
 }
 
+bool lsm_posix_sync_locked_dir(const char *path, int *error) {
+    lsm_mutex_lock(&locked_mu); /* it is not closed meanwhile */
+    struct posix_file *file = locked_files;
+    while (file != NULL && (!file->is_dir || strcmp(file->base.path, path) != 0)) file = file->next;
+    int rc = 0;
+    if (file != NULL) {
+        do rc = fsync(file->fd);
+        while (rc != 0 && errno == EINTR);
+        *error = rc == 0 ? 0 : errno;
+    }
+    lsm_mutex_unlock(&locked_mu);
+    return file != NULL;
+}
+
 /* ---- locks ------------------------------------------------------------------------------------------------------------------------- */
 
 /* True if off_t cannot name the byte. */

@@ -356,6 +356,23 @@ static void running_out_of_memory_leaks_nothing(void **state) {
     assert_int_equal(status, LSM_OK);
 }
 
+static void a_directory_that_is_locked_is_synced_without_another_descriptor(void **state) {
+    (void)state;
+    struct rlimit before, none;
+    struct lsm_file *file = NULL;
+    assert_int_equal(lsm_env_open(lsm_env_posix(), dir, LSM_OPEN_DIR, NULL, &file, NULL), LSM_OK);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int unlocked = lsm_env_sync_dir(lsm_env_posix(), dir, NULL);
+    int status = lsm_file_lock(file, 0, LSM_LOCK_SHARED, NULL);
+    int locked = lsm_env_sync_dir(lsm_env_posix(), dir, NULL), other = lsm_env_sync_dir(lsm_env_posix(), "/tmp", NULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(unlocked != LSM_OK && status == LSM_OK && locked == LSM_OK && other != LSM_OK);
+    lsm_file_close(file);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -370,6 +387,7 @@ int main(void) {
         TEST(a_lock_dies_with_its_process),
         TEST(files_stay_off_the_standard_streams),
         TEST(a_failed_sync_poisons_the_file),
+        TEST(a_directory_that_is_locked_is_synced_without_another_descriptor),
         TEST(clocks_run_and_chance_differs),
         TEST(running_out_of_memory_leaks_nothing),
     };
