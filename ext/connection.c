@@ -104,7 +104,7 @@ static int fail_missing(const struct vt_place *place, const char *dir, const str
         return vt_fail(message, SQLITE_CANTOPEN,
                        "the rows of this LSM table are not here: they were kept in memory, by another connection, for a database without a file");
     }
-    if (place->environment == NULL && access(dir, F_OK) == 0) return vt_fail(message, SQLITE_CANTOPEN, "%s: the store's directory is there, but not complete", err->text);
+    if (place->environment == NULL && access(dir, F_OK) == 0) return vt_fail(message, SQLITE_CANTOPEN, "%s: the store's directory is there, but not complete; restore it from a backup, or save what is whole with lsmtool salvage", err->text);
     return vt_fail(message, SQLITE_CANTOPEN,
                    "the store of this database's LSM tables is missing: there is no %s. The database file was probably copied, moved or "
                    "restored without its \"-lsm\" directory: put that directory beside it under the file's name, or DROP the tables",

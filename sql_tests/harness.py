@@ -25,6 +25,7 @@ if os.environ.get("LSM_SQLITE"):
 VERSION = ".".join(subprocess.run([SHELL, "--version"], stdout=subprocess.PIPE).stdout.decode().split(".")[:2]) if shutil.which(SHELL) else ""
 SLOW = bool(os.environ.get("LSM_SLOW"))
 TIMEOUT = 600 if SLOW else 120
+URI_BUFFER = "file:test.db?lsm_write_buffer=65536"  # the smallest memtables
 LOAD = ".load " + EXTENSION[:-3] + "\n"
 
 

@@ -166,6 +166,7 @@ static int make_shm(struct lsm_share *share, const uint8_t *store_id, const char
     }
     if (status == LSM_OK) {
         share->page = bytes;
+        if (lsm_page_refuse(share->page, store_id) == NULL) share->left_version = atomic_load_explicit(&share->page->version, memory_order_relaxed);
         SHARE_POINT(share, "build page");
         lsm_page_build(share->page, store_id);
         return LSM_OK;
@@ -330,6 +331,8 @@ int lsm_share_join(const struct lsm_share_options *options, struct lsm_share **o
 
 bool lsm_share_is_first(const struct lsm_share *share) { return share->first; }
 
+uint64_t lsm_share_left_version(const struct lsm_share *share) { return share->left_version; }
+
 const char *lsm_share_exclusive(const struct lsm_share *share) { return share->exclusive; }
 
 int lsm_share_ready(struct lsm_share *share, struct lsm_error *err) {
@@ -358,6 +361,11 @@ bool lsm_share_leave(struct lsm_share *share, uint64_t timeout_us) {
 /* LOCK last: who finds it free shall find the others free. */
 void lsm_share_free(struct lsm_share *share) {
     if (share == NULL) return;
+    if (share->left_version != 0 && !share->ready && share->page != NULL) {
+        /* The store was not opened: the next one that comes shall know what we know. */
+        atomic_store_explicit(&share->page->version, share->left_version, memory_order_relaxed);
+        atomic_store_explicit(&share->page->magic, PAGE_MAGIC, memory_order_release);
+    }
     lsm_slot_release(share);
     close_shm_file(share);
     lsm_file_close(share->dir_file);

@@ -89,6 +89,7 @@ struct lsm_share {
     bool trace;                         /* it keeps its owner when we leave */
     _Atomic bool found_dead;            /* the owner before us did not clear our slot himself */
     const char *exclusive;              /* why nobody else can join */
+    uint64_t left_version;              /* what the page said before we, the first, made it anew; 0: nothing */
     _Atomic bool held[LSM_SHARE_LOCKS]; /* to catch ourselves taking a lock twice */
     bool ready;
 

@@ -63,6 +63,9 @@ struct lsm_share_options {
  * layout while others are there, LOCK deleted or replaced under living processes. On error nothing is held and *share is NULL. */
 int lsm_share_join(const struct lsm_share_options *options, struct lsm_share **share, struct lsm_error *err) LSM_MUST_CHECK;
 bool lsm_share_is_first(const struct lsm_share *share);
+/* Of the first one: the version that stood in the page that those before it have left, 0 if there is no telling. They had published it, so the manifest was durable
+ * up to there; but nobody answers for these bytes, so it is a hint. An opening that fails leaves it as it was. */
+uint64_t lsm_share_left_version(const struct lsm_share *share);
 /* NULL if others may join, else why nobody can (static), e.g. "NFS cannot be shared by processes". Cheap. */
 const char *lsm_share_exclusive(const struct lsm_share *share);
 /* The store can be used: the first one lets others in; OPEN is released. On error lsm_share_free() is what is left to do. */

@@ -215,6 +215,27 @@ static bool is_leftover(struct lsm_store *store, enum lsm_file_type type, uint64
     return false;
 }
 
+int lsm_recover_check_manifest(struct lsm_store *store, struct lsm_error *err) {
+    uint64_t said = lsm_share_left_version(store->share), found = store->state->version->id;
+    struct lsm_names names = {0};
+    if (said <= found) return LSM_OK;
+    int status = lsm_env_list(store->env, store->dir, &names, err);
+    for (size_t i = 0; i < names.count && status == LSM_OK; i++) {
+        uint64_t number;
+        enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
+        if (type != LSM_FILE_TABLE || !is_leftover(store, type, number)) continue;
+        char *path = lsm_file_path(store->dir, type, number);
+        if (path != NULL && lsm_sst_identify(store->env, path, store->store_id, number, NULL) == LSM_OK)
+            status = lsm_fail(err, LSM_CORRUPT,
+                              "%s/MANIFEST-%08llu: it ends at offset %llu, but more of it was there when the store was last in use, and nothing that is left of it names "
+                              "%s; restore this file from a backup, or salvage the store",
+                              store->dir, (unsigned long long)lsm_share_version_manifest(found), (unsigned long long)lsm_share_version_bytes(found), names.names[i]);
+        lsm_free(path);
+    }
+    lsm_names_free(&names);
+    return status;
+}
+
 void lsm_recover_clean(struct lsm_store *store) {
     struct lsm_names names = {0};
     if (lsm_env_list(store->env, store->dir, &names, NULL) != LSM_OK) return;

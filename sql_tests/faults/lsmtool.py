@@ -9,11 +9,10 @@ import re
 import shutil
 import subprocess
 
-from harness import LOAD, ROOT, SLOW, Peer, expect, expect_equal, expect_in, need_sharing, shell
+from harness import ROOT, SLOW, URI_BUFFER, Peer, expect, expect_equal, expect_in, need_sharing, shell
 
 TOOL = os.environ.get("LSM_TOOL", os.path.join(ROOT, "lsmtool"))
 BLOCK_ROWS_MAX = 130  # rows of 60 bytes and more in a block of 4096
-URI = "file:test.db?lsm_write_buffer=65536"
 
 MAKE = """PRAGMA journal_mode = WAL;
 CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY AUTOINCREMENT, k TEXT UNIQUE, v REAL, pad, INDEX by_v(v));
@@ -51,7 +50,7 @@ def rows(dump):
 
 
 def sql(folder, text):
-    done = shell(text, database=URI, cwd=folder)
+    done = shell(text, database=URI_BUFFER, cwd=folder)
     expect("Error" not in done.out, done.out)
     return done
 
