@@ -58,6 +58,8 @@ int lsm_sst_identify(struct lsm_env *env, const char *path, const uint8_t *store
 uint64_t lsm_sst_key_hash(struct lsm_slice key);
 /* False: the key is certainly not an entry of the file. */
 bool lsm_sst_may_contain(const struct lsm_sst *sst, uint64_t key_hash);
+/* That is going to be asked: fetch the one line of memory that it looks at. */
+void lsm_sst_prefetch(const struct lsm_sst *sst, uint64_t key_hash);
 
 /* A value with the block it lies in. Zero-initialise. */
 struct lsm_sst_pin {

@@ -317,6 +317,10 @@ bool lsm_sst_may_contain(const struct lsm_sst *sst, uint64_t key_hash) {
     return lsm_sst_block_count(sst) != 0 && (!sst->has_filter || lsm_filter_may_contain(&sst->filter, key_hash));
 }
 
+void lsm_sst_prefetch(const struct lsm_sst *sst, uint64_t key_hash) {
+    if (sst->has_filter) __builtin_prefetch(sst->filter.lines + (size_t)lsm_filter_line(key_hash, sst->filter.line_count) * LSM_FILTER_LINE_BYTES);
+}
+
 void lsm_sst_pin_release(struct lsm_sst_pin *pin) {
     struct lsm_cache_entry *entry = pin->entry;
     if (entry != NULL && pin->cache != NULL)

@@ -90,6 +90,8 @@ struct question {
     struct lsm_value in_memory;  /* ... or in a memtable */
 };
 
+enum { MANY_GENS = 5 };           /* fewer are asked one after the other */
+
 static int ask_run(struct question *q, const struct lsm_run *run, enum answer *answer, struct lsm_error *err) {
     struct lsm_store *store = q->view->store;
     struct lsm_file_meta *meta = lsm_run_file(run, q->key);
@@ -122,10 +124,26 @@ static int ask_version(struct question *q, const struct lsm_version *version, en
     return status;
 }
 
+/* The pieces of a large transaction are many, and mostly all are asked: their filters are waited for together, behind the walk through memory. */
+static void look_ahead(struct question *q) {
+    const struct lsm_state *state = q->view->state;
+    q->hash = lsm_sst_key_hash(q->key);
+    q->hashed = true;
+    for (size_t i = 0; i < state->gens_count; i++) {
+        const struct lsm_version *files = state->gens[i]->files;
+        for (size_t r = 0; files != NULL && r < files->level0_count; r++) {
+            const struct lsm_file_meta *meta = lsm_run_file(&files->level0[r], q->key);
+            const struct lsm_sst *sst = meta == NULL ? NULL : atomic_load_explicit(&meta->sst, memory_order_acquire);
+            if (sst != NULL) lsm_sst_prefetch(sst, q->hash);
+        }
+    }
+}
+
 /* From the newest to the oldest. */
 static int ask_all(struct question *q, enum answer *answer, struct lsm_error *err) {
     const struct lsm_state *state = q->view->state;
     int status = LSM_OK;
+    if (state->gens_count >= MANY_GENS) look_ahead(q);
     for (size_t i = 0; i < state->gens_count && *answer == ANSWER_NONE && status == LSM_OK; i++) {
         struct lsm_gen *gen = state->gens[i];
         struct lsm_memtable *mt = gen->files != NULL ? NULL : lsm_gen_find(gen, q->tree);
