@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pragma.h"
+
 static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct vt_connection *list; /* guarded by list_mutex */
 
@@ -44,6 +46,7 @@ static void space_free(struct vt_space *space) {
     if (space->memory != NULL) lsm_env_mem_free(space->memory);
     sqlite3_free(space->txn.marks);
     sqlite3_free(space->txn.created);
+    sqlite3_free(space->synchronous_sql);
     sqlite3_free(space->schema);
     sqlite3_free(space);
 }
@@ -88,7 +91,10 @@ struct vt_space *vt_space_find(struct vt_connection *connection, const char *sch
     memset(space, 0, sizeof *space);
     space->connection = connection;
     space->schema = sqlite3_mprintf("%s", schema);
-    if (space->schema == NULL) {
+    space->synchronous_sql = vt_pragma_sql(schema, "synchronous");
+    if (space->schema == NULL || space->synchronous_sql == NULL) {
+        sqlite3_free(space->schema);
+        sqlite3_free(space->synchronous_sql);
         sqlite3_free(space);
         return NULL;
     }

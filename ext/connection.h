@@ -30,6 +30,9 @@ struct vt_connection {
     bool hook_allowed;          /* our own statement on the hook table is running (hook.h) */
     bool hook_joined;           /* the hook table takes part in the transaction */
     bool watching;              /* we shall be told of the end of the transaction of BEGIN (hook.h) */
+    sqlite3_stmt *watch;        /* writes the table for that; NULL: not made yet. Only while an LSM table is connected */
+    bool watch_runs;
+    bool watch_unwanted;        /* it is to be let go of when it has run */
     struct vt_errand *errand;   /* for the statement that runs (errand.h) */
     uint64_t changes;           /* rows of LSM tables changed, as SQLite counts them: calls of xUpdate that went well */
 };
@@ -38,6 +41,7 @@ struct vt_space {
     struct vt_connection *connection;
     struct vt_space *next;
     char *schema;
+    char *synchronous_sql;      /* asks for PRAGMA synchronous of the schema */
     int tables;                 /* virtual tables connected */
     struct vt_table *first;     /* these */
     int bound;                  /* of these, how many rely on the open store (table.h) */

@@ -106,9 +106,32 @@ static int hook_rollback_to(sqlite3_vtab *vtab, int number) {
 
 /* ---- the end of transactions that read ------------------------------------------------------------------------ */
 
+/* Prepared once: each transaction that reads runs it. */
+static int write_watch(struct vt_connection *connection) {
+    static const char sql[] = "DELETE FROM temp.\"" VT_WATCH_NAME "\" WHERE 0";
+    connection->hook_allowed = connection->watch_runs = true;
+    int rc = connection->watch != NULL ? SQLITE_OK : sqlite3_prepare_v3(connection->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &connection->watch, NULL);
+    if (rc == SQLITE_OK) {
+        (void)sqlite3_step(connection->watch); /* what came of it the reset says */
+        rc = sqlite3_reset(connection->watch);
+    }
+    connection->hook_allowed = connection->watch_runs = false;
+    /* What it was made for may be gone, or the last LSM table meanwhile. */
+    if (rc != SQLITE_OK || connection->watch_unwanted) vt_watch_release(connection);
+    return rc;
+}
+
+void vt_watch_release(struct vt_connection *connection) {
+    connection->watch_unwanted = connection->watch_runs; /* write_watch() sees to it */
+    if (connection->watch_unwanted) return;
+    sqlite3_stmt *watch = connection->watch;
+    connection->watch = NULL;
+    sqlite3_finalize(watch);
+}
+
 int vt_watch_join(struct vt_connection *connection) {
     if (connection->watching) return SQLITE_OK;
-    int rc = run(connection, "DELETE FROM temp.\"" VT_WATCH_NAME "\" WHERE 0", NULL);
+    int rc = write_watch(connection);
     if (rc == SQLITE_ERROR) rc = run(connection, "CREATE VIRTUAL TABLE temp.\"" VT_WATCH_NAME "\" USING " VT_WATCH_NAME, NULL);
     return rc == SQLITE_OK && !connection->watching ? SQLITE_ERROR : rc;
 }

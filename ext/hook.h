@@ -28,6 +28,8 @@ extern const sqlite3_module vt_watch_module; /* likewise */
 /* Be told of the end of the transaction of BEGIN that the connection is in: vt_connection.watching until then, and then vt_view_let_go() on every space. Fails
  * where nothing may be written: PRAGMA query_only, an authorizer. */
 int vt_watch_join(struct vt_connection *connection) LSM_MUST_CHECK;
+/* Let go of the prepared statement for it. Whenever an LSM table of the connection is disconnected: a statement that is left keeps a connection from being closed. */
+void vt_watch_release(struct vt_connection *connection);
 
 /* True if the hook can serve this schema. */
 bool vt_hook_serves(const struct vt_space *space);

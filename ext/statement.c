@@ -1,6 +1,10 @@
 #include "statement.h"
 
+#include <string.h>
+
 #include "ddl_token.h"
+
+enum { TEXT_BYTES_MAX = 65536 /* a longer text takes so long to carry out that reading it does not matter */ };
 
 static struct vt_token after(const struct vt_token *token) { return vt_token_scan(token->start + token->size); }
 
@@ -48,23 +52,48 @@ static enum vt_returning read_returning(struct vt_token token, const char *schem
 }
 
 /* `[WITH ...] INSERT [OR ABORT] INTO ...`, and the like with REPLACE and UPDATE */
-static void read_text(struct vt_statement *statement, const char *sql, const char *schema, const char *table) {
+static struct vt_statement_words read_text(const char *sql, const char *schema, const char *table) {
     static const char *const verbs[] = {"INSERT", "REPLACE", "UPDATE"}, *const into[] = {"INTO"};
-    if (sql == NULL) return;
+    struct vt_statement_words words = {.returning = VT_RETURNING_NOTHING};
     struct vt_token verb = find_word(vt_token_scan(sql), verbs, 3);
-    if (verb.kind == VT_TOKEN_END) return;
+    if (verb.kind == VT_TOKEN_END) return words;
     struct vt_token or = after(&verb), what = after(&or);
-    if (vt_token_is(&or, "OR") && vt_token_is(&what, "ABORT")) statement->or_abort = true;
-    if (!vt_token_is(&verb, "UPDATE")) statement->returning = read_returning(find_word(or, into, 1), schema, table);
+    words.or_abort = vt_token_is(&or, "OR") && vt_token_is(&what, "ABORT");
+    if (!vt_token_is(&verb, "UPDATE")) words.returning = read_returning(find_word(or, into, 1), schema, table);
+    return words;
+}
+
+/* The text itself is compared: a statement may stand where another one was. */
+static struct vt_statement_words words_of(struct vt_statement *statement, const char *sql, const char *schema, const char *table) {
+    if (statement->text != NULL && strcmp(statement->text, sql) == 0) return statement->words;
+    size_t size = strlen(sql) + 1;
+    struct vt_statement_words words = read_text(sql, schema, table);
+    vt_statement_release(statement);
+    statement->text = size > TEXT_BYTES_MAX ? NULL : sqlite3_malloc64(size);
+    if (statement->text != NULL) memcpy(statement->text, sql, size); /* without memory it is read each time */
+    statement->words = words;
+    return words;
 }
 
 void vt_statement_find(struct vt_statement *statement, sqlite3 *db, const void *caller, const char *schema, const char *table) {
     int changes = sqlite3_total_changes(db);
     if (caller == statement->caller && changes == statement->changes) return;
-    *statement = (struct vt_statement){.caller = caller, .changes = changes};
+    statement->caller = caller;
+    statement->changes = changes;
+    statement->returning = VT_RETURNING_NOTHING;
+    statement->or_abort = false;
     for (sqlite3_stmt *each = sqlite3_next_stmt(db, NULL); each != NULL; each = sqlite3_next_stmt(db, each)) {
         /* One that has made its changes and waits with a row has data; one that runs has not. */
         bool runs = sqlite3_stmt_busy(each) != 0 && sqlite3_data_count(each) == 0;
-        if (runs && sqlite3_stmt_readonly(each) == 0) read_text(statement, sqlite3_sql(each), schema, table);
+        const char *sql = runs && sqlite3_stmt_readonly(each) == 0 ? sqlite3_sql(each) : NULL;
+        if (sql == NULL) continue;
+        struct vt_statement_words words = words_of(statement, sql, schema, table);
+        if (words.returning != VT_RETURNING_NOTHING) statement->returning = words.returning;
+        statement->or_abort |= words.or_abort;
     }
+}
+
+void vt_statement_release(struct vt_statement *statement) {
+    sqlite3_free(statement->text);
+    statement->text = NULL;
 }

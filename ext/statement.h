@@ -17,16 +17,26 @@ enum vt_returning {
     VT_RETURNING_ROWID  /* which is asked for by one of its names */
 };
 
-/* What was found for the row before; kept by the table. To be zeroed when a row has failed. */
+/* What a statement's text says. */
+struct vt_statement_words {
+    enum vt_returning returning;
+    bool or_abort;
+};
+
+/* What was found for the row before; kept by the table. caller is to be NULL when a row has failed. */
 struct vt_statement {
     const void *caller;
     int changes; /* total_changes(), which SQLite moves at the end of a statement that has changed rows */
     enum vt_returning returning;
     bool or_abort;
+    char *text;  /* read last, and what it says; NULL: none. A table of another name is another object, and has read nothing */
+    struct vt_statement_words words;
 };
 
 /* Find out about the statement that writes the table. caller: what is the same in all calls of a statement, the place of its values. Costs nothing from the second
- * row on. returning: of an INSERT into this table itself. or_abort: of the statement whatever it writes; what stands in a trigger is not seen. */
+ * row on, and little when the statement is run again. returning: of an INSERT into this table itself. or_abort: of the statement whatever it writes; what stands in a trigger is not seen. */
 void vt_statement_find(struct vt_statement *statement, sqlite3 *db, const void *caller, const char *schema, const char *table);
+
+void vt_statement_release(struct vt_statement *statement);
 
 #endif

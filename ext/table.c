@@ -17,6 +17,7 @@ static void table_free(struct vt_table *table) {
     sqlite3_free(table->base.zErrMsg); /* SQLite does not take the one of a DROP that failed */
     vt_checks_release(&table->checks);
     vt_defaults_release(&table->defaults);
+    vt_statement_release(&table->statement);
     vt_schema_free(table->schema);
     sqlite3_free(table->name);
     sqlite3_free(table->shadow_table);
@@ -94,6 +95,7 @@ static void table_gone(struct vt_table *table) {
     /* SQLite holds on to a table until it has told it how the transaction ended. Only where CREATE failed half way, or after DROP, it does
      * not; and then nobody else may be left to be told. */
     if (space->txn.state != VT_TXN_IDLE && table->joined_epoch == space->txn.epoch && --space->txn.joined == 0) vt_txn_rollback(space);
+    vt_watch_release(space->connection);
     table_free(table);
 }
 

@@ -179,7 +179,7 @@ int vt_txn_prepare(struct vt_space *space, const void *member, const char *shado
     /* The same member again: COMMIT failed, and is repeated. What the database was written since, only it knows. */
     if (txn->state == VT_TXN_PREPARED && txn->leader != NULL && txn->leader != member) return SQLITE_OK;
     bool decides_itself = !lsm_txn_is_dirty(txn->engine) || !vt_dirty(space);
-    txn->level = space->place.memory ? 0 : vt_pragma_int(space->connection->db, space->schema, "synchronous", 2);
+    txn->level = space->place.memory ? 0 : vt_pragma_ask(space->connection->db, space->synchronous_sql, 2);
     txn->leader = member;
     txn->state = VT_TXN_OPEN;
     txn->decides_itself = decides_itself;

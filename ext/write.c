@@ -527,7 +527,7 @@ int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_
     }
     /* Without words of its own an error would be reported with those of a row that was ignored before it. */
     if (rc != SQLITE_OK && rc != SQLITE_NOMEM && vtab->zErrMsg == NULL) (void)vt_fail(&vtab->zErrMsg, rc, "%s", sqlite3_errstr(rc));
-    if (rc != SQLITE_OK) table->statement = (struct vt_statement){0};
+    if (rc != SQLITE_OK) table->statement.caller = NULL;
     if (rc == SQLITE_OK) table->space->connection->changes++;
     if (rc == SQLITE_OK && !update) *rowid = table->schema->kind == VT_KIND_ROWID ? w.rowid : sqlite3_last_insert_rowid(db);
     return rc;

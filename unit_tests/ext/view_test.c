@@ -332,6 +332,48 @@ static void begin_immediate_is_never_too_late(void **unused) {
     assert_string_equal(rows("SELECT count(DISTINCT a) - 1 FROM plain"), "600");
 }
 
+/* The statement that watches is prepared once, and must not be in the way of closing, of schema changes, or of its table's end. */
+static void what_watches_is_let_go_with_the_last_table(void **unused) {
+    (void)unused;
+    for (int round = 0; round < 3; round++) {
+        must("BEGIN");
+        assert_string_equal(rows("SELECT v FROM t ORDER BY id"), "a b");
+        must_on(other, "UPDATE t SET v = 'c' WHERE id = 1");
+        assert_string_equal(rows("SELECT v FROM t ORDER BY id"), "a b");
+        must("COMMIT");
+        assert_string_equal(rows("SELECT v FROM t ORDER BY id"), "c b");
+        must_on(other, "UPDATE t SET v = 'a' WHERE id = 1");
+        if (round == 0) must_on(other, "CREATE TABLE another(a)");
+        if (round == 1) must("DROP TABLE temp.lsm_watch_");
+    }
+    must("BEGIN; SAVEPOINT s");
+    assert_string_equal(rows("SELECT v FROM u"), "1");
+    must("ROLLBACK TO s");
+    assert_string_equal(rows("SELECT v FROM u"), "1");
+    must("COMMIT; DROP TABLE t");
+    must("BEGIN");
+    assert_string_equal(rows("SELECT v FROM u"), "1");
+    must("COMMIT");
+    assert_non_null(sqlite3_next_stmt(db, NULL));
+    must("DROP TABLE u");
+    assert_null(sqlite3_next_stmt(db, NULL));
+    sqlite3 *third = open_file("test.db");
+    must_on(third, "CREATE VIRTUAL TABLE w USING lsm(a); BEGIN; SELECT * FROM w; COMMIT");
+    assert_int_equal(sqlite3_close(third), SQLITE_OK);
+}
+
+/* The words of a statement are kept with its text. */
+static void a_text_that_comes_to_mean_another_table_is_read_again(void **unused) {
+    static const char sql[] = "INSERT INTO name(v) VALUES ('x') RETURNING rowid";
+    (void)unused;
+    must("CREATE TABLE name(v); CREATE TRIGGER tr AFTER INSERT ON name BEGIN INSERT INTO t(v) VALUES (new.v); END");
+    for (int i = 0; i < 2; i++) must(sql);
+    must("DROP TABLE name; ALTER TABLE t RENAME TO name");
+    for (int i = 0; i < 2; i++) assert_int_not_equal(run_on(db, sql), SQLITE_OK); /* an automatic rowid, which SQLite would not show */
+    must("INSERT INTO name(v) VALUES ('y')");
+    assert_string_equal(rows("SELECT v FROM name ORDER BY id"), "a b x x y");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_transaction_that_reads_sees_one_state, set_up, tear_down),
@@ -345,6 +387,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_cannot_be_watched_is_read_statement_by_statement, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_watch_is_nobodys_table_and_in_nobodys_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_closed_connection_lets_go, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_watches_is_let_go_with_the_last_table, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_text_that_comes_to_mean_another_table_is_read_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(begin_immediate_is_never_too_late, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
