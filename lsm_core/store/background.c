@@ -58,6 +58,12 @@ static void note(struct lsm_store *store, enum lsm_work work, int status, const 
     store->shape_changed = true;
 }
 
+int lsm_job_outcome(int status, struct lsm_error *err) {
+    if (status != LSM_NOTFOUND) return status;
+    if (err != NULL) err->code = LSM_IO;
+    return LSM_IO;
+}
+
 void lsm_work_done(struct lsm_store *store, enum lsm_work work, int status, const struct lsm_error *err) {
     lsm_mutex_lock(&store->mu);
     *claim_of(store, work) = false;

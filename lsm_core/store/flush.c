@@ -255,6 +255,7 @@ static int run_flush(struct lsm_store *store, struct lsm_error *err) {
     if (status != LSM_OK) discard(&flush);
     log_files(&flush, &first_log, &last_log);
     if (status == LSM_OK) status = write_edit(&flush, last_log, err);
+    status = lsm_job_outcome(status, err);
     release_stretches(&flush);
     if (status != LSM_OK) goto out;
     lsm_store_install(store, spare, NULL, flush.gens[0]->end);

@@ -308,7 +308,7 @@ static int merge_once(struct lsm_store *store, struct lsm_version *version, void
     if (status == LSM_OK && init_merge(&merge, store, version) != LSM_OK) status = lsm_fail_nomem(err, 0);
     if (status == LSM_OK) {
         plan_inputs(&merge, &plan);
-        status = run_merge(&merge, lsm_merge_cancelled, store, err);
+        status = lsm_job_outcome(run_merge(&merge, lsm_merge_cancelled, store, err), err);
     }
     release_merge(&merge);
     release_shape(&shape);
@@ -351,7 +351,7 @@ static int compact_once(struct lsm_store *store, struct lsm_version *version, vo
     for (size_t r = 0; r < version->level0_count; r++) add_input(&merge, version->level0[r].files, version->level0[r].count);
     for (int level = 1; level < LSM_LEVELS; level++) add_input(&merge, version->levels[level].files, version->levels[level].count);
     merge.to = BOTTOM;
-    status = run_merge(&merge, must_stop, arg, err);
+    status = lsm_job_outcome(run_merge(&merge, must_stop, arg, err), err);
 out:
     release_merge(&merge);
     return status;
@@ -423,7 +423,7 @@ static int drop_once(struct lsm_store *store, struct lsm_version *version, void 
     if (search->edit.removed_count == 0) return LSM_OK;
     bool keep_files;
     struct lsm_state *spare = lsm_store_spare(store, err);
-    int status = spare == NULL ? LSM_NOMEM : lsm_version_set_apply(&store->set, &search->edit, &keep_files, err);
+    int status = spare == NULL ? LSM_NOMEM : lsm_job_outcome(lsm_version_set_apply(&store->set, &search->edit, &keep_files, err), err);
     if (status == LSM_OK) lsm_store_install(store, spare, NULL, 0);
     else lsm_free(spare);
     return status;

@@ -331,6 +331,8 @@ void lsm_shared_look_for_dead(struct lsm_store *store);
 /* ---- flush.c, merge.c: one job each; LSM_NOTFOUND if there is nothing to do, LSM_BUSY if another process is at it. Locks: none held ---- */
 int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 bool lsm_store_flush_is_due(const struct lsm_store *store); /* Locks: needs mu */
+/* Of a job that had something to do LSM_NOTFOUND says that a file or the directory is gone: no reason to think that it is done. */
+int lsm_job_outcome(int status, struct lsm_error *err) LSM_MUST_CHECK;
 /* One flush by whoever asks for it, or a moment's wait for the process that is at it. LSM_OK too if there was nothing to do. Locks: none held */
 int lsm_store_flush_turn(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) LSM_MUST_CHECK;
 int lsm_store_merge_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;

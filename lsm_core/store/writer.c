@@ -52,6 +52,7 @@ int lsm_store_open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_
         /* Also if it fails: its file may be there, and cannot be made twice. What others left without a header was stepped over when the log was read. */
         number = store->next_log++;
         status = lsm_wal_writer_create(store->env, store->dir, &store->perm, store->store_id, number, store->log_end, store->log_check, false, &log, err);
+        status = lsm_job_outcome(status, err);
     }
     if (status == LSM_OK && !store->alone) status = lsm_spans_note(store, number, lsm_wal_writer_start(log), err);
     if (status != LSM_OK) {

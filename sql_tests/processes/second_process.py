@@ -36,6 +36,7 @@ def test_a_table_dropped_since_the_snapshot_is_told_from_one_whose_rows_are_lost
             a.run("BEGIN")
             expect_equal(a.one(first), 0)
             b.run("DROP TABLE t")
+            expect_equal(a.one("SELECT lsm_check()"), "ok")
             refused = a.refused("SELECT * FROM t")
             expect_equal(refused.code, 517)  # SQLITE_BUSY_SNAPSHOT
             expect_in("was dropped by another connection", str(refused))

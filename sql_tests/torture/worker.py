@@ -287,6 +287,14 @@ class Worker:
                 self.board.move(self.slot, board.READING)
         expect(count == 0 or count == 3 * int(self.options["bulk_rows"]), f"long SELECT: {count} rows")
 
+    def check(self):
+        """Every byte is right, and no table file is there that nobody needs, while others write, die and leave things behind."""
+        self.what = "job"
+        got = self.db.execute("SELECT lsm_check()").fetchone()[0]
+        if got != "ok":
+            got = [row[0] for row in self.db.execute("SELECT problem FROM lsm_check")] or got
+        expect(got == "ok", f"lsm_check: {got}")
+
     def read(self):
         self.what = "read"
         self.board.move(self.slot, board.READING)
@@ -294,6 +302,8 @@ class Worker:
             ("accounts", lambda: invariants.check_accounts(self.db)), ("accounts", lambda: invariants.check_accounts(self.db)),
             ("one view", lambda: invariants.check_one_statement(self.db)), ("chain", self.see_chain), ("chain", self.see_chain),
             ("stamps", lambda: invariants.check_stamps(self.db)), ("slow", self.read_slowly), ("locked", self.read_locked)]
+        if self.rng.random() < 0.1:
+            kinds = [("checked", self.check)]
         if "mixed" in self.promises:
             kinds.append(("mixed", self.read_mixed))
         if "twice" in self.promises:

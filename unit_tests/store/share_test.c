@@ -787,6 +787,26 @@ static void a_manifest_that_is_missing_is_waited_for_and_then_said(void **state)
     for (int i = 0; i < PROCESSES; i++) bury(i);
 }
 
+/* A file cannot be made where there is no directory, which is not the same as nothing to do. */
+static void a_directory_that_is_gone_is_an_error_of_whoever_flushes_or_merges(void **state) {
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        write_much(0, 0, 30);
+        MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    }
+    write_row(0, "a", "1");
+    roll_without_flush(0);
+    MUST(lsm_env_rename(world.disk, "db-lsm/store", "db-lsm/moved", &err));
+    assert_int_equal(lsm_store_flush_turn(world.stores[0], NULL, NULL, &err), LSM_IO);
+    assert_int_equal(lsm_store_flush(world.stores[0], NULL, NULL, &err), LSM_IO);
+    assert_int_equal(lsm_store_compact(world.stores[0], NULL, NULL, &err), LSM_IO);
+    assert_int_equal(lsm_store_quiesce(world.stores[0], &err), LSM_IO); /* it is kept, and tried again later */
+    assert_true(says(0, "a", "1"));
+    MUST(lsm_env_rename(world.disk, "db-lsm/moved", "db-lsm/store", &err));
+    MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "a", "1"));
+}
+
 /* Nothing keeps the files that one reads who has no place among those who write. */
 static unsigned merges, merges_wanted;
 
@@ -941,6 +961,7 @@ int main(void) {
         TEST(a_large_transaction_whose_process_died_taking_it_back_is_settled_by_the_next_writer),
         TEST(a_transaction_whose_process_died_is_settled_by_the_next_writer),
         TEST(a_manifest_that_is_missing_is_waited_for_and_then_said),
+        TEST(a_directory_that_is_gone_is_an_error_of_whoever_flushes_or_merges),
         TEST(whoever_opens_for_reading_tries_again_when_files_vanish),
         TEST(a_failed_sync_stops_all_writers_until_all_have_closed),
         TEST(where_the_file_system_cannot_share_one_process_has_the_store_and_says_why),
