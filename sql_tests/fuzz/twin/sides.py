@@ -186,9 +186,14 @@ class Sides:
         after_lsm = self.lsm.counters()
         if lsm[0] == "error" and (kind == "create" or lsm[3] == "interrupted" or any(word in lsm[3] for word in REFUSALS)):
             self.refusal = lsm
+            if kind != "create":
+                self.forget_changes()
             return REFUSED
         before_ordinary = self.ordinary.counters()
         ordinary = self.ordinary.run(step)
+        if ordinary[0] == "error" and ordinary[3] == "interrupted" and not step.get("writes"):
+            self.refusal = ordinary
+            return REFUSED
         after = self.ordinary.counters()
         self.count = len(ordinary[1]) if ordinary[0] == "rows" else 0
         self.ok = ordinary[0] == "rows"
@@ -206,10 +211,14 @@ class Sides:
         if problem is not None:
             raise Difference(problem)
         if not step.get("writes") and not step["sql"].startswith(("SELECT", "WITH")):
-            # DDL of a virtual table counts the rows of its shadow table: what changes() says later must not depend on that.
-            for db in self.dbs:
-                db.execute("UPDATE counted SET n = n + 1")
+            # DDL of a virtual table counts the rows of its shadow table.
+            self.forget_changes()
         return True
+
+    def forget_changes(self):
+        """What changes() says later must not depend on what was done on one side only."""
+        for db in self.dbs:
+            db.execute("UPDATE counted SET n = n + 1")
 
     @staticmethod
     def compare(step, ordinary, lsm):
