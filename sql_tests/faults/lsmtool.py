@@ -232,7 +232,8 @@ def test_verify_finds_a_flipped_byte_wherever_it_is(folder):
                 byte = file.read(1)[0]
                 file.seek(at)
                 file.write(bytes([byte ^ 0x10]))
-            code, out, _ = tool(work, "verify", "test.db", codes=(1,))
+            code, out, _ = tool(work, "verify", "test.db", codes=(0, 1))
+            expect(code == 1, f"{name} of {size} bytes, byte {at}, was {byte}: {out}")
             expect("ok\n" != out, out)
             expect_in(os.path.basename(os.path.dirname(path)), out)
 

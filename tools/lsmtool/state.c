@@ -59,6 +59,7 @@ int tool_state_read(const struct tool_target *target, struct tool_state *state, 
     int status = lsm_manifest_replay(lsm_env_posix(), target->dir, target->store_id, apply, state, &found, err);
     state->number = found.number;
     state->bytes = found.bytes;
+    state->torn = found.torn;
     if (status != LSM_OK) tool_state_release(state);
     return status;
 }

@@ -74,6 +74,7 @@ struct tool_state {
     struct lsm_tree_info *trees;
     size_t trees_count;
     uint64_t number, bytes; /* of the manifest: how much of it was understood */
+    bool torn;              /* and what stands behind that is no whole record */
     uint64_t next_file, log_position, log_generation, log_durable;
     uint32_t next_tree;
     bool has_token;

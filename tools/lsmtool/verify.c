@@ -41,6 +41,21 @@ static void verify_files(struct verify *verify) {
     tool_state_release(&state);
 }
 
+/* The store opens without the last record of a manifest that is not whole. */
+static void verify_manifest_end(struct verify *verify) {
+    struct tool_state state;
+    if (tool_state_read(verify->target, &state, &verify->err) != LSM_OK) return;
+    if (state.torn) {
+        int status =
+            lsm_fail(&verify->err, LSM_CORRUPT,
+                     "%s/MANIFEST-%08" PRIu64 ": byte %" PRIu64 ": what begins here is no whole record: it was never finished, or it is damaged; "
+                     "whoever opens the store for writing goes on without it",
+                     verify->target->dir, state.number, state.bytes);
+        if (status != LSM_OK) problem(verify, verify->err.text);
+    }
+    tool_state_release(&state);
+}
+
 /* ---- rows ---------------------------------------------------------------------------------------------------------------- */
 
 struct rows {
@@ -140,6 +155,7 @@ int tool_verify(const struct tool_target *target) {
     } else {
         status = lsm_store_check(verify.store, problem, &verify, NULL, NULL, &found, &verify.err);
         if (status != LSM_OK) problem(&verify, verify.err.text);
+        verify_manifest_end(&verify);
         if (lsm_view_open(verify.store, NULL, &verify.view, &verify.err) == LSM_OK) {
             verify_tables(&verify);
             lsm_view_close(verify.view);
