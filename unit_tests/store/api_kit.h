@@ -1,0 +1,78 @@
+/* api_kit.h: what the tests of lsm.h's promises share: a store with one tree in the strict environment in memory (../support/world.h), and what is done and
+ * asked in every test. Header only: each test file is a program of its own. */
+#ifndef TEST_API_KIT_H
+#define TEST_API_KIT_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "../../lsm_core/base/base.h"
+#include "../support/world.h"
+
+/* Runs a test on an open store, and sees that it gives its memory back. */
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+static struct world world;
+static int64_t live_before;
+
+#define MUST(step) must(step, #step)
+static inline void must(int status, const char *step) {
+    if (status != LSM_OK) fail_msg("%s: %s: %s", step, lsm_status_name(status), world.err.text);
+}
+
+static inline struct lsm_slice text(const char *bytes) { return lsm_slice_of(bytes, strlen(bytes)); }
+
+/* An open store with a tree in slot 0. */
+static inline int set_up(void **state) {
+    (void)state;
+    live_before = lsm_mem_live();
+    world_init(&world, lsm_env_mem_new_strict(), 17);
+    MUST(world_open(&world));
+    MUST(world_begin(&world));
+    MUST(world_create(&world, 0));
+    MUST(world_commit(&world, LSM_SYNC_FULL));
+    return 0;
+}
+
+static inline int tear_down(void **state) {
+    (void)state;
+    if (world.store != NULL) MUST(world_close(&world));
+    lsm_env_mem_free(world.env);
+    assert_int_equal(lsm_mem_live(), live_before);
+    return 0;
+}
+
+static inline uint32_t tree_of(int slot) { return world.history[world.commits - 1].trees[slot].tree; }
+
+static inline void must_be_right(void) {
+    const char *wrong = world_differs(&world, world.store);
+    if (wrong != NULL) fail_msg("%s", wrong);
+}
+
+/* Expect a failure with this status whose message holds these words. */
+static inline void must_fail(int status, int wanted, const char *words) {
+    if (status != wanted) fail_msg("%s, not %s (%s)", lsm_status_name(status), lsm_status_name(wanted), world.err.text);
+    assert_int_equal(world.err.code, wanted);
+    if (strstr(world.err.text, words) == NULL) fail_msg("'%s' does not say '%s'", world.err.text, words);
+}
+
+static inline struct lsm_view *view_of(struct lsm_txn *txn) {
+    struct lsm_view *view = NULL;
+    MUST(lsm_view_open(world.store, txn, &view, &world.err));
+    return view;
+}
+
+/* One row, committed. */
+static inline void commit_row(uint32_t tree, struct lsm_slice key, struct lsm_slice value) {
+    struct lsm_txn *txn = NULL;
+    MUST(lsm_txn_begin(world.store, UINT64_MAX, 0, &txn, &world.err));
+    MUST(lsm_txn_put(txn, tree, key, value, &world.err));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &world.err));
+    lsm_txn_commit(txn, true);
+}
+
+#endif

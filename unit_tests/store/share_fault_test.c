@@ -1,0 +1,191 @@
+/* Several processes with one store: what is missing or fails is said by each of them, and where nothing can be shared one has the store. */
+#include "share_kit.h"
+
+/* ---- what is missing --------------------------------------------------------------------------------------------------------------- */
+
+static void unlink_manifest(void) {
+    char path[80];
+    (void)snprintf(path, sizeof path, "%s/MANIFEST-%08llu", world.options.dir,
+                   (unsigned long long)lsm_share_version_manifest(lsm_share_version(world.stores[1]->share)));
+    MUST(lsm_env_unlink(world.disk, path, &err));
+}
+
+/* Not for ever: neither for one who reads on, nor for one who writes. */
+static void a_manifest_that_is_missing_is_waited_for_and_then_said(void **state) {
+    (void)state;
+    struct lsm_view *view = NULL;
+    struct lsm_edit nothing = {0};
+    bool keep_files;
+    struct lsm_txn *txn = begin(0);
+    put(txn, "a", "1");
+    world.stores[1]->set.manifest_bytes_max = 1; /* the next edit begins another one */
+    MUST(lsm_version_set_apply(&world.stores[1]->set, &nothing, &keep_files, &err));
+    unlink_manifest();
+    for (int i = 0; i < PROCESSES; i += 2) {
+        err.text[0] = '\0';
+        assert_int_equal(lsm_view_open(world.stores[i], NULL, &view, &err), LSM_CORRUPT);
+        assert_non_null(strstr(err.text, "manifest is"));
+    }
+    (void)lsm_txn_rollback(txn, NULL);
+    for (int i = 0; i < PROCESSES; i++) bury(i);
+}
+
+/* A file cannot be made where there is no directory, which is not the same as nothing to do. */
+static void a_directory_that_is_gone_is_an_error_of_whoever_flushes_or_merges(void **state) {
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        write_much(0, 0, 30);
+        MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    }
+    write_row(0, "a", "1");
+    roll_without_flush(0);
+    MUST(lsm_env_rename(world.disk, "db-lsm/store", "db-lsm/moved", &err));
+    assert_int_equal(lsm_store_flush_turn(world.stores[0], NULL, NULL, &err), LSM_IO);
+    assert_int_equal(lsm_store_flush(world.stores[0], NULL, NULL, &err), LSM_IO);
+    assert_int_equal(lsm_store_compact(world.stores[0], NULL, NULL, &err), LSM_IO);
+    assert_int_equal(lsm_store_quiesce(world.stores[0], &err), LSM_IO); /* it is kept, and tried again later */
+    assert_true(says(0, "a", "1"));
+    MUST(lsm_env_rename(world.disk, "db-lsm/moved", "db-lsm/store", &err));
+    MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "a", "1"));
+}
+
+/* Nothing keeps the files that one reads who has no place among those who write. */
+static unsigned merges, merges_wanted;
+
+static void others_merge(void *arg, struct lsm_env *process, enum lsm_env_op_kind kind, const char *path) {
+    size_t length = path == NULL ? 0 : strlen(path);
+    (void)arg;
+    (void)process;
+    if (merges == merges_wanted || kind != LSM_ENV_OPEN || length < 4 || strcmp(path + length - 4, ".sst") != 0) return;
+    merges++;
+    write_much(0, 0, 20);
+    MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+}
+
+static void whoever_opens_for_reading_tries_again_when_files_vanish(void **state) {
+    (void)state;
+    close_store(2);
+    close_store(1);
+    write_row(0, "a", "1");
+    write_much(0, 0, 50);
+    MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+    world.options.read_only = true;
+    lsm_env_mem_before_op(world.envs[2], others_merge, NULL);
+    merges = 0;
+    merges_wanted = 3;
+    MUST(open_store(2));
+    assert_true(says(2, "a", "1"));
+    close_store(2);
+    assert_int_equal(merges, merges_wanted);
+    merges_wanted = 1000;
+    assert_int_equal(open_store(2), LSM_BUSY);
+    assert_non_null(strstr(err.text, "faster than it can be read"));
+    assert_true(merges < 100);
+    lsm_env_mem_before_op(world.envs[2], NULL, NULL);
+    /* What is missing for good is said at once. */
+    struct lsm_file_info *files = NULL;
+    size_t count = 0;
+    char path[80];
+    MUST(lsm_store_files(world.stores[0], &files, &count, &err));
+    (void)snprintf(path, sizeof path, "%s/%08llu.sst", world.options.dir, (unsigned long long)files[0].number);
+    lsm_free(files);
+    MUST(lsm_env_unlink(world.disk, path, &err));
+    assert_int_equal(open_store(2), LSM_CORRUPT);
+    assert_non_null(strstr(err.text, "missing"));
+    world.options.read_only = false;
+}
+
+/* ---- failures, and places where nothing can be shared --------------------------------------------------------------------------- */
+
+static void a_failed_sync_stops_all_writers_until_all_have_closed(void **state) {
+    (void)state;
+    write_row(1, "a", "1");
+    struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_SYNC, .sticky = true};
+    struct lsm_txn *txn = begin(0);
+    put(txn, "b", "2");
+    lsm_env_mem_fail_at(world.disk, &fault);
+    assert_int_not_equal(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err), LSM_OK);
+    (void)lsm_txn_rollback(txn, NULL);
+    lsm_env_mem_fail_at(world.disk, NULL);
+    assert_int_equal(lsm_txn_begin(world.stores[1], UINT64_MAX, 0, &txn, &err), LSM_READONLY);
+    assert_true(says(1, "a", "1") && says(1, "b", NULL));
+    for (int i = 0; i < PROCESSES; i++) {
+        (void)lsm_store_close(world.stores[i], NULL);
+        world.stores[i] = NULL;
+    }
+    MUST(open_store(0));
+    write_row(0, "c", "3");
+    assert_true(says(0, "a", "1") && says(0, "c", "3"));
+}
+
+static void where_the_file_system_cannot_share_one_process_has_the_store_and_says_why(void **state) {
+    (void)state;
+    const char *why = NULL;
+    assert_int_equal(lsm_store_mode(world.stores[0], &why), LSM_MODE_SHARED);
+    for (int i = 0; i < PROCESSES; i++) close_store(i);
+    lsm_env_mem_set_unshareable(world.disk, "NFS");
+    MUST(open_store(0));
+    assert_int_equal(lsm_store_mode(world.stores[0], &why), LSM_MODE_EXCLUSIVE);
+    assert_string_equal(why, "NFS");
+    lsm_env_mem_set_clock(world.disk, lsm_env_now_us(world.disk));
+    assert_int_equal(open_store(1), LSM_BUSY);
+    assert_non_null(strstr(err.text, "NFS"));
+    lsm_env_mem_set_clock(world.disk, 0);
+    write_row(0, "a", "1");
+    assert_true(says(0, "a", "1"));
+    lsm_env_mem_set_unshareable(world.disk, NULL);
+}
+
+static void without_the_page_those_who_are_in_go_on_and_nobody_joins(void **state) {
+    (void)state;
+    close_store(2);
+    MUST(lsm_env_unlink(world.disk, "db-lsm/store/SHM", &err));
+    write_row(0, "a", "1");
+    assert_true(says(1, "a", "1"));
+    lsm_env_mem_set_clock(world.disk, lsm_env_now_us(world.disk));
+    assert_int_equal(open_store(2), LSM_BUSY);
+    lsm_env_mem_set_clock(world.disk, 0);
+    close_store(0);
+    close_store(1);
+    MUST(open_store(2));
+    assert_true(says(2, "a", "1"));
+}
+
+static void opened_for_reading_it_is_the_store_of_that_moment(void **state) {
+    (void)state;
+    write_row(0, "a", "1");
+    write_much(0, 0, 50);
+    MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    write_row(0, "b", "2");
+    close_store(2);
+    world.options.read_only = true;
+    uint64_t ops = lsm_env_mem_ops(world.disk);
+    MUST(open_store(2));
+    assert_int_equal(lsm_env_mem_ops(world.disk), ops); /* nothing was touched */
+    const char *why = NULL;
+    struct lsm_txn *txn = NULL;
+    assert_int_equal(lsm_store_mode(world.stores[2], &why), LSM_MODE_READ_ONLY);
+    write_row(0, "a", "3");
+    write_much(0, 0, 50);
+    MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+    assert_true(says(2, "a", "1") && says(2, "b", "2"));
+    assert_int_equal(lsm_txn_begin(world.stores[2], UINT64_MAX, 0, &txn, &err), LSM_READONLY);
+    ops = lsm_env_mem_ops(world.disk);
+    close_store(2);
+    assert_int_equal(lsm_env_mem_ops(world.disk), ops);
+    world.options.read_only = false;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_manifest_that_is_missing_is_waited_for_and_then_said),
+        TEST(a_directory_that_is_gone_is_an_error_of_whoever_flushes_or_merges),
+        TEST(whoever_opens_for_reading_tries_again_when_files_vanish),
+        TEST(a_failed_sync_stops_all_writers_until_all_have_closed),
+        TEST(where_the_file_system_cannot_share_one_process_has_the_store_and_says_why),
+        TEST(without_the_page_those_who_are_in_go_on_and_nobody_joins),
+        TEST(opened_for_reading_it_is_the_store_of_that_moment),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

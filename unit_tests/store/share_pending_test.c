@@ -1,0 +1,128 @@
+/* Several processes with one store, and transactions that the database decides: who meets them, who settles them, who forgets them. */
+#include "share_kit.h"
+
+/* ---- the database decides ------------------------------------------------------------------------------------------------------ */
+
+static struct lsm_txn *prepare(int i, const char *key, uint8_t *token) {
+    struct lsm_txn *txn = begin(i);
+    put(txn, key, "x");
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_NORMAL, LSM_DECIDED_BY_TOKEN, token, &err));
+    return txn;
+}
+
+static void a_transaction_that_waits_is_met_and_made_visible_by_another_process(void **state) {
+    (void)state;
+    uint8_t token[LSM_TOKEN_BYTES], met[LSM_TOKEN_BYTES];
+    struct lsm_txn *txn = prepare(0, "key", token);
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+    assert_memory_equal(met, token, sizeof token);
+    assert_true(says(1, "key", NULL));
+    MUST(lsm_store_settle(world.stores[1], token, LSM_DECISION_SEEN, 0, &err));
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "key", "x"));
+    assert_true(lsm_store_log_end(world.stores[2]) > 0);
+    lsm_txn_commit(txn, true);
+    write_row(2, "more", "y");
+    for (int i = 0; i < PROCESSES; i++) {
+        assert_true(says(i, "key", "x") && says(i, "more", "y"));
+        assert_int_equal(lsm_store_pending(world.stores[i], met), LSM_PENDING_NONE);
+        assert_true(lsm_store_last_token(world.stores[i], met));
+        assert_memory_equal(met, token, sizeof token);
+    }
+}
+
+static void a_transaction_that_was_taken_back_is_forgotten_by_all(void **state) {
+    (void)state;
+    uint8_t token[LSM_TOKEN_BYTES], met[LSM_TOKEN_BYTES];
+    struct lsm_txn *txn = prepare(0, "key", token);
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+    MUST(lsm_txn_rollback(txn, &err));
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_NONE);
+    assert_true(says(1, "key", NULL));
+    write_row(1, "more", "y");
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "key", NULL) && says(i, "more", "y"));
+}
+
+/* Its rows are in table files, which a process that has met it holds ready until it knows more. */
+static struct lsm_txn *prepare_large(int i, uint8_t *token) {
+    struct lsm_txn *txn = begin(i);
+    put_large(txn);
+    unsigned before = table_files();
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDED_BY_TOKEN, token, &err));
+    assert_true(table_files() > before);
+    return txn;
+}
+
+static void a_large_transaction_that_was_taken_back_is_forgotten_by_all(void **state) {
+    (void)state;
+    uint8_t token[LSM_TOKEN_BYTES], met[LSM_TOKEN_BYTES];
+    struct lsm_txn *txn = prepare_large(0, token);
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+    MUST(lsm_txn_rollback(txn, &err));
+    assert_int_equal(table_files(), 0);
+    /* One is told that nothing waits any more before it reads on. */
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_NONE);
+    write_row(0, "more", "y");
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "large", NULL) && says(i, "more", "y"));
+    write_row(1, "more", "z");
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "large", NULL) && says(i, "more", "z"));
+}
+
+static void die_before_the_abort(void) {
+    uint8_t met[LSM_TOKEN_BYTES];
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_NONE);
+    lsm_env_mem_kill(world.envs[0]);
+}
+
+static void a_large_transaction_whose_process_died_taking_it_back_is_settled_by_the_next_writer(void **state) {
+    (void)state;
+    uint8_t token[LSM_TOKEN_BYTES], met[LSM_TOKEN_BYTES];
+    struct stop stop = {.kind = LSM_ENV_WRITE, .suffix = ".wal", .meanwhile = die_before_the_abort};
+    struct lsm_txn *txn = prepare_large(0, token), *next = NULL;
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+    lsm_env_mem_before_op(world.envs[0], while_stopped, &stop);
+    assert_int_not_equal(lsm_txn_rollback(txn, NULL), LSM_OK);
+    assert_true(stop.done);
+    lsm_env_mem_before_op(world.envs[0], NULL, NULL);
+    /* Nothing may be written behind it, also by one who has forgotten it meanwhile. */
+    assert_int_equal(lsm_txn_begin(world.stores[1], UINT64_MAX, 0, &next, &err), LSM_UNDECIDED);
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+    assert_memory_equal(met, token, sizeof token);
+    MUST(lsm_store_settle(world.stores[1], token, LSM_DECISION_ABORT, 0, &err));
+    assert_int_equal(table_files(), 0);
+    write_row(1, "more", "y");
+    assert_true(says(1, "large", NULL) && says(2, "large", NULL) && says(2, "more", "y"));
+    bury(0);
+    MUST(open_store(0));
+    assert_true(says(0, "large", NULL) && says(0, "more", "y"));
+}
+
+static void a_transaction_whose_process_died_is_settled_by_the_next_writer(void **state) {
+    (void)state;
+    for (int committed = 0; committed < 2; committed++) {
+        uint8_t token[LSM_TOKEN_BYTES], met[LSM_TOKEN_BYTES];
+        struct lsm_txn *txn = prepare(0, "key", token), *next = NULL;
+        lsm_env_mem_kill(world.envs[0]);
+        assert_int_equal(lsm_store_pending(world.stores[2], met), LSM_PENDING_UNKNOWN);
+        assert_int_equal(lsm_txn_begin(world.stores[1], UINT64_MAX, 0, &next, &err), LSM_UNDECIDED);
+        assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+        assert_memory_equal(met, token, sizeof token);
+        MUST(lsm_store_settle(world.stores[1], token, committed ? LSM_DECISION_COMMIT : LSM_DECISION_ABORT, 0, &err));
+        write_row(1, "more", "y");
+        assert_true(says(1, "key", committed ? "x" : NULL) && says(2, "key", committed ? "x" : NULL) && says(2, "more", "y"));
+        (void)lsm_txn_rollback(txn, NULL);
+        bury(0);
+        MUST(open_store(0));
+        assert_true(says(0, "key", committed ? "x" : NULL));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_transaction_that_waits_is_met_and_made_visible_by_another_process),
+        TEST(a_transaction_that_was_taken_back_is_forgotten_by_all),
+        TEST(a_large_transaction_that_was_taken_back_is_forgotten_by_all),
+        TEST(a_large_transaction_whose_process_died_taking_it_back_is_settled_by_the_next_writer),
+        TEST(a_transaction_whose_process_died_is_settled_by_the_next_writer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
