@@ -11,13 +11,6 @@ void vt_entries_release(struct vt_entries *entries) {
     *entries = (struct vt_entries){0};
 }
 
-static int lookup(struct vt_table *table, uint32_t tree, struct lsm_slice key, struct lsm_value *value) {
-    struct lsm_error err;
-    vt_error_clear(&err);
-    int status = lsm_txn_get(table->space->txn.engine, tree, key, value, &err);
-    return status == LSM_NOTFOUND ? SQLITE_NOTFOUND : vt_fail_engine(&table->base.zErrMsg, status, &err);
-}
-
 int vt_entries_read(struct vt_table *table, struct lsm_slice key, struct lsm_slice record, struct vt_value *values, struct vt_indexed_row *row) {
     const struct vt_schema *schema = table->schema;
     struct vt_row_reader reader;
@@ -45,7 +38,7 @@ int vt_entries_conflict(struct vt_table *table, int i, const struct vt_indexed_r
         if (old_alone && same(&entries->entry, &entries->old_entry)) return SQLITE_NOTFOUND;
     }
     struct lsm_value value = {0};
-    rc = lookup(table, index->tree.tree, vt_bytes_slice(&entries->entry), &value);
+    rc = vt_txn_get(table->space, index->tree.tree, vt_bytes_slice(&entries->entry), &value, &table->base.zErrMsg);
     if (rc == SQLITE_OK) rc = vt_bytes_set(found, value.bytes);
     lsm_value_release(&value);
     return rc;
@@ -91,7 +84,7 @@ int vt_entries_delete(struct vt_table *table, struct lsm_slice key) {
     if (entries->values == NULL) return SQLITE_NOMEM;
     struct lsm_value record = {0};
     struct vt_indexed_row row;
-    int rc = lookup(table, vt_table_tree(table), key, &record);
+    int rc = vt_txn_get(table->space, vt_table_tree(table), key, &record, &table->base.zErrMsg);
     if (rc != SQLITE_OK) return rc;
     rc = vt_entries_read(table, key, record.bytes, entries->values, &row);
     if (rc == SQLITE_OK) rc = delete_entries(table, &row);

@@ -247,6 +247,14 @@ void vt_txn_rollback(struct vt_space *space) {
     end(space);
 }
 
+int vt_txn_get(struct vt_space *space, uint32_t tree, struct lsm_slice key, struct lsm_value *value, char **message) {
+    assert(space->txn.state != VT_TXN_IDLE);
+    struct lsm_error err;
+    vt_error_clear(&err);
+    int status = lsm_txn_get(space->txn.engine, tree, key, value, &err);
+    return status == LSM_NOTFOUND ? SQLITE_NOTFOUND : vt_fail_engine(message, status, &err);
+}
+
 /* ---- changes -------------------------------------------------------------------------------------------------- */
 
 /* The statement of a pulse must not outlive the call that it beat in. */

@@ -84,6 +84,10 @@ struct vt_mark vt_txn_mark(struct vt_space *space);
 void vt_txn_unmark(struct vt_space *space, const struct vt_mark *mark);
 int vt_txn_undo(struct vt_space *space, const struct vt_mark *mark, char **message) LSM_MUST_CHECK;
 
+/* The value of a key as the transaction sees it, open or prepared; value may be NULL. What is read lives until it is released, before the transaction ends.
+ * SQLITE_NOTFOUND. */
+int vt_txn_get(struct vt_space *space, uint32_t tree, struct lsm_slice key, struct lsm_value *value, char **message) LSM_MUST_CHECK;
+
 /* Changes, in a transaction that is open or prepared. */
 int vt_txn_put(struct vt_space *space, uint32_t tree, struct lsm_slice key, struct lsm_slice value, char **message) LSM_MUST_CHECK;
 int vt_txn_delete(struct vt_space *space, uint32_t tree, struct lsm_slice key, char **message) LSM_MUST_CHECK;

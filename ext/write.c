@@ -2,11 +2,9 @@
 
 #include <string.h>
 
-#include "ddl_constraint.h"
-#include "entries.h"
-#include "plan.h"
 #include "row_codec.h"
 #include "table.h"
+#include "unique.h"
 
 /* SQLITE_CONSTRAINT_DATATYPE, which older headers lack. */
 #define VT_CONSTRAINT_DATATYPE (SQLITE_CONSTRAINT | (12 << 8))
@@ -15,12 +13,11 @@
 struct write {
     struct vt_table *table;
     sqlite3_value **columns;   /* as given; column_count of them, then the hidden key */
-    int statement_conflict;    /* the statement's OR clause; 0 if it has none */
+    struct vt_conflict conflict;
     bool update;
     struct lsm_value old_row;  /* what columns that do not change are read from, and the entries of indexes */
     bool old_read;
     bool gone;                 /* update: the row is not there any more */
-    bool rolls_back;           /* the constraint that failed was declared ON CONFLICT ROLLBACK */
     bool numbered;             /* the rowid is chosen */
     bool types_late;           /* SQLite looks at the types of STRICT when the first of CHECK and indexes wants the values as they will be stored: after the rowid */
     int64_t rowid;
@@ -28,31 +25,12 @@ struct write {
 
 static char **message_of(const struct write *w) { return &w->table->base.zErrMsg; }
 
-/* What to do if a constraint fails. */
-static int conflict_of(const struct write *w, int declared) {
-    if (w->statement_conflict != 0) return w->statement_conflict;
-    return declared != 0 ? declared : SQLITE_ABORT;
-}
-
-/* A constraint fails. SQLite does what the statement says; what the declaration says is left to us. */
-static void note_failure(struct write *w, int declared) {
-    w->rolls_back = w->statement_conflict == 0 && declared == SQLITE_ROLLBACK;
-}
-
 /* ---- existing rows -------------------------------------------------------------------------------------------- */
-
-/* SQLITE_OK, or SQLITE_NOTFOUND. value may be NULL. What is read lives until it is released, before the transaction ends. */
-static int lookup(struct vt_table *table, struct lsm_slice key, struct lsm_value *value) {
-    struct lsm_error err;
-    vt_error_clear(&err);
-    int status = lsm_txn_get(table->space->txn.engine, vt_table_tree(table), key, value, &err);
-    return status == LSM_NOTFOUND ? SQLITE_NOTFOUND : vt_fail_engine(&table->base.zErrMsg, status, &err);
-}
 
 /* The row before the update, for the columns SQLite did not read. */
 static int read_old_row(struct write *w, struct vt_row_reader *reader) {
     struct lsm_slice key = vt_bytes_slice(&w->table->old_key);
-    int rc = w->old_read ? SQLITE_OK : lookup(w->table, key, &w->old_row);
+    int rc = w->old_read ? SQLITE_OK : vt_txn_get(w->table->space, vt_table_tree(w->table), key, &w->old_row, message_of(w));
     if (rc == SQLITE_NOTFOUND) {
         w->gone = true;
         return SQLITE_OK;
@@ -97,12 +75,12 @@ static int check_not_null(struct write *w) {
         const struct vt_column *column = &schema->columns[i];
         struct vt_value *value = &w->table->values[i];
         if (value->type != SQLITE_NULL || !column->not_null || i == schema->rowid_column) continue;
-        if (column->has_default && (!w->update || conflict_of(w, column->not_null_conflict) == SQLITE_REPLACE)) {
+        if (column->has_default && (!w->update || vt_conflict_resolution(&w->conflict, column->not_null_conflict) == SQLITE_REPLACE)) {
             int rc = take_default(w, i, value);
             if (rc != SQLITE_OK) return rc;
             if (value->type != SQLITE_NULL) continue;
         }
-        note_failure(w, column->not_null_conflict);
+        vt_conflict_note(&w->conflict, column->not_null_conflict);
         return vt_fail(message_of(w), SQLITE_CONSTRAINT_NOTNULL, "NOT NULL constraint failed: %s.%s", w->table->name, column->name);
     }
     return SQLITE_OK;
@@ -113,7 +91,8 @@ static int check_not_null(struct write *w) {
 static int fail_type(struct write *w, const struct vt_column *column, int type) {
     static const char *const value_names[] = {"", "INT", "REAL", "TEXT", "BLOB", "NULL"};
     static const char *const column_names[] = {"", "INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"};
-    bool undone = w->statement_conflict == 0 || w->statement_conflict == SQLITE_ABORT || w->statement_conflict == SQLITE_REPLACE;
+    int says = w->conflict.statement;
+    bool undone = says == 0 || says == SQLITE_ABORT || says == SQLITE_REPLACE;
     return vt_fail(message_of(w), undone ? VT_CONSTRAINT_DATATYPE : SQLITE_MISMATCH, "cannot store %s value in %s column %s.%s", value_names[type],
                    column_names[column->strict], w->table->name, column->name);
 }
@@ -193,25 +172,6 @@ static int check_hidden_key(struct write *w) {
         if (known[i]->size == given.size && memcmp(known[i]->data, given.data, given.size) == 0) return SQLITE_OK;
     }
     return vt_fail(message_of(w), SQLITE_ERROR, "column %s is made from the primary key and cannot be written", table->schema->hidden_name);
-}
-
-static int fail_unique(struct write *w) {
-    const struct vt_schema *schema = w->table->schema;
-    const char *name = w->table->name;
-    note_failure(w, schema->key_conflict);
-    if (schema->kind == VT_KIND_ROWID) {
-        bool named = schema->rowid_column >= 0;
-        return vt_fail(message_of(w), named ? SQLITE_CONSTRAINT_PRIMARYKEY : SQLITE_CONSTRAINT_ROWID, "UNIQUE constraint failed: %s.%s", name,
-                       named ? schema->columns[schema->rowid_column].name : "rowid");
-    }
-    sqlite3_str *columns = sqlite3_str_new(NULL);
-    for (int i = 0; i < schema->key_count; i++) {
-        sqlite3_str_appendf(columns, "%s%s.%s", i == 0 ? "" : ", ", name, schema->columns[schema->key[i].column].name);
-    }
-    char *text = sqlite3_str_finish(columns);
-    int rc = vt_fail(message_of(w), SQLITE_CONSTRAINT_PRIMARYKEY, "UNIQUE constraint failed: %s", text == NULL ? name : text);
-    sqlite3_free(text);
-    return rc;
 }
 
 /* The new key into table->key, and NOT NULL checked: in SQLite's order. *fresh: the key is known to be free. */
@@ -304,74 +264,9 @@ static int encode_record(struct write *w) {
 
 /* ---- uniqueness ------------------------------------------------------------------------------------------------- */
 
-/* Rows that are in the way and to be replaced. */
-struct victims {
-    int count;
-    struct vt_bytes keys[VT_INDEXES_MAX + 1];
-};
-
-static int add_victim(struct victims *victims, struct lsm_slice key) {
-    for (int i = 0; i < victims->count; i++) {
-        if (victims->keys[i].size == key.size && memcmp(victims->keys[i].data, key.data, key.size) == 0) return SQLITE_OK;
-    }
-    int rc = vt_bytes_set(&victims->keys[victims->count], key);
-    if (rc == SQLITE_OK) victims->count++;
-    return rc;
-}
-
-static void release_victims(struct victims *victims) {
-    for (int i = 0; i < victims->count; i++) vt_bytes_release(&victims->keys[i]);
-}
-
-static int fail_unique_index(struct write *w, const struct vt_index *index) {
-    note_failure(w, index->conflict);
-    return vt_index_fail_unique(w->table->schema, index, w->table->name, message_of(w));
-}
-
-/* What a write has to keep unique, in SQLite's order: the rowid; what was declared later, or added, comes first; constraints that replace come last, the rowid
- * only if the statement does not say otherwise. */
-static int constraint_order(const struct vt_schema *schema, bool rowid_last, int *order) {
-    int count = 0, declared[VT_INDEXES_MAX + 1], declared_count = 0;
-    bool clustered = schema->kind == VT_KIND_CLUSTERED;
-    if (!clustered) declared[declared_count++] = VT_PLAN_PRIMARY;
-    for (int i = schema->index_count; i >= 0; i--) {
-        if (clustered && i == schema->key_place) declared[declared_count++] = VT_PLAN_PRIMARY;
-        if (i > 0 && schema->indexes[i - 1].unique) declared[declared_count++] = i - 1;
-    }
-    for (int replaces = 0; replaces < 2; replaces++) {
-        for (int i = 0; i < declared_count; i++) {
-            bool primary = declared[i] == VT_PLAN_PRIMARY;
-            bool last = (primary ? schema->key_conflict : schema->indexes[declared[i]].conflict) == SQLITE_REPLACE;
-            if (primary && !clustered) last = last && rowid_last;
-            if (last == (replaces == 1)) order[count++] = declared[i];
-        }
-    }
-    return count;
-}
-
-/* SQLITE_OK: nothing is in the way but victims. */
-static int check_key(struct write *w, bool look, struct victims *victims) {
-    struct lsm_slice key = vt_bytes_slice(&w->table->key);
-    int rc = look ? lookup(w->table, key, NULL) : SQLITE_NOTFOUND;
-    if (rc != SQLITE_OK) return rc == SQLITE_NOTFOUND ? SQLITE_OK : rc;
-    return conflict_of(w, w->table->schema->key_conflict) == SQLITE_REPLACE ? add_victim(victims, key) : fail_unique(w);
-}
-
-static int check_index(struct write *w, int i, const struct vt_indexed_row *row, const struct vt_indexed_row *old, struct victims *victims) {
-    const struct vt_index *index = &w->table->schema->indexes[i];
-    struct vt_bytes found = {0};
-    int rc = vt_entries_conflict(w->table, i, row, old, &found);
-    if (rc == SQLITE_OK) {
-        bool replace = conflict_of(w, index->conflict) == SQLITE_REPLACE;
-        rc = replace ? add_victim(victims, vt_bytes_slice(&found)) : fail_unique_index(w, index);
-    }
-    vt_bytes_release(&found);
-    return rc == SQLITE_NOTFOUND ? SQLITE_OK : rc;
-}
-
 /* look: the key is new, and not known to be free. */
-static int check_unique(struct write *w, bool look, const struct vt_indexed_row *row, const struct vt_indexed_row *old, struct victims *victims) {
-    int order[VT_INDEXES_MAX + 1], rc = SQLITE_OK, count = constraint_order(w->table->schema, w->statement_conflict == 0, order);
+static int check_unique(struct write *w, bool look, const struct vt_indexed_row *row, const struct vt_indexed_row *old, struct vt_victims *victims) {
+    int order[VT_INDEXES_MAX + 1], rc = SQLITE_OK, count = vt_unique_order(w->table->schema, w->conflict.statement == 0, order);
     bool types = w->types_late;
     for (int i = 0; i < count && rc == SQLITE_OK; i++) {
         bool primary = order[i] == VT_PLAN_PRIMARY;
@@ -379,7 +274,9 @@ static int check_unique(struct write *w, bool look, const struct vt_indexed_row 
             rc = check_types(w);
             types = false;
         }
-        if (rc == SQLITE_OK) rc = primary ? check_key(w, look, victims) : check_index(w, order[i], row, old, victims);
+        if (rc != SQLITE_OK) break;
+        if (!primary) rc = vt_unique_check_index(w->table, order[i], &w->conflict, row, old, victims);
+        else if (look) rc = vt_unique_check_key(w->table, &w->conflict, victims);
     }
     return rc == SQLITE_OK && types ? check_types(w) : rc;
 }
@@ -390,7 +287,8 @@ static bool is_new_key(const struct vt_table *table, struct lsm_slice key) {
     return key.size == table->key.size && memcmp(key.data, table->key.data, key.size) == 0;
 }
 
-static int change_rows(struct write *w, bool moves, const struct vt_indexed_row *row, const struct vt_indexed_row *old, const struct victims *victims) {
+static int change_rows(struct write *w, bool moves, const struct vt_indexed_row *row, const struct vt_indexed_row *old,
+                       const struct vt_victims *victims) {
     struct vt_table *table = w->table;
     int rc = SQLITE_OK;
     for (int i = 0; i < victims->count && rc == SQLITE_OK; i++) {
@@ -424,7 +322,7 @@ static int write_indexed(struct write *w, bool moves, bool look) {
     struct vt_table *table = w->table;
     struct vt_indexed_row row = {.key = vt_bytes_slice(&table->key), .rowid = w->rowid, .values = table->values}, old_row;
     const struct vt_indexed_row *old;
-    struct victims victims = {0};
+    struct vt_victims victims = {0};
     int rc = take_old_row(w, &old_row, &old);
     if (rc != SQLITE_OK || w->gone) return rc;
     rc = check_unique(w, look, &row, old, &victims);
@@ -433,18 +331,16 @@ static int write_indexed(struct write *w, bool moves, bool look) {
         struct vt_mark mark = vt_txn_mark(table->space);
         rc = end_change(table, &mark, change_rows(w, moves, &row, old, &victims));
     }
-    release_victims(&victims);
+    vt_victims_release(&victims);
     return rc;
 }
 
 /* Without indexes, OR REPLACE need not know what was there. */
 static int write_plain(struct write *w, bool moves, bool look) {
     struct vt_table *table = w->table;
-    if (look && conflict_of(w, table->schema->key_conflict) != SQLITE_REPLACE) {
-        int rc = lookup(table, vt_bytes_slice(&table->key), NULL);
-        if (rc != SQLITE_NOTFOUND) return rc == SQLITE_OK ? fail_unique(w) : rc;
-    }
-    int rc = w->types_late ? check_types(w) : SQLITE_OK;
+    bool replaces = vt_conflict_resolution(&w->conflict, table->schema->key_conflict) == SQLITE_REPLACE;
+    int rc = look && !replaces ? vt_unique_check_key(table, &w->conflict, NULL) : SQLITE_OK;
+    if (rc == SQLITE_OK && w->types_late) rc = check_types(w);
     if (rc == SQLITE_OK) rc = encode_record(w);
     if (rc != SQLITE_OK || !moves) return rc == SQLITE_OK ? put_row(w) : rc;
     struct vt_mark mark = vt_txn_mark(table->space);
@@ -511,14 +407,14 @@ int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_
         if (rc == SQLITE_OK) table->space->connection->changes++;
         return rc;
     }
-    struct write w = {.table = table, .columns = argv + 2, .statement_conflict = sqlite3_vtab_on_conflict(db), .update = update};
+    struct write w = {.table = table, .columns = argv + 2, .conflict.statement = sqlite3_vtab_on_conflict(db), .update = update};
     vt_statement_find(&table->statement, db, argv, table->space->schema, table->name);
-    if (w.statement_conflict == SQLITE_ABORT && !table->statement.or_abort) w.statement_conflict = 0;
+    if (w.conflict.statement == SQLITE_ABORT && !table->statement.or_abort) w.conflict.statement = 0;
     rc = write_row(&w, argv[0], argv[1]);
     lsm_value_release(&w.old_row);
-    if (w.rolls_back) rc = roll_back(db, rc, &vtab->zErrMsg);
+    if (w.conflict.rolls_back) rc = roll_back(db, rc, &vtab->zErrMsg);
     /* SQLite goes on with the next row, and the number of this one is used up. */
-    bool ignored = (rc & 0xff) == SQLITE_CONSTRAINT && w.statement_conflict == SQLITE_IGNORE && !update;
+    bool ignored = (rc & 0xff) == SQLITE_CONSTRAINT && w.conflict.statement == SQLITE_IGNORE && !update;
     if (ignored && table->statement.returning != VT_RETURNING_NOTHING) {
         rc = fail_returning(&w); /* it would show this row, too */
     } else if (ignored && w.numbered) {
