@@ -215,8 +215,10 @@ static void advance_replay(struct lsm_store *store) {
     uint64_t end = lsm_store_writers_end(store);
     if (end == replay->position && !replay->broken) return;
     uint64_t check = store->log != NULL ? lsm_wal_writer_check(store->log) : store->log_check;
-    uint64_t number = store->log != NULL ? lsm_wal_writer_generation(store->log) : store->next_log - 1;
     bool ended = store->log == NULL;
+    /* Of one that was ended, the number before it does: the next file is known by its start. next_log would not do: it counts files that could not be made
+     * here, whose numbers are still free for others. */
+    uint64_t number = ended ? replay->number : lsm_wal_writer_generation(store->log);
     if (store->log_reader != NULL && number == replay->number && !ended) lsm_wal_reader_skip(store->log_reader, end, check);
     else close_reader(store);
     replay->number = number;

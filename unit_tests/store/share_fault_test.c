@@ -1,4 +1,6 @@
 /* Several processes with one store: what is missing or fails is said by each of them, and where nothing can be shared one has the store. */
+#include <errno.h>
+
 #include "share_kit.h"
 
 /* ---- what is missing --------------------------------------------------------------------------------------------------------------- */
@@ -177,6 +179,30 @@ static void opened_for_reading_it_is_the_store_of_that_moment(void **state) {
     world.options.read_only = false;
 }
 
+/* Numbers of log files that could not be made are used by others: whoever failed finds those files. */
+static void whoever_could_not_make_a_log_file_finds_the_one_that_another_makes(void **state) {
+    (void)state;
+    struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_CREATE, .os_errno = ENOSPC};
+    write_row(0, "a", "1");
+    roll_without_flush(0);
+    for (int i = 0; i < 3; i++) {
+        struct lsm_txn *txn = begin(0);
+        put(txn, "a", "2");
+        lsm_env_mem_fail_at(world.disk, &fault);
+        assert_int_equal(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, NULL), LSM_FULL);
+        lsm_env_mem_fail_at(world.disk, NULL);
+        MUST(lsm_txn_rollback(txn, &err));
+    }
+    for (int i = 0; i < 5; i++) {
+        const char *value = i % 2 == 0 ? "even" : "odd";
+        write_row(1, "b", value);
+        assert_true(says(0, "b", value) && says(2, "b", value));
+        write_row(0, "c", value);
+        roll_without_flush(0);
+        assert_true(says(1, "c", value) && says(2, "c", value));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_manifest_that_is_missing_is_waited_for_and_then_said),
@@ -186,6 +212,7 @@ int main(void) {
         TEST(where_the_file_system_cannot_share_one_process_has_the_store_and_says_why),
         TEST(without_the_page_those_who_are_in_go_on_and_nobody_joins),
         TEST(opened_for_reading_it_is_the_store_of_that_moment),
+        TEST(whoever_could_not_make_a_log_file_finds_the_one_that_another_makes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
