@@ -51,7 +51,7 @@ int lsm_slot_claim(struct lsm_share *share, const char *name, struct lsm_error *
                 share->claimed = true;
                 SHARE_POINT(share, "clear slot");
                 if (atomic_load_explicit(&share->own->owner, ACQUIRE) != 0) atomic_store_explicit(&share->found_dead, true, RELAXED);
-                slot_clear(share, share->slot, false);
+                slot_clear(share, share->slot, true); /* we may die before our own name is in it */
                 slot_fill(share, owner, name);
                 return LSM_OK;
             }

@@ -152,6 +152,27 @@ static void a_slot_reused_before_anybody_looked_is_clean(void **state) {
     lsm_share_unpin(next, &pin);
 }
 
+static void die_taking_a_slot(void *arg, struct lsm_share *share, const char *what) {
+    (void)share;
+    if (strcmp(what, "owner") == 0) lsm_env_mem_kill(arg);
+}
+
+/* Who takes a dead process's slot and dies before his own name is in it: both may have left files. */
+static void a_trace_outlives_who_dies_taking_the_slot(void **state) {
+    struct fixture *fixture = *state;
+    struct lsm_share *share = fixture_open(fixture, 0);
+    (void)fixture_open(fixture, 1);
+    fixture_kill(fixture, 1);
+    struct lsm_share_options options = fixture_options(fixture, 1);
+    lsm_share_on_point(die_taking_a_slot, options.env);
+    (void)fixture_join_with(fixture, 1, &options);
+    lsm_share_on_point(NULL, NULL);
+    assert_true(lsm_env_mem_is_killed(options.env));
+    fixture_kill(fixture, 1);
+    assert_true(lsm_share_find_dead(share));
+    assert_false(lsm_share_find_dead(share));
+}
+
 static void the_hundred_and_twenty_first_process_is_refused(void **state) {
     struct fixture *fixture = *state;
     for (int i = 0; i < LSM_SHARE_SLOTS; i++) (void)fixture_open(fixture, i);
@@ -446,6 +467,7 @@ int main(void) {
         TEST(more_pins_than_places_pin_everything_from_the_oldest_of_them_on),
         TEST(what_the_dead_pinned_may_go_and_their_slots_are_used_again),
         TEST(a_slot_reused_before_anybody_looked_is_clean),
+        TEST(a_trace_outlives_who_dies_taking_the_slot),
         TEST(the_hundred_and_twenty_first_process_is_refused),
         TEST(numbers_in_the_making_bound_what_is_a_leftover),
         TEST(more_jobs_than_places_are_answered_for_by_the_first),
