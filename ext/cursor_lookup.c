@@ -24,6 +24,8 @@ static int make_name(struct vt_cursor *cursor, bool wide) {
     int rc = append_number(name, (uint64_t)tree << 32 | (uint64_t)(plan->index + 1) << 2 | (uint64_t)plan->desc << 1 | (uint64_t)cursor->view->of_txn);
     if (rc == SQLITE_OK) rc = append_number(name, cursor->view->of_txn ? space->txn.epoch : cursor->view->id);
     if (rc == SQLITE_OK) rc = append_number(name, cursor->view->of_txn ? vt_lookups_writes(&space->lookups, tree) : 0);
+    /* How many there are of both: no list of columns and ranges reads like another one. */
+    if (rc == SQLITE_OK) rc = append_number(name, (uint64_t)plan->lookup_count << 32 | (uint64_t)(wide ? 0 : cursor->ranges.count));
     for (int i = 0; i < plan->lookup_count && rc == SQLITE_OK; i++) rc = append_number(name, (uint64_t)plan->lookup[i].column << 1 | (uint64_t)plan->lookup[i].nulls);
     for (int i = 0; i < cursor->ranges.count && rc == SQLITE_OK && !wide; i++) {
         const struct vt_range *range = &cursor->ranges.range[i];
@@ -160,7 +162,8 @@ int vt_cursor_look_up(struct vt_cursor *cursor, sqlite3_value **values, bool *se
     bool none, unfit;
     *served = false;
     int rc = hash_values(cursor, values, &hash, &none, &unfit);
-    if (rc != SQLITE_OK || none) {
+    /* Where there is no range there are no rows; and only the walk of all rows is named without ranges. */
+    if (rc != SQLITE_OK || none || cursor->ranges.count == 0) {
         *served = true;
         return rc;
     }

@@ -105,3 +105,9 @@ SELECT count(*), sum(y.id) FROM few AS x CROSS JOIN few AS y ON y.f = x.f AND y.
 SELECT count(*), sum(y.id * x.id) FROM few AS x CROSS JOIN few AS y ON y.f < x.f AND y.s IS x.s;
 SELECT count(*), sum(y.id * x.id) FROM few AS x CROSS JOIN few AS y ON y.f IN (x.f, x.f + 1, 7) AND y.s = x.s;
 SELECT x.id, (SELECT y.id FROM few AS y WHERE y.f <= x.f AND y.s = x.s ORDER BY y.f DESC, y.g, y.id LIMIT 1) FROM few AS x WHERE x.id % 300 = 1 ORDER BY 1;
+-- What is NULL outside has no range of the index inside, which is not the walk of all rows, and must leave nothing behind for it.
+@TABLE gaps(id INTEGER PRIMARY KEY, i INT, v, INDEX by_i (i));
+INSERT INTO gaps WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 60) SELECT i, CASE WHEN i > 4 THEN i % 5 END, i % 7 FROM n;
+SELECT a.id, b.id FROM gaps a CROSS JOIN gaps b ON b.i = a.i AND b.v = a.v ORDER BY 1, 2;
+SELECT a.id, (SELECT count(*) FROM gaps b WHERE b.i = a.i AND b.v = a.v), (SELECT count(*) FROM gaps b WHERE b.i > a.i AND b.v IS a.v) FROM gaps a ORDER BY 1;
+SELECT a.id, b.id FROM gaps a LEFT JOIN gaps b ON b.i = a.i AND b.v = a.v AND b.id > a.id ORDER BY 1, 2;
