@@ -51,11 +51,23 @@ static enum vt_returning read_returning(struct vt_token token, const char *schem
     return token.kind == VT_TOKEN_END ? VT_RETURNING_NOTHING : asked_for(after(&token));
 }
 
+/* What the statement does. REPLACE may also be the name of a table in WITH, or a function. */
+static struct vt_token find_verb(const char *sql) {
+    static const char *const verbs[] = {"INSERT", "REPLACE", "UPDATE"};
+    struct vt_token verb = find_word(vt_token_scan(sql), verbs, 3), next;
+    while (vt_token_is(&verb, "REPLACE")) {
+        next = after(&verb);
+        if (vt_token_is(&next, "INTO")) break;
+        verb = find_word(next, verbs, 3);
+    }
+    return verb;
+}
+
 /* `[WITH ...] INSERT [OR ABORT] INTO ...`, and the like with REPLACE and UPDATE */
 static struct vt_statement_words read_text(const char *sql, const char *schema, const char *table) {
-    static const char *const verbs[] = {"INSERT", "REPLACE", "UPDATE"}, *const into[] = {"INTO"};
+    static const char *const into[] = {"INTO"};
     struct vt_statement_words words = {.returning = VT_RETURNING_NOTHING};
-    struct vt_token verb = find_word(vt_token_scan(sql), verbs, 3);
+    struct vt_token verb = find_verb(sql);
     if (verb.kind == VT_TOKEN_END) return words;
     struct vt_token or = after(&verb), what = after(&or);
     words.or_abort = vt_token_is(&or, "OR") && vt_token_is(&what, "ABORT");

@@ -108,6 +108,8 @@ WITH w(x) AS (SELECT 'or abort') INSERT INTO y SELECT 1, x, 3 FROM w;
 WITH w(x) AS (SELECT 3) insert or abort into y SELECT 1, x, 3 FROM w;
 BEGIN;
 INSERT INTO y VALUES (5, 5, 5);
+WITH replace AS (SELECT 1 AS a) INSERT OR ABORT INTO y SELECT a, 3, 3 FROM replace;
+WITH o AS (SELECT 1 AS a), replace(a) AS (SELECT 2) UPDATE OR ABORT y SET b = 2 WHERE a = (SELECT a FROM o);
 UPDATE OR ABORT y SET b = 2 WHERE a = 1;
 UPDATE OR ABORT y SET a = 2 WHERE a = 1;
 UPDATE OR ABORT y SET c = NULL WHERE a = 1;
