@@ -6,7 +6,15 @@
 
 enum { TEXT_BYTES_MAX = 65536 /* a longer text takes so long to carry out that reading it does not matter */ };
 
-static struct vt_token after(const struct vt_token *token) { return vt_token_scan(token->start + token->size); }
+/* SQLite has judged the text: what cannot be read as a number is one in a way of later versions, 1_000. */
+static struct vt_token after(const struct vt_token *token) {
+    struct vt_token next = vt_token_scan(token->start + token->size);
+    if (next.kind != VT_TOKEN_BAD || *next.start < '.' || *next.start > '9') return next;
+    next.kind = VT_TOKEN_NUMBER;
+    next.size = 1;
+    while (vt_token_is_id_byte(next.start[next.size]) || next.start[next.size] == '.') next.size++;
+    return next;
+}
 
 static bool is_punct(const struct vt_token *token, char c) { return token->kind == VT_TOKEN_PUNCT && *token->start == c; }
 

@@ -215,3 +215,14 @@ reader.close()
 assert db.execute("SELECT lsm_check()").fetchone() == ("ok",)
 db.execute("DROP TABLE t")
 """, folder)
+
+
+def test_returning_is_seen_behind_a_number_as_newer_versions_write_it(folder):
+    harness.python(PRELUDE + """
+both("(id INTEGER PRIMARY KEY, a)", "(id INTEGER PRIMARY KEY, a)")
+new = sqlite3.sqlite_version_info >= (3, 46)
+for number in ("1_000", "0x1_0", "1_0.5e1_0") if new else ("1000", "0x10", "10.5e10"):
+    answer = run(db, "INSERT INTO l(a) SELECT " + number + " RETURNING rowid")
+    assert "RETURNING would show" in answer, (number, answer)
+assert run(db, "SELECT count(*) FROM l") == [(0,)]
+""", folder)
