@@ -265,9 +265,8 @@ void lsm_cache_unpin(struct lsm_cache *cache, struct lsm_cache_entry *entry) {
 }
 
 void lsm_cache_erase(struct lsm_cache *cache, struct lsm_cache_slot *slot) {
-    if (atomic_load_explicit(&slot->entry, memory_order_relaxed) == NULL) return;
     struct shard *shard = shard_of(cache, slot);
-    lsm_mutex_lock(&shard->mu);
+    lsm_mutex_lock(&shard->mu); /* for an empty slot, too: the hand may have emptied it just now, and still looks at its pins */
     bool filled = atomic_load_explicit(&slot->entry, memory_order_relaxed) != NULL;
     struct lsm_cache_entry *entry = filled ? empty_slot(cache, shard, slot) : NULL;
     lsm_mutex_unlock(&shard->mu);

@@ -265,6 +265,42 @@ static void threads_share_it(void **state) {
     end(cache);
 }
 
+/* Table files that are opened, read and closed while other threads' blocks push theirs out. */
+static void come_and_go(void *arg) {
+    enum { OWN = 16 };
+    struct worker *worker = arg;
+    for (uint64_t round = 0; round < 2000; round++) {
+        struct lsm_cache_slot *own = lsm_calloc(OWN, sizeof *own);
+        for (uint64_t i = 0; i < OWN; i++) {
+            struct thing *thing = thing_new(worker->cache, i, BYTES);
+            lsm_cache_unpin(worker->cache, lsm_cache_insert(worker->cache, &own[i], &thing->entry));
+        }
+        for (uint64_t i = 0; i < OWN; i++) {
+            lsm_cache_erase(worker->cache, &own[i]);
+            if (atomic_load(&own[i].entry) == NULL) worker->found++;
+        }
+        memset(own, 0xff, OWN * sizeof *own);
+        lsm_free(own);
+    }
+}
+
+/* Nobody looks at a slot that was erased: the hand may have been emptying it at that moment. */
+static void slots_go_while_the_hand_goes_round(void **state) {
+    (void)state;
+    struct lsm_cache *cache = lsm_cache_new(20 * (size_t)BYTES);
+    struct worker workers[4] = {0};
+    for (uint64_t i = 0; i < 4; i++) {
+        workers[i].cache = cache;
+        assert_int_equal(lsm_thread_start(&workers[i].thread, "cache-test", come_and_go, &workers[i]), LSM_OK);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        lsm_thread_join(&workers[i].thread);
+        assert_int_equal(workers[i].found, 2000 * 16);
+    }
+    assert_int_equal(bytes_of(cache), 0);
+    lsm_cache_free(cache);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_put_in_is_found_in_its_slot),
@@ -279,6 +315,7 @@ int main(void) {
         cmocka_unit_test(what_is_held_beside_it_counts_for_half_at_most),
         cmocka_unit_test(running_out_of_memory_is_survived),
         cmocka_unit_test(threads_share_it),
+        cmocka_unit_test(slots_go_while_the_hand_goes_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
