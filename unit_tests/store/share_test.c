@@ -55,10 +55,8 @@ static void a_joiner_sees_everything_and_the_last_one_leaves_it_in_order(void **
     write_row(2, "last", "two");
     close_store(1);
     close_store(2);
-    uint64_t size = 0;
     MUST(open_store(0));
     assert_true(says(0, "last", "two"));
-    (void)size;
 }
 
 static void commit_durably(int i, const char *key, const char *value) {
