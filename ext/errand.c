@@ -26,7 +26,8 @@ void vt_errand_call(sqlite3_context *context, int argc, sqlite3_value **argv) {
     errand->begun = true;
     char *message = NULL;
     errand->rc = errand->work(errand->arg, &message);
-    sqlite3_result_int(context, 0);
+    /* A code without a message brings SQLite's words with it, but only where no result was set. */
+    if (errand->rc == SQLITE_OK) sqlite3_result_int(context, 0);
     if (message != NULL) sqlite3_result_error(context, message, -1);
     if (errand->rc != SQLITE_OK) sqlite3_result_error_code(context, errand->rc);
     sqlite3_free(message);

@@ -44,8 +44,9 @@ typedef int (*maintain_fn)(struct lsm_store *store, lsm_interrupt_fn interrupted
 static void maintain(sqlite3_context *context, int argc, sqlite3_value **argv, const char *name, maintain_fn work) {
     struct vt_space *space = open_space(context, argc, argv);
     if (space == NULL) return;
-    if (space->txn.state != VT_TXN_IDLE && lsm_txn_is_dirty(space->txn.engine)) {
-        result_error(context, SQLITE_BUSY, sqlite3_mprintf("%s(): this transaction has written LSM tables; COMMIT first", name));
+    /* Also if no row was changed yet: it is the one writer, for which the work would have to wait. */
+    if (space->txn.state != VT_TXN_IDLE) {
+        result_error(context, SQLITE_BUSY, sqlite3_mprintf("%s(): this transaction writes LSM tables; COMMIT first", name));
         return;
     }
     if (space->store != NULL) {
@@ -209,8 +210,8 @@ int vt_functions_register(struct vt_connection *connection) {
         struct vt_connection *counted = vt_connection_ref(connection->db);
         if (counted == NULL) return SQLITE_NOMEM;
         /* Calls the destructor if it fails, too. */
-        int rc = sqlite3_create_function_v2(connection->db, functions[i].name, functions[i].argc, functions[i].flags, counted, functions[i].call, NULL, NULL,
-                                            vt_connection_unref);
+        int rc = sqlite3_create_function_v2(connection->db, functions[i].name, functions[i].argc, functions[i].flags, counted, functions[i].call,
+                                            NULL, NULL, vt_connection_unref);
         if (rc != SQLITE_OK) return rc;
     }
     return SQLITE_OK;

@@ -11,22 +11,22 @@ enum { FILTER_BITS_PER_KEY = 10, BUSY_PAUSE_US = 5000 };
 
 /* Neighbouring generations in memory, written as one run. */
 struct stretch {
-    size_t first, count;             /* flush->gens[first .. first + count - 1], newest first */
+    size_t first, count; /* flush->gens[first .. first + count - 1], newest first */
     struct lsm_gen_iter *gens;
     struct lsm_iter **sources;
     const uint64_t **sequences;
     struct lsm_job job;
-    struct lsm_run made;             /* what came out; the files are the job's */
+    struct lsm_run made; /* what came out; the files are the job's */
 };
 
 struct flush {
     struct lsm_store *store;
     struct lsm_state *state;
-    struct lsm_gen **gens;           /* to be flushed, newest first: the last `count` of the state's */
+    struct lsm_gen **gens; /* to be flushed, newest first: the last `count` of the state's */
     size_t count;
-    struct stretch *stretches;       /* oldest first */
+    struct stretch *stretches; /* oldest first */
     size_t stretches_count;
-    const struct lsm_run **below;    /* what is older than the stretch at hand */
+    const struct lsm_run **below; /* what is older than the stretch at hand */
     size_t below_count;
     uint64_t bytes_written;
 };
@@ -57,7 +57,8 @@ static int run_stretch(struct flush *flush, struct stretch *stretch, struct lsm_
     job->count = stretch->count;
     job->below = flush->below;
     job->below_count = flush->below_count;
-    job->sst = (struct lsm_sst_options){.block_bytes = options->block_bytes, .compression = LSM_COMPRESS_NONE, .filter_bits_per_key = FILTER_BITS_PER_KEY};
+    job->sst =
+        (struct lsm_sst_options){.block_bytes = options->block_bytes, .compression = LSM_COMPRESS_NONE, .filter_bits_per_key = FILTER_BITS_PER_KEY};
     job->file_bytes = options->file_bytes > options->write_buffer_bytes ? options->file_bytes : options->write_buffer_bytes;
     job->log_low = flush->gens[stretch->first + stretch->count - 1]->start;
     job->log_high = flush->gens[stretch->first]->end;
@@ -308,7 +309,10 @@ int lsm_store_flush_turn(struct lsm_store *store, lsm_interrupt_fn interrupted, 
 
 /* ---- on demand -------------------------------------------------------------------------------------------------------------- */
 
-enum { WRITER_PATIENCE_US = 10000000 }; /* how long a flush by hand waits for a running transaction */
+enum {
+    WRITER_PATIENCE_US = 10000000 /* how long a flush by hand waits for a running transaction */,
+    ASK_EVERY_US = 20000 /* whether to go on waiting */
+};
 
 static bool is_due(struct lsm_store *store) {
     lsm_mutex_lock(&store->mu);
@@ -317,9 +321,17 @@ static bool is_due(struct lsm_store *store) {
     return due;
 }
 
+static int wait_for_writer(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
+    uint64_t deadline = lsm_env_monotonic_us(store->env) + WRITER_PATIENCE_US;
+    int status;
+    while ((status = lsm_store_lock_writer(store, ASK_EVERY_US, err)) == LSM_BUSY && lsm_env_monotonic_us(store->env) < deadline)
+        if (interrupted != NULL && interrupted(arg)) return lsm_fail(err, LSM_INTERRUPTED, "interrupted");
+    return status;
+}
+
 int lsm_store_flush(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
     int status = lsm_store_guard(store, err);
-    if (status == LSM_OK) status = lsm_store_lock_writer(store, WRITER_PATIENCE_US, err);
+    if (status == LSM_OK) status = wait_for_writer(store, interrupted, arg, err);
     if (status != LSM_OK) return status;
     status = lsm_store_check_failed(store, err);
     if (status == LSM_OK) status = lsm_store_roll(store, err);

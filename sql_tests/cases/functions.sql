@@ -24,6 +24,10 @@ SELECT lsm_check();
 SELECT count(*) FROM t WHERE k = 'uncommitted';
 ROLLBACK;
 SELECT count(*) FROM t WHERE k = 'uncommitted';
+-- A transaction that writes is told at once, also if no row has changed: it would wait for itself.
+BEGIN; DELETE FROM t WHERE k = 'none'; SELECT lsm_flush();
+SELECT lsm_compact(); ROLLBACK;
+INSERT INTO t SELECT lsm_flush(), 1;
 SELECT lsm_check('nosuch');
 SELECT lsm_flush(1, 2, 3);
 -- A database without any LSM table has no store.
