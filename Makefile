@@ -26,7 +26,8 @@ TEST_SRC := $(sort $(shell find unit_tests -name '*_test.c'))
 SUPPORT_SRC := $(sort $(wildcard unit_tests/support/*.c))
 # make fuzz FUZZ="log table" runs these only.
 FUZZ_NAMES = $(or $(FUZZ),$(FUZZ_TARGETS))
-FUZZ_KIT := fuzz/kit.c fuzz/stores.c
+# The simulated machine of the unit tests runs SQL, too.
+FUZZ_KIT := fuzz/kit.c fuzz/stores.c unit_tests/support/machine.c unit_tests/support/disk_vfs.c
 FUZZ_TARGETS := $(filter-out kit stores libfuzzer replay,$(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/*.c))))
 
 .DEFAULT_GOAL := all
@@ -142,7 +143,7 @@ build/fuzz/bin/%: build/fuzz/fuzz/%.o build/fuzz/fuzz/libfuzzer.o $(FUZZ_KIT:%.c
 	@mkdir -p $(@D)
 	@echo "  $@"
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ -lsqlite3 -lm $(LIBS)
--include $(wildcard build/fuzz/*/*.d build/fuzz/lsm_core/*/*.d)
+-include $(wildcard build/fuzz/*/*.d build/fuzz/lsm_core/*/*.d build/fuzz/unit_tests/support/*.d)
 
 SLT_OBJ := $(patsubst %.c,build/release/%.o,$(sort $(wildcard sql_tests/slt/*.c)))
 build/sql_tests/slt: $(SLT_OBJ)

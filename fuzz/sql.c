@@ -1,16 +1,14 @@
-/* SQL: statements as somebody may send them, in a database in memory whose store has the smallest memtables there are. Behind a '!' they may write to shadow
- * tables and to the schema, too; then errors are all that lsm_check() can be asked for.
+/* SQL: statements as somebody may send them, in a database on a simulated disk whose store has the smallest memtables there are and no threads of its own, so
+ * that an input does the same each time. Behind a '!' they may write to shadow tables and to the schema, too; then errors are all that lsm_check() can be asked for.
  *
- * Promised: no crash, no leak, an end; afterwards lsm_check() finds nothing, each LSM table has the rows forwards that it has backwards and by its key, and
- * PRAGMA integrity_check is content. Statements may take steps and memory in moderation, and leave the database alone.
+ * Promised: no crash, no leak, an end; afterwards, and after the database was closed and opened by another process, lsm_check() finds nothing, and each LSM table
+ * has the rows forwards that it has backwards and by its key, as many as before. Statements may take steps and memory in moderation.
  */
 #include "fuzz.h"
 
-#include "../ext/sqlite_api.h"
+#include "../unit_tests/support/machine.h"
 
-enum { SQL_BYTES_MAX = 4000, STEPS_MAX = 2000, STEP_INSTRUCTIONS = 1000, ROWS_MAX = 5000 };
-
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
+enum { SQL_BYTES_MAX = 4000, STEPS_MAX = 500, STEP_INSTRUCTIONS = 1000, ROWS_MAX = 5000, WRITE_BUFFER_BYTES = 65536 };
 
 static int steps; /* left, of STEP_INSTRUCTIONS each, for all statements of an input */
 
@@ -62,7 +60,6 @@ static void limit(sqlite3 *db) {
                                     {SQLITE_LIMIT_ATTACHED, 1},     {SQLITE_LIMIT_COLUMN, 60},
                                     {SQLITE_LIMIT_TRIGGER_DEPTH, 5}};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) sqlite3_limit(db, limits[i][0], limits[i][1]);
-    sqlite3_hard_heap_limit64(64 << 20);
     sqlite3_progress_handler(db, STEP_INSTRUCTIONS, count_step, NULL);
     sqlite3_set_authorizer(db, authorize, NULL);
 }
@@ -108,8 +105,8 @@ static void run_statements(sqlite3 *db, const char *sql) {
 
 /* ---- what must hold afterwards ---------------------------------------------------------------------------------------- */
 
-/* Two queries, one number each. */
-static void same(sqlite3 *db, const char *table, const char *what, const char *left, const char *right) {
+/* Two queries, one number each, which is returned. */
+static long long same(sqlite3 *db, const char *table, const char *what, const char *left, const char *right) {
     char *sql = sqlite3_mprintf(left, table), *other = sqlite3_mprintf(right, table);
     long long numbers[2] = {0, 0};
     bool good = true;
@@ -122,34 +119,54 @@ static void same(sqlite3 *db, const char *table, const char *what, const char *l
     FUZZ_CHECK(!good || numbers[0] == numbers[1], "table %s, %s: %lld and %lld", table, what, numbers[0], numbers[1]);
     sqlite3_free(sql);
     sqlite3_free(other);
+    return good ? numbers[0] : 0;
 }
 
-static void check_tables(sqlite3 *db) {
+/* How many rows all LSM tables have. */
+static long long check_tables(sqlite3 *db) {
     sqlite3_stmt *tables = NULL;
+    long long rows = 0;
     if (sqlite3_prepare_v2(db, "SELECT name FROM sqlite_schema WHERE sql LIKE 'create virtual table%using lsm(%'", -1, &tables, NULL) != SQLITE_OK)
-        return;
+        return 0;
     while (sqlite3_step(tables) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(tables, 0);
-        same(db, name, "backwards", "SELECT count(*) FROM (SELECT * FROM main.\"%w\" ORDER BY 1)",
-             "SELECT count(*) FROM (SELECT * FROM main.\"%w\" ORDER BY 1 DESC)");
-        same(db, name, "counted", "SELECT count(*) FROM main.\"%w\"", "SELECT total(1) FROM (SELECT * FROM main.\"%w\")");
+        rows += same(db, name, "backwards", "SELECT count(*) FROM (SELECT * FROM main.\"%w\" ORDER BY 1)",
+                     "SELECT count(*) FROM (SELECT * FROM main.\"%w\" ORDER BY 1 DESC)");
+        (void)same(db, name, "counted", "SELECT count(*) FROM main.\"%w\"", "SELECT total(1) FROM (SELECT * FROM main.\"%w\")");
     }
     sqlite3_finalize(tables);
+    return rows;
 }
 
-static void check(sqlite3 *db, bool hostile) {
+static long long check(sqlite3 *db, bool hostile) {
     sqlite3_stmt *statement = NULL;
-    sqlite3_set_authorizer(db, NULL, NULL);
-    sqlite3_progress_handler(db, 0, NULL, NULL);
-    if (sqlite3_get_autocommit(db) == 0) sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
-    if (sqlite3_get_autocommit(db) == 0) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    sqlite3_exec(db, "PRAGMA query_only = 0", NULL, NULL, NULL);
     if (sqlite3_prepare_v2(db, "SELECT lsm_check()", -1, &statement, NULL) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
         const char *said = (const char *)sqlite3_column_text(statement, 0);
         FUZZ_CHECK(hostile || (said != NULL && strcmp(said, "ok") == 0), "lsm_check: %s", said == NULL ? "NULL" : said);
     }
     sqlite3_finalize(statement);
-    if (!hostile) check_tables(db);
+    return hostile ? 0 : check_tables(db);
+}
+
+static void end_transaction(sqlite3 *db) {
+    sqlite3_set_authorizer(db, NULL, NULL);
+    sqlite3_progress_handler(db, 0, NULL, NULL);
+    if (sqlite3_get_autocommit(db) == 0) sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    if (sqlite3_get_autocommit(db) == 0) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    sqlite3_exec(db, "PRAGMA query_only = 0", NULL, NULL, NULL);
+}
+
+static void close_all(struct process *process, sqlite3 *db) {
+    FUZZ_CHECK(sqlite3_close(db) == SQLITE_OK, "the database stays open");
+    process_free(process);
+}
+
+static struct process *open_new(struct machine *machine, sqlite3 **db) {
+    struct process *process = process_new(machine);
+    FUZZ_CHECK(process != NULL, "no process");
+    process_set_write_buffer(process, WRITE_BUFFER_BYTES);
+    FUZZ_CHECK(process_open(process, "/s/fuzz.db", db) == SQLITE_OK, "no database: %s", sqlite3_errmsg(*db));
+    return process;
 }
 
 static void run(const uint8_t *bytes, size_t size) {
@@ -159,15 +176,25 @@ static void run(const uint8_t *bytes, size_t size) {
     memcpy(sql, bytes + hostile, size - hostile);
     sql[size - hostile] = 0;
     if (has_words(sql, "vacuum", "into") || has_words(sql, "file:", "file:")) return;
-    int rc = sqlite3_open_v2("file::memory:?lsm_write_buffer=65536", &db,
-                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_MEMORY, NULL);
-    FUZZ_CHECK(rc == SQLITE_OK && sqlite3_lsm_init(db, NULL, NULL) == SQLITE_OK, "no database");
+    struct lsm_env *disk = lsm_env_mem_new();
+    FUZZ_CHECK(disk != NULL && lsm_env_mkdir(disk, "/s", &fuzz_perm, NULL) == LSM_OK, "no disk");
+    struct machine *machine = machine_new(disk);
+    FUZZ_CHECK(machine != NULL, "no machine");
+    sqlite3_hard_heap_limit64(64 << 20);
+    struct process *process = open_new(machine, &db);
     steps = STEPS_MAX;
     limit(db);
     if (!hostile) sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     run_statements(db, sql);
-    check(db, hostile);
-    FUZZ_CHECK(sqlite3_close(db) == SQLITE_OK, "the database stays open");
+    end_transaction(db);
+    long long rows = check(db, hostile);
+    close_all(process, db);
+    process = open_new(machine, &db);
+    long long reopened = check(db, hostile);
+    FUZZ_CHECK(rows == reopened, "%lld rows, and %lld after the database was opened again", rows, reopened);
+    close_all(process, db);
+    machine_free(machine);
+    lsm_env_mem_free(disk);
 }
 
 static void seeds(fuzz_emit_fn emit, void *arg) {
