@@ -311,7 +311,7 @@ int lsm_store_flush_turn(struct lsm_store *store, lsm_interrupt_fn interrupted, 
 
 enum {
     WRITER_PATIENCE_US = 10000000 /* how long a flush by hand waits for a running transaction */,
-    ASK_EVERY_US = 20000 /* whether to go on waiting */
+    ASK_EVERY_US = 100000 /* whether to go on waiting */
 };
 
 static bool is_due(struct lsm_store *store) {
