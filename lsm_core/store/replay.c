@@ -291,7 +291,7 @@ int lsm_replay_enter_file(struct lsm_replay *replay, uint64_t number, struct lsm
 static int apply_record(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
     bool ends = record->kind == LSM_WAL_ABORT || record->kind == LSM_WAL_COMMIT;
     if (!ends && replay->undecided) return damaged(replay, record->position, "a record behind a transaction that nobody has decided", err);
-    if (!ends && replay->runs) return damaged(replay, record->position, "a record behind a RUNS, which ends its file", err);
+    if ((!ends && replay->runs) || replay->ended) return damaged(replay, record->position, "a record behind a RUNS, which ends its file", err);
     int status = ends ? LSM_OK : stand(replay, replay->txn_end, err);
     if (status != LSM_OK) return status;
     if (!ends) replay->txn_end = 0;
