@@ -49,27 +49,17 @@ static int add_entry(struct vt_catalogue *catalogue, const char *key, const char
     return entry.key == NULL || entry.definition == NULL ? SQLITE_NOMEM : SQLITE_OK;
 }
 
-int vt_catalogue_read(sqlite3 *db, const char *schema, const char *shadow_table, struct vt_catalogue *catalogue, char **message) {
-    char *sql = sqlite3_mprintf("SELECT key, value FROM \"%w\".\"%w\" WHERE key = '" VT_CATALOGUE_SEQUENCE "' OR substr(key, 1, %d) = '" VT_CATALOGUE_INDEX
-                                "' ORDER BY CAST(value AS INTEGER)",
-                                schema, shadow_table, (int)strlen(VT_CATALOGUE_INDEX));
-    if (sql == NULL) return SQLITE_NOMEM;
-    sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_NO_VTAB, &statement, NULL);
-    sqlite3_free(sql);
-    bool bad = false;
-    while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
-        const char *key = (const char *)sqlite3_column_text(statement, 0), *value = (const char *)sqlite3_column_text(statement, 1);
-        rc = key == NULL || value == NULL ? SQLITE_CORRUPT_VTAB : add_entry(catalogue, key, value);
-        bad = rc == SQLITE_CORRUPT_VTAB;
+int vt_catalogue_take(struct vt_catalogue *catalogue, const char *key, const char *value) {
+    if (strcmp(key, VT_CATALOGUE_SEQUENCE) != 0 && strncmp(key, VT_CATALOGUE_INDEX, strlen(VT_CATALOGUE_INDEX)) != 0) return SQLITE_OK;
+    if (value == NULL) return SQLITE_CORRUPT_VTAB;
+    int rc = add_entry(catalogue, key, value);
+    if (rc != SQLITE_OK) return rc;
+    for (int i = catalogue->count - 1; i > 0 && catalogue->entries[i - 1].tree.tree > catalogue->entries[i].tree.tree; i--) {
+        struct vt_catalogue_entry later = catalogue->entries[i - 1];
+        catalogue->entries[i - 1] = catalogue->entries[i];
+        catalogue->entries[i] = later;
     }
-    if (bad) {
-        (void)vt_fail(message, rc, "the shadow table %s.%s is damaged: what it says of an index cannot be understood", schema, shadow_table);
-    } else if (rc != SQLITE_DONE) {
-        rc = vt_fail_sqlite(message, rc, db);
-    }
-    sqlite3_finalize(statement);
-    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+    return SQLITE_OK;
 }
 
 const struct vt_catalogue_entry *vt_catalogue_find(const struct vt_catalogue *catalogue, const char *kind, const char *name) {

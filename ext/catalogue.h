@@ -27,9 +27,8 @@ struct vt_catalogue {
 
 void vt_catalogue_release(struct vt_catalogue *catalogue); /* leaves it empty */
 
-/* Read what a shadow table (its own name, not that of its virtual table) says; the catalogue must be empty. SQLITE_CORRUPT_VTAB for what cannot be
- * understood. */
-int vt_catalogue_read(sqlite3 *db, const char *schema, const char *shadow_table, struct vt_catalogue *catalogue, char **message) LSM_MUST_CHECK;
+/* Take in a row of a shadow table, if it is one of these; key and value are copied. vt_shadow_read() does so. SQLITE_CORRUPT_VTAB for what cannot be understood. */
+int vt_catalogue_take(struct vt_catalogue *catalogue, const char *key, const char *value) LSM_MUST_CHECK;
 
 /* The entry of this key, or NULL. Names of indexes are compared as SQLite compares names. */
 const struct vt_catalogue_entry *vt_catalogue_find(const struct vt_catalogue *catalogue, const char *kind, const char *name);

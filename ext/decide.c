@@ -141,8 +141,8 @@ static char *shadow_name(const char *table) { return sqlite3_mprintf("%s_" VT_SH
 static bool hand_to(struct vt_space *space, const char *table, const char *heir, int *rc, char **message) {
     sqlite3 *db = space->connection->db;
     struct vt_shadow_entry leaving, staying;
-    if (vt_shadow_read(db, space->schema, table, &leaving.shadow, NULL) != SQLITE_OK || !is_of_store(space, &leaving)) return false;
-    if (vt_shadow_read(db, space->schema, heir, &staying.shadow, NULL) != SQLITE_OK || !is_of_store(space, &staying)) return false;
+    if (vt_shadow_read(db, space->schema, table, &leaving.shadow, NULL, NULL) != SQLITE_OK || !is_of_store(space, &leaving)) return false;
+    if (vt_shadow_read(db, space->schema, heir, &staying.shadow, NULL, NULL) != SQLITE_OK || !is_of_store(space, &staying)) return false;
     *rc = SQLITE_OK;
     if (!is_newer(leaving.shadow.token, staying.shadow.token)) return true;
     char *name = shadow_name(heir);

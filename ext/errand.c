@@ -52,6 +52,7 @@ static int step(struct vt_connection *connection, struct vt_errand *errand, sqli
 int vt_errand_run(struct vt_connection *connection, const char *schema, const char *table, struct vt_errand *errand, char **message) {
     sqlite3 *db = connection->db;
     sqlite3_stmt *statement = NULL;
+    bool alone = sqlite3_get_autocommit(db) != 0;
     int rc = prepare(db, message, sqlite3_mprintf("DELETE FROM \"%w\".\"%w\" WHERE " VT_ERRAND_FUNCTION "()", schema, table), &statement);
     if (rc == SQLITE_OK) rc = run(db, message, sqlite3_mprintf("SAVEPOINT " SAVEPOINT));
     if (rc != SQLITE_OK) {
@@ -61,9 +62,9 @@ int vt_errand_run(struct vt_connection *connection, const char *schema, const ch
     rc = step(connection, errand, statement, message);
     sqlite3_finalize(statement);
     if (rc == SQLITE_OK) rc = run(db, message, sqlite3_mprintf("RELEASE " SAVEPOINT));
-    /* After an error that took the whole transaction there is no savepoint to go back to. */
+    /* After an error that took the whole transaction there is no savepoint to go back to. To release the outermost one is to commit, which may be what has failed. */
     if (rc != SQLITE_OK && sqlite3_get_autocommit(db) == 0) {
-        (void)sqlite3_exec(db, "ROLLBACK TO " SAVEPOINT "; RELEASE " SAVEPOINT, NULL, NULL, NULL);
+        (void)sqlite3_exec(db, alone ? "ROLLBACK" : "ROLLBACK TO " SAVEPOINT "; RELEASE " SAVEPOINT, NULL, NULL, NULL);
     }
     return rc;
 }

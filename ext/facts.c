@@ -221,19 +221,26 @@ static bool take_tree(struct lsm_tree_info *trees, size_t count, struct lsm_tree
 }
 
 /* The table's other trees. */
-static int add_parts(struct vt_space *space, const char *name, struct lsm_view *view, struct lsm_tree_info *trees, size_t count, struct vt_report *report) {
-    struct vt_catalogue catalogue = {0};
-    char *shadow_table = sqlite3_mprintf("%s_" VT_SHADOW_SUFFIX, name);
-    if (shadow_table == NULL) return SQLITE_NOMEM;
-    int rc = vt_catalogue_read(space->connection->db, space->schema, shadow_table, &catalogue, NULL);
-    for (int i = 0; i < catalogue.count && rc == SQLITE_OK; i++) {
-        const struct vt_catalogue_entry *entry = &catalogue.entries[i];
+static void add_parts(const struct vt_catalogue *catalogue, const char *name, struct lsm_view *view, struct lsm_tree_info *trees, size_t count,
+                      struct vt_report *report) {
+    for (int i = 0; i < catalogue->count; i++) {
+        const struct vt_catalogue_entry *entry = &catalogue->entries[i];
         bool index = strncmp(entry->key, VT_CATALOGUE_INDEX, strlen(VT_CATALOGUE_INDEX)) == 0;
         if (take_tree(trees, count, entry->tree)) add_tree(report, name, index ? entry->key + strlen(VT_CATALOGUE_INDEX) : entry->key, view, entry->tree.tree);
     }
+}
+
+/* The table's trees; of one that is damaged what can be told. */
+static int add_table(struct vt_space *space, const char *name, struct lsm_view *view, struct lsm_tree_info *trees, size_t count, struct vt_report *report) {
+    sqlite3 *db = space->connection->db;
+    struct vt_shadow shadow;
+    struct vt_catalogue catalogue = {0};
+    int rc = vt_shadow_read(db, space->schema, name, &shadow, &catalogue, NULL);
+    bool torn = rc == SQLITE_CORRUPT_VTAB && vt_shadow_read(db, space->schema, name, &shadow, NULL, NULL) == SQLITE_OK;
+    if ((rc == SQLITE_OK || torn) && take_tree(trees, count, shadow.tree)) add_tree(report, name, NULL, view, shadow.tree.tree);
+    if (rc == SQLITE_OK) add_parts(&catalogue, name, view, trees, count, report);
     vt_catalogue_release(&catalogue);
-    sqlite3_free(shadow_table);
-    return rc == SQLITE_CORRUPT_VTAB ? SQLITE_OK : rc;
+    return rc == SQLITE_NOMEM ? rc : SQLITE_OK;
 }
 
 static int add_named(struct vt_space *space, struct lsm_view *view, struct lsm_tree_info *trees, size_t count, struct vt_report *report) {
@@ -245,11 +252,7 @@ static int add_named(struct vt_space *space, struct lsm_view *view, struct lsm_t
     sqlite3_free(sql);
     while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(statement, 0);
-        struct vt_shadow shadow;
-        rc = SQLITE_OK;
-        if (name == NULL || vt_shadow_read(space->connection->db, space->schema, name, &shadow, NULL) != SQLITE_OK) continue;
-        if (take_tree(trees, count, shadow.tree)) add_tree(report, name, NULL, view, shadow.tree.tree);
-        rc = add_parts(space, name, view, trees, count, report);
+        rc = name == NULL ? SQLITE_NOMEM : add_table(space, name, view, trees, count, report);
     }
     sqlite3_finalize(statement);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;

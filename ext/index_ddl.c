@@ -32,11 +32,11 @@ static int find(struct vt_space *space, const struct vt_index_name *which, struc
     return rc == SQLITE_OK ? vt_txn_begin(space, message) : rc;
 }
 
-/* Everybody is to look again. A change of the schema that leaves nothing behind is what SQLite tells all connections of. */
+/* Everybody is to look again. A change of the schema that leaves nothing behind is what SQLite tells all connections of; and of its being undone: then it
+ * connects the table anew. */
 static int announce(struct vt_table *table, const struct vt_index_name *which, char **message) {
     uint64_t random;
     sqlite3_randomness((int)sizeof random, &random);
-    vt_table_forget(table);
     return run(table->space->connection->db, message,
                sqlite3_mprintf("CREATE VIEW \"%w\".\"lsm_%llx\" AS SELECT 1; DROP VIEW \"%w\".\"lsm_%llx\"", which->schema, random, which->schema, random));
 }
@@ -119,10 +119,12 @@ static int create(struct vt_space *space, const struct vt_index_name *which, con
     rc = vt_txn_tree_create(space, &index->tree, message);
     if (rc == SQLITE_OK) rc = build_index(table, index, message);
     if (rc == SQLITE_OK) rc = add_to_catalogue(table, index, which, message);
-    /* What this connection knows of the index, too, it reads from the catalogue. */
+    if (rc == SQLITE_OK) rc = announce(table, which, message);
+    table->estimated_at_ms = 0;
+    if (rc == SQLITE_OK) return rc;
     vt_index_drop_last(table->schema);
     vt_index_settle(table->schema);
-    return rc == SQLITE_OK ? announce(table, which, message) : rc;
+    return rc;
 }
 
 static int drop(struct vt_space *space, const struct vt_index_name *which, char **message) {
@@ -136,6 +138,7 @@ static int drop(struct vt_space *space, const struct vt_index_name *which, char 
     }
     rc = vt_txn_tree_drop(space, table->schema->indexes[i].tree.tree, message);
     if (rc == SQLITE_OK) rc = vt_catalogue_remove(space->connection->db, which->schema, which->table, VT_CATALOGUE_INDEX, which->name, message);
+    vt_table_forget(table);
     return rc == SQLITE_OK ? announce(table, which, message) : rc;
 }
 

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "catalogue.h"
 #include "place.h"
 
 #define NONCE_BYTES 8
@@ -32,7 +31,7 @@ int vt_shadow_create(sqlite3 *db, const char *schema, const char *table, const s
     vt_hex_write(bytes, NONCE_BYTES, nonce);
     sqlite3_int64 rowid = sqlite3_last_insert_rowid(db);
     int rc = run(db, message, sqlite3_mprintf(
-        "CREATE TABLE \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"(id INTEGER PRIMARY KEY, key TEXT UNIQUE, value);"
+        "CREATE TABLE \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"(id INTEGER PRIMARY KEY, key TEXT, value);"
         "INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" VALUES(1,'format',%d),(2,'store',%Q),(3,'tree',%u),(4,'nonce',%Q),(%d,'token','%032d')",
         schema, table, schema, table, VT_SHADOW_FORMAT, id, shadow->tree.tree, nonce, TOKEN_ROW, 0));
     sqlite3_set_last_insert_rowid(db, rowid);
@@ -82,8 +81,19 @@ static int take_row(sqlite3_stmt *statement, struct vt_shadow *shadow, int64_t *
     return 0;
 }
 
-/* Reads the table called `shadow_table`. SQLITE_NOTFOUND: it has none of our rows. */
-static int read_named(sqlite3 *db, const char *schema, const char *shadow_table, struct vt_shadow *shadow, char **message) {
+/* What the rows said, all of it. */
+static int judge(const char *schema, const char *shadow_table, int seen, int64_t format, char **message) {
+    if ((seen & SEEN_FORMAT) != 0 && format > VT_SHADOW_FORMAT) {
+        return vt_fail(message, SQLITE_CANTOPEN, "this LSM table was made by a newer release of the extension (format %lld; this one, %s, knows %d)",
+                       (long long)format, LSM_VERSION, VT_SHADOW_FORMAT);
+    }
+    if (seen == 0) return vt_fail(message, SQLITE_NOTFOUND, "the shadow table %s.%s is empty", schema, shadow_table);
+    if (seen == SEEN_ALL && format == VT_SHADOW_FORMAT) return SQLITE_OK;
+    return vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s.%s is damaged: it does not say which store and tree hold the rows", schema, shadow_table);
+}
+
+/* Reads the table called `shadow_table`. SQLITE_NOTFOUND: it has none of our rows. catalogue may be NULL. */
+static int read_named(sqlite3 *db, const char *schema, const char *shadow_table, struct vt_shadow *shadow, struct vt_catalogue *catalogue, char **message) {
     char *sql = sqlite3_mprintf("SELECT key, value FROM \"%w\".\"%w\"", schema, shadow_table);
     if (sql == NULL) return SQLITE_NOMEM;
     sqlite3_stmt *statement = NULL;
@@ -93,32 +103,26 @@ static int read_named(sqlite3 *db, const char *schema, const char *shadow_table,
         return vt_fail(message, SQLITE_CORRUPT_VTAB, "cannot read the shadow table %s.%s: %s", schema, shadow_table, sqlite3_errmsg(db));
     }
     if (rc != SQLITE_OK) return vt_fail_sqlite(message, rc, db);
-    int seen = 0;
+    int seen = 0, taken = SQLITE_OK;
     int64_t format = 0;
     memset(shadow, 0, sizeof *shadow);
-    while ((rc = sqlite3_step(statement)) == SQLITE_ROW) seen |= take_row(statement, shadow, &format);
-    if (rc != SQLITE_DONE) {
-        rc = vt_fail_sqlite(message, rc, db);
-        sqlite3_finalize(statement);
-        return rc;
+    while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
+        int found = take_row(statement, shadow, &format);
+        const char *key = (const char *)sqlite3_column_text(statement, 0);
+        if (catalogue != NULL && taken == SQLITE_OK && found == 0 && key != NULL)
+            taken = vt_catalogue_take(catalogue, key, (const char *)sqlite3_column_text(statement, 1));
+        seen |= found;
     }
+    rc = rc == SQLITE_DONE ? judge(schema, shadow_table, seen, format, message) : vt_fail_sqlite(message, rc, db);
     sqlite3_finalize(statement);
-    if ((seen & SEEN_FORMAT) != 0 && format > VT_SHADOW_FORMAT) {
-        return vt_fail(message, SQLITE_CANTOPEN, "this LSM table was made by a newer release of the extension (format %lld; this one, %s, knows %d)",
-                       (long long)format, LSM_VERSION, VT_SHADOW_FORMAT);
-    }
-    if (seen == 0) return vt_fail(message, SQLITE_NOTFOUND, "the shadow table %s.%s is empty", schema, shadow_table);
-    if (seen != SEEN_ALL || format != VT_SHADOW_FORMAT) {
-        return vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s.%s is damaged: it does not say which store and tree hold the rows", schema,
-                       shadow_table);
-    }
-    return SQLITE_OK;
+    if (rc != SQLITE_OK || taken != SQLITE_CORRUPT_VTAB) return rc == SQLITE_OK ? taken : rc;
+    return vt_fail(message, taken, "the shadow table %s.%s is damaged: what it says of an index cannot be understood", schema, shadow_table);
 }
 
-int vt_shadow_read(sqlite3 *db, const char *schema, const char *table, struct vt_shadow *shadow, char **message) {
+int vt_shadow_read(sqlite3 *db, const char *schema, const char *table, struct vt_shadow *shadow, struct vt_catalogue *catalogue, char **message) {
     char *name = sqlite3_mprintf("%s_" VT_SHADOW_SUFFIX, table);
     if (name == NULL) return SQLITE_NOMEM;
-    int rc = read_named(db, schema, name, shadow, message);
+    int rc = read_named(db, schema, name, shadow, catalogue, message);
     sqlite3_free(name);
     return rc == SQLITE_NOTFOUND ? SQLITE_CORRUPT_VTAB : rc;
 }
@@ -149,15 +153,16 @@ static int list_add(sqlite3 *db, const char *schema, sqlite3_stmt *statement, st
     if (name == NULL) return SQLITE_NOMEM;
     struct vt_shadow shadow;
     struct vt_catalogue catalogue = {0};
-    int rc = read_named(db, schema, name, &shadow, NULL);
-    if (rc == SQLITE_OK) rc = vt_catalogue_read(db, schema, name, &catalogue, NULL);
+    int rc = read_named(db, schema, name, &shadow, &catalogue, NULL);
+    if (rc == SQLITE_CORRUPT_VTAB || rc == SQLITE_CANTOPEN) list->damaged = true;
+    /* Where only the other trees are in doubt, that of the rows and the token are known. */
+    if (rc == SQLITE_CORRUPT_VTAB) rc = read_named(db, schema, name, &shadow, NULL, NULL);
     if (rc == SQLITE_OK) rc = list_push(list, name, &shadow);
     for (int i = 0; i < catalogue.count && rc == SQLITE_OK; i++) {
         shadow.tree = catalogue.entries[i].tree;
         rc = list_push(list, name, &shadow);
     }
     vt_catalogue_release(&catalogue);
-    if (rc == SQLITE_CORRUPT_VTAB || rc == SQLITE_CANTOPEN) list->damaged = true;
     return rc == SQLITE_CORRUPT_VTAB || rc == SQLITE_CANTOPEN || rc == SQLITE_NOTFOUND ? SQLITE_OK : rc;
 }
 
@@ -203,7 +208,7 @@ int vt_shadow_slot_open(struct vt_shadow_slot *slot, sqlite3 *db, const char *sc
     memset(slot, 0, sizeof *slot);
     slot->db = db;
     struct vt_shadow shadow;
-    int rc = open_blob(slot, schema, shadow_table) ? SQLITE_OK : read_named(db, schema, shadow_table, &shadow, message);
+    int rc = open_blob(slot, schema, shadow_table) ? SQLITE_OK : read_named(db, schema, shadow_table, &shadow, NULL, message);
     if (rc == SQLITE_CORRUPT_VTAB || rc == SQLITE_CANTOPEN) return SQLITE_NOTFOUND;
     if (rc != SQLITE_OK || slot->blob != NULL) return rc;
     slot->schema = sqlite3_mprintf("%s", schema);

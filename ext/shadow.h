@@ -1,6 +1,6 @@
 /* shadow.h: the shadow table `<name>_store` of an LSM table: the rows in the database file that say where the table's data is.
  *
- *     CREATE TABLE "<name>_store"(id INTEGER PRIMARY KEY, key TEXT UNIQUE, value)
+ *     CREATE TABLE "<name>_store"(id INTEGER PRIMARY KEY, key TEXT, value)
  *     1  format  integer  1
  *     2  store   text     id of the store, 32 hex digits
  *     3  tree    integer  id of the tree in it
@@ -14,7 +14,7 @@
 #ifndef VT_SHADOW_H
 #define VT_SHADOW_H
 
-#include "error.h"
+#include "catalogue.h"
 
 #define VT_SHADOW_SUFFIX "store"
 #define VT_SHADOW_FORMAT 1
@@ -30,8 +30,9 @@ int vt_shadow_create(sqlite3 *db, const char *schema, const char *table, const s
 int vt_shadow_drop(sqlite3 *db, const char *schema, const char *table, char **message) LSM_MUST_CHECK;
 int vt_shadow_rename(sqlite3 *db, const char *schema, const char *table, const char *new_table, char **message) LSM_MUST_CHECK;
 
-/* SQLITE_CORRUPT_VTAB if the shadow table is missing or damaged, SQLITE_CANTOPEN if a newer release wrote it. */
-int vt_shadow_read(sqlite3 *db, const char *schema, const char *table, struct vt_shadow *shadow, char **message) LSM_MUST_CHECK;
+/* SQLITE_CORRUPT_VTAB if the shadow table is missing or damaged, SQLITE_CANTOPEN if a newer release wrote it. catalogue: empty, to be released in any case;
+ * NULL: of no interest, and damage in it neither. */
+int vt_shadow_read(sqlite3 *db, const char *schema, const char *table, struct vt_shadow *shadow, struct vt_catalogue *catalogue, char **message) LSM_MUST_CHECK;
 
 /* One for each tree named: of rows, then of what else the table has (catalogue.h). */
 struct vt_shadow_entry {

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "catalogue.h"
 #include "ddl.h"
 #include "home.h"
 #include "hook.h"
@@ -183,23 +182,20 @@ static int take_indexes(struct vt_table *table, const struct vt_catalogue *catal
     return rc;
 }
 
-/* The trees besides that of the rows. */
-static int read_catalogue(struct vt_table *table, char **message) {
+/* Where the rows are, and the trees besides theirs. */
+static int read_shadow(struct vt_table *table, char **message) {
     struct vt_catalogue catalogue = {0};
-    char *shadow_table = sqlite3_mprintf("%s_" VT_SHADOW_SUFFIX, table->name);
-    if (shadow_table == NULL) return SQLITE_NOMEM;
-    int rc = vt_catalogue_read(table->space->connection->db, table->space->schema, shadow_table, &catalogue, message);
+    int rc = vt_shadow_read(table->space->connection->db, table->space->schema, table->name, &table->shadow, &catalogue, message);
     if (rc == SQLITE_OK && table->schema->autoincrement) {
         const struct vt_catalogue_entry *entry = vt_catalogue_find(&catalogue, VT_CATALOGUE_SEQUENCE, "");
         if (entry == NULL) {
-            rc = vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s is damaged: it does not name the tree of AUTOINCREMENT", shadow_table);
+            rc = vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s is damaged: it does not name the tree of AUTOINCREMENT", table->shadow_table);
         } else {
             table->sequence = entry->tree;
         }
     }
     if (rc == SQLITE_OK) rc = take_indexes(table, &catalogue, message);
     vt_catalogue_release(&catalogue);
-    sqlite3_free(shadow_table);
     return rc;
 }
 
@@ -215,8 +211,7 @@ int vt_table_bind(struct vt_table *table, char **message) {
     if (table->bound && table->serial == space->serial) return SQLITE_OK;
     table->bound = false;
     if (!table->shadow_known) {
-        int rc = vt_shadow_read(space->connection->db, space->schema, table->name, &table->shadow, message);
-        if (rc == SQLITE_OK) rc = read_catalogue(table, message);
+        int rc = read_shadow(table, message);
         if (rc != SQLITE_OK) return rc;
         table->shadow_known = true;
     }

@@ -64,6 +64,32 @@ assert a.execute("SELECT lsm_check()").fetchone() == ("ok",)
 """, folder)
 
 
+def test_a_commit_that_fails_leaves_the_table_without_the_index(folder):
+    """In autocommit the last step of the function is the COMMIT, which a reader of the database file holds up outside of WAL."""
+    harness.python(PRELUDE + """
+a.execute("PRAGMA journal_mode = DELETE")
+a.execute("PRAGMA busy_timeout = 0")
+a.execute("CREATE TABLE ordinary(x)")
+a.execute("INSERT INTO ordinary VALUES (1), (2)")
+reader = b.execute("SELECT x FROM ordinary")
+reader.fetchone()
+for name in "by_v", "by_v2":
+    try:
+        a.execute("SELECT lsm_create_index('t', ?, 'v')", (name,)).fetchall()
+        raise SystemExit("committed in spite of the reader")
+    except sqlite3.OperationalError as error:
+        assert error.sqlite_errorname == "SQLITE_BUSY", error.sqlite_errorname
+    assert not a.in_transaction
+    assert rows(a) == 40 and "key" in plan(a), plan(a)
+reader.fetchall()
+a.execute("INSERT INTO t VALUES (7000, 7)")
+a.execute("SELECT lsm_create_index('t', 'by_v', 'v')").fetchall()
+assert rows(a) == 41 and "by_v" in plan(a), plan(a)
+assert [part for part, in a.execute("SELECT part FROM lsm_tables WHERE name = 't' ORDER BY part")] == [None, "by_v"]
+assert a.execute("SELECT lsm_check()").fetchone() == ("ok",)
+""", folder)
+
+
 def test_a_statement_that_reads_the_table_holds_it(folder):
     harness.python(PRELUDE + """
 reader = a.execute("SELECT id FROM t")

@@ -51,8 +51,8 @@ static void read_schema(struct tool_target *target, struct tool_table *table) {
 
 /* Which trees its indexes are, those included that were added to the table. */
 static void read_indexes(struct tool_target *target, struct tool_table *table) {
-    char *shadow = tool_got(sqlite3_mprintf("%s_" VT_SHADOW_SUFFIX, table->name)), *message = NULL;
-    if (vt_catalogue_read(target->db, "main", shadow, &table->catalogue, &message) != SQLITE_OK)
+    char *message = NULL;
+    if (vt_shadow_read(target->db, "main", table->name, &table->shadow, &table->catalogue, &message) != SQLITE_OK)
         table->wrong = tool_got(sqlite3_mprintf("%s", message == NULL ? "its shadow table cannot be read" : message));
     size_t prefix = strlen(VT_CATALOGUE_INDEX);
     for (int i = 0; i < table->catalogue.count && table->wrong == NULL; i++) {
@@ -67,14 +67,13 @@ static void read_indexes(struct tool_target *target, struct tool_table *table) {
         else if (table->wrong == NULL)
             table->wrong = tool_got(sqlite3_mprintf("its declaration has no index %s", entry->key + prefix));
     }
-    sqlite3_free(shadow);
     sqlite3_free(message);
 }
 
 static void read_table(struct tool_target *target, const char *name, const char *sql) {
     struct tool_table table = {.name = tool_got(lsm_strdup(name)), .sql = tool_got(lsm_strdup(sql))};
     char *message = NULL;
-    if (vt_shadow_read(target->db, "main", name, &table.shadow, &message) != SQLITE_OK) {
+    if (vt_shadow_read(target->db, "main", name, &table.shadow, NULL, &message) != SQLITE_OK) {
         (void)tool_fail(0, "table %s: %s", name, message == NULL ? "its shadow table cannot be read" : message);
         sqlite3_free(message);
         lsm_free(table.name);
