@@ -69,6 +69,7 @@ static void run_workload(const struct workload *w) {
     usage_now(&after);
     struct usage used = {.cpu_ns = after.cpu_ns - before.cpu_ns, .read_bytes = after.read_bytes - before.read_bytes,
                          .write_bytes = after.write_bytes - before.write_bytes, .asked_bytes = after.asked_bytes - before.asked_bytes};
+    if (used.asked_bytes < used.write_bytes) used.asked_bytes = used.write_bytes;
     if (result.operations != 0) report(w, &result, ns, &used);
 }
 

@@ -7,7 +7,7 @@
 struct usage {
     uint64_t cpu_ns;                  /* all threads, user and system */
     uint64_t read_bytes, write_bytes; /* from and to the disk; written pages count when they become dirty */
-    uint64_t asked_bytes;             /* handed to write() and its kin */
+    uint64_t asked_bytes;             /* handed to write() and its kin; at least write_bytes, for what is written through maps */
 };
 
 void usage_now(struct usage *usage);

@@ -57,6 +57,9 @@ struct lsm_env_ops {
     /* Files. Transfers are whole or fail; read_at alone may return less, at the end of the file (*got). */
     int (*read_at)(struct lsm_file *file, uint64_t offset, void *bytes, size_t size, size_t *got, struct lsm_error *err);
     int (*write_at)(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err);
+    /* The same as write_at(), for many small writes into what allocate() has reserved: may be a store into a map of the file, without a system call, where such a
+     * store cannot fail. Not beside another one of this open, nor beside truncate(); nobody cuts the file meanwhile, in another process neither. */
+    int (*write_reserved)(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err);
     int (*sync)(struct lsm_file *file, struct lsm_error *err); /* data and size durable (fdatasync). After a failure the file is poisoned: every later sync fails too. */
     int (*truncate)(struct lsm_file *file, uint64_t size, struct lsm_error *err);
     int (*allocate)(struct lsm_file *file, uint64_t offset, uint64_t size, struct lsm_error *err); /* reserve blocks, grow with zeros; where the file system cannot, write zeros */
@@ -104,6 +107,7 @@ static inline LSM_MUST_CHECK int lsm_env_random(struct lsm_env *env, void *bytes
 static inline LSM_MUST_CHECK int lsm_env_can_share(struct lsm_env *env, const char *path, const char **why, struct lsm_error *err) { return env->ops->can_share(env, path, why, err); }
 static inline LSM_MUST_CHECK int lsm_file_read_at(struct lsm_file *file, uint64_t offset, void *bytes, size_t size, size_t *got, struct lsm_error *err) { return file->ops->read_at(file, offset, bytes, size, got, err); }
 static inline LSM_MUST_CHECK int lsm_file_write_at(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) { return file->ops->write_at(file, offset, bytes, size, err); }
+static inline LSM_MUST_CHECK int lsm_file_write_reserved(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) { return file->ops->write_reserved(file, offset, bytes, size, err); }
 static inline LSM_MUST_CHECK int lsm_file_sync(struct lsm_file *file, struct lsm_error *err) { return file->ops->sync(file, err); }
 static inline LSM_MUST_CHECK int lsm_file_truncate(struct lsm_file *file, uint64_t size, struct lsm_error *err) { return file->ops->truncate(file, size, err); }
 static inline LSM_MUST_CHECK int lsm_file_allocate(struct lsm_file *file, uint64_t offset, uint64_t size, struct lsm_error *err) { return file->ops->allocate(file, offset, size, err); }

@@ -380,6 +380,7 @@ static const struct lsm_env_ops mem_ops = {
     .can_share = lsm_mem_can_share,
     .read_at = lsm_mem_read_at,
     .write_at = lsm_mem_write_at,
+    .write_reserved = lsm_mem_write_at,
     .sync = lsm_mem_sync,
     .truncate = lsm_mem_truncate,
     .allocate = lsm_mem_allocate,

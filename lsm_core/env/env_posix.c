@@ -114,6 +114,7 @@ static int posix_open(struct lsm_env *env, const char *path, unsigned flags, con
 
 static void posix_close(struct lsm_file *base) {
     struct posix_file *file = posix_of(base);
+    lsm_posix_drop_window(file);
     lsm_posix_close_fd(file);
     lsm_free(base->path);
     lsm_free(file);
@@ -166,9 +167,15 @@ static int posix_write_at(struct lsm_file *base, uint64_t offset, const void *by
     return LSM_OK;
 }
 
+static int posix_write_reserved(struct lsm_file *base, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) {
+    if (lsm_posix_write_window(posix_of(base), offset, bytes, size)) return LSM_OK;
+    return posix_write_at(base, offset, bytes, size, err);
+}
+
 static int posix_sync(struct lsm_file *base, struct lsm_error *err) {
     struct posix_file *file = posix_of(base);
     int rc;
+    atomic_store_explicit(&file->calls, 0, memory_order_relaxed);
     if (atomic_load_explicit(&file->poisoned, memory_order_relaxed)) return lsm_os_poisoned(err, base->path);
     do rc = fdatasync(file->fd);
     while (rc != 0 && errno == EINTR);
@@ -180,6 +187,7 @@ static int posix_sync(struct lsm_file *base, struct lsm_error *err) {
 
 static int posix_truncate(struct lsm_file *base, uint64_t size, struct lsm_error *err) {
     int rc;
+    lsm_posix_drop_window(posix_of(base)); /* a store behind the new end would raise SIGBUS */
     if (over_size_limit(posix_of(base), size, 0)) return lsm_os_fail(err, EFBIG, true, "set size of file", base->path);
     do rc = ftruncate(posix_of(base)->fd, (off_t)size);
     while (rc != 0 && errno == EINTR);
@@ -389,6 +397,7 @@ static const struct lsm_env_ops posix_ops = {
     .can_share = lsm_posix_can_share,
     .read_at = posix_read_at,
     .write_at = posix_write_at,
+    .write_reserved = posix_write_reserved,
     .sync = posix_sync,
     .truncate = posix_truncate,
     .allocate = posix_allocate,

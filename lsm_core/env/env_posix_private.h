@@ -1,4 +1,4 @@
-/* env_posix_private.h: an open file of the operating system, for env_posix.c and env_posix_share.c. */
+/* env_posix_private.h: an open file of the operating system, for env_posix.c, env_posix_share.c and env_posix_window.c. */
 #ifndef LSM_ENV_ENV_POSIX_PRIVATE_H
 #define LSM_ENV_ENV_POSIX_PRIVATE_H
 
@@ -15,6 +15,13 @@ struct posix_file {
     void *mapped;          /* NULL: not */
     size_t mapped_bytes;
     uint32_t mapped_epoch; /* lsm_fork_epoch() then: a child has no such memory */
+    /* Of one thread at a time: who calls write_reserved() or truncate(). */
+    uint8_t *window;       /* a map of the file's bytes from window_offset on; NULL: none */
+    uint64_t window_offset;
+    size_t window_bytes;
+    uint32_t window_epoch; /* as mapped_epoch */
+    bool window_refused;   /* this file is not to be written through a map */
+    _Atomic unsigned calls; /* of write_reserved() that were system calls, since the last sync */
     /* Guarded by locked_mu of env_posix_share.c. */
     _Atomic bool is_listed; /* has taken a lock: to be closed in the child of a fork. Once true it stays so, and may be looked at without */
     struct posix_file *next, *prev;
@@ -33,6 +40,12 @@ void lsm_posix_wait_word(struct lsm_env *env, _Atomic uint32_t *word, uint32_t s
 void lsm_posix_wake_word(struct lsm_env *env, _Atomic uint32_t *word);
 /* Sync a directory by the descriptor that it is locked with, if it is in this process. *error: 0 or errno of that. */
 bool lsm_posix_sync_locked_dir(const char *path, int *error);
+/* ---- env_posix_window.c ---- */
+/* Write by a store into the file's window, opened if that is safe and worth it. False: nothing was done. */
+bool lsm_posix_write_window(struct posix_file *file, uint64_t offset, const void *bytes, size_t size);
+void lsm_posix_drop_window(struct posix_file *file);
+
+/* ---- env_posix_share.c again ---- */
 /* Close the descriptor and what hangs on it. */
 void lsm_posix_close_fd(struct posix_file *file);
 

@@ -256,7 +256,7 @@ static int write_gathered(struct lsm_wal_writer *writer, struct lsm_chain_record
                           struct lsm_error *err) {
     lsm_buf_reset(&writer->buffer);
     if (lsm_chain_record_put(&writer->buffer, writer->seed, record, first, second) != LSM_OK) return lsm_fail_nomem(err, first.size + second.size);
-    return lsm_file_write_at(writer->file, offset_of(writer, record->position), writer->buffer.data, writer->buffer.size, err);
+    return lsm_file_write_reserved(writer->file, offset_of(writer, record->position), writer->buffer.data, writer->buffer.size, err);
 }
 
 static int write_slice(struct lsm_wal_writer *writer, uint64_t offset, struct lsm_slice bytes, struct lsm_error *err) {
