@@ -96,11 +96,54 @@ void vt_cursor_forget_row(struct vt_cursor *cursor) {
 
 /* ---- opening and closing -------------------------------------------------------------------------------------- */
 
+#define SPARE_BYTES_MAX 4096 /* what a spare cursor may keep of keys and rows it has had */
+
+/* One that is closed is kept for the next statement: most have one cursor, and read one row. */
+static struct vt_cursor *cursor_new(struct vt_table *table) {
+    struct vt_cursor *cursor = table->spare;
+    table->spare = NULL;
+    if (cursor != NULL) return cursor;
+    cursor = sqlite3_malloc64(sizeof *cursor);
+    if (cursor != NULL) memset(cursor, 0, sizeof *cursor);
+    return cursor;
+}
+
+static void cursor_free(struct vt_cursor *cursor) {
+    vt_ranges_release(&cursor->ranges);
+    vt_bytes_release(&cursor->key);
+    vt_bytes_release(&cursor->record);
+    vt_bytes_release(&cursor->entry);
+    vt_bytes_release(&cursor->walk_name);
+    vt_found_release(&cursor->found);
+    sqlite3_free(cursor->plan_text);
+    sqlite3_free(cursor);
+}
+
+/* Keep it, as good as new, if it is small. */
+static void cursor_retire(struct vt_table *table, struct vt_cursor *cursor) {
+    size_t bytes = cursor->key.capacity + cursor->record.capacity + cursor->entry.capacity + cursor->walk_name.capacity;
+    for (int i = 0; i < cursor->ranges.capacity && bytes <= SPARE_BYTES_MAX; i++) bytes += cursor->ranges.range[i].low.capacity + cursor->ranges.range[i].high.capacity;
+    if (table->spare != NULL || bytes > SPARE_BYTES_MAX || cursor->plan_text != NULL) {
+        cursor_free(cursor);
+        return;
+    }
+    /* Indexes come and go, and their numbers with them; the key stays. */
+    cursor->plan_known = cursor->plan_known && cursor->plan.index == VT_PLAN_PRIMARY;
+    cursor->index = NULL;
+    cursor->broken = SQLITE_OK;
+    cursor->walked = 0;
+    table->spare = cursor;
+}
+
+void vt_cursor_free_spare(struct vt_table *table) {
+    if (table->spare != NULL) cursor_free(table->spare);
+    table->spare = NULL;
+}
+
 int vt_cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
     struct vt_space *space = ((struct vt_table *)vtab)->space;
-    struct vt_cursor *cursor = sqlite3_malloc64(sizeof *cursor);
+    struct vt_cursor *cursor = cursor_new((struct vt_table *)vtab);
     if (cursor == NULL) return SQLITE_NOMEM;
-    memset(cursor, 0, sizeof *cursor);
     /* A subquery's cursor may be opened anew before its predecessor is closed; holding on to the view makes them see the same. */
     if (space->views.committed != NULL) {
         cursor->view = space->views.committed;
@@ -139,15 +182,9 @@ int vt_cursor_close(sqlite3_vtab_cursor *base) {
     drop_view(cursor);
     *cursor->link = cursor->next;
     if (cursor->next != NULL) cursor->next->link = cursor->link;
-    vt_ranges_release(&cursor->ranges);
-    vt_bytes_release(&cursor->key);
-    vt_bytes_release(&cursor->record);
-    vt_bytes_release(&cursor->entry);
-    vt_bytes_release(&cursor->walk_name);
     vt_found_release(&cursor->found);
-    sqlite3_free(cursor->plan_text);
     if (space->cursors == NULL) vt_lookups_clear(&space->lookups);
-    sqlite3_free(cursor);
+    cursor_retire(vt_cursor_table(cursor), cursor);
     return SQLITE_OK;
 }
 
@@ -265,6 +302,8 @@ int vt_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, in
     char **message = &table->base.zErrMsg;
     vt_cursor_drop_row(cursor);
     cursor->broken = SQLITE_OK;
+    /* Only an UPDATE leaves columns as they are, and that has joined the transaction before it reads. */
+    cursor->updating = table->space->txn.state != VT_TXN_IDLE && table->joined_epoch == table->space->txn.epoch;
     int rc = vt_table_bind(table, message); /* first: it knows the indexes */
     if (rc == SQLITE_OK) rc = read_plan(cursor, number, text);
     if (rc == SQLITE_INTERNAL || (rc == SQLITE_OK && argc != vt_plan_arg_count(&cursor->plan))) {
@@ -273,7 +312,9 @@ int vt_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, in
     if (rc != SQLITE_OK) return rc;
     cursor->index = cursor->plan.index == VT_PLAN_PRIMARY ? NULL : &table->schema->indexes[cursor->plan.index];
     rc = vt_cursor_take_view(cursor);
-    if (rc == SQLITE_OK) rc = vt_plan_ranges(table->schema, &cursor->plan, argv, vt_cursor_resolve, cursor, &cursor->ranges);
+    bool point = false;
+    if (rc == SQLITE_OK && cursor->plan.lookup_count == 0) rc = vt_plan_point(table->schema, &cursor->plan, argv, &cursor->ranges, &point);
+    if (rc == SQLITE_OK && !point) rc = vt_plan_ranges(table->schema, &cursor->plan, argv, vt_cursor_resolve, cursor, &cursor->ranges);
     bool served = false;
     if (rc == SQLITE_OK && cursor->plan.lookup_count > 0) rc = vt_cursor_look_up(cursor, argv + vt_plan_walk_args(&cursor->plan), &served);
     return rc == SQLITE_OK && !served ? vt_cursor_start(cursor) : rc;
@@ -332,29 +373,37 @@ static bool column_of_entry(struct vt_cursor *cursor, int column, struct vt_valu
     return *rc == SQLITE_OK && vt_index_column(vt_cursor_table(cursor)->schema, cursor->index, entry_key(cursor), key, column, value);
 }
 
-int vt_cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column) {
-    struct vt_cursor *cursor = (struct vt_cursor *)base;
-    if (cursor->broken != SQLITE_OK) return cursor->broken;
-    if (cursor->mode == CURSOR_END) return SQLITE_OK;
+/* A column that an UPDATE may not be going to change. */
+static int column_of_update(struct vt_cursor *cursor, sqlite3_context *context, int column) {
+    const struct vt_table *table = vt_cursor_table(cursor);
     struct vt_value value;
     int rc = SQLITE_OK;
     bool known = column_of_entry(cursor, column, &value, &rc);
     if (rc == SQLITE_OK && !known) rc = ready_reader(cursor);
-    if (rc != SQLITE_OK) return rc;
-    /* Only an UPDATE leaves columns as they are, and that has joined the transaction. */
-    const struct vt_table *table = vt_cursor_table(cursor);
-    bool updating = table->space->txn.state != VT_TXN_IDLE && table->joined_epoch == table->space->txn.epoch;
-    if (!updating || sqlite3_vtab_nochange(context) == 0) {
-        if (known) vt_value_result(context, &value, SQLITE_TRANSIENT);
-        return known ? SQLITE_OK : vt_cursor_fail_row(cursor, vt_row_result(&cursor->reader, column, context, SQLITE_TRANSIENT));
-    }
-    if (!known) rc = vt_row_get(&cursor->reader, column, &value);
+    if (rc == SQLITE_OK && !known) rc = vt_row_get(&cursor->reader, column, &value);
     if (rc != SQLITE_OK) return vt_cursor_fail_row(cursor, rc);
     bool is_long = (value.type == SQLITE_TEXT || value.type == SQLITE_BLOB) && value.size >= NOCHANGE_BYTES_MIN;
     /* A CHECK is not looked at again unless its columns are set. */
     bool checked = column < table->schema->column_count && table->schema->columns[column].checked;
-    if (!is_long && !checked) vt_value_result(context, &value, SQLITE_TRANSIENT);
+    if (sqlite3_vtab_nochange(context) == 0 || (!is_long && !checked)) vt_value_result(context, &value, SQLITE_TRANSIENT);
     return SQLITE_OK;
+}
+
+int vt_cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column) {
+    struct vt_cursor *cursor = (struct vt_cursor *)base;
+    int rc = SQLITE_OK;
+    if (!cursor->reader_ready || cursor->updating) {
+        if (cursor->broken != SQLITE_OK) return cursor->broken;
+        if (cursor->mode == CURSOR_END) return SQLITE_OK;
+        if (cursor->updating) return column_of_update(cursor, context, column);
+        struct vt_value value;
+        bool known = column_of_entry(cursor, column, &value, &rc);
+        if (known) vt_value_result(context, &value, SQLITE_TRANSIENT);
+        if (rc == SQLITE_OK && !known) rc = ready_reader(cursor);
+        if (rc != SQLITE_OK || known) return rc;
+    }
+    rc = vt_row_result(&cursor->reader, column, context, SQLITE_TRANSIENT);
+    return rc == SQLITE_OK ? SQLITE_OK : vt_cursor_fail_row(cursor, rc);
 }
 
 int vt_cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct vt_cursor;
+struct vt_table;
 
 int vt_cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **cursor);
 int vt_cursor_close(sqlite3_vtab_cursor *cursor);
@@ -21,6 +22,9 @@ int vt_cursor_next(sqlite3_vtab_cursor *cursor);
 int vt_cursor_eof(sqlite3_vtab_cursor *cursor);
 int vt_cursor_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int column);
 int vt_cursor_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid);
+
+/* For table.c, before a table goes: its spare cursor. */
+void vt_cursor_free_spare(struct vt_table *table);
 
 /* For txn.c. The next open cursor of the space, or NULL. */
 struct vt_cursor *vt_cursor_after(const struct vt_cursor *cursor);

@@ -42,6 +42,7 @@ struct vt_cursor {
     struct vt_bytes key, record;
     struct vt_row_reader reader; /* of the present row, if reader_ready */
     bool reader_ready;
+    bool updating;               /* since xFilter: the statement may be an UPDATE, which leaves columns as they are */
     struct vt_found found;        /* of the last lookup */
     struct vt_bytes walk_name;    /* of the walk that may be looked up (lookups.h) */
     uint64_t stray;               /* hash of the name of the last one that was not repeated, without its ranges; 0: none */

@@ -30,6 +30,7 @@ bool vt_lookups_seen(struct vt_lookups *lookups, struct lsm_slice name) {
     uint64_t *seen = &lookups->seen[(hash >> 32) % VT_LOOKUPS_SEEN];
     bool before = *seen == hash;
     *seen = hash;
+    lookups->used = true;
     return before;
 }
 
@@ -37,6 +38,7 @@ double vt_lookups_stray(struct vt_lookups *lookups, uint64_t hash, double rows) 
     int at = (int)((hash >> 32) % VT_LOOKUPS_SEEN);
     if (lookups->strays[at].hash != hash) lookups->strays[at].rows = 0;
     lookups->strays[at].hash = hash;
+    lookups->used = true;
     return lookups->strays[at].rows += rows;
 }
 
@@ -54,6 +56,7 @@ static void drop_behind(struct vt_lookups *lookups, int kept) {
 
 void vt_lookups_add(struct vt_lookups *lookups, struct vt_lookup *lookup) {
     drop_behind(lookups, COUNT_MAX - 1);
+    lookups->used = true;
     vt_lookup_ref(lookup);
     lookup->next = lookups->first;
     lookups->first = lookup;
@@ -87,6 +90,8 @@ size_t vt_lookups_room(struct vt_lookups *lookups) {
 }
 
 void vt_lookups_clear(struct vt_lookups *lookups) {
+    if (!lookups->used) return;
+    lookups->used = false;
     drop_behind(lookups, 0);
     memset(lookups->seen, 0, sizeof lookups->seen);
     memset(lookups->strays, 0, sizeof lookups->strays);

@@ -22,6 +22,7 @@ struct vt_space;
 struct vt_lookups {
     struct vt_lookup *first; /* the last used first */
     int count;
+    bool used;               /* there is something to clear */
     uint64_t seen[VT_LOOKUPS_SEEN];     /* hashes of walks that were asked for once; a mistake makes a lookup early, no more */
     struct {
         uint64_t hash; /* of what a walk's name is without its ranges */

@@ -112,6 +112,10 @@ void vt_ranges_release(struct vt_ranges *ranges);
  * fail instead). text is the caller's to release. */
 typedef int (*vt_resolve_fn)(void *arg, const struct vt_ranges *ranges, int column, sqlite3_value *number, struct vt_bytes *text, int *count);
 
+/* If the plan names one key by values that keys compare exactly, which is what most statements ask: *done, and ranges has it (no high), or nothing if a value is
+ * NULL. Otherwise vt_plan_ranges() is asked. ranges is reused. */
+int vt_plan_point(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **values, struct vt_ranges *ranges, bool *done) LSM_MUST_CHECK;
+
 /* What the plan reads, given the values. ranges is reused. resolve NULL: ranges are widened only, not right for a `single` plan (for estimates). */
 int vt_plan_ranges(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **values, vt_resolve_fn resolve, void *arg,
                    struct vt_ranges *ranges) LSM_MUST_CHECK;

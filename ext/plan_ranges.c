@@ -259,25 +259,41 @@ static int resolve_all(const struct vt_schema *schema, const struct vt_plan *pla
     return SQLITE_OK;
 }
 
-/* One integer for the rowid: what the inner loops of joins mostly ask. The same as all that follows would come to. */
-static int add_rowid(int64_t rowid, struct vt_ranges *ranges) {
-    uint8_t key[VT_KEY_INT64_BYTES_MAX];
+/* Do the equal columns name one key? */
+static bool names_key(const struct vt_schema *schema, const struct vt_plan *plan, int key_count) {
+    if (plan->lists != 0 || plan->nulls) return false;
+    if (plan->equal_count == key_count) return true;
+    return plan->index != VT_PLAN_PRIMARY && schema->indexes[plan->index].unique && plan->equal_count == schema->indexes[plan->index].column_count;
+}
+
+int vt_plan_point(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **values, struct vt_ranges *ranges, bool *done) {
+    int key_count;
+    const struct vt_key_column *key = vt_plan_key(schema, plan->index, &key_count);
+    *done = false;
+    ranges->count = 0;
+    if (!names_key(schema, plan, key_count)) return SQLITE_OK;
     if (make_room(ranges) != SQLITE_OK) return SQLITE_NOMEM;
-    struct vt_range *range = &ranges->range[ranges->count++];
-    int rc = vt_bytes_set(&range->low, (struct lsm_slice){.data = key, .size = vt_key_put_int64(key, rowid)});
-    if (rc == SQLITE_OK) rc = vt_bytes_set(&range->high, vt_bytes_slice(&range->low));
-    if (rc == SQLITE_OK) rc = vt_key_after(&range->high, true);
-    range->has_low = range->has_high = range->point = true;
-    return rc;
+    struct vt_range *range = &ranges->range[0];
+    vt_bytes_reset(&range->low);
+    for (int i = 0; i < plan->equal_count; i++) {
+        struct vt_value value;
+        bool inexact;
+        int rc = convert(values[i], vt_plan_affinity(schema, &key[i]), &value, &inexact);
+        if (rc != SQLITE_OK || inexact) return rc;
+        *done = value.type == SQLITE_NULL;
+        if (*done) return SQLITE_OK;
+        rc = vt_key_append(&range->low, &value, &key[i], i == key_count - 1);
+        if (rc != SQLITE_OK) return rc;
+    }
+    range->has_low = range->point = *done = true;
+    range->has_high = false;
+    ranges->count = 1;
+    return SQLITE_OK;
 }
 
 int vt_plan_ranges(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **values, vt_resolve_fn resolve, void *arg,
                    struct vt_ranges *ranges) {
     ranges->count = 0;
-    if (plan->index == VT_PLAN_PRIMARY && schema->kind == VT_KIND_ROWID && plan->equal_count == 1 && plan->lists == 0 &&
-        sqlite3_value_type(values[0]) == SQLITE_INTEGER) {
-        return add_rowid(sqlite3_value_int64(values[0]), ranges);
-    }
     struct plan_values converted;
     bool nothing;
     int rc = convert_all(schema, plan, values, &converted, &nothing);

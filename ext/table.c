@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cursor.h"
 #include "ddl.h"
 #include "home.h"
 #include "hook.h"
@@ -14,6 +15,7 @@
 static void table_free(struct vt_table *table) {
     if (table == NULL) return;
     sqlite3_free(table->base.zErrMsg); /* SQLite does not take the one of a DROP that failed */
+    vt_cursor_free_spare(table);
     vt_checks_release(&table->checks);
     vt_defaults_release(&table->defaults);
     vt_statement_release(&table->statement);

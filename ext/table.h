@@ -39,6 +39,7 @@ struct vt_table {
     struct vt_value *old_values;
     struct vt_bytes key, old_key, record;
     struct vt_entries entries;
+    struct vt_cursor *spare;    /* one that is closed, kept for its memory */
     /* Planning. */
     double rows_estimated;
     int sources_estimated;

@@ -46,8 +46,11 @@ int vt_bytes_set(struct vt_bytes *bytes, struct lsm_slice content) {
 
 /* ---- values --------------------------------------------------------------------------------------------------- */
 
+/* sqlite3_value_text() puts a NUL behind the text, and copies it where there is none; as a blob it stays where it is. */
 static int text_of(sqlite3_value *in, struct vt_value *out) {
-    const unsigned char *text = sqlite3_value_text(in);
+    const void *text = NULL;
+    if (vt_sqlite_at_least(3040000) && sqlite3_value_encoding(in) == SQLITE_UTF8) text = sqlite3_value_blob(in);
+    if (text == NULL) text = sqlite3_value_text(in); /* also of "", which is no blob */
     if (text == NULL) return SQLITE_NOMEM;
     *out = vt_value_bytes(SQLITE_TEXT, text, (size_t)sqlite3_value_bytes(in));
     return SQLITE_OK;
