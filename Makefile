@@ -31,7 +31,7 @@ FUZZ_KIT := fuzz/kit.c fuzz/stores.c unit_tests/support/machine.c unit_tests/sup
 FUZZ_TARGETS := $(filter-out kit stores libfuzzer replay,$(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/*.c))))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs coverage mutants
+.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash faults matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs coverage mutants
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -217,6 +217,11 @@ crash:
 	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/store/crash_test
 	@LSM_CRASH_STATES=$${LSM_CRASH_STATES:-100000} build/debug/unit/store/crash_test
 
+faults:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/store/fault_test build/debug/unit/ext/fault_test
+	@build/debug/unit/store/fault_test && LSM_FAULTS=$${LSM_FAULTS:-7} build/debug/unit/ext/fault_test
+
 matrix:
 	@tools/setup check
 	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/ext/crash_matrix_test build/debug/unit/ext/crash_traps_test
@@ -302,6 +307,7 @@ help:
 	@echo 'make kill     kill -9 at 200 random moments at OFF, NORMAL and FULL'
 	@echo 'make torture  several processes over one database, killed and stopped at random (TORTURE_SECONDS=N, 240 if not said)'
 	@echo 'make crash    100,000 states that a power cut can leave (LSM_CRASH_STATES=N for more)'
+	@echo 'make faults   operations and allocations that fail, once and for good, under the engine and under SQL (LSM_FAULTS=N: every N-th, 7 if not said)'
 	@echo 'make matrix   crashes at each step of commits, ordinary and LSM tables together, in all journal modes (LSM_MATRIX=N states a cell)'
 	@echo 'make interleave   processes that share a store, in every order that 3 preemptions, kills and stops make (LSM_INTERLEAVE=n)'
 	@echo 'make big      2,000,000 rows against an ordinary table: equal, and how much faster'

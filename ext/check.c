@@ -171,15 +171,18 @@ static int check_rows(struct vt_space *space, lsm_check_fn found, void *arg, cha
     sqlite3 *db = space->connection->db;
     sqlite3_stmt *statement = NULL;
     int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    if (rc != SQLITE_OK) rc = vt_fail_sqlite(message, rc, db);
     sqlite3_free(sql);
     while (rc == SQLITE_OK) {
         rc = sqlite3_step(statement);
-        if (rc != SQLITE_ROW) break;
+        if (rc != SQLITE_ROW) {
+            if (rc != SQLITE_DONE) rc = vt_fail_sqlite(message, rc, db);
+            break;
+        }
         const char *name = (const char *)sqlite3_column_text(statement, 0);
         rc = name == NULL ? SQLITE_NOMEM : check_rows_of(space, name, found, arg);
         if (rc == SQLITE_OK) rc = check_indexes_of(space, name, found, arg, message);
     }
-    if (rc != SQLITE_DONE && rc != SQLITE_OK) rc = vt_fail_sqlite(message, rc, db);
     sqlite3_finalize(statement);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }

@@ -56,19 +56,24 @@ static bool was_asked(struct vt_space *space, const uint8_t *token, unsigned *da
     return space->asked.valid && space->asked.data_version == *data_version && is_same(space->asked.token, token);
 }
 
-void vt_decide_ask(struct vt_space *space) {
+int vt_decide_ask(struct vt_space *space, char **message) {
     uint8_t token[LSM_TOKEN_BYTES];
-    if (lsm_store_pending(space->store, NULL) != LSM_PENDING_UNKNOWN || lsm_store_pending(space->store, token) != LSM_PENDING_UNKNOWN) return;
+    if (lsm_store_pending(space->store, NULL) != LSM_PENDING_UNKNOWN || lsm_store_pending(space->store, token) != LSM_PENDING_UNKNOWN) return SQLITE_OK;
     /* Our own, between xSync and the end: what we see of it is not committed. Nor is everything in the shared cache, to those who asked to see that. */
-    if (space->txn.state != VT_TXN_IDLE || vt_pragma_int(space->connection->db, NULL, "read_uncommitted", 1) != 0) return;
+    if (space->txn.state != VT_TXN_IDLE || vt_pragma_int(space->connection->db, NULL, "read_uncommitted", 1) != 0) return SQLITE_OK;
     unsigned data_version = 0;
-    if (was_asked(space, token, &data_version)) return;
+    if (was_asked(space, token, &data_version)) return SQLITE_OK;
     struct knowledge knowledge;
+    char *text = NULL;
+    int rc = learn(space, space->connection->db, space->schema, token, &knowledge, &text);
+    if (vt_error_undoes(rc)) (void)vt_fail(message, rc, "%s", text == NULL ? sqlite3_errstr(rc) : text);
+    sqlite3_free(text);
     /* If it cannot be read, it has not been seen. */
-    if (learn(space, space->connection->db, space->schema, token, &knowledge, NULL) != SQLITE_OK) return;
-    if (knowledge.found && lsm_store_settle(space->store, token, LSM_DECISION_SEEN, 0, NULL) == LSM_OK) return;
+    if (rc != SQLITE_OK) return vt_error_undoes(rc) ? rc : SQLITE_OK;
+    if (knowledge.found && lsm_store_settle(space->store, token, LSM_DECISION_SEEN, 0, NULL) == LSM_OK) return SQLITE_OK;
     space->asked = (struct vt_asked){.valid = true, .data_version = data_version};
     memcpy(space->asked.token, token, LSM_TOKEN_BYTES);
+    return SQLITE_OK;
 }
 
 /* ---- writers -------------------------------------------------------------------------------------------------- */
@@ -106,7 +111,7 @@ int vt_decide_slot(struct vt_space *space, const char *shadow_table, struct vt_s
     memset(slot, 0, sizeof *slot);
     if (shadow_table != NULL) {
         int rc = vt_shadow_slot_open(slot, db, space->schema, shadow_table, NULL);
-        if (rc == SQLITE_OK || rc == SQLITE_NOMEM) return rc;
+        if (rc == SQLITE_OK || vt_error_undoes(rc)) return rc;
         vt_shadow_slot_release(slot);
     }
     struct vt_shadow_list list;

@@ -18,8 +18,9 @@ struct vt_asked {
     uint8_t token[LSM_TOKEN_BYTES];
 };
 
-/* For readers: make what the connection's snapshot of the database shows as committed visible in the store, too. Quick when nothing is pending. */
-void vt_decide_ask(struct vt_space *space);
+/* For readers: make what the connection's snapshot of the database shows as committed visible in the store, too. Quick when nothing is pending.
+ * What cannot be asked has not been seen; fails only if SQLite has undone the transaction meanwhile. */
+int vt_decide_ask(struct vt_space *space, char **message) LSM_MUST_CHECK;
 
 /* For writers, under the database's write lock: end what is pending, if anything is. */
 int vt_decide_settle(struct vt_space *space, char **message) LSM_MUST_CHECK;

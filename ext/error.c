@@ -48,6 +48,11 @@ int vt_fail_engine(char **message, int status, const struct lsm_error *err) {
     return vt_fail(message, rc, "%s", text);
 }
 
+bool vt_error_undoes(int rc) {
+    int primary = rc & 0xff;
+    return primary == SQLITE_NOMEM || primary == SQLITE_IOERR || primary == SQLITE_FULL || primary == SQLITE_INTERRUPT;
+}
+
 int vt_fail_sqlite(char **message, int rc, sqlite3 *db) {
     if (rc == SQLITE_NOMEM) return rc;
     return vt_fail(message, rc, "%s", sqlite3_errmsg(db));

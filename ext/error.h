@@ -25,6 +25,10 @@ int vt_fail(char **message, int rc, const char *format, ...) LSM_PRINTF(3, 4);
 /* The engine's status and its text. LSM_OK gives SQLITE_OK and leaves *message alone. */
 int vt_fail_engine(char **message, int status, const struct lsm_error *err);
 
+/* True for the errors after which SQLite has rolled back everything that the connection had open, even if the statement that failed was one of ours
+ * inside another, which is not told. So they are never passed over in silence. */
+bool vt_error_undoes(int rc);
+
 /* What SQLite says about its last failed call on db. */
 int vt_fail_sqlite(char **message, int rc, sqlite3 *db);
 

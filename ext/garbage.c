@@ -29,8 +29,10 @@ int vt_garbage_collect(struct vt_space *space, char **message) {
     }
     struct vt_shadow_list list = {0};
     int rc = SQLITE_OK;
+    int listed = tree_count == 0 ? SQLITE_OK : vt_shadow_list(db, space->schema, &list, message);
+    if (vt_error_undoes(listed)) rc = listed;
     /* If it cannot be told: another time. */
-    if (tree_count > 0 && (vt_shadow_list(db, space->schema, &list, NULL) != SQLITE_OK || list.damaged)) goto out;
+    if (listed != SQLITE_OK || list.damaged) goto out;
     bool durable = false;
     for (size_t i = 0; i < tree_count && rc == SQLITE_OK; i++) {
         if (is_named(space, trees[i], &list)) continue;

@@ -194,21 +194,22 @@ int vt_shadow_list(sqlite3 *db, const char *schema, struct vt_shadow_list *list,
 /* A routine that SQLite was built without has no address. */
 static bool blobs_are_there(void) { return sqlite3_compileoption_used("OMIT_INCRBLOB") == 0; }
 
-/* A handle on the token of this table, if that is what stands there. */
-static bool open_blob(struct vt_shadow_slot *slot, const char *schema, const char *shadow_table) {
-    if (!blobs_are_there()) return false;
+/* A handle on the token of this table, if that is what stands there: else slot->blob stays NULL. */
+static int open_blob(struct vt_shadow_slot *slot, const char *schema, const char *shadow_table) {
+    if (!blobs_are_there()) return SQLITE_OK;
     int rc = sqlite3_blob_open(slot->db, schema, shadow_table, "value", TOKEN_ROW, 1, &slot->blob);
-    if (rc == SQLITE_OK && sqlite3_blob_bytes(slot->blob) == TOKEN_HEX_BYTES) return true;
+    if (rc == SQLITE_OK && sqlite3_blob_bytes(slot->blob) == TOKEN_HEX_BYTES) return SQLITE_OK;
     if (rc == SQLITE_OK) (void)sqlite3_blob_close(slot->blob);
     slot->blob = NULL;
-    return false;
+    return vt_error_undoes(rc) ? rc : SQLITE_OK;
 }
 
 int vt_shadow_slot_open(struct vt_shadow_slot *slot, sqlite3 *db, const char *schema, const char *shadow_table, char **message) {
     memset(slot, 0, sizeof *slot);
     slot->db = db;
     struct vt_shadow shadow;
-    int rc = open_blob(slot, schema, shadow_table) ? SQLITE_OK : read_named(db, schema, shadow_table, &shadow, NULL, message);
+    int rc = open_blob(slot, schema, shadow_table);
+    if (rc == SQLITE_OK && slot->blob == NULL) rc = read_named(db, schema, shadow_table, &shadow, NULL, message);
     if (rc == SQLITE_CORRUPT_VTAB || rc == SQLITE_CANTOPEN) return SQLITE_NOTFOUND;
     if (rc != SQLITE_OK || slot->blob != NULL) return rc;
     slot->schema = sqlite3_mprintf("%s", schema);

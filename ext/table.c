@@ -218,7 +218,7 @@ int vt_table_bind(struct vt_table *table, char **message) {
         table->shadow_known = true;
     }
     int rc = vt_space_open(space, table->shadow.store_id, VT_OPEN_EXISTING, message);
-    if (rc == SQLITE_OK) vt_decide_ask(space); /* it may have made this table */
+    if (rc == SQLITE_OK) rc = vt_decide_ask(space, message); /* it may have made this table */
     if (rc == SQLITE_OK) rc = vt_decide_check(space, message);
     if (rc == SQLITE_OK && space->accept != VT_ACCEPT_WANTED) rc = check_trees(table, message);
     if (rc != SQLITE_OK) return rc;

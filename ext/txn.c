@@ -110,6 +110,13 @@ static int begin_engine(struct vt_space *space, uint64_t position, struct lsm_er
     return lsm_txn_begin(space->store, position, vt_txn_wait_ms(space), &txn->engine, err);
 }
 
+/* A statement of ours that fails inside another for want of memory or by an I/O error makes SQLite roll back everything at once; the statement around
+ * it is not told, and would go on with what is not there any more. */
+static int check_not_undone(const struct vt_space *space, char **message) {
+    if (sqlite3_txn_state(space->connection->db, NULL) == SQLITE_TXN_WRITE) return SQLITE_OK;
+    return vt_fail(message, SQLITE_ABORT_ROLLBACK, "SQLite has rolled the transaction back: it ran out of memory, or could not read the database");
+}
+
 int vt_txn_begin(struct vt_space *space, char **message) {
     vt_txn_check(space);
     struct vt_txn *txn = &space->txn;
@@ -137,6 +144,7 @@ int vt_txn_begin(struct vt_space *space, char **message) {
     txn->collected = false;
     txn->leader = NULL;
     int rc = vt_garbage_collect(space, message);
+    if (rc == SQLITE_OK) rc = check_not_undone(space, message);
     if (rc == SQLITE_OK) rc = push_mark(space, -1);
     if (rc != SQLITE_OK) vt_txn_rollback(space);
     if (rc == SQLITE_OK) vt_dirty_begin(space);
@@ -162,6 +170,7 @@ static int prepare_with_database(struct vt_space *space, const char *shadow_tabl
     if (last_table) rc = SQLITE_OK;
     txn->dirty.known = true;
     txn->journal = vt_journal_mode(space);
+    if (rc == SQLITE_OK) rc = check_not_undone(space, message);
     if (rc == SQLITE_OK) {
         enum lsm_decider decider = last_table ? LSM_DECIDED_BY_ABSENCE : LSM_DECIDED_BY_TOKEN;
         rc = vt_fail_engine(message, lsm_txn_prepare(txn->engine, sync_level(space), decider, token, &err), &err);

@@ -49,15 +49,17 @@ static int catch_up(struct vt_space *space, char **message) {
         if (status == LSM_BUSY) status = lsm_store_await_writer(space->store, vt_txn_wait_ms(space), &err);
         if (status != LSM_OK) return vt_fail_engine(message, status, &err);
     }
-    vt_decide_ask(space);
-    return SQLITE_OK;
+    return vt_decide_ask(space, message);
 }
 
 /* Keep this view to the end of the transaction, if there is a way to learn of it. */
-static void keep(struct vt_space *space, struct vt_view *view) {
-    if (vt_watch_join(space->connection) != SQLITE_OK || space->views.kept != NULL) return;
+static int keep(struct vt_space *space, struct vt_view *view) {
+    int rc = vt_watch_join(space->connection);
+    if (vt_error_undoes(rc)) return rc;
+    if (rc != SQLITE_OK || space->views.kept != NULL) return SQLITE_OK;
     view->refs++;
     space->views.kept = view;
+    return SQLITE_OK;
 }
 
 int vt_view_glance(struct vt_space *space, struct vt_view **view, char **message) {
@@ -84,7 +86,9 @@ int vt_view_acquire(struct vt_space *space, struct vt_view **view, char **messag
         if (rc != SQLITE_OK) return rc;
     }
     int rc = vt_view_glance(space, view, message);
-    if (rc == SQLITE_OK && explicit_txn && (space->views.kept == NULL || !connection->watching)) keep(space, *view);
+    if (rc != SQLITE_OK || !explicit_txn || (space->views.kept != NULL && connection->watching)) return rc;
+    rc = keep(space, *view);
+    if (rc != SQLITE_OK) vt_view_unref(space, *view);
     return rc;
 }
 

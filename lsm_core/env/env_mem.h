@@ -62,6 +62,7 @@ void lsm_env_mem_on_op(struct lsm_env *env, lsm_env_op_fn fn, void *arg);
 struct lsm_env_fault {
     uint64_t at;       /* the at-th operation from now among `ops` fails; 1 is the next */
     unsigned ops;      /* enum lsm_env_op_kind, or-ed; 0: LSM_ENV_MUTATING */
+    const char *among; /* only operations on paths that contain this; NULL: on all. Must live as long as the fault */
     int os_errno;      /* EIO, ENOSPC, EMFILE, ...; 0: EIO */
     bool sticky;       /* all later ones of `ops` fail too, until the fault is cleared */
     bool short_write;  /* a failing write leaves the first half of its bytes in the file */

@@ -14,9 +14,10 @@ uint64_t lsm_mem_random(uint64_t *state) {
 /* ---- admission ------------------------------------------------------------------------------------------------ */
 
 /* Counts the operation and tells whether the fault strikes it. */
-static bool fault_strikes(struct mem_env *mem, enum lsm_env_op_kind kind) {
+static bool fault_strikes(struct mem_env *mem, enum lsm_env_op_kind kind, const char *path) {
     struct lsm_env_fault *fault = &mem->fault;
     if (fault->at == 0 || (fault->ops & (unsigned)kind) == 0) return false;
+    if (fault->among != NULL && strstr(path, fault->among) == NULL) return false;
     if (fault->at > 1) {
         fault->at--;
         return false;
@@ -41,7 +42,7 @@ int lsm_mem_admit(struct lsm_env *env, struct lsm_env_op *op, const struct mem_f
         return status;
     }
     if (mutating) op->number = mem->ops;
-    if (!fault_strikes(mem, op->kind)) return LSM_OK;
+    if (!fault_strikes(mem, op->kind, op->path)) return LSM_OK;
     mem->fault_struck = true;
     return lsm_os_fail(err, mem->fault.os_errno, mutating, action, op->path);
 }

@@ -130,6 +130,15 @@ static void a_fault_heals_unless_it_is_sticky(void **state) {
     lsm_file_close(file);
 }
 
+static void a_fault_strikes_only_the_paths_asked_for(void **state) {
+    struct lsm_env *env = *state;
+    lsm_env_mem_fail_at(env, &(struct lsm_env_fault){.at = 2, .ops = LSM_ENV_MKDIR, .among = "-x"});
+    assert_int_equal(lsm_env_mkdir(env, "a-x", NULL, NULL), LSM_OK);
+    assert_int_equal(lsm_env_mkdir(env, "b", NULL, NULL), LSM_OK);
+    assert_int_equal(lsm_env_mkdir(env, "a-x/c", NULL, NULL), LSM_IO);
+    assert_int_equal(lsm_env_mkdir(env, "a-x/c", NULL, NULL), LSM_OK);
+}
+
 static void a_fault_strikes_only_the_kinds_asked_for(void **state) {
     struct lsm_env *env = *state;
     struct lsm_file *file = open_ok(env, "f"), *other;
@@ -244,6 +253,7 @@ int main(void) {
         TEST(the_listener_may_clone_a_crash),
         TEST(a_fault_heals_unless_it_is_sticky),
         TEST(a_fault_strikes_only_the_kinds_asked_for),
+        TEST(a_fault_strikes_only_the_paths_asked_for),
         TEST(a_short_write_leaves_its_first_half),
         TEST(a_failed_sync_poisons_and_may_lose_the_data),
         TEST(a_failed_directory_sync_leaves_names_undecided),

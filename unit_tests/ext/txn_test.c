@@ -18,8 +18,8 @@ int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
 /* ---- memory that fails on demand ------------------------------------------------------------------------------- */
 
 static sqlite3_mem_methods real_memory;
-static int64_t fail_after; /* the n-th allocation from now and all later ones fail; 0: none */
-static bool failed;
+static int64_t fail_after; /* the n-th allocation from now fails, and all later ones unless fail_once; 0: none */
+static bool fail_once, failed;
 
 static bool fails(void) {
     if (fail_after == 0) return false;
@@ -28,6 +28,7 @@ static bool fails(void) {
         return false;
     }
     failed = true;
+    if (fail_once) fail_after = 0;
     return true;
 }
 static void *failing_malloc(int n) { return fails() ? NULL : real_memory.xMalloc(n); }
@@ -367,13 +368,15 @@ static const char *const sweeps[][2] = {
     {"SELECT lsm_create_index('t', 'by_v', 'v', 1); SELECT id FROM t WHERE v = 'b'; UPDATE t SET v = 'x' WHERE id = 3; SELECT lsm_drop_index('t', 'by_v')", "1a 2b 3x"},
     {"BEGIN; UPDATE t SET v = 'x' WHERE id = 3; SELECT lsm_create_index('t', 'by_v', 'v'); COMMIT; SELECT lsm_drop_index('t', 'by_v')", "1a 2b 3x"},
     {"BEGIN; DELETE FROM t; SELECT lsm_check(); SELECT * FROM lsm_stats; SELECT * FROM lsm_files; COMMIT", ""},
+    /* The next write looks for trees that nobody names any more. */
+    {"CREATE VIRTUAL TABLE w USING lsm(x); DROP TABLE w; INSERT INTO t VALUES (4, 'd')", "1a 2b 3c 4d"},
 };
 
-static void running_out_of_sqlites_memory_leaves_things_whole(void **unused) {
-    (void)unused;
+static void sweep_sqlites_memory(bool once) {
     for (size_t i = 0; i < sizeof sweeps / sizeof sweeps[0]; i++) {
         for (int64_t n = 1;; n++) {
             failed = false;
+            fail_once = once;
             fail_after = n;
             int rc = run(sweeps[i][0]);
             fail_after = 0;
@@ -382,6 +385,17 @@ static void running_out_of_sqlites_memory_leaves_things_whole(void **unused) {
             if (!failed) break;
         }
     }
+}
+
+static void running_out_of_sqlites_memory_leaves_things_whole(void **unused) {
+    (void)unused;
+    sweep_sqlites_memory(false);
+}
+
+/* A statement of ours that fails inside another takes everything back, and the other one goes on. */
+static void an_allocation_of_sqlites_that_fails_once_leaves_things_whole(void **unused) {
+    (void)unused;
+    sweep_sqlites_memory(true);
 }
 
 static void running_out_of_the_engines_memory_leaves_things_whole(void **unused) {
@@ -418,13 +432,16 @@ static void running_out_of_memory_keeps_both_kinds_of_rows_together(void **unuse
     must("CREATE TABLE plain(a)");
     for (int i = 0; i < 2; i++) {
         if (i == 1) must("CREATE TRIGGER tr AFTER INSERT ON plain BEGIN INSERT INTO t VALUES (4, 'd'), (5, 'e'); INSERT INTO u VALUES ('x', 1); END");
-        for (int64_t n = 1;; n++) {
-            failed = false;
-            fail_after = n;
-            int rc = run(sql[i]);
-            fail_after = 0;
-            expect_together(rc, !failed);
-            if (!failed) break;
+        for (int once = 0; once < 2; once++) {
+            for (int64_t n = 1;; n++) {
+                failed = false;
+                fail_once = once == 1;
+                fail_after = n;
+                int rc = run(sql[i]);
+                fail_after = 0;
+                expect_together(rc, !failed);
+                if (!failed) break;
+            }
         }
         for (int64_t n = 1; n < 2000; n++) {
             uint64_t calls = lsm_mem_calls();
@@ -482,6 +499,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_hook_is_nobodys_table, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sqlite_neither_opens_values_as_blobs_nor_calls_the_update_hook, set_up, tear_down),
         cmocka_unit_test_setup_teardown(running_out_of_sqlites_memory_leaves_things_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_allocation_of_sqlites_that_fails_once_leaves_things_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(running_out_of_the_engines_memory_leaves_things_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(running_out_of_memory_keeps_both_kinds_of_rows_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(opening_survives_running_out_of_memory, set_up, tear_down),
