@@ -129,10 +129,25 @@ void vt_watch_release(struct vt_connection *connection) {
     sqlite3_finalize(watch);
 }
 
+static int make_watch(struct vt_connection *connection) {
+    return run(connection, "CREATE VIRTUAL TABLE IF NOT EXISTS temp.\"" VT_WATCH_NAME "\" USING " VT_WATCH_NAME, NULL);
+}
+
+static bool any_runs(sqlite3 *db) {
+    for (sqlite3_stmt *each = sqlite3_next_stmt(db, NULL); each != NULL; each = sqlite3_next_stmt(db, each))
+        if (sqlite3_stmt_busy(each) != 0) return true;
+    return false;
+}
+
+void vt_watch_prepare(struct vt_connection *connection) {
+    if (connection->watch_made || any_runs(connection->db)) return;
+    connection->watch_made = make_watch(connection) == SQLITE_OK;
+}
+
 int vt_watch_join(struct vt_connection *connection) {
     if (connection->watching) return SQLITE_OK;
     int rc = write_watch(connection);
-    if (rc == SQLITE_ERROR) rc = run(connection, "CREATE VIRTUAL TABLE temp.\"" VT_WATCH_NAME "\" USING " VT_WATCH_NAME, NULL);
+    if (rc == SQLITE_ERROR) rc = make_watch(connection);
     return rc == SQLITE_OK && !connection->watching ? SQLITE_ERROR : rc;
 }
 
@@ -176,7 +191,8 @@ static int watch_end(sqlite3_vtab *vtab) {
 
 /* The table may be taken away before the transaction ends, by ROLLBACK TO for one. Then the next read joins anew. */
 static int watch_disconnect(sqlite3_vtab *vtab) {
-    ((struct hook *)vtab)->connection->watching = false;
+    struct vt_connection *connection = ((struct hook *)vtab)->connection;
+    connection->watching = connection->watch_made = false;
     sqlite3_free(vtab);
     return SQLITE_OK;
 }
