@@ -31,7 +31,7 @@ FUZZ_KIT := fuzz/kit.c fuzz/stores.c unit_tests/support/machine.c unit_tests/sup
 FUZZ_TARGETS := $(filter-out kit stores libfuzzer replay,$(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/*.c))))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash faults matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs coverage mutants
+.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash faults matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs coverage mutants clients
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -106,6 +106,12 @@ build/asan/lsmtool: $(TOOL_SRC:%.c=build/asan/linked/%.o) $(CORE_OBJ_asan) $(LIN
 	$(Q)$(CC) -fsanitize=address,undefined -o $@ $^ -lsqlite3 -lm $(LIBS)
 -include $(wildcard build/release/linked/tools/lsmtool/*.d build/asan/linked/tools/lsmtool/*.d)
 
+# A client with SQLite and the extension linked in.
+build/clients/static: build/release/linked/sql_tests/clients/programs/static.o $(CORE_OBJ_release) $(LINKED_OBJ_release)
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) -o $@ $^ -Wl,-Bstatic -lsqlite3 -llz4 -lzstd -Wl,-Bdynamic -lm -lpthread -ldl
+
 build/bench/%: build/release/bench/%.o $(CORE_OBJ_release)
 	@mkdir -p $(@D)
 	@echo "  $@"
@@ -169,7 +175,7 @@ demo:
 
 check:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/bench/sql_bench build/bench/engine_lsm build/bench/cost_bench build/bench/lone_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug) $(FUZZ_TARGETS:%=build/debug/fuzz/%)
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/clients/static build/bench/sql_bench build/bench/engine_lsm build/bench/cost_bench build/bench/lone_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug) $(FUZZ_TARGETS:%=build/debug/fuzz/%)
 	@tools/check
 
 unit:
@@ -179,7 +185,7 @@ unit:
 
 sql:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/sql_tests/slt
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/clients/static build/sql_tests/slt
 	@$(PYTHON) sql_tests/run $(CASES)
 
 slt:
@@ -196,6 +202,11 @@ fuzz-sql:
 	@tools/setup check
 	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so
 	@$(if $(PLANTED),$(PYTHON) sql_tests/fuzz/planted.py,$(PYTHON) sql_tests/fuzz/fuzz.py --seconds $${FUZZ_SECONDS:-3600})
+
+clients:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/clients/static
+	@$(PYTHON) tools/clients $(CLIENTS)
 
 check-sqlites:
 	@tools/setup check
@@ -303,6 +314,7 @@ help:
 	@echo 'make slt      the sqllogictest corpus in ../shared/slt or SLT_DIR, against ordinary tables'
 	@echo 'make fuzz     each target of fuzz/ for FUZZ_SECONDS (600) with libFuzzer, ASan and UBSan (installs clang); FUZZ="log table" narrows'
 	@echo 'make fuzz-sql random SQL on twin tables for FUZZ_SECONDS (3600); PLANTED=1: does it find bugs that are planted?'
+	@echo 'make clients  the scenario of all clients that can load extensions, 16 of them; installs them from Debian and npm (CLIENTS=word narrows)'
 	@echo 'make check-sqlites  the SQL tests against the SQLite of Debian 12, 13 and sid (built from their source packages)'
 	@echo 'make kill     kill -9 at 200 random moments at OFF, NORMAL and FULL'
 	@echo 'make torture  several processes over one database, killed and stopped at random (TORTURE_SECONDS=N, 240 if not said)'

@@ -1,41 +1,9 @@
-"""Hosts other than the shell, all through one scenario: create, bound inserts, rollback, commit, UTF-8, close, reopen, the same rows."""
+"""Loading, names, a second SQLite, threads and ends, in the shell and in Debian's python3. hosts.py has the scenario that all hosts go through."""
 import os
 import shutil
 import subprocess
 
-from harness import EXTENSION, LOAD, ROOT, SLOW, Skip, expect, expect_equal, expect_in, host_env, python, shell
-
-PYTHON = """
-db = connect('test.db')
-db.execute("CREATE VIRTUAL TABLE t USING lsm(k TEXT PRIMARY KEY, v)")
-db.executemany('INSERT INTO t VALUES (?, ?)', [('zażółć', 1.5), ('日本', b'\\x00\\xff'), ('a', None), ('b', 2**63 - 1)])
-db.commit()
-db.execute('DELETE FROM t'); db.rollback()
-try:
-    db.execute("INSERT INTO t VALUES ('a', 1)")
-except sqlite3.IntegrityError as error:
-    print(error)
-db.commit(); db.close()
-db = connect('test.db')
-print(db.execute('SELECT * FROM t ORDER BY k').fetchall())
-print(db.execute('SELECT v FROM t WHERE k = ?', ('日本',)).fetchone())
-"""
-NODE = """
-const Database = require('better-sqlite3');
-let db = new Database('test.db');
-db.loadExtension(process.argv[2]);
-db.exec('CREATE VIRTUAL TABLE t USING lsm(k TEXT PRIMARY KEY, v)');
-const insert = db.prepare('INSERT INTO t VALUES (?, ?)');
-db.transaction(() => { insert.run('zażółć', 1.5); insert.run('日本', Buffer.from([0, 255])); insert.run('a', null); })();
-try { db.transaction(() => { insert.run('lost', 1); throw new Error('undo'); })(); } catch (error) { console.log(error.message); }
-try { insert.run('a', 1); } catch (error) { console.log(error.code, error.message); }
-db.close();
-db = new Database('test.db');
-db.loadExtension(process.argv[2]);
-console.log(db.prepare('SELECT k, typeof(v) AS type FROM t ORDER BY k').all().map(row => row.k + ':' + row.type).join(' '));
-console.log(db.prepare('SELECT lsm_check() AS c').get().c);
-db.close();
-"""
+from harness import EXTENSION, LOAD, SLOW, Skip, expect, expect_equal, python, shell
 
 
 def test_the_shell_by_hand(folder):
@@ -81,12 +49,6 @@ def test_only_the_entry_points_are_exported(folder):
     expect_equal(sorted(names), ["sqlite3_extension_init", "sqlite3_lsm_init", "sqlite3_modlsm_init"])
 
 
-def test_debians_python(folder):
-    result = python(PYTHON, folder)
-    expect_equal(result.lines, ["UNIQUE constraint failed: t.k",
-                                "[('a', None), ('b', 9223372036854775807), ('zażółć', 1.5), ('日本', b'\\x00\\xff')]", "(b'\\x00\\xff',)"])
-
-
 def test_closing_in_a_thread_and_at_exit(folder):
     """The library starts threads of its own; a host that closes elsewhere, or never, must not crash."""
     result = python("""
@@ -128,35 +90,3 @@ except sqlite3.OperationalError as error:
 print(db.execute('SELECT count(*) FROM t').fetchone())
 """, folder)
     expect_equal(result.lines, ["interrupted", "interrupted", "(20000,)"])
-
-
-def install_better_sqlite3(folder):
-    """Once per checkout: npm builds it from source, which takes two minutes."""
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
-    package = "better-sqlite3@12" if int(version.lstrip("v").split(".")[0]) < 22 else "better-sqlite3"
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
-    with open(os.path.join(folder, "package.json"), "w", encoding="utf-8") as file:
-        file.write('{"private": true, "allowScripts": {"better-sqlite3": true}}')
-    try:
-        made = subprocess.run(["npm", "install", "--no-audit", "--no-fund", package], cwd=folder, capture_output=True, text=True, timeout=400)
-    except subprocess.TimeoutExpired:
-        raise Skip("npm install took too long") from None
-    if made.returncode != 0 or not os.path.isdir(os.path.join(folder, "node_modules", "better-sqlite3", "build")):
-        raise Skip("npm install failed: " + (made.stderr.strip().splitlines() or ["?"])[-1][:200])
-
-
-def test_better_sqlite3_under_node(folder):
-    if SLOW:
-        raise Skip("not under a sanitizer")
-    if not shutil.which("npm") or not shutil.which("node"):
-        raise Skip("node and npm are not installed")
-    modules = os.path.join(ROOT, "build", "node", "node_modules")
-    if not os.path.isdir(os.path.join(modules, "better-sqlite3", "build")):
-        install_better_sqlite3(os.path.dirname(modules))
-    os.symlink(modules, os.path.join(folder, "node_modules"))
-    with open(os.path.join(folder, "client.js"), "w", encoding="utf-8") as file:
-        file.write(NODE)
-    done = subprocess.run(["node", "client.js", EXTENSION[:-3]], cwd=folder, capture_output=True, text=True, timeout=120, env=host_env())
-    expect_equal(done.returncode, 0, done.stdout + done.stderr)
-    expect_equal(done.stdout.splitlines(), ["undo", "SQLITE_CONSTRAINT_PRIMARYKEY UNIQUE constraint failed: t.k", "a:null zażółć:real 日本:blob", "ok"])
