@@ -3,6 +3,7 @@
 #include "hook.h"
 #include "index.h"
 #include "plan.h"
+#include "samples.h"
 #include "table.h"
 
 /* SQLite's planner counts about 3 per row of a b-tree scan, and the logarithm of the rows per seek (where.c); the same units here, so that a
@@ -15,12 +16,18 @@
 #define LIST_VALUES 8.0
 
 #define LIMIT_ROWS 100.0 /* what a LIMIT is thought to be if its value is not known */
-#define SAMPLES 4        /* groups of equal entries looked at, at either end of an index */
 #define INDEX_SHARE 0.7 /* the cost of reading an entry of an index, of that of a row */
 #define LOOKUP_ROWS_MIN 8.0  /* walks shorter than this are walked each time */
 #define LOOKUP_ROWS 20.0     /* what is thought to be found in a lookup: as SQLite thinks of its automatic indexes */
 #define LOOKUP_USES 1000.0   /* how often a lookup is thought to be used: its making costs as much as some walks */
+#define PASS_ROWS 8.0        /* rows alike that are stepped over before the next ones are searched for (cursor_distinct.c) */
 #define SORT_PER_ROW 0.3 /* the cost of sorting a row, per doubling of their number */
+
+/* What sqlite3_vtab_distinct() says: 1, for GROUP BY, asks for rows that are alike to stand together; of 2, and 3, which wants them in order, one of those alike
+ * will do. Releases before this one say 1 also where an ORDER BY relies on the order. */
+#define DISTINCT_GROUPED 1
+#define DISTINCT_ANY_ORDER 2
+#define GROUPED_SINCE 3053004
 
 static int rhs_type(sqlite3_index_info *info, int i) {
     if (!vt_sqlite_at_least(3038000)) return 0;
@@ -57,25 +64,14 @@ static void read_terms(sqlite3_index_info *info, struct vt_term *terms) {
     }
 }
 
-/* Logarithm and power to base 2, good to a tenth: no need to drag in libm. x >= 1. */
+/* Logarithm to base 2, good to a tenth: no need to drag in libm. x >= 1. */
 static double rough_log2(double x) {
     double result = 0;
     for (; x >= 2; x /= 2) result += 1;
     return result + (x - 1);
 }
 
-static double rough_exp2(double x) {
-    double result = 1;
-    for (; x >= 1; x -= 1) result *= 2;
-    return result * (1 + x);
-}
-
 /* ---- the price ------------------------------------------------------------------------------------------------ */
-
-/* The tree that a plan walks. */
-static uint32_t tree_of(const struct vt_table *table, int index) {
-    return index == VT_PLAN_PRIMARY ? vt_table_tree(table) : table->schema->indexes[index].tree.tree;
-}
 
 /* Rows in the ranges, if every value is known at this time. */
 static bool rows_in_ranges(struct vt_table *table, sqlite3_index_info *info, const struct vt_plan *plan, double *rows) {
@@ -95,7 +91,7 @@ static bool rows_in_ranges(struct vt_table *table, sqlite3_index_info *info, con
         const struct vt_range *range = &ranges.range[i];
         struct lsm_slice low = vt_bytes_slice(&range->low), high = vt_bytes_slice(&range->high);
         struct lsm_estimate estimate = {0};
-        lsm_view_estimate(view->engine, tree_of(table, plan->index), range->has_low ? &low : NULL, range->has_high ? &high : NULL, &estimate);
+        lsm_view_estimate(view->engine, vt_samples_tree(table, plan->index), range->has_low ? &low : NULL, range->has_high ? &high : NULL, &estimate);
         *rows += estimate.rows;
     }
     vt_view_unref(table->space, view);
@@ -103,65 +99,9 @@ static bool rows_in_ranges(struct vt_table *table, sqlite3_index_info *info, con
     return known;
 }
 
-/* Entries that agree with a few in their first `count` columns: with the first ones of the index and with the last ones. */
-static int sample(const struct vt_index *index, int count, struct lsm_view *view, double *rows) {
-    struct vt_bytes low = {0}, high = {0};
-    struct lsm_cursor *cursor = NULL;
-    double sum = 0;
-    int samples = 0, rc = SQLITE_OK, status = lsm_cursor_open(view, index->tree.tree, NULL, NULL, &cursor, NULL);
-    for (int i = 0; i < 2 * SAMPLES && rc == SQLITE_OK && status == LSM_OK; i++) {
-        struct lsm_slice low_slice = vt_bytes_slice(&low), high_slice = vt_bytes_slice(&high);
-        if (i > 0 && i < SAMPLES) status = lsm_cursor_rebound(cursor, &high_slice, NULL, NULL);
-        if (i == SAMPLES) status = lsm_cursor_rebound(cursor, NULL, NULL, NULL);
-        if (i > SAMPLES) status = lsm_cursor_rebound(cursor, NULL, &low_slice, NULL);
-        if (status == LSM_OK) status = i < SAMPLES ? lsm_cursor_first(cursor, NULL) : lsm_cursor_last(cursor, NULL);
-        if (status != LSM_OK || !lsm_cursor_valid(cursor)) continue;
-        struct lsm_slice key = lsm_cursor_key(cursor);
-        size_t size;
-        if (!vt_key_prefix(index->key, index->key_count, key, count, &size)) rc = SQLITE_CORRUPT_VTAB;
-        if (rc == SQLITE_OK) rc = vt_bytes_set(&low, (struct lsm_slice){.data = key.data, .size = size});
-        if (rc == SQLITE_OK) rc = vt_bytes_set(&high, vt_bytes_slice(&low));
-        if (rc == SQLITE_OK) rc = vt_key_after(&high, false);
-        if (rc != SQLITE_OK) continue;
-        low_slice = vt_bytes_slice(&low);
-        high_slice = vt_bytes_slice(&high);
-        struct lsm_estimate estimate = {0};
-        lsm_view_estimate(view, index->tree.tree, &low_slice, &high_slice, &estimate);
-        sum += estimate.rows < 1 ? 1 : estimate.rows;
-        samples++;
-    }
-    lsm_cursor_close(cursor);
-    vt_bytes_release(&low);
-    vt_bytes_release(&high);
-    *rows = samples == 0 ? 1 : sum / samples;
-    return status == LSM_OK ? rc : SQLITE_IOERR;
-}
-
-/* Rows left by one value for each of `count` columns of an index, when the values are not known. */
-static double guess_equal_rows(struct vt_table *table, struct vt_index *index, int count, double total) {
-    if (count >= index->column_count && index->unique) return 1;
-    int columns = count < VT_INDEX_SAMPLED ? count : VT_INDEX_SAMPLED;
-    double *known = &index->equal_rows[columns - 1];
-    struct vt_view *view = NULL;
-    if (*known == 0 && vt_view_acquire(table->space, &view, NULL) == SQLITE_OK) {
-        if (sample(index, columns, view->engine, known) != SQLITE_OK) *known = 10; /* as SQLite thinks without ANALYZE */
-        vt_view_unref(table->space, view);
-    }
-    double rows = *known == 0 ? 10 : *known;
-    return rows < total ? rows : total;
-}
-
 static double guess_rows(struct vt_table *table, const struct vt_plan *plan, double total) {
-    const struct vt_schema *schema = table->schema;
-    int key_count;
-    (void)vt_plan_key(schema, plan->index, &key_count);
     double rows = total;
-    if (plan->index != VT_PLAN_PRIMARY && plan->equal_count > 0) {
-        rows = guess_equal_rows(table, &schema->indexes[plan->index], plan->equal_count, total);
-    } else if (plan->equal_count > 0) {
-        /* Each further column of the key is thought to divide what is left alike. */
-        rows = rough_exp2(rough_log2(total) * (1.0 - (double)plan->equal_count / key_count));
-    }
+    if (plan->equal_count > 0) rows = vt_samples_equal_rows(table, plan->index, plan->equal_count, total);
     if (plan->lower != 0 && plan->lower != SQLITE_INDEX_CONSTRAINT_ISNOTNULL) rows *= BOUND_SHARE;
     if (plan->upper != 0) rows *= BOUND_SHARE;
     for (unsigned lists = plan->lists; lists != 0; lists &= lists - 1) rows *= LIST_VALUES;
@@ -220,6 +160,11 @@ static struct price price_of(struct vt_table *table, sqlite3_index_info *info, c
     if (!covers(table->schema, plan->index, info->colUsed)) per_row += rough_log2(total + 1) / 2 + sources;
     /* An entry of an index is shorter than a row. */
     else if (plan->index != VT_PLAN_PRIMARY) per_row *= INDEX_SHARE;
+    if (plan->distinct > 0) {
+        double alike = vt_samples_equal_rows(table, plan->index, plan->distinct, total);
+        rows = rows > alike ? rows / alike : 1;
+        per_row = alike > PASS_ROWS ? seek + PASS_ROWS * per_row : alike * per_row;
+    }
     double read = rows_read(info, plan, rows);
     struct price price = {.cost = scan ? read * per_row : seek + read * per_row, .rows = rows};
     price.whole = price.cost;
@@ -268,14 +213,14 @@ static int choose(struct vt_table *table, sqlite3_index_info *info, const struct
         struct vt_plan plan;
         vt_plan_choose(table->schema, i, question, &plan);
         /* Who asks for no order gets that of the key, as from an ordinary table with NOT INDEXED, which SQLite does not tell us of. To count rows any will do. */
-        if (vt_plan_walk_args(&plan) == 0 && !plan.ordered && info->colUsed != 0) continue;
+        if (vt_plan_walk_args(&plan) == 0 && !plan.ordered && plan.distinct == 0 && info->colUsed != 0) continue;
         struct price price = price_of(table, info, &plan);
         if (price.whole >= lowest.whole) continue;
         best = plan;
         lowest = price;
     }
     /* It is not known here whether the walk will be repeated. If not, it is walked as if this were not there. */
-    if (lowest.rows > LOOKUP_ROWS_MIN) vt_plan_add_lookup(table->schema, question, &best);
+    if (lowest.rows > LOOKUP_ROWS_MIN && best.distinct == 0) vt_plan_add_lookup(table->schema, question, &best);
     if (best.lookup_count > 0) lowest = price_of_lookup(table, lowest);
     return answer(table, info, &best, &lowest);
 }
@@ -291,6 +236,10 @@ int vt_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
         read_terms(info, terms);
         for (size_t i = 0; i < order_count; i++) orders[i] = (struct vt_order_term){.column = info->aOrderBy[i].iColumn, .desc = info->aOrderBy[i].desc != 0};
         struct vt_question question = {.terms = terms, .term_count = info->nConstraint, .orders = orders, .order_count = info->nOrderBy};
+        int distinct = vt_sqlite_at_least(3038000) ? sqlite3_vtab_distinct(info) : 0;
+        if (distinct >= DISTINCT_ANY_ORDER) question.distinct = info->colUsed;
+        question.grouped = distinct == DISTINCT_GROUPED && vt_sqlite_at_least(GROUPED_SINCE);
+        question.distinct_ordered = distinct != DISTINCT_ANY_ORDER;
         rc = choose(table, info, &question);
     }
     sqlite3_free(terms);

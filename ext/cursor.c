@@ -91,7 +91,7 @@ static int ready_reader(struct vt_cursor *cursor) {
 
 void vt_cursor_forget_row(struct vt_cursor *cursor) {
     if (cursor->row_read) lsm_value_release(&cursor->row);
-    cursor->reader_ready = cursor->row_known = cursor->row_read = false;
+    cursor->reader_ready = cursor->row_known = cursor->row_read = cursor->rowid_told = false;
 }
 
 /* ---- opening and closing -------------------------------------------------------------------------------------- */
@@ -279,18 +279,18 @@ int vt_cursor_take_view(struct vt_cursor *cursor) {
 /* The plan of this number and text. A cursor mostly gets the same one again. */
 static int read_plan(struct vt_cursor *cursor, int number, const char *text) {
     const struct vt_schema *schema = vt_cursor_table(cursor)->schema;
-    bool looks_up = vt_plan_has_lookup(number), known = cursor->plan_known && cursor->plan_number == number && cursor->plan.index < schema->index_count;
-    if (known && !looks_up) return SQLITE_OK;
+    bool has_more = vt_plan_has_more(number), known = cursor->plan_known && cursor->plan_number == number && cursor->plan.index < schema->index_count;
+    if (known && !has_more) return SQLITE_OK;
     if (known && cursor->plan_text != NULL && text != NULL && strcmp(cursor->plan_text, text) == 0) return SQLITE_OK;
     sqlite3_free(cursor->plan_text);
     cursor->plan_text = NULL;
     cursor->plan_known = false;
     if (!vt_plan_read(schema, number, &cursor->plan)) return SQLITE_INTERNAL;
     int rc = SQLITE_OK;
-    if (looks_up) rc = text == NULL ? SQLITE_INTERNAL : vt_plan_read_lookup(schema, text, &cursor->plan);
+    if (has_more) rc = text == NULL ? SQLITE_INTERNAL : vt_plan_read_more(schema, number, text, &cursor->plan);
     if (rc != SQLITE_OK) return rc;
-    if (looks_up) cursor->plan_text = sqlite3_mprintf("%s", text);
-    if (looks_up && cursor->plan_text == NULL) return SQLITE_NOMEM;
+    if (has_more) cursor->plan_text = sqlite3_mprintf("%s", text);
+    if (has_more && cursor->plan_text == NULL) return SQLITE_NOMEM;
     cursor->plan_number = number;
     cursor->plan_known = true;
     return SQLITE_OK;
@@ -340,13 +340,22 @@ static int resume(struct vt_cursor *cursor) {
     return range->point ? next_range(cursor) : enter_range(cursor);
 }
 
+static int pass_over(struct vt_cursor *cursor) {
+    int rc = vt_cursor_pass_over(cursor);
+    if (rc == SQLITE_OK && !lsm_cursor_valid(cursor->walk)) return next_range(cursor);
+    if (rc != SQLITE_OK) vt_cursor_drop_row(cursor);
+    return rc;
+}
+
 int vt_cursor_next(sqlite3_vtab_cursor *base) {
     struct vt_cursor *cursor = (struct vt_cursor *)base;
     if (cursor->broken != SQLITE_OK) return cursor->broken;
+    bool passes_over = cursor->plan.distinct > 0 && !cursor->rowid_told;
     vt_cursor_forget_row(cursor);
     if (cursor->mode == CURSOR_FOUND) return vt_cursor_find_next(cursor);
     if (cursor->mode == CURSOR_DETACHED) return resume(cursor);
     if (cursor->mode != CURSOR_WALK) return next_range(cursor);
+    if (passes_over) return pass_over(cursor);
     cursor->walked++;
     struct lsm_error err;
     vt_error_clear(&err);
@@ -415,6 +424,7 @@ int vt_cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
     if (rc != SQLITE_OK) return rc;
     if (!vt_key_get_int64(key, &value)) return vt_cursor_fail_row(cursor, SQLITE_CORRUPT_VTAB);
     *rowid = value;
+    cursor->rowid_told = true;
     return SQLITE_OK;
 }
 

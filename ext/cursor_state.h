@@ -1,5 +1,5 @@
 /* cursor_state.h: what a cursor is made of, for the files that it is cut into: cursor.c (the walk and its rows), cursor_search.c (numbers compared with texts),
- * cursor_lookup.c (walks that are repeated).
+ * cursor_lookup.c (walks that are repeated), cursor_distinct.c (rows that say nothing new).
  */
 #ifndef VT_CURSOR_STATE_H
 #define VT_CURSOR_STATE_H
@@ -28,15 +28,16 @@ struct vt_cursor {
     uint32_t walk_tree;
     struct lsm_value point;   /* of `view` */
     struct vt_plan plan;
-    bool plan_known;          /* `plan` is of this number and, if it has a lookup, this text */
+    bool plan_known;          /* `plan` is of this number and, if that has more to tell, this text */
     int plan_number;
     char *plan_text;
     /* A plan that walks an index: its entries name rows, which are only read when the entry does not have what is asked for. */
     const struct vt_index *index; /* NULL: the rows themselves are walked */
     struct lsm_slice row_key;     /* of the present row, if row_known */
     bool row_known, row_read;
+    bool rowid_told;              /* of the present row, which is not like another one then */
     struct lsm_value row;         /* of `view`, if row_read */
-    struct vt_bytes entry;        /* of a detached row */
+    struct vt_bytes entry;        /* of a detached row; the columns that rows passed over have in common */
     struct vt_ranges ranges;
     int range_at;
     struct vt_bytes key, record;
@@ -75,6 +76,11 @@ int vt_cursor_start(struct vt_cursor *cursor) LSM_MUST_CHECK;
 
 /* A vt_resolve_fn; arg is the cursor. */
 int vt_cursor_resolve(void *arg, const struct vt_ranges *ranges, int column, sqlite3_value *number, struct vt_bytes *text, int *count) LSM_MUST_CHECK;
+
+/* ---- cursor_distinct.c ------------------------------------------------------------------------------------------ */
+
+/* To the next row of the range that differs in the plan's distinct columns; the walk is not valid if there is none. */
+int vt_cursor_pass_over(struct vt_cursor *cursor) LSM_MUST_CHECK;
 
 /* ---- cursor_lookup.c -------------------------------------------------------------------------------------------- */
 

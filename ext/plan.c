@@ -101,8 +101,8 @@ static bool gives_order(const struct vt_schema *schema, int index, int constant,
         if (column >= 0 && key[place].collation != schema->columns[column].collation) return false;
         if (place < at) continue;
         bool down = question->orders[i].desc != key[at].desc;
-        if (directed && down != *desc) return false;
-        *desc = down;
+        if (directed && down != *desc && !question->grouped) return false;
+        if (!directed) *desc = down;
         directed = true;
         at++;
     }
@@ -166,16 +166,46 @@ static bool is_unique(const struct vt_schema *schema, const struct vt_plan *plan
     return index->unique && !plan->nulls && constant == index->column_count;
 }
 
+/* The place of a column in the key, where its values are kept as they are: alike there, they are the same; or -1. */
+static int exact_place(const struct vt_schema *schema, const struct vt_key_column *key, int key_count, int column) {
+    for (int i = 0; i < key_count; i++) {
+        if (key[i].column != column) continue;
+        enum vt_affinity affinity = vt_plan_affinity(schema, &key[i]);
+        if (key[i].collation == VT_COLLATE_BINARY && (affinity >= VT_AFFINITY_NUMERIC || affinity == VT_AFFINITY_TEXT)) return i;
+    }
+    return -1;
+}
+
+/* How many columns of the key hold all that the statement looks at, if one row of those alike in them will do, and if there may be several. The rowid shows
+ * in no mask: of rows whose rowid is asked for each is told (cursor_distinct.c). */
+static int distinct_columns(const struct vt_schema *schema, const struct vt_question *question, const struct vt_plan *plan) {
+    int key_count, columns = 0;
+    const struct vt_key_column *key = vt_plan_key(schema, plan->index, &key_count);
+    if (plan->unique || (question->distinct_ordered && !plan->ordered) || (question->distinct >> 63) != 0) return 0;
+    if (plan->index != VT_PLAN_PRIMARY && schema->indexes[plan->index].unique) key_count = schema->indexes[plan->index].column_count;
+    for (int i = 0; i < 63; i++) {
+        if ((question->distinct >> i & 1) == 0) continue;
+        int place = exact_place(schema, key, key_count, plain_column(schema, i));
+        if (place < 0) return 0;
+        if (place >= columns) columns = place + 1;
+    }
+    return columns < key_count ? columns : 0;
+}
+
+static void choose_order(const struct vt_schema *schema, const struct vt_question *question, int constant, struct vt_plan *plan) {
+    plan->ordered = plan->unique || gives_order(schema, plan->index, 0, question, &plan->desc);
+    if (plan->ordered || constant == 0) return;
+    plan->ordered = gives_order(schema, plan->index, constant, question, &plan->desc);
+    if (plan->ordered) plan->single = true;
+}
+
 void vt_plan_choose(const struct vt_schema *schema, int index, const struct vt_question *question, struct vt_plan *plan) {
     *plan = (struct vt_plan){.index = index};
     int constant = choose_equal(schema, question, plan);
     choose_bounds(schema, question, plan);
     plan->unique = plan->single = is_unique(schema, plan, constant);
-    if (question->order_count == 0) return;
-    plan->ordered = plan->unique || gives_order(schema, index, 0, question, &plan->desc);
-    if (plan->ordered || constant == 0) return;
-    plan->ordered = gives_order(schema, index, constant, question, &plan->desc);
-    if (plan->ordered) plan->single = true;
+    if (question->order_count > 0) choose_order(schema, question, constant, plan);
+    if (question->distinct != 0) plan->distinct = distinct_columns(schema, question, plan);
 }
 
 /* A value that is known now will not change from one walk to the next: SQLite filters by it as well as we could. */

@@ -2,8 +2,8 @@
  *
  * A plan is a walk over the table's key, or over an index, in one direction: the first equal_count key columns equal to given values (some of them may be given
  * a whole list, IN), the next one between two bounds, the rest free. It travels from xBestIndex to xFilter in idxNum; idxStr says the same in words, for
- * EXPLAIN QUERY PLAN. A walk that is repeated, as in the inner loop of a join, may look up the rows with certain values in other columns instead (lookups.h):
- * which columns, only idxStr tells.
+ * EXPLAIN QUERY PLAN. A walk that is repeated, as in the inner loop of a join, may look up the rows with certain values in other columns instead (lookups.h);
+ * one for DISTINCT may pass over rows that say nothing new: which columns count there, only idxStr tells.
  *
  * A number compared with a TEXT or untyped key column is a special case: SQLite may have to turn stored texts into numbers ('05' = 5), which no key range
  * can express. Then xFilter widens the range and SQLite checks each row; where the plan rests on there being one value only (`single`), that one is
@@ -40,6 +40,11 @@ struct vt_question {
     int term_count;
     const struct vt_order_term *orders;
     int order_count;
+    /* Rows that are alike in all columns the statement looks at need not all be told (DISTINCT): those columns, bit by bit; bit 63 stands for all from there on.
+     * 0: every row is wanted. */
+    uint64_t distinct;
+    bool distinct_ordered; /* but in this order */
+    bool grouped;          /* GROUP BY: only what is alike has to stand together, up or down */
 };
 
 #define VT_PLAN_PRIMARY (-1)
@@ -56,6 +61,7 @@ struct vt_plan {
     bool single;         /* at most one row, or the order holds only if the equal columns (before the first list) have one value each */
     bool unique;         /* at most one row */
     bool upper_plain;    /* the upper bound is a text literal, so that no affinity but the column's counts */
+    int distinct;        /* of rows alike in so many key columns one will do; 0: all are wanted. Never with a lookup */
     int lookup_count;
     struct vt_plan_lookup {
         int column;      /* of the table */
@@ -85,15 +91,15 @@ static inline int vt_plan_arg_count(const struct vt_plan *plan) { return vt_plan
 
 static inline bool vt_plan_is_list(const struct vt_plan *plan, int column) { return column < VT_PLAN_LISTS && (plan->lists >> column & 1) != 0; }
 
-/* idxNum and back, the lookup aside. Reading is false for numbers no plan has. */
+/* idxNum and back, lookup and distinct aside. Reading is false for numbers no plan has. */
 int vt_plan_write(const struct vt_plan *plan);
 bool vt_plan_read(const struct vt_schema *schema, int number, struct vt_plan *plan);
 /* True if idxStr has more to tell. */
-bool vt_plan_has_lookup(int number);
-/* idxStr: `key (device=? AND ts>?) desc`, `index by_kind (kind=?), lookup (value=?)`; sqlite3_free(). NULL if out of memory. */
+bool vt_plan_has_more(int number);
+/* idxStr: `key (device=? AND ts>?) desc`, `index by_kind (kind=?), lookup (value=?)`, `index by_kind, distinct (kind)`; sqlite3_free(). NULL if out of memory. */
 char *vt_plan_text(const struct vt_schema *schema, const struct vt_plan *plan);
-/* The lookup's columns, from the text of this plan. SQLITE_OK, SQLITE_NOMEM; SQLITE_INTERNAL: no such plan. */
-int vt_plan_read_lookup(const struct vt_schema *schema, const char *text, struct vt_plan *plan) LSM_MUST_CHECK;
+/* The columns of lookup or distinct, from the text of the plan that was read from this number. SQLITE_OK, SQLITE_NOMEM; SQLITE_INTERNAL: no such plan. */
+int vt_plan_read_more(const struct vt_schema *schema, int number, const char *text, struct vt_plan *plan) LSM_MUST_CHECK;
 
 struct vt_range {
     struct vt_bytes low, high;

@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-/* bits 0-5 equal_count, 7 a lookup, 8-9 lower, 10-11 upper (0 none, 1 with the bound itself, 2 without, 3 IS NOT NULL), 12 desc, 13 ordered, 14 single, 15 unique,
+/* bits 0-5 equal_count, 6 distinct, 7 a lookup, 8-9 lower, 10-11 upper (0 none, 1 with the bound itself, 2 without, 3 IS NOT NULL), 12 desc, 13 ordered, 14 single, 15 unique,
  * 16-22 lists, 23 upper_plain, 24 nulls, 25-30 index + 1 */
 enum {
     EQUAL_BITS = 0x3f,
-    FREE_BIT = 1 << 6,
+    DISTINCT_BIT = 1 << 6,
     LOOKUP_BIT = 1 << 7,
     LOWER_AT = 8,
     LOWER_NOT_NULL = 3,
@@ -36,6 +36,7 @@ int vt_plan_write(const struct vt_plan *plan) {
     if (plan->unique) number |= UNIQUE_BIT;
     if (plan->upper_plain) number |= UPPER_PLAIN_BIT;
     if (plan->nulls) number |= NULLS_BIT;
+    if (plan->distinct > 0) number |= DISTINCT_BIT;
     if (plan->lookup_count > 0) number |= LOOKUP_BIT;
     number |= (int)(plan->lists & LIST_BITS) << LIST_AT;
     number |= (plan->index + 1) << INDEX_AT;
@@ -46,7 +47,7 @@ bool vt_plan_read(const struct vt_schema *schema, int number, struct vt_plan *pl
     static const int lower_ops[] = {0, SQLITE_INDEX_CONSTRAINT_GE, SQLITE_INDEX_CONSTRAINT_GT, SQLITE_INDEX_CONSTRAINT_ISNOTNULL};
     static const int upper_ops[] = {0, SQLITE_INDEX_CONSTRAINT_LE, SQLITE_INDEX_CONSTRAINT_LT};
     *plan = (struct vt_plan){0};
-    if (number < 0 || (number & FREE_BIT) != 0) return false;
+    if (number < 0 || (number & (DISTINCT_BIT | LOOKUP_BIT)) == (DISTINCT_BIT | LOOKUP_BIT)) return false;
     plan->index = (number >> INDEX_AT & INDEX_BITS) - 1;
     if (plan->index >= schema->index_count) return false;
     int seek_count = vt_plan_seek_count(schema, plan->index);
@@ -69,7 +70,7 @@ bool vt_plan_read(const struct vt_schema *schema, int number, struct vt_plan *pl
     return plan->upper != 0 || !plan->upper_plain;
 }
 
-bool vt_plan_has_lookup(int number) { return (number & LOOKUP_BIT) != 0; }
+bool vt_plan_has_more(int number) { return (number & (DISTINCT_BIT | LOOKUP_BIT)) != 0; }
 
 static const char *key_name(const struct vt_schema *schema, const struct vt_key_column *key) {
     int column = key->column < 0 ? schema->rowid_column : key->column;
@@ -121,9 +122,17 @@ static void append_lookup(const struct vt_schema *schema, const struct vt_plan *
     if (plan->lookup_count > 0) sqlite3_str_appendall(text, ")");
 }
 
+static void append_distinct(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_str *text) {
+    int key_count;
+    const struct vt_key_column *key = vt_plan_key(schema, plan->index, &key_count);
+    for (int i = 0; i < plan->distinct; i++) sqlite3_str_appendf(text, "%s%s", i == 0 ? ", distinct (" : ", ", key_name(schema, &key[i]));
+    if (plan->distinct > 0) sqlite3_str_appendall(text, ")");
+}
+
 char *vt_plan_text(const struct vt_schema *schema, const struct vt_plan *plan) {
     sqlite3_str *text = sqlite3_str_new(NULL);
     append_walk(schema, plan, text);
+    append_distinct(schema, plan, text);
     append_lookup(schema, plan, text);
     return sqlite3_str_finish(text);
 }
@@ -151,7 +160,21 @@ static int take_column(const struct vt_schema *schema, const char **at) {
     return -1;
 }
 
-int vt_plan_read_lookup(const struct vt_schema *schema, const char *text, struct vt_plan *plan) {
+/* As many columns as make this text. */
+static int read_distinct(const struct vt_schema *schema, const char *text, struct vt_plan *plan) {
+    int key_count;
+    (void)vt_plan_key(schema, plan->index, &key_count);
+    for (plan->distinct = 1; plan->distinct < key_count; plan->distinct++) {
+        char *same = vt_plan_text(schema, plan);
+        if (same == NULL) return SQLITE_NOMEM;
+        bool found = strcmp(same, text) == 0;
+        sqlite3_free(same);
+        if (found) return SQLITE_OK;
+    }
+    return SQLITE_INTERNAL;
+}
+
+static int read_lookup(const struct vt_schema *schema, const char *text, struct vt_plan *plan) {
     sqlite3_str *walk = sqlite3_str_new(NULL);
     append_walk(schema, plan, walk);
     char *before = sqlite3_str_finish(walk);
@@ -169,4 +192,8 @@ int vt_plan_read_lookup(const struct vt_schema *schema, const char *text, struct
         good = good && take(&at, " AND ");
     }
     return SQLITE_INTERNAL;
+}
+
+int vt_plan_read_more(const struct vt_schema *schema, int number, const char *text, struct vt_plan *plan) {
+    return (number & LOOKUP_BIT) != 0 ? read_lookup(schema, text, plan) : read_distinct(schema, text, plan);
 }

@@ -39,6 +39,11 @@ struct vt_check {
 
 #define VT_INDEX_SAMPLED 4
 
+/* Rows that agree in the first 1, 2, ... columns of a key, on average; 0: not looked yet. */
+struct vt_key_rows {
+    double rows[VT_INDEX_SAMPLED];
+};
+
 /* A secondary index (index.h). */
 struct vt_index {
     char *name;
@@ -49,7 +54,7 @@ struct vt_index {
     int seek_count;            /* of these can be searched for: up to the first that comes a second time; if unique, column_count */
     struct vt_key_column *key; /* the rowid, and the INTEGER PRIMARY KEY, is column -1 */
     struct lsm_tree_info tree; /* known when the table is bound */
-    double equal_rows[VT_INDEX_SAMPLED]; /* entries that agree in the first 1, 2, ... columns, on average; 0: not looked yet */
+    struct vt_key_rows equal;
 };
 
 enum vt_kind {
@@ -64,6 +69,7 @@ struct vt_schema {
     int rowid_column;          /* rowid table: the INTEGER PRIMARY KEY, which is the rowid; -1 if there is none */
     int key_count;             /* clustered: >= 1; rowid: 0 */
     struct vt_key_column *key; /* clustered */
+    struct vt_key_rows equal;  /* clustered */
     int key_conflict;          /* ON CONFLICT clause of PRIMARY KEY, as not_null_conflict */
     bool strict;
     bool autoincrement;        /* of the rowid column */

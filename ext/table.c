@@ -472,7 +472,8 @@ static bool estimate_now(struct vt_table *table) {
     lsm_view_estimate(view->engine, vt_table_tree(table), NULL, NULL, &estimate);
     vt_view_unref(table->space, view);
     table->rows_estimated = estimate.rows;
-    for (int i = 0; i < table->schema->index_count; i++) memset(table->schema->indexes[i].equal_rows, 0, sizeof table->schema->indexes[i].equal_rows);
+    memset(&table->schema->equal, 0, sizeof table->schema->equal);
+    for (int i = 0; i < table->schema->index_count; i++) memset(&table->schema->indexes[i].equal, 0, sizeof table->schema->indexes[i].equal);
     table->sources_estimated = estimate.sources;
     return true;
 }

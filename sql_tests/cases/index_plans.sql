@@ -49,3 +49,25 @@ INSERT INTO s SELECT id, id % 2, id % 700, v FROM r;
 .eqp on
 SELECT count(*), sum(length(v)) FROM s WHERE few = ?1 AND many = ?2;
 SELECT count(*), sum(length(v)) FROM s WHERE few = 1;
+-- Columns up and down: an order is served if all of its columns go the way of the index, or all the other way.
+.eqp off
+CREATE VIRTUAL TABLE m USING lsm(id INTEGER PRIMARY KEY, a INT, b TEXT, c INT, v, INDEX mixed (a, b DESC, c));
+INSERT INTO m SELECT id, id % 10, 'b' || (id % 7), id % 3, v FROM r;
+.eqp on
+SELECT count(*) FROM (SELECT 1 FROM m ORDER BY a, b DESC LIMIT 3);
+SELECT count(*) FROM (SELECT 1 FROM m ORDER BY a DESC, b LIMIT 3);
+SELECT count(*) FROM (SELECT 1 FROM m ORDER BY a, b DESC, c, id LIMIT 3);
+SELECT count(*) FROM (SELECT 1 FROM m ORDER BY a DESC, b, c DESC, id DESC LIMIT 3);
+SELECT count(*) FROM (SELECT 1 FROM m WHERE a = 5 ORDER BY b, c DESC LIMIT 3);
+SELECT count(*) FROM (SELECT 1 FROM m WHERE a = 5 ORDER BY a DESC, b DESC, c LIMIT 3);
+SELECT count(*) FROM (SELECT 1 FROM m ORDER BY a, b LIMIT 3);
+SELECT count(*) FROM (SELECT 1 FROM m ORDER BY a, b DESC, c DESC LIMIT 3);
+SELECT count(*) FROM (SELECT a, b FROM m GROUP BY a, b);
+-- Rows that say nothing new are passed over.
+SELECT count(*) FROM (SELECT DISTINCT a FROM m);
+SELECT count(*) FROM (SELECT DISTINCT a, b FROM m);
+SELECT count(*) FROM (SELECT DISTINCT b, a FROM m WHERE a > 3);
+SELECT count(DISTINCT kind) FROM r;
+SELECT count(*) FROM (SELECT DISTINCT kind FROM r WHERE v <> 'x');
+SELECT count(*) FROM (SELECT DISTINCT code FROM r);
+SELECT count(*) FROM (SELECT DISTINCT kind FROM r ORDER BY kind DESC);

@@ -9,6 +9,7 @@ INSERT INTO r SELECT value, value % 100, 'v' || value FROM generate_series(1, 20
 INSERT INTO plain SELECT value, value FROM generate_series(1, 1000);
 INSERT INTO n SELECT 'n' || value, value FROM generate_series(1, 1000);
 INSERT INTO o SELECT value, 'o' || value FROM generate_series(1, 10);
+ANALYZE o;
 SELECT lsm_compact();
 .eqp on
 .print IS, IS NULL, NULL

@@ -268,7 +268,7 @@ static void numbers_of_no_plan_are_refused(void **unused) {
     (void)unused;
     struct vt_schema *schema = table("a|b|PRIMARY KEY(a, b)");
     struct vt_plan plan;
-    static const int bad[] = {-1, 3, 255, 3 << 8, 3 << 10, 2 | 1 << 8, 1 << 23, 1 | 2 << 16, 1 << 25, 1 << 24 | 1};
+    static const int bad[] = {-1, 3, 255, 1 << 6 | 1 << 7, 3 << 8, 3 << 10, 2 | 1 << 8, 1 << 23, 1 | 2 << 16, 1 << 25, 1 << 24 | 1};
     for (int i = 0; i < COUNT(bad); i++) assert_false(vt_plan_read(schema, bad[i], &plan));
     assert_true(vt_plan_read(schema, 0, &plan));
     vt_schema_free(schema);
@@ -280,7 +280,10 @@ static void every_number_reads_as_a_plan_that_writes_it_or_is_refused(void **unu
     for (int number = 0; number < 1 << 20; number++) {
         struct vt_plan plan;
         if (!vt_plan_read(schema, number, &plan)) continue;
-        plan.lookup_count = vt_plan_has_lookup(number) ? 1 : 0; /* which one, only the text tells */
+        if (vt_plan_has_more(number)) { /* what, only the text tells */
+            plan.lookup_count = (number & 1 << 7) != 0 ? 1 : 0;
+            plan.distinct = (number & 1 << 6) != 0 ? 1 : 0;
+        }
         assert_int_equal(vt_plan_write(&plan), number);
     }
     vt_schema_free(schema);
@@ -293,9 +296,9 @@ static void expect_lookup(struct vt_schema *schema, const struct vt_term *terms,
     vt_plan_add_lookup(schema, &question, &plan);
     char *text = vt_plan_text(schema, &plan);
     assert_string_equal(text, words);
-    assert_int_equal(vt_plan_has_lookup(vt_plan_write(&plan)), plan.lookup_count > 0);
+    assert_int_equal(vt_plan_has_more(vt_plan_write(&plan)), plan.lookup_count > 0);
     assert_true(vt_plan_read(schema, vt_plan_write(&plan), &again));
-    if (plan.lookup_count > 0) assert_int_equal(vt_plan_read_lookup(schema, text, &again), SQLITE_OK);
+    if (plan.lookup_count > 0) assert_int_equal(vt_plan_read_more(schema, vt_plan_write(&plan), text, &again), SQLITE_OK);
     assert_int_equal(again.lookup_count, plan.lookup_count);
     for (int i = 0; i < plan.lookup_count; i++) {
         assert_int_equal(again.lookup[i].column, plan.lookup[i].column);
@@ -329,8 +332,72 @@ static void a_text_of_no_lookup_is_refused(void **unused) {
                                       "key, lookup (v=? AND )", "key, lookup (v=? AND v=? AND v=? AND v=? AND v=? AND v=? AND v=? AND v=? AND v=?)", "key, lookup (\"v=?)"};
     struct vt_plan plan;
     assert_true(vt_plan_read(schema, 0, &plan));
-    for (int i = 0; i < COUNT(bad); i++) assert_int_equal(vt_plan_read_lookup(schema, bad[i], &plan), SQLITE_INTERNAL);
-    assert_int_equal(vt_plan_read_lookup(schema, "key, lookup (v=? AND b IS ?)", &plan), SQLITE_OK);
+    for (int i = 0; i < COUNT(bad); i++) assert_int_equal(vt_plan_read_more(schema, 1 << 7, bad[i], &plan), SQLITE_INTERNAL);
+    assert_int_equal(vt_plan_read_more(schema, 1 << 7, "key, lookup (v=? AND b IS ?)", &plan), SQLITE_OK);
+    vt_schema_free(schema);
+}
+
+/* For DISTINCT over these columns, in any order. */
+static void expect_distinct(struct vt_schema *schema, const struct vt_term *terms, int term_count, uint64_t columns, int distinct, const char *words) {
+    struct vt_plan plan, again;
+    struct vt_question question = {.terms = terms, .term_count = term_count, .distinct = columns};
+    vt_plan_choose(schema, at_index, &question, &plan);
+    char *text = vt_plan_text(schema, &plan);
+    assert_string_equal(text, words);
+    assert_int_equal(plan.distinct, distinct);
+    assert_true(vt_plan_read(schema, vt_plan_write(&plan), &again));
+    assert_int_equal(vt_plan_has_more(vt_plan_write(&plan)), distinct > 0);
+    if (distinct > 0) assert_int_equal(vt_plan_read_more(schema, vt_plan_write(&plan), text, &again), SQLITE_OK);
+    assert_int_equal(again.distinct, distinct);
+    sqlite3_free(text);
+}
+
+static void rows_alike_in_all_that_is_looked_at_are_passed_over(void **unused) {
+    (void)unused;
+    struct vt_schema *schema = table("a INT|b TEXT|c INT|d TEXT COLLATE NOCASE|e|PRIMARY KEY(a, b DESC, c, d)|INDEX i (b, a)|UNIQUE (c, a)|INDEX k (d)|INDEX l (e)");
+    struct vt_term terms[] = {term(1, EQ), term(0, EQ)};
+    expect_distinct(schema, NULL, 0, 1, 1, "key, distinct (a)");
+    expect_distinct(schema, NULL, 0, 3, 2, "key, distinct (a, b)");
+    expect_distinct(schema, NULL, 0, 2, 2, "key, distinct (a, b)"); /* b alone comes again with the next a */
+    expect_distinct(schema, NULL, 0, 4, 3, "key, distinct (a, b, c)");
+    expect_distinct(schema, terms, 2, 7, 3, "key (a=? AND b=?), distinct (a, b, c)");
+    expect_distinct(schema, NULL, 0, 8, 0, "key"); /* 'x' and 'X' are alike in the key, but not the same */
+    expect_distinct(schema, NULL, 0, 1 | 16, 0, "key"); /* e is in no key */
+    expect_distinct(schema, NULL, 0, 1 | UINT64_C(1) << 63, 0, "key");
+    at_index = 0;
+    expect_distinct(schema, NULL, 0, 3, 2, "index i, distinct (b, a)");
+    expect_distinct(schema, terms, 1, 2, 1, "index i (b=?), distinct (b)");
+    at_index = 1;
+    expect_distinct(schema, NULL, 0, 4, 1, "index unique_1, distinct (c)");
+    expect_distinct(schema, NULL, 0, 5, 0, "index unique_1"); /* there is one row of each, but for NULLs */
+    at_index = 2;
+    expect_distinct(schema, NULL, 0, 8, 0, "index k");
+    at_index = 3;
+    expect_distinct(schema, NULL, 0, 16, 0, "index l"); /* 1 and 1.0 */
+    at_index = VT_PLAN_PRIMARY;
+    struct vt_plan plan;
+    assert_true(vt_plan_read(schema, 1 << 6, &plan));
+    assert_int_equal(vt_plan_read_more(schema, 1 << 6, "key, distinct (b)", &plan), SQLITE_INTERNAL);
+    assert_int_equal(vt_plan_read_more(schema, 1 << 6, "key, distinct (a, b, c, d)", &plan), SQLITE_INTERNAL);
+    vt_schema_free(schema);
+}
+
+static void rows_are_passed_over_only_in_the_order_that_is_asked_for(void **unused) {
+    (void)unused;
+    struct vt_schema *schema = table("a INT|b TEXT|c INT|PRIMARY KEY(a, b, c)");
+    struct vt_order_term down[] = {{0, true}}, mixed[] = {{0, true}, {1, false}};
+    struct vt_question question = {.orders = down, .order_count = 1, .distinct = 1, .distinct_ordered = true};
+    struct vt_plan plan;
+    vt_plan_choose(schema, VT_PLAN_PRIMARY, &question, &plan);
+    assert_true(plan.ordered && plan.desc);
+    assert_int_equal(plan.distinct, 1);
+    question = (struct vt_question){.orders = mixed, .order_count = 2, .distinct = 3, .distinct_ordered = true};
+    vt_plan_choose(schema, VT_PLAN_PRIMARY, &question, &plan);
+    assert_false(plan.ordered);
+    assert_int_equal(plan.distinct, 0);
+    question = (struct vt_question){.orders = mixed, .order_count = 2, .grouped = true};
+    vt_plan_choose(schema, VT_PLAN_PRIMARY, &question, &plan);
+    assert_true(plan.ordered && plan.desc);
     vt_schema_free(schema);
 }
 
@@ -360,6 +427,8 @@ int main(void) {
         cmocka_unit_test(a_column_twice_in_an_index_is_searched_for_once),
         cmocka_unit_test(equalities_that_the_walk_does_not_use_are_looked_up),
         cmocka_unit_test(a_text_of_no_lookup_is_refused),
+        cmocka_unit_test(rows_alike_in_all_that_is_looked_at_are_passed_over),
+        cmocka_unit_test(rows_are_passed_over_only_in_the_order_that_is_asked_for),
         cmocka_unit_test(numbers_of_no_plan_are_refused),
         cmocka_unit_test(every_number_reads_as_a_plan_that_writes_it_or_is_refused),
     };
