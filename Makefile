@@ -31,7 +31,7 @@ FUZZ_KIT := fuzz/kit.c fuzz/stores.c unit_tests/support/machine.c unit_tests/sup
 FUZZ_TARGETS := $(filter-out kit stores libfuzzer replay,$(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/*.c))))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash faults matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs coverage mutants clients
+.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash faults matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs coverage mutants clients power
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -233,6 +233,13 @@ faults:
 	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/store/fault_test build/debug/unit/ext/fault_test
 	@build/debug/unit/store/fault_test && LSM_FAULTS=$${LSM_FAULTS:-7} build/debug/unit/ext/fault_test
 
+# A million states: seven in ten below the engine, the rest under SQL. LSM_TEST_SEED makes it another million.
+power:
+	@mkdir -p build/log
+	@($(MAKE) --no-print-directory crash LSM_CRASH_STATES=$${LSM_CRASH_STATES:-700000} && $(MAKE) --no-print-directory matrix LSM_MATRIX=$${LSM_MATRIX:-350}) | tee build/log/power.log
+	@awk '/states after a power cut/ {states += $$3 + $$9; bad += $$(NF - 1)} $$1 == "all" {states += $$4 + $$6; bad += $$(NF - 1)} \
+	    /FAILED/ {bad++} END {printf "%d states after a crash, %d bad\n", states, bad; exit bad != 0 || states == 0}' build/log/power.log
+
 matrix:
 	@tools/setup check
 	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/ext/crash_matrix_test build/debug/unit/ext/crash_traps_test
@@ -321,6 +328,7 @@ help:
 	@echo 'make crash    100,000 states that a power cut can leave (LSM_CRASH_STATES=N for more)'
 	@echo 'make faults   operations and allocations that fail, once and for good, under the engine and under SQL (LSM_FAULTS=N: every N-th, 7 if not said)'
 	@echo 'make matrix   crashes at each step of commits, ordinary and LSM tables together, in all journal modes (LSM_MATRIX=N states a cell)'
+	@echo 'make power    crash and matrix together: a million states, by LSM_CRASH_STATES=700000 and LSM_MATRIX=350'
 	@echo 'make interleave   processes that share a store, in every order that 3 preemptions, kills and stops make (LSM_INTERLEAVE=n)'
 	@echo 'make big      2,000,000 rows against an ordinary table: equal, and how much faster'
 	@echo 'make bulk     20,000,000 rows in one transaction: memory, time, bytes written, rollback, kill -9 (BULK_ROWS=N)'

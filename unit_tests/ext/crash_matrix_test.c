@@ -8,7 +8,10 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
+
 #include "../support/matrix.h"
+#include "../support/model.h"
 
 enum { TRANSACTIONS = 9, SAMPLE = 10 };
 
@@ -30,6 +33,7 @@ static const struct ledger_plan together[] = {
     {.name = "last-table-attached", .tables = {"main.o", "aux.o"}, .ddl = LEDGER_LAST_TABLE, .attached = true},
     {.name = "last-table", .tables = {"main.o"}, .ddl = LEDGER_LAST_TABLE},
     {.name = "mixed-large", .tables = {"main.o", "main.l"}, .rows = 500},
+    {.name = "indexed", .tables = {"main.lx", "main.o", "main.lx2"}},
 };
 
 /* A DROP outside of BEGIN leaves its rows in an attached file's store to the next statement that writes there. */
@@ -59,6 +63,45 @@ static void work(void) {
     assert_int_equal(matrix_close(&session, false), SQLITE_OK);
 }
 
+/* What comes between two transactions of the random work. */
+static const char *const chores[] = {
+    "SELECT lsm_flush()",
+    "SELECT lsm_compact()",
+    "PRAGMA wal_checkpoint(TRUNCATE)",
+    "BEGIN; INSERT INTO lx VALUES (900, 'undone'); SAVEPOINT s; DELETE FROM lx; ROLLBACK TO s; UPDATE o SET v = 'undone'; ROLLBACK",
+    "SAVEPOINT s; DELETE FROM lx WHERE n < 9; DELETE FROM o; ROLLBACK TO s; RELEASE s",
+    "SELECT lsm_create_index('lx', 'late', 'n DESC, v')",
+    "SELECT lsm_drop_index('lx', 'late')",
+    "INSERT INTO lx SELECT 901, 'undone' UNION ALL SELECT 0, 'a duplicate'",
+    "CREATE VIRTUAL TABLE g USING lsm(a PRIMARY KEY, b); INSERT INTO g VALUES (1, 2); DROP TABLE g",
+    "SELECT count(*) FROM lx, o WHERE lx.n = o.n",
+};
+
+/* Transactions with chores between them, opened anew now and then; the same for the same LSM_TEST_SEED. */
+static void work_at_random(void) {
+    struct matrix_session session;
+    const char *seed = getenv("LSM_TEST_SEED");
+    struct model_random random = {1000003 * (seed == NULL ? 0 : strtoull(seed, NULL, 10)) + (uint64_t)matrix.journal * 10 + (uint64_t)matrix.sync};
+    int rc = matrix_open(&session, matrix.disk, matrix_sync_name());
+    matrix_must(session.db, rc, "opening");
+    for (int k = 1; k <= TRANSACTIONS; k++) {
+        matrix.begun = k;
+        matrix_must(session.db, ledger_transact(matrix.plan, session.db, k, 0), "transaction");
+        matrix_acknowledge(session.db, k);
+        /* Some of them are refused, as an index that is not there is. */
+        for (uint64_t i = model_below(&random, 3); i > 0; i--)
+            (void)sqlite3_exec(session.db, chores[model_below(&random, sizeof chores / sizeof chores[0])], NULL, NULL, NULL);
+        if (sqlite3_get_autocommit(session.db) == 0) matrix_must(session.db, sqlite3_exec(session.db, "ROLLBACK", NULL, NULL, NULL), "ROLLBACK");
+        if (model_below(&random, 4) != 0) continue;
+        assert_int_equal(matrix_close(&session, model_below(&random, 2) == 0), SQLITE_OK);
+        rc = matrix_open(&session, matrix.disk, matrix_sync_name());
+        matrix_must(session.db, rc, "opening again");
+    }
+    assert_int_equal(matrix_close(&session, false), SQLITE_OK);
+}
+
+static const struct ledger_plan at_random = {.name = "random", .tables = {"main.lx", "main.o"}};
+
 static void run_plan(const struct ledger_plan *plan, struct matrix_counts *total) {
     struct matrix_job job = {.plan = plan, .work = work, .first = MATRIX_READ_OR_WRITE, .crashes = plan->rows > 0 ? SAMPLE / 3 : SAMPLE};
     matrix_run(&job, total);
@@ -84,6 +127,7 @@ static void ordinary_and_lsm_tables_hold_together(void **state) {
     struct matrix_counts total = {0};
     for (size_t i = 0; i < sizeof together / sizeof together[0]; i++) run_plan(&together[i], &total);
     run_plan(&with_garbage, &total);
+    matrix_run(&(struct matrix_job){.plan = &at_random, .work = work_at_random, .first = MATRIX_READ_OR_WRITE, .crashes = SAMPLE}, &total);
     matrix_conclude(&total);
 }
 

@@ -72,7 +72,9 @@ static int create_view(const struct ledger_plan *plan, sqlite3 *db) {
 int ledger_create(const struct ledger_plan *plan, sqlite3 *db) {
     int rc = run(db, "BEGIN");
     for (int i = 0; i < LEDGER_TABLES && plan->tables[i] != NULL && rc == SQLITE_OK; i++) {
-        if (ledger_is_lsm(plan, i)) rc = run(db, "CREATE VIRTUAL TABLE %s USING lsm(n INTEGER PRIMARY KEY, v)", plan->tables[i]);
+        bool indexed = bare(plan->tables[i])[1] == 'x';
+        if (ledger_is_lsm(plan, i))
+            rc = run(db, "CREATE VIRTUAL TABLE %s USING lsm(n INTEGER PRIMARY KEY, v%s)", plan->tables[i], indexed ? ", UNIQUE (v, n), INDEX by_v(v)" : "");
         else rc = run(db, "CREATE TABLE %s(n INTEGER PRIMARY KEY, v)", plan->tables[i]);
         if (rc == SQLITE_OK) rc = run(db, "INSERT INTO %s VALUES (0, 0)", plan->tables[i]);
     }

@@ -22,7 +22,7 @@ enum ledger_ddl {
 
 struct ledger_plan {
     const char *name;
-    const char *tables[LEDGER_TABLES]; /* with their schema; an LSM table's name begins with l */
+    const char *tables[LEDGER_TABLES]; /* with their schema; an LSM table's name begins with l, with lx if it has an index */
     enum ledger_ddl ddl;               /* in the attached file if there is one */
     unsigned rows;                     /* more rows per transaction, for large ones */
     bool attached;                     /* schema aux is the file LEDGER_AUX */
