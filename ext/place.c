@@ -61,8 +61,11 @@ static int sync_parent(const char *path, char **message) {
     char *parent = slash == NULL ? sqlite3_mprintf(".") : sqlite3_mprintf("%.*s", slash == path ? 1 : (int)(slash - path), path);
     if (parent == NULL) return SQLITE_NOMEM;
     int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int failed = -1;
+    while (fd >= 0 && (failed = fsync(fd)) != 0 && errno == EINTR) {
+    }
     /* EINVAL: file systems that cannot sync a directory have nothing to sync. */
-    bool synced = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+    bool synced = failed == 0 || (fd >= 0 && errno == EINVAL);
     int rc = synced ? SQLITE_OK : vt_fail(message, SQLITE_IOERR_DIR_FSYNC, "cannot sync the directory %s: %s", parent, strerror(errno));
     if (fd >= 0) close(fd);
     sqlite3_free(parent);

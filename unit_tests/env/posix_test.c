@@ -11,10 +11,21 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../lsm_core/env/env.h"
+
+/* In place of the C library's: does a sync of a directory reach the kernel, and for that directory? */
+static unsigned syncs;
+static ino_t synced;
+int fsync(int fd) {
+    struct stat st;
+    syncs++;
+    synced = fstat(fd, &st) == 0 ? st.st_ino : 0;
+    return (int)syscall(SYS_fsync, fd);
+}
 
 static char dir[64];
 static char path_space[8][128];
@@ -356,6 +367,15 @@ static void running_out_of_memory_leaks_nothing(void **state) {
     assert_int_equal(status, LSM_OK);
 }
 
+static void a_directory_is_synced_in_the_kernel(void **state) {
+    (void)state;
+    struct stat st;
+    assert_int_equal(stat(dir, &st), 0);
+    syncs = 0;
+    assert_int_equal(lsm_env_sync_dir(lsm_env_posix(), dir, NULL), LSM_OK);
+    assert_true(syncs == 1 && synced == st.st_ino);
+}
+
 static void a_directory_that_is_locked_is_synced_without_another_descriptor(void **state) {
     (void)state;
     struct rlimit before, none;
@@ -367,9 +387,10 @@ static void a_directory_that_is_locked_is_synced_without_another_descriptor(void
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     int unlocked = lsm_env_sync_dir(lsm_env_posix(), dir, NULL);
     int status = lsm_file_lock(file, 0, LSM_LOCK_SHARED, NULL);
+    syncs = 0;
     int locked = lsm_env_sync_dir(lsm_env_posix(), dir, NULL), other = lsm_env_sync_dir(lsm_env_posix(), "/tmp", NULL);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    assert_true(unlocked != LSM_OK && status == LSM_OK && locked == LSM_OK && other != LSM_OK);
+    assert_true(unlocked != LSM_OK && status == LSM_OK && locked == LSM_OK && other != LSM_OK && syncs == 1);
     lsm_file_close(file);
 }
 
@@ -387,6 +408,7 @@ int main(void) {
         TEST(a_lock_dies_with_its_process),
         TEST(files_stay_off_the_standard_streams),
         TEST(a_failed_sync_poisons_the_file),
+        TEST(a_directory_is_synced_in_the_kernel),
         TEST(a_directory_that_is_locked_is_synced_without_another_descriptor),
         TEST(clocks_run_and_chance_differs),
         TEST(running_out_of_memory_leaks_nothing),

@@ -149,6 +149,82 @@ static void every_wrong_length_is_noticed(void **state) {
     lsm_env_mem_free(env);
 }
 
+static int open_bytes(struct lsm_env *env, const struct image *image, const uint8_t *bytes, size_t size, struct lsm_error *err) {
+    struct lsm_sst *sst = NULL;
+    assert_int_equal(lsm_env_mem_write_file(env, KIT_PATH, bytes, size), LSM_OK);
+    int status = lsm_sst_open(env, KIT_PATH, kit_store_id, image->meta, NULL, &sst, err);
+    lsm_sst_close(sst);
+    return status;
+}
+
+/* Neither has anything to do with what is read: their checksums tell all the same, and before anything else is believed. */
+static void a_damaged_header_or_footer_keeps_a_file_from_being_opened(void **state) {
+    (void)state;
+    struct lsm_env *env = lsm_env_mem_new();
+    struct image image = {0};
+    image_make(env, &image, LSM_COMPRESS_NONE, 7);
+    for (size_t i = 0; i < image.size; i++) {
+        struct lsm_error err = {0};
+        bool header = i < LSM_SST_HEADER_BYTES, magic = i < 8 || i >= image.size - 8;
+        if (!header && i < image.size - LSM_SST_FOOTER_BYTES) continue;
+        image.bytes[i] ^= 0x10;
+        assert_damage(open_bytes(env, &image, image.bytes, image.size, &err), &err);
+        if (!magic && strstr(err.text, header ? "header at offset 0: checksum" : "checksum mismatch") == NULL) fail_msg("byte %zu: %s", i, err.text);
+        image.bytes[i] ^= 0x10;
+    }
+    image_free(&image);
+    lsm_env_mem_free(env);
+}
+
+static void a_file_of_another_length_is_told_by_its_length(void **state) {
+    (void)state;
+    struct lsm_env *env = lsm_env_mem_new();
+    struct image image = {0};
+    struct lsm_error err = {0};
+    struct lsm_sst *sst = NULL;
+    image_make(env, &image, LSM_COMPRESS_NONE, 7);
+    assert_damage(open_bytes(env, &image, image.bytes, image.size - 1, &err), &err);
+    assert_non_null(strstr(err.text, "bytes, expected"));
+    /* Grown while it is open: everything that is read is right, and yet it is not the file that was written. */
+    assert_int_equal(lsm_env_mem_write_file(env, KIT_PATH, image.bytes, image.size), LSM_OK);
+    assert_int_equal(lsm_sst_open(env, KIT_PATH, kit_store_id, image.meta, NULL, &sst, &err), LSM_OK);
+    uint8_t *longer = lsm_calloc(image.size + 1, 1);
+    memcpy(longer, image.bytes, image.size);
+    assert_int_equal(lsm_env_mem_write_file(env, KIT_PATH, longer, image.size + 1), LSM_OK);
+    assert_false(read_all(sst, &image, false));
+    assert_damage(lsm_sst_verify(sst, NULL, NULL, &err), &err);
+    lsm_sst_close(sst);
+    lsm_free(longer);
+    image_free(&image);
+    lsm_env_mem_free(env);
+}
+
+/* As when a file is restored from another time of the same store: every checksum is right. */
+static void another_file_with_the_same_number_and_length_is_not_taken_for_it(void **state) {
+    (void)state;
+    struct lsm_env *env = lsm_env_mem_new();
+    struct image image = {0}, other = {0};
+    struct lsm_sst_options options = kit_options(512, LSM_COMPRESS_NONE);
+    struct lsm_error err = {0};
+    image_make(env, &image, LSM_COMPRESS_NONE, 7);
+    for (size_t i = 0; i < image.rows.count; i++) {
+        struct kit_row *row = &image.rows.rows[i];
+        uint8_t key[12];
+        memcpy(key, row->key.data, sizeof key);
+        key[11] = (uint8_t)(key[11] + 1);
+        kit_add(&other.rows, row->kind, lsm_slice_of(key, sizeof key), lsm_buf_slice(&row->value));
+    }
+    other.rows.ranges[other.rows.range_count++] = image.rows.ranges[0];
+    other.meta = kit_write(env, KIT_PATH, 7, &other.rows, &options);
+    assert_int_equal(lsm_env_mem_read_file(env, KIT_PATH, &other.bytes, &other.size), LSM_OK);
+    assert_int_equal(other.size, image.size);
+    assert_damage(open_bytes(env, &image, other.bytes, other.size, &err), &err);
+    assert_non_null(strstr(err.text, "not the one the manifest names"));
+    image_free(&image);
+    image_free(&other);
+    lsm_env_mem_free(env);
+}
+
 static void a_file_that_shrinks_while_open_gives_errors(void **state) {
     (void)state;
     struct lsm_env *env = lsm_env_mem_new();
@@ -468,6 +544,9 @@ int main(void) {
         cmocka_unit_test(every_flipped_bit_is_noticed),
         cmocka_unit_test(every_overwritten_byte_is_noticed_with_a_cache),
         cmocka_unit_test(every_wrong_length_is_noticed),
+        cmocka_unit_test(a_damaged_header_or_footer_keeps_a_file_from_being_opened),
+        cmocka_unit_test(a_file_of_another_length_is_told_by_its_length),
+        cmocka_unit_test(another_file_with_the_same_number_and_length_is_not_taken_for_it),
         cmocka_unit_test(a_file_that_shrinks_while_open_gives_errors),
         cmocka_unit_test(blocks_swapped_within_and_between_files_are_noticed),
         cmocka_unit_test(hostile_bytes_with_right_checksums_crash_nothing),

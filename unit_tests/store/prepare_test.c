@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../../lsm_core/env/env_mem.h"
+#include "../../lsm_core/env/filename.h"
 #include "../../lsm_core/store/store.h"
 
 static const uint8_t store_id[LSM_STORE_ID_BYTES] = "prepare-test----";
@@ -56,18 +57,26 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* After a power cut that keeps (or loses) what was not synced, is the key there? */
-static bool found_after(enum lsm_crash_mode mode, const char *key) {
-    struct lsm_view *view = NULL;
+static void lose_power(enum lsm_crash_mode mode) {
     MUST(lsm_env_mem_crash(env, mode, 1));
     (void)lsm_store_close(store, NULL);
     store = NULL;
     MUST(lsm_store_open(&options, &store, &err));
+}
+
+static bool is_there(const char *key) {
+    struct lsm_view *view = NULL;
     MUST(lsm_view_open(store, NULL, &view, &err));
     int status = lsm_view_get(view, tree, text(key), NULL, &err);
     assert_true(status == LSM_OK || status == LSM_NOTFOUND);
     lsm_view_close(view);
     return status == LSM_OK;
+}
+
+/* After a power cut that keeps (or loses) what was not synced, is the key there? */
+static bool found_after(enum lsm_crash_mode mode, const char *key) {
+    lose_power(mode);
+    return is_there(key);
 }
 
 static void the_next_write_fails(void) {
@@ -136,6 +145,68 @@ static void without_threads_normal_still_syncs_once_a_second(void **state) {
     assert_true(found_after(LSM_CRASH_LOSE, "third"));
 }
 
+/* What the kernel has of that file cannot be relied on, and nobody may build on it. */
+static void a_sync_that_nobody_waited_for_and_failed_is_the_end_of_writing(void **state) {
+    (void)state;
+    const uint64_t now_us = UINT64_C(4000000000000000);
+    struct lsm_txn *txn = NULL;
+    lsm_env_mem_set_clock(env, now_us);
+    commit_at_normal("second");
+    commit_at_normal("third");
+    lsm_env_mem_fail_at(env, &(struct lsm_env_fault){.at = 1, .ops = LSM_ENV_SYNC});
+    lsm_env_mem_set_clock(env, now_us + 2000000);
+    commit_at_normal("fourth"); /* the sync comes behind it */
+    assert_int_equal(lsm_env_mem_faults(env), 1);
+    int status = lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err);
+    if (status == LSM_OK) status = put(txn, "fifth");
+    if (status == LSM_OK) status = lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err);
+    assert_int_equal(status, LSM_READONLY);
+    assert_non_null(strstr(err.text, "could not be synced"));
+    if (txn != NULL) (void)lsm_txn_rollback(txn, NULL);
+}
+
+/* ---- logs of another history ------------------------------------------------------------------------------------------------- */
+
+static void roll_without_flush(void) {
+    store->wait_until_us[LSM_WORK_FLUSH] = UINT64_MAX;
+    MUST(lsm_store_lock_writer(store, 0, &err));
+    MUST(lsm_store_roll(store, &err));
+    lsm_store_unlock_writer(store);
+}
+
+static void commit_unsynced(const char *key) {
+    struct lsm_txn *txn = NULL;
+    MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
+    MUST(put(txn, key));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err));
+    lsm_txn_commit(txn, true);
+}
+
+/* A file that begins where the log ends, but continues what a power cut has taken: by its checksums all is well with it. */
+static void a_log_file_that_continues_another_history_is_not_read(void **state) {
+    (void)state;
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    commit_unsynced("lost");
+    roll_without_flush();
+    commit_unsynced("stale");
+    uint64_t number = lsm_wal_writer_generation(store->log);
+    char *path = lsm_file_path(options.dir, LSM_FILE_WAL, number);
+    assert_non_null(path);
+    assert_int_equal(lsm_env_mem_read_file(env, path, &bytes, &size), LSM_OK);
+    lose_power(LSM_CRASH_LOSE);
+    commit_unsynced("else");
+    roll_without_flush();
+    assert_int_equal(lsm_env_mem_crash(env, LSM_CRASH_KEEP, 1), LSM_OK);
+    (void)lsm_store_close(store, NULL);
+    assert_int_equal(lsm_env_mem_write_file(env, path, bytes, size), LSM_OK);
+    MUST(lsm_store_open(&options, &store, &err));
+    assert_true(is_there("else"));
+    assert_false(is_there("stale") || is_there("lost"));
+    lsm_free(bytes);
+    lsm_free(path);
+}
+
 static bool drop_is_wanted(void) {
     lsm_mutex_lock(&store->mu);
     bool wanted = store->drop_wanted;
@@ -175,6 +246,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(after_an_abort_that_failed_nothing_is_written_any_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_large_transaction_whose_abort_failed_leaves_a_store_that_opens, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_threads_normal_still_syncs_once_a_second, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_sync_that_nobody_waited_for_and_failed_is_the_end_of_writing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_log_file_that_continues_another_history_is_not_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_drop_that_meets_a_sync_is_not_forgotten, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* Several processes with one store, and one dies or is stopped: who takes over from it, who overtakes it, who removes what it leaves. */
 #include "share_kit.h"
 
+static void kill_process(void) { lsm_env_mem_kill(world.envs[0]); }
+
 /* ---- dying ------------------------------------------------------------------------------------------------------------------ */
 
 static void wherever_a_writer_dies_the_next_one_goes_on(void **state) {
@@ -35,7 +37,52 @@ static void wherever_a_writer_dies_the_next_one_goes_on(void **state) {
     assert_true(died > 5 && found > 0);
 }
 
-static void kill_process(void) { lsm_env_mem_kill(world.envs[0]); }
+/* It was about to promise that it is durable: whoever sees it must be able to rely on that, and everybody sees it. */
+static void what_a_dead_writer_has_left_is_durable_and_seen_by_all_when_the_next_one_begins(void **state) {
+    (void)state;
+    struct stop stop = {.kind = LSM_ENV_SYNC, .suffix = ".wal", .meanwhile = kill_process};
+    struct lsm_txn *txn = NULL;
+    for (int i = 0; i < PROCESSES; i++) write_row(i, "a", "1");
+    roll_without_flush(0);
+    MUST(lsm_txn_begin(world.stores[0], UINT64_MAX, 0, &txn, &err));
+    put(txn, "left", "behind"); /* in a new file */
+    lsm_env_mem_before_op(world.envs[0], while_stopped, &stop);
+    assert_int_not_equal(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, NULL), LSM_OK);
+    assert_true(stop.done);
+    (void)lsm_txn_rollback(txn, NULL);
+    MUST(lsm_txn_rollback(begin(1), &err));
+    assert_true(says(1, "left", "behind") && says(2, "left", "behind"));
+    expect_durable((const char *const[]){"a", "1", "left", "behind", NULL});
+    bury(0);
+}
+
+/* CURRENT has its new name, and nobody knows whether that is durable: if it were not, a power cut would bring back a manifest whose files are gone. */
+static void kill_after_current(void *arg, const struct lsm_env_op *op) {
+    bool *done = arg;
+    if (op->kind != LSM_ENV_RENAME || *done) return;
+    *done = true;
+    kill_process();
+}
+
+static void who_dies_behind_the_rename_of_current_leaves_it_to_the_next_one_to_make_that_durable(void **state) {
+    (void)state;
+    bool done = false;
+    close_store(1);
+    close_store(2);
+    write_row(0, "a", "1");
+    MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    write_row(0, "b", "2");
+    world.stores[0]->set.manifest_bytes_max = 1;
+    lsm_env_mem_on_op(world.disk, kill_after_current, &done);
+    (void)!lsm_store_flush(world.stores[0], NULL, NULL, NULL);
+    lsm_env_mem_on_op(world.disk, NULL, NULL);
+    assert_true(done && lsm_env_mem_is_killed(world.envs[0]));
+    bury(0);
+    MUST(open_store(1));
+    write_row(1, "c", "3");
+    MUST(lsm_store_compact(world.stores[1], NULL, NULL, &err));
+    expect_durable((const char *const[]){"a", "1", "b", "2", "c", "3", NULL});
+}
 
 /* Its number is taken, and it is not the file that the log goes on in. */
 static void a_log_file_that_a_dead_process_left_without_a_header_is_stepped_over(void **state) {
@@ -219,6 +266,8 @@ static void a_merger_that_was_stopped_is_overtaken_and_does_no_harm(void **state
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(wherever_a_writer_dies_the_next_one_goes_on),
+        TEST(what_a_dead_writer_has_left_is_durable_and_seen_by_all_when_the_next_one_begins),
+        TEST(who_dies_behind_the_rename_of_current_leaves_it_to_the_next_one_to_make_that_durable),
         TEST(a_log_file_that_a_dead_process_left_without_a_header_is_stepped_over),
         TEST(wherever_a_flusher_or_merger_dies_the_next_one_does_it),
         TEST(what_a_dead_merger_has_left_is_removed_by_who_goes_on),

@@ -114,6 +114,21 @@ static inline bool says(int i, const char *key, const char *value) {
     return right;
 }
 
+/* After a power cut right now these keys have these values; a list that ends with NULL. */
+static inline void expect_durable(const char *const *rows) {
+    struct lsm_env *after = lsm_env_mem_clone_crashed(world.disk, LSM_CRASH_LOSE, 1);
+    struct lsm_options options = world.options;
+    struct lsm_store *store = NULL;
+    struct lsm_view *view = NULL;
+    options.env = after;
+    MUST(lsm_store_open(&options, &store, &err));
+    MUST(lsm_view_open(store, NULL, &view, &err));
+    for (size_t i = 0; rows[i] != NULL; i += 2) assert_true(view_says(view, rows[i], rows[i + 1]));
+    lsm_view_close(view);
+    MUST(lsm_store_close(store, &err));
+    lsm_env_mem_free(after);
+}
+
 static inline unsigned table_files(void) {
     struct lsm_names names = {0};
     unsigned count = 0;

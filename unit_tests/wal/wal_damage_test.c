@@ -332,6 +332,25 @@ static void a_file_full_of_claims_does_not_keep_the_reader_busy(void **state) {
     lsm_env_mem_free(env);
 }
 
+/* What a torn tail leaves behind the end may look like the header of a record. Only one that verifies proves that the end was not the end. */
+static void a_claim_that_does_not_verify_is_no_witness(void **state) {
+    (void)state;
+    struct lsm_env *env = kit_env();
+    struct lsm_chain_header header = {.number = 1};
+    struct lsm_wal_reader *reader = NULL;
+    struct lsm_wal_record record;
+    uint8_t file[1024] = {0};
+    memcpy(header.store_id, kit_id, sizeof kit_id);
+    lsm_chain_header_encode(&lsm_chain_log, &header, file);
+    struct lsm_chain_record claim = {.position = 256, .synced = 200, .kind = LSM_WAL_TXN, .length = 40};
+    lsm_chain_record_encode(&claim, file + LSM_CHAIN_HEADER_BYTES + 256);
+    kit_write_file(env, LSM_FILE_WAL, 1, file, sizeof file);
+    kit_ok(lsm_wal_reader_open(env, KIT_DIR, kit_id, 1, &reader, &err), &err);
+    assert_int_equal(lsm_wal_reader_next(reader, 0, &record, &err), LSM_NOTFOUND);
+    lsm_wal_reader_close(reader);
+    lsm_env_mem_free(env);
+}
+
 /* Random damage to random logs: a prefix, or an error. */
 static void random_damage_gives_a_prefix_or_an_error(void **state) {
     (void)state;
@@ -381,6 +400,7 @@ int main(void) {
         cmocka_unit_test(a_header_that_was_never_finished_is_no_log_yet),
         cmocka_unit_test(a_lost_header_of_a_synced_log_is_damage),
         cmocka_unit_test(a_witness_is_found_across_the_borders_of_the_search),
+        cmocka_unit_test(a_claim_that_does_not_verify_is_no_witness),
         cmocka_unit_test(a_file_full_of_claims_does_not_keep_the_reader_busy),
         cmocka_unit_test(random_damage_gives_a_prefix_or_an_error),
     };

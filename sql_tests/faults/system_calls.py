@@ -1,0 +1,284 @@
+"""A process killed at its N-th system call, and system calls that fail, in the real kernel: strace -e inject. And a small tmpfs that fills.
+
+The process writes an ordinary and an LSM table in the same transactions, LSM tables alone, flushes, merges, and opens the database again; it says what was acknowledged.
+Afterwards another process finds all of that, both tables equal, and lsm_check() content. LSM_SYSTEM_CALLS=1 takes every call, N every N-th (23 if not said).
+"""
+import os
+import random
+import re
+import shutil
+import subprocess
+import time
+
+from harness import EXTENSION, SLOW, Skip, expect, expect_equal, host_env, python
+
+EVERY = int(os.environ.get("LSM_SYSTEM_CALLS", "23"))
+
+WORKER = """
+import os, sqlite3, sys
+def connect(name):
+    db = sqlite3.connect(name, uri=True, isolation_level=None, timeout=5)
+    db.enable_load_extension(True)
+    db.load_extension(sys.argv[1])
+    return db
+connect(':memory:').close()
+os.write(1, b'ready\\n')
+sys.stdin.readline()
+db = None
+def use():
+    global db
+    if db is None:
+        db = connect('file:test.db?lsm_write_buffer=65536')
+        db.execute('PRAGMA journal_mode = WAL')
+        db.execute('PRAGMA synchronous = FULL')
+    return db
+def attempt(what, k, *statements):
+    try:
+        for sql in statements: use().execute(sql).fetchall()
+        os.write(1, b'%s %d\\n' % (what, k))
+        return
+    except sqlite3.Error as error: os.write(1, b'error %s\\n' % str(error).replace('\\n', ' ').encode())
+    try:
+        if db is not None and db.in_transaction: db.execute('ROLLBACK')
+    except sqlite3.Error: pass
+attempt(b'done', 0, 'CREATE TABLE IF NOT EXISTS o(k INTEGER PRIMARY KEY, v)')
+attempt(b'done', 0, 'CREATE VIRTUAL TABLE IF NOT EXISTS l USING lsm(k INTEGER PRIMARY KEY, v, INDEX by_v(v))')
+attempt(b'done', 0, 'CREATE VIRTUAL TABLE IF NOT EXISTS alone USING lsm(k INTEGER PRIMARY KEY, v)')
+for k in range(1, 13):
+    rows = 'WITH RECURSIVE c(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM c WHERE i < 5) INSERT INTO %s SELECT %d * 100 + i, printf(\\'%%.900c\\', \\'x\\') || i FROM c'
+    attempt(b'both', k, 'BEGIN', rows % ('l', k), rows % ('o', k), 'COMMIT')
+    attempt(b'alone', k, 'INSERT INTO alone VALUES (%d, %d)' % (k, k))
+    if k % 4 == 1: attempt(b'done', 0, 'SELECT lsm_flush()')
+    if k == 6: attempt(b'done', 0, 'SELECT lsm_compact()')
+    if k == 8:
+        if db is not None: db.close()
+        db = None
+if db is not None: db.close()
+os.write(1, b'end\\n')
+"""
+
+LOOK = """
+both, alone, may_part, room = set(map(int, sys.argv[1].split(','))), set(map(int, sys.argv[2].split(','))), sys.argv[3] == 'part', sys.argv[4] == 'room'
+db = connect('test.db', isolation_level=None)
+def rows(sql): return db.execute(sql).fetchall()
+tables = {name for (name,) in rows("SELECT name FROM sqlite_schema")}
+try:
+    if {'l', 'o'} <= tables:
+        l, o = rows("SELECT k, v FROM l ORDER BY k"), rows("SELECT k, v FROM o ORDER BY k")
+        assert l == o, f"{len(l)} rows and {len(o)}"
+        found = {k // 100 for k, v in l}
+        assert len(l) == 6 * len(found), "half of a transaction"
+        assert both - {0} <= found, f"lost: {both - found}"
+    else: assert both == {0}
+    if 'alone' in tables:
+        found = {k for (k,) in rows("SELECT k FROM alone")}
+        assert alone - {0} <= found, f"lost: {alone - found}"
+    else: assert alone == {0}
+    assert rows("SELECT lsm_check()") == [('ok',)], rows("SELECT lsm_check()")
+    assert rows("PRAGMA integrity_check") == [('ok',)]
+    db.execute("CREATE VIRTUAL TABLE IF NOT EXISTS alone USING lsm(k INTEGER PRIMARY KEY, v)")
+    db.execute("INSERT INTO alone VALUES (1000, 1000)")
+    db.execute("DELETE FROM alone WHERE k = 1000")
+except sqlite3.Error as error:
+    if not may_part or 'lsm_accept' not in str(error): raise
+    print('parted')
+db.close()
+"""
+
+
+def trace(folder, *options, count=None):
+    """The worker under strace: what it said, and how it ended. count: a file for strace's own words."""
+    worker = subprocess.Popen(["/usr/bin/python3", "-c", WORKER, EXTENSION[:-3]], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env=host_env())
+    worker.stdout.readline()
+    strace = subprocess.Popen(["strace", "-f", "-p", str(worker.pid), "-o", count or "/dev/null", *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE)
+    line = strace.stderr.readline().decode()
+    if "attached" not in line:
+        worker.kill()
+        worker.wait()
+        strace.wait()
+        raise Skip(f"strace cannot trace here: {line.strip()}")
+    out, _ = worker.communicate(b"go\n", timeout=600 if SLOW else 120)
+    strace.stderr.read()
+    strace.wait()
+    return out.decode(errors="replace").splitlines(), worker.returncode
+
+
+def need_strace():
+    if shutil.which("strace") is None:
+        raise Skip("strace is not there")
+
+
+def fresh(folder, name):
+    path = os.path.join(folder, name)
+    os.mkdir(path)
+    return path
+
+
+def look(what, folder, lines, part=False):
+    """What was acknowledged is there."""
+    acknowledged = {kind: {0} | {int(line.split()[1]) for line in lines if line.startswith(kind + " ")} for kind in ("both", "alone")}
+    done = python(LOOK, folder, *(",".join(map(str, sorted(acknowledged[kind]))) for kind in ("both", "alone")), "part" if part else "", "", check=False)
+    expect(done.code == 0, f"{what}: {done.out}\nthe worker said: {lines[-6:]}")
+    return "parted" in done.out
+
+
+def counted(folder):
+    """How often the thread that does it most makes each system call, without any fault."""
+    path, log = fresh(folder, "clean"), os.path.join(folder, "log")
+    lines, code = trace(path, "-e", "trace=desc,file,process", count=log)
+    expect(code == 0 and lines[-1] == "end" and not any(line.startswith("error") for line in lines), f"without faults: {code} {lines}")
+    calls = {}
+    with open(log, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            found = re.match(r"(\d+)\s+(\w+)\(", line)
+            if found: calls[found.groups()] = calls.get(found.groups(), 0) + 1
+    most = {}
+    for (_, call), times in calls.items(): most[call] = max(most.get(call, 0), times)
+    look("without faults", path, lines)
+    return most
+
+
+def injections(folder):
+    with open(os.path.join(folder, "log"), encoding="utf-8", errors="replace") as log:
+        return log.read().count("(INJECTED)")
+
+
+def points(rng, times, every):
+    return range(1 + rng.randrange(every), times + 1, every)
+
+
+def sweep(folder, cases, every, part=()):
+    """cases: (system call, what is injected). Returns how often something was injected, and how often database and store were told not to fit."""
+    need_strace()
+    seed = int(os.environ.get("LSM_TEST_SEED", str(int(time.time()))))
+    rng = random.Random(seed)
+    print(f"seed {seed}")
+    most, tried, parted = counted(folder), 0, 0
+    for call, inject in cases:
+        for n in points(rng, most.get(call, 0), every):
+            what = f"{call}:{inject.format(n)}"
+            path = fresh(folder, "work")
+            lines, code = trace(path, "-e", f"trace={call}", "-e", f"inject={what}")
+            killed = "signal=KILL" in inject
+            expect(code in (0, -9) if killed else code == 0, f"{what}: the process ended with {code}: {lines[-5:]}")
+            expect(killed or lines[-1] == "end", f"{what}: {lines[-5:]}")
+            for line in lines: expect(not line.startswith("error ") or len(line) > 12, f"{what}: an error that says nothing: {line}")
+            parted += look(what, path, lines, call in part)
+            tried += 1
+            shutil.rmtree(path)
+    return tried, parted
+
+
+KILLED_AT = ("openat", "pwrite64", "write", "fdatasync", "fsync", "ftruncate", "fallocate", "rename", "unlink", "mkdir", "fcntl", "flock", "close", "mmap", "pread64", "newfstatat", "getdents64")
+
+
+def test_killed_at_any_system_call_nothing_acknowledged_is_lost(folder):
+    tried, _ = sweep(folder, [(call, "signal=KILL:when={}") for call in KILLED_AT], EVERY)
+    print(f"      {tried} kills")
+
+
+FAULTS = [("pwrite64", "EIO"), ("pwrite64", "ENOSPC"), ("fdatasync", "EIO"), ("fsync", "EIO"), ("openat", "EMFILE"), ("openat", "EACCES"), ("fallocate", "ENOSPC"), ("ftruncate", "EIO"),
+          ("pread64", "EIO"), ("rename", "EIO"), ("unlink", "EIO"), ("mkdir", "ENOSPC"), ("mmap", "ENOMEM"), ("flock", "ENOLCK"), ("getdents64", "EIO"), ("clone3", "EAGAIN")]
+# A failed sync or read of SQLite's own log may end in a commit that it has reported as failed.
+MAY_PART = ("fdatasync", "fsync", "pwrite64", "pread64")
+
+
+def test_system_calls_that_fail_once_lose_nothing_acknowledged(folder):
+    tried, parted = sweep(folder, [(call, f"error={error}:when={{}}") for call, error in FAULTS], EVERY, MAY_PART)
+    print(f"      {tried} failed calls; {parted} times database and store were told not to fit")
+
+
+def test_system_calls_that_fail_for_good_lose_nothing_acknowledged(folder):
+    tried, parted = sweep(folder, [(call, f"error={error}:when={{}}+") for call, error in FAULTS], EVERY * 2, MAY_PART)
+    print(f"      {tried} failed calls; {parted} times database and store were told not to fit")
+
+
+def test_interrupted_system_calls_on_the_stores_files_are_made_again(folder):
+    need_strace()
+    path = fresh(folder, "work")
+    lines, code = trace(path, "-e", "trace=none")
+    expect_equal((code, lines[-1]), (0, "end"), "first run")
+    files = [os.path.join(at, name) for at, _, names in os.walk(os.path.join(path, "test.db-lsm")) for name in names]
+    store = os.path.dirname(files[0])
+    names = [option for name in [*files, store] for option in ("-P", name)]
+    injected = 0
+    for call in ("pwrite64", "pread64", "fdatasync", "fsync", "fallocate", "ftruncate"):
+        again = fresh(folder, "again-" + call)
+        shutil.copytree(path, os.path.join(again, "work"))
+        shutil.rmtree(path)
+        shutil.copytree(os.path.join(again, "work"), path)
+        subprocess.run(["/usr/bin/python3", "-c", f"import sqlite3; d = sqlite3.connect('test.db'); d.enable_load_extension(True); d.load_extension({EXTENSION[:-3]!r}); "
+                        "[d.execute('DELETE FROM ' + t) for t in ('l', 'o', 'alone')]; d.commit()"], cwd=path, check=True, env=host_env())
+        lines, code = trace(path, *names, "-e", f"trace={call}", "-e", f"inject={call}:error=EINTR:when=1+2", count=os.path.join(folder, "log"))
+        injected += injections(folder)
+        expect_equal((code, lines[-1], [line for line in lines if line.startswith("error")]), (0, "end", []), call)
+        look(call, path, lines)
+    expect(injected > 20, f"only {injected} calls were interrupted")
+    print(f"      {injected} interrupted calls")
+
+
+def test_threads_that_cannot_be_had_are_done_without(folder):
+    need_strace()
+    path = fresh(folder, "work")
+    lines, code = trace(path, "-e", "trace=clone3,clone", "-e", "inject=clone3,clone:error=EAGAIN", count=os.path.join(folder, "log"))
+    expect(injections(folder) > 0, "no thread was refused")
+    expect_equal((code, lines[-1], [line for line in lines if line.startswith("error")]), (0, "end", []))
+    look("no threads", path, lines)
+
+
+def test_a_small_tmpfs_that_fills_heals_when_there_is_space(folder):
+    """In a mount namespace of its own: the disk fills in the middle of everything, and is made larger."""
+    if subprocess.run(["unshare", "-m", "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+        raise Skip("mount namespaces cannot be had here")
+    code = r'''
+import subprocess
+def size(bytes): subprocess.run(["mount", "-o", f"remount,size={bytes}", "disk"], check=True)
+os.mkdir("disk")
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "none", "disk"], check=True)
+os.chdir("disk"); subprocess.run(["true"]); os.chdir("..")
+db = connect("file:disk/test.db?lsm_write_buffer=65536", uri=True, isolation_level=None)
+db.execute("PRAGMA journal_mode = WAL"); db.execute("PRAGMA synchronous = FULL")
+db.execute("CREATE TABLE o(k INTEGER PRIMARY KEY, v)")
+db.execute("CREATE VIRTUAL TABLE l USING lsm(k INTEGER PRIMARY KEY, v)")
+done, full, text = [], 0, ""
+def put(k):
+    try:
+        db.execute("BEGIN")
+        for table in ("l", "o") if k % 2 else ("l",): db.execute(f"INSERT INTO {table} VALUES (?, ?)", (k, bytes([k % 256]) * 9000))
+        db.execute("COMMIT")
+        return None
+    except sqlite3.Error as error:
+        if db.in_transaction: db.execute("ROLLBACK")
+        return str(error)
+for round in range(6):
+    for k in range(round * 1000, round * 1000 + 400):
+        error = put(k)
+        if error is None: done.append(k)
+        else:
+            text = error
+            full += 1
+            if full % 8 == 0: break
+    assert full, "it never filled"
+    rows = db.execute("SELECT k, v FROM l ORDER BY k").fetchall()  # reads go on
+    assert [k for k, v in rows] == done and all(v == bytes([k % 256]) * 9000 for k, v in rows), (len(rows), len(done))
+    size(f"{700 * (round + 2)}k")
+    assert put(round * 1000 + 999) is None, (round, text)
+    done.append(round * 1000 + 999)
+    assert db.execute("SELECT lsm_flush()").fetchone() == ("ok",)
+assert any(word in text for word in ("No space", "full")), text
+assert db.execute("SELECT lsm_compact(), lsm_check()").fetchone() == ("ok", "ok")
+assert [k for (k,) in db.execute("SELECT k FROM o ORDER BY k")] == [k for k in done if k % 2]
+db.close()
+db = connect("disk/test.db")
+assert [k for (k,) in db.execute("SELECT k FROM l ORDER BY k")] == done
+db.close()
+names = [name for at, _, names in os.walk("disk/test.db-lsm") for name in names]
+print(len(done), "commits,", full, "on a full disk; files:", len(names))
+'''
+    prelude = ("import sqlite3, sys, os\n"
+               f"def connect(name, **more):\n    db = sqlite3.connect(name, **more); db.enable_load_extension(True); db.load_extension({EXTENSION[:-3]!r}); return db\n")
+    done = subprocess.run(["unshare", "-m", "/usr/bin/python3", "-c", prelude + code], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=host_env(), timeout=600)
+    expect(done.returncode == 0, done.stdout.decode(errors="replace"))
+    print("      " + done.stdout.decode().strip())
