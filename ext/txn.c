@@ -152,6 +152,13 @@ int vt_txn_begin(struct vt_space *space, char **message) {
     return rc;
 }
 
+/* The same in xSync. SQLite also ends a COMMIT with SQLITE_NOMEM if a statement of ours inside it had no memory, whatever became of the commit: then it has to fail.
+ * PRAGMA synchronous has been asked before, so the code is of this transaction. */
+static int check_before_commit(const struct vt_space *space, char **message) {
+    if (space->place.memory) return SQLITE_OK;
+    return sqlite3_errcode(space->connection->db) == SQLITE_NOMEM ? SQLITE_NOMEM : check_not_undone(space, message);
+}
+
 /* PRAGMA synchronous is read each time: it may change between any two transactions and SQLite tells nobody. */
 static enum lsm_sync sync_level(const struct vt_space *space) {
     if (space->place.memory || space->txn.level <= 0) return LSM_SYNC_OFF;
@@ -170,7 +177,7 @@ static int prepare_with_database(struct vt_space *space, const char *shadow_tabl
     if (last_table) rc = SQLITE_OK;
     txn->dirty.known = true;
     txn->journal = vt_journal_mode(space);
-    if (rc == SQLITE_OK) rc = check_not_undone(space, message);
+    if (rc == SQLITE_OK) rc = check_before_commit(space, message);
     if (rc == SQLITE_OK) {
         enum lsm_decider decider = last_table ? LSM_DECIDED_BY_ABSENCE : LSM_DECIDED_BY_TOKEN;
         rc = vt_fail_engine(message, lsm_txn_prepare(txn->engine, sync_level(space), decider, token, &err), &err);
@@ -197,7 +204,8 @@ int vt_txn_prepare(struct vt_space *space, const void *member, const char *shado
         struct lsm_error err;
         vt_error_clear(&err);
         enum lsm_sync sync = lsm_txn_is_dirty(txn->engine) ? sync_level(space) : LSM_SYNC_OFF;
-        rc = vt_fail_engine(message, lsm_txn_prepare(txn->engine, sync, LSM_DECIDES_ITSELF, NULL, &err), &err);
+        rc = check_before_commit(space, message);
+        if (rc == SQLITE_OK) rc = vt_fail_engine(message, lsm_txn_prepare(txn->engine, sync, LSM_DECIDES_ITSELF, NULL, &err), &err);
     } else {
         rc = prepare_with_database(space, shadow_table, message);
     }

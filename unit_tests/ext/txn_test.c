@@ -381,7 +381,8 @@ static void sweep_sqlites_memory(bool once) {
             int rc = run(sweeps[i][0]);
             fail_after = 0;
             if (!failed) assert_int_equal(rc, SQLITE_OK);
-            expect_whole("1a 2b 3c", sweeps[i][1]);
+            /* What is said to have failed has not happened: of one statement that can be told. */
+            expect_whole("1a 2b 3c", rc != SQLITE_OK && i == 0 ? "1a 2b 3c" : sweeps[i][1]);
             if (!failed) break;
         }
     }
