@@ -55,6 +55,23 @@ def test_a_table_dropped_since_the_snapshot_is_told_from_one_whose_rows_are_lost
             b.run("DROP TABLE u")
 
 
+def test_an_index_dropped_since_the_snapshot_is_no_finding_of_the_check(folder):
+    need_sharing(folder)
+    with Peer(folder, timeout=1) as a, Peer(folder, timeout=1) as b:
+        for sql in ("PRAGMA journal_mode = WAL", "CREATE TABLE plain(k)", "CREATE VIRTUAL TABLE t USING lsm(k, v)", "INSERT INTO t VALUES (1, 2), (3, 4)",
+                    "SELECT lsm_create_index('t', 'by_v', 'v')"):
+            b.run(sql)
+        expect_equal(a.one("SELECT count(*) FROM t WHERE v > 0"), 2)
+        a.run("BEGIN")
+        expect_equal(a.one("SELECT count(*) FROM plain"), 0)
+        b.run("SELECT lsm_drop_index('t', 'by_v')")
+        b.run("SELECT lsm_compact()")
+        expect_equal(a.one("SELECT lsm_check()"), "ok")
+        expect_equal(a.run("PRAGMA integrity_check"), [("ok",)])
+        a.run("COMMIT")
+        expect_equal(a.one("SELECT lsm_check()"), "ok")
+
+
 def test_a_second_process_reads_and_writes(folder):
     first = holder(folder)
     try:
