@@ -31,7 +31,7 @@ FUZZ_KIT := fuzz/kit.c fuzz/stores.c unit_tests/support/machine.c unit_tests/sup
 FUZZ_TARGETS := $(filter-out kit stores libfuzzer replay,$(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/*.c))))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash faults matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs coverage mutants clients power
+.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash faults matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs coverage mutants clients power soak
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -223,6 +223,11 @@ torture:
 	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so
 	@$(PYTHON) sql_tests/torture/torture.py --seconds $${TORTURE_SECONDS:-240}
 
+soak:
+	@tools/setup check
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so
+	@$(PYTHON) sql_tests/soak/soak.py --minutes $${SOAK_MINUTES:-60}
+
 crash:
 	@tools/setup check
 	@$(MAKE) --no-print-directory -j$(JOBS) build/debug/unit/store/crash_test
@@ -325,6 +330,7 @@ help:
 	@echo 'make check-sqlites  the SQL tests against the SQLite of Debian 12, 13 and sid (built from their source packages)'
 	@echo 'make kill     kill -9 at 200 random moments at OFF, NORMAL and FULL'
 	@echo 'make torture  several processes over one database, killed and stopped at random (TORTURE_SECONDS=N, 240 if not said)'
+	@echo 'make soak     mixed load for an hour: memory and files must not grow (SOAK_MINUTES=N)'
 	@echo 'make crash    100,000 states that a power cut can leave (LSM_CRASH_STATES=N for more)'
 	@echo 'make faults   operations and allocations that fail, once and for good, under the engine and under SQL (LSM_FAULTS=N: every N-th, 7 if not said)'
 	@echo 'make matrix   crashes at each step of commits, ordinary and LSM tables together, in all journal modes (LSM_MATRIX=N states a cell)'
