@@ -31,7 +31,7 @@ FUZZ_KIT := fuzz/kit.c fuzz/stores.c unit_tests/support/machine.c unit_tests/sup
 FUZZ_TARGETS := $(filter-out kit stores libfuzzer replay,$(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/*.c))))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash faults matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs coverage mutants clients power soak
+.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash faults matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs coverage mutants clients power soak install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -315,6 +315,35 @@ tidy:
 format:
 	clang-format -i $(CORE_SRC) $(EXT_SRC) $(TEST_SRC) $(SUPPORT_SRC) $(shell find lsm_core ext unit_tests bench fuzz tools/lsmtool -name '*.h') bench/*.c bench/engine/*.c fuzz/*.c tools/lsmtool/*.c
 
+# ---- into the system --------------------------------------------------------------------------------------------------
+# PREFIX, LIBDIR and DESTDIR as everywhere. The library's own name is lsm.so; liblsm.so is for hosts that load by bare name, which the linker finds in
+# ld.so.cache under names that begin with lib.
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/sqlite-lsm
+INSTALLED := $(LIBDIR)/sqlite3/lsm.so $(LIBDIR)/liblsm.so $(BINDIR)/lsmtool $(MANDIR)/man7/lsm.7 $(MANDIR)/man1/lsmtool.1
+
+install: lsm.so lsmtool
+	@install -d "$(DESTDIR)$(LIBDIR)/sqlite3" "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man7" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(DOCDIR)"
+	@install -m 644 lsm.so "$(DESTDIR)$(LIBDIR)/sqlite3/lsm.so.new"
+	@mv -f "$(DESTDIR)$(LIBDIR)/sqlite3/lsm.so.new" "$(DESTDIR)$(LIBDIR)/sqlite3/lsm.so"
+	@ln -sfn sqlite3/lsm.so "$(DESTDIR)$(LIBDIR)/liblsm.so"
+	@install -m 755 lsmtool "$(DESTDIR)$(BINDIR)/lsmtool"
+	@install -m 644 docs/man/lsm.7 "$(DESTDIR)$(MANDIR)/man7/lsm.7"
+	@install -m 644 docs/man/lsmtool.1 "$(DESTDIR)$(MANDIR)/man1/lsmtool.1"
+	@install -m 644 README.md CHANGELOG.md LICENSE docs/sql.md docs/operations.md docs/performance.md "$(DESTDIR)$(DOCDIR)"
+	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || echo "ldconfig could not be run: '.load liblsm' may need the path"
+	@printf '  %s\n' $(INSTALLED:%=$(DESTDIR)%)
+
+# A database in use keeps the library it has loaded.
+uninstall:
+	rm -f $(INSTALLED:%="$(DESTDIR)%")
+	rm -rf "$(DESTDIR)$(DOCDIR)"
+	@rmdir "$(DESTDIR)$(LIBDIR)/sqlite3" 2>/dev/null || true
+	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
+
 clean:
 	rm -rf build lsm.so lsm.so.new lsmtool lsmtool.new
 
@@ -345,4 +374,5 @@ help:
 	@echo 'make coverage  lines and branches that the tests reach, file by file (tools/coverage report FILE tells which they do not)'
 	@echo 'make mutants  does a test fail when a sync, a publication or a check is left out? One at a time; an hour or more'
 	@echo 'make tidy     layer rules, and the size of files and functions'
+	@echo 'make install  lsm.so, lsmtool and their manual pages into PREFIX (/usr/local), below DESTDIR;  make uninstall removes them'
 	@echo 'make format   clang-format;  make clean;  make setup: install what the tests need'
