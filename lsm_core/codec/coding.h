@@ -10,16 +10,25 @@
 
 #define LSM_VARINT_BYTES_MAX 10
 
-static inline void lsm_store_u16(uint8_t *p, uint16_t v) { for (int i = 0; i < 2; i++) p[i] = (uint8_t)(v >> (8 * i)); }
-static inline void lsm_store_u32(uint8_t *p, uint32_t v) { for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> (8 * i)); }
-static inline void lsm_store_u64(uint8_t *p, uint64_t v) { for (int i = 0; i < 8; i++) p[i] = (uint8_t)(v >> (8 * i)); }
-static inline uint16_t lsm_load_u16(const uint8_t *p) { return (uint16_t)(p[0] | (uint16_t)(p[1] << 8)); }
-static inline uint32_t lsm_load_u32(const uint8_t *p) { uint32_t v = 0; for (int i = 3; i >= 0; i--) v = v << 8 | p[i]; return v; }
-static inline uint64_t lsm_load_u64(const uint8_t *p) { uint64_t v = 0; for (int i = 7; i >= 0; i--) v = v << 8 | p[i]; return v; }
+/* A number and its bytes, by copies of known size: the compiler makes one instruction of each, which of loops over bytes it does not. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LSM_LITTLE(bits, v) (v)
+#define LSM_BIG(bits, v)    __builtin_bswap##bits(v)
+#else
+#define LSM_LITTLE(bits, v) __builtin_bswap##bits(v)
+#define LSM_BIG(bits, v)    (v)
+#endif
+
+static inline void lsm_store_u16(uint8_t *p, uint16_t v) { v = LSM_LITTLE(16, v); memcpy(p, &v, sizeof v); }
+static inline void lsm_store_u32(uint8_t *p, uint32_t v) { v = LSM_LITTLE(32, v); memcpy(p, &v, sizeof v); }
+static inline void lsm_store_u64(uint8_t *p, uint64_t v) { v = LSM_LITTLE(64, v); memcpy(p, &v, sizeof v); }
+static inline uint16_t lsm_load_u16(const uint8_t *p) { uint16_t v; memcpy(&v, p, sizeof v); return LSM_LITTLE(16, v); }
+static inline uint32_t lsm_load_u32(const uint8_t *p) { uint32_t v; memcpy(&v, p, sizeof v); return LSM_LITTLE(32, v); }
+static inline uint64_t lsm_load_u64(const uint8_t *p) { uint64_t v; memcpy(&v, p, sizeof v); return LSM_LITTLE(64, v); }
 /* Big-endian, for bytes that must sort as numbers. */
-static inline void lsm_store_be32(uint8_t *p, uint32_t v) { for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> (24 - 8 * i)); }
-static inline uint32_t lsm_load_be32(const uint8_t *p) { uint32_t v = 0; for (int i = 0; i < 4; i++) v = v << 8 | p[i]; return v; }
-static inline uint64_t lsm_load_be64(const uint8_t *p) { uint64_t v = 0; for (int i = 0; i < 8; i++) v = v << 8 | p[i]; return v; }
+static inline void lsm_store_be32(uint8_t *p, uint32_t v) { v = LSM_BIG(32, v); memcpy(p, &v, sizeof v); }
+static inline uint32_t lsm_load_be32(const uint8_t *p) { uint32_t v; memcpy(&v, p, sizeof v); return LSM_BIG(32, v); }
+static inline uint64_t lsm_load_be64(const uint8_t *p) { uint64_t v; memcpy(&v, p, sizeof v); return LSM_BIG(64, v); }
 
 /* Writes v and returns the number of bytes, 1 .. LSM_VARINT_BYTES_MAX. */
 static inline size_t lsm_store_varint(uint8_t *p, uint64_t v) {
