@@ -82,7 +82,9 @@ int vt_cursor_row(struct vt_cursor *cursor, struct lsm_slice *key, struct lsm_sl
 static int ready_reader(struct vt_cursor *cursor) {
     if (cursor->reader_ready) return SQLITE_OK;
     struct lsm_slice key, record;
-    int rc = vt_cursor_row(cursor, &key, &record);
+    int rc = SQLITE_OK;
+    if (cursor->mode == CURSOR_WALK && cursor->index == NULL) lsm_cursor_row(cursor->walk, &key, &record);
+    else rc = vt_cursor_row(cursor, &key, &record);
     if (rc != SQLITE_OK) return rc;
     vt_row_reader_init(&cursor->reader, vt_cursor_table(cursor)->schema, key, record);
     cursor->reader_ready = true;

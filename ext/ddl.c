@@ -338,6 +338,7 @@ static bool settle_clustered(struct parser *p) {
     schema->key = key->columns;
     schema->key_count = count;
     key->columns = NULL;
+    if (count == 1 && schema->key[0].collation == VT_COLLATE_BINARY && !schema->key[0].desc) schema->bytes_column = schema->key[0].column;
     if (schema->column_count >= p->column_max) return fail_whole(p, sqlite3_mprintf("the table has too many columns: its key takes a hidden one"));
     return name_hidden_column(p);
 }

@@ -54,8 +54,15 @@ static bool load_long_varint(const uint8_t *p, size_t *at, size_t end, uint64_t 
 }
 
 static inline bool load_varint(const uint8_t *p, size_t *at, size_t end, uint64_t *out) {
-    if (*at >= end || p[*at] >= 0x80) return load_long_varint(p, at, end, out);
-    *out = p[(*at)++];
+    size_t i = *at;
+    if (i < end && p[i] < 0x80) {
+        *out = p[i];
+        *at = i + 1;
+        return true;
+    }
+    if (end - i < 2 || i >= end || p[i + 1] == 0 || p[i + 1] >= 0x80) return load_long_varint(p, at, end, out);
+    *out = (uint64_t)(p[i] & 0x7f) | (uint64_t)p[i + 1] << 7;
+    *at = i + 2;
     return true;
 }
 
@@ -245,6 +252,7 @@ static int value_of_serial(const struct vt_row_reader *reader, int i, uint64_t s
 static inline int find_stored(struct vt_row_reader *reader, int i, uint64_t *serial, struct lsm_slice *bytes) {
     if (i < reader->next_column) rewind_reader(reader);
     *serial = SERIAL_RESERVED;
+    *bytes = (struct lsm_slice){0};
     while (reader->next_column <= i && !reader->corrupt) {
         if (reader->header_at == reader->header_end) {
             *serial = SERIAL_RESERVED;
@@ -291,32 +299,30 @@ int vt_row_get(struct vt_row_reader *reader, int i, struct vt_value *out) {
     return get_stored(reader, i, out);
 }
 
-/* Text or a blob, straight from where it lies; most of what a scan hands over. False: it is something else. */
-static inline bool result_bytes(const struct vt_row_reader *reader, int i, uint64_t serial, struct lsm_slice bytes, sqlite3_context *context,
-                                sqlite3_destructor_type destructor) {
-    bool text = (serial & 1) != 0;
-    if (serial == SERIAL_KEY) {
-        const struct vt_schema *schema = reader->schema;
-        if (schema->kind != VT_KIND_CLUSTERED || schema->key_count != 1 || schema->columns[i].key_index != 0) return false;
-        if (!vt_key_only_bytes(schema->key, reader->key, &text, &bytes)) return false;
-    } else if (serial < SERIAL_BLOB) {
-        return false;
-    }
+/* Text or a blob, straight from where it lies; most of what a scan hands over. */
+static inline void result_bytes(bool text, struct lsm_slice bytes, sqlite3_context *context, sqlite3_destructor_type destructor) {
     const char *data = bytes.size == 0 ? "" : (const char *)bytes.data;
     if (text) sqlite3_result_text64(context, data, bytes.size, destructor, SQLITE_UTF8);
     else sqlite3_result_blob64(context, data, bytes.size, destructor);
-    return true;
 }
 
 int vt_row_result(struct vt_row_reader *reader, int i, sqlite3_context *context, sqlite3_destructor_type destructor) {
     const struct vt_schema *schema = reader->schema;
     struct vt_value value;
+    uint64_t serial;
+    struct lsm_slice bytes;
+    bool text;
     int rc;
+    if (i == schema->bytes_column && vt_key_only_bytes(schema->key, reader->key, &text, &bytes)) {
+        result_bytes(text, bytes, context, destructor);
+        return SQLITE_OK;
+    }
     if (i >= 0 && i < schema->column_count && i != schema->rowid_column) {
-        uint64_t serial;
-        struct lsm_slice bytes = {0};
         rc = find_stored(reader, i, &serial, &bytes);
-        if (rc == SQLITE_OK && result_bytes(reader, i, serial, bytes, context, destructor)) return SQLITE_OK;
+        if (rc == SQLITE_OK && serial >= SERIAL_BLOB) {
+            result_bytes((serial & 1) != 0, bytes, context, destructor);
+            return SQLITE_OK;
+        }
         if (rc == SQLITE_OK) rc = value_found(reader, i, serial, bytes, &value);
     } else {
         rc = vt_row_get(reader, i, &value);

@@ -3,7 +3,7 @@
 struct vt_schema *vt_schema_new(void) {
     struct vt_schema *schema = sqlite3_malloc64(sizeof *schema);
     if (schema == NULL) return NULL;
-    *schema = (struct vt_schema){.kind = VT_KIND_ROWID, .rowid_column = -1};
+    *schema = (struct vt_schema){.kind = VT_KIND_ROWID, .rowid_column = -1, .bytes_column = -1};
     return schema;
 }
 

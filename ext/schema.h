@@ -70,6 +70,7 @@ struct vt_schema {
     int key_count;             /* clustered: >= 1; rowid: 0 */
     struct vt_key_column *key; /* clustered */
     struct vt_key_rows equal;  /* clustered */
+    int bytes_column;          /* clustered: the only column of the key, if its texts and blobs are there byte for byte (BINARY, ascending); else -1 */
     int key_conflict;          /* ON CONFLICT clause of PRIMARY KEY, as not_null_conflict */
     bool strict;
     bool autoincrement;        /* of the rowid column */

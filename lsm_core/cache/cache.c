@@ -213,17 +213,22 @@ size_t lsm_cache_room(const struct lsm_cache *cache) {
     return room < 0 ? 0 : (size_t)room;
 }
 
-/* The first lines of what is there, all at once: one wait for memory instead of one after the other. */
-static void prefetch(const struct lsm_cache_entry *entry) {
+/* The lines of what is there, all at once: one wait for memory instead of one after the other. */
+static void prefetch(const struct lsm_cache_entry *entry, size_t lines) {
     uintptr_t line = (uintptr_t)entry; /* a number: there may be no entry, and the lines may reach beyond it */
-    for (unsigned i = 0; i < PREFETCH_LINES; i++, line += 64) __builtin_prefetch((const void *)line);
+    for (size_t i = 0; i < lines; i++, line += 64) __builtin_prefetch((const void *)line);
+}
+
+void lsm_cache_prefetch(const struct lsm_cache_slot *slot, size_t bytes) {
+    const struct lsm_cache_entry *entry = atomic_load_explicit(&slot->entry, memory_order_relaxed);
+    if (entry != NULL) prefetch(entry, bytes / 64);
 }
 
 struct lsm_cache_entry *lsm_cache_pin(struct lsm_cache *cache, struct lsm_cache_slot *slot) {
     struct shard *shard = shard_of(cache, slot);
     struct lsm_cache_entry *entry = atomic_load_explicit(&slot->entry, memory_order_relaxed);
     if (entry != NULL) {
-        prefetch(entry);
+        prefetch(entry, PREFETCH_LINES);
         uint32_t before = atomic_fetch_add(&slot->pins, PIN);
         entry = atomic_load(&slot->entry);
         if (entry == NULL) (void)atomic_fetch_sub(&slot->pins, PIN);

@@ -46,6 +46,8 @@ struct lsm_cache_entry *lsm_cache_pin(struct lsm_cache *cache, struct lsm_cache_
 /* Put an entry in and pin it; it belongs to the cache from here on. If another got there first, that one is returned pinned and `entry` is freed. Never
  * fails: what finds no room in the cache's books lives until it is unpinned. */
 struct lsm_cache_entry *lsm_cache_insert(struct lsm_cache *cache, struct lsm_cache_slot *slot, struct lsm_cache_entry *entry);
+/* The first `bytes` of what may be in the slot are wanted soon. A hint: nothing is pinned or read. */
+void lsm_cache_prefetch(const struct lsm_cache_slot *slot, size_t bytes);
 void lsm_cache_unpin(struct lsm_cache *cache, struct lsm_cache_entry *entry);
 /* Empty the slot, unless it is empty or pinned. Before a slot goes, it must have been erased unpinned. */
 void lsm_cache_erase(struct lsm_cache *cache, struct lsm_cache_slot *slot);

@@ -154,10 +154,8 @@ static void merge_seek_before(struct lsm_iter *iter, struct lsm_slice key) {
     build(merge);
 }
 
-/* With one source left there is nothing to compare: most scans of a settled store. */
-static void step_alone(struct lsm_merge_iter *merge, struct lsm_iter *source) {
-    if (merge->backward) lsm_iter_prev(source);
-    else lsm_iter_next(source);
+/* With one source left there is nothing to compare: most scans of a settled store. It has moved on. */
+static inline void show_alone(struct lsm_merge_iter *merge, const struct lsm_iter *source) {
     merge->base.valid = source->valid;
     if (source->valid) {
         merge->base.kind = source->kind;
@@ -172,15 +170,23 @@ static void step_alone(struct lsm_merge_iter *merge, struct lsm_iter *source) {
 static void merge_next(struct lsm_iter *iter) {
     struct lsm_merge_iter *merge = (struct lsm_merge_iter *)iter;
     if (merge->backward && !turn(merge, false)) return;
-    if (merge->live == 1) step_alone(merge, merge->heap[0].iter);
-    else step(merge);
+    if (merge->live == 1) {
+        lsm_iter_next(merge->heap[0].iter);
+        show_alone(merge, merge->heap[0].iter);
+    } else {
+        step(merge);
+    }
 }
 
 static void merge_prev(struct lsm_iter *iter) {
     struct lsm_merge_iter *merge = (struct lsm_merge_iter *)iter;
     if (!merge->backward && !turn(merge, true)) return;
-    if (merge->live == 1) step_alone(merge, merge->heap[0].iter);
-    else step(merge);
+    if (merge->live == 1) {
+        lsm_iter_prev(merge->heap[0].iter);
+        show_alone(merge, merge->heap[0].iter);
+    } else {
+        step(merge);
+    }
 }
 
 static void merge_release(struct lsm_iter *iter) {

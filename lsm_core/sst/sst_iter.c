@@ -162,6 +162,8 @@ static void enter_last_before(struct lsm_sst_iter *iter, size_t i) {
     iter->base.valid = false;
     iter->forward = false;
     if (i == 0 || !set_block(iter, i - 1)) return;
+    /* Processors see where a walk upwards is going; downwards the next block is asked for as a whole. */
+    if (i > 1 && iter->cached) lsm_cache_prefetch(&iter->sst->slots[i - 2], sizeof(struct lsm_sst_block) + iter->sst->places[i - 2].raw);
     iter->entry_no = iter->view.count - 1; /* the index counts at least one for each block */
     show(iter);
 }

@@ -15,7 +15,8 @@ struct lsm_cursor {
     uint32_t tree;
     bool valid;
     struct lsm_buf low, high;          /* full keys; low is always set, high is the next tree if open */
-    uint64_t high_number;              /* high's 8 bytes behind the tree's, 0 if it has none: below it only the bytes tell */
+    /* Their 8 bytes behind the tree's, or zeros: what has less there than high lies below it, what has more than low above it; else only the bytes tell. */
+    uint64_t low_number, high_number;
     struct lsm_merge_iter merge;
     struct lsm_iter **sources;         /* newest first: generations (memtables and runs), level 0 runs, levels */
     const uint64_t **sequences;        /* of each source: where its current entry's sequence stands; NULL for a run */
@@ -27,21 +28,31 @@ struct lsm_cursor {
     struct lsm_buf scratch;
 };
 
+static inline uint64_t number_of(struct lsm_slice key) {
+    if (key.size >= LSM_TREE_BYTES + sizeof(uint64_t)) return lsm_load_be64(key.data + LSM_TREE_BYTES);
+    uint8_t bytes[sizeof(uint64_t)] = {0};
+    memcpy(bytes, key.data + LSM_TREE_BYTES, key.size - LSM_TREE_BYTES);
+    return lsm_load_be64(bytes);
+}
+
 static int set_bounds(struct lsm_cursor *cursor, const struct lsm_slice *low, const struct lsm_slice *high, struct lsm_error *err) {
     cursor->valid = false;
     int status = lsm_full_key(&cursor->low, cursor->tree, low == NULL ? (struct lsm_slice){0} : *low);
     if (status == LSM_OK && high != NULL) status = lsm_full_key(&cursor->high, cursor->tree, *high);
     if (status == LSM_OK && high == NULL) status = lsm_full_key(&cursor->high, cursor->tree + 1, (struct lsm_slice){0});
     if (status != LSM_OK) return lsm_fail_nomem(err, 0);
-    bool numbered = high != NULL && cursor->high.size >= LSM_TREE_BYTES + sizeof(uint64_t);
-    cursor->high_number = numbered ? lsm_load_be64(cursor->high.data + LSM_TREE_BYTES) : high == NULL ? UINT64_MAX : 0;
+    cursor->high_number = high == NULL ? UINT64_MAX : number_of(lsm_buf_slice(&cursor->high));
+    cursor->low_number = number_of(lsm_buf_slice(&cursor->low));
     return LSM_OK;
 }
 
-/* Entries come from one tree, so that most are known to lie below the upper bound by one comparison of numbers. */
+/* Entries come from one tree, so that most are known to lie within the bounds by one comparison of numbers. */
 static bool is_below_high(const struct lsm_cursor *cursor, struct lsm_slice key) {
-    if (key.size >= LSM_TREE_BYTES + sizeof(uint64_t) && lsm_load_be64(key.data + LSM_TREE_BYTES) < cursor->high_number) return true;
-    return lsm_slice_compare(key, lsm_buf_slice(&cursor->high)) < 0;
+    return number_of(key) < cursor->high_number || lsm_slice_compare(key, lsm_buf_slice(&cursor->high)) < 0;
+}
+
+static bool is_below_low(const struct lsm_cursor *cursor, struct lsm_slice key) {
+    return number_of(key) <= cursor->low_number && lsm_slice_compare(key, lsm_buf_slice(&cursor->low)) < 0;
 }
 
 /* Does the run have anything of the tree? */
@@ -167,6 +178,12 @@ static bool is_hidden(const struct lsm_cursor *cursor) {
     return lsm_ranges_cover(&cursor->ranges, entry->key, cursor->merge.source, sequence == NULL ? UINT64_MAX : *sequence);
 }
 
+/* An entry that shows if it lies within the bounds: nearly all do, and need no more than this and a comparison of numbers. */
+static inline bool is_plain(const struct lsm_cursor *cursor) {
+    const struct lsm_iter *entry = &cursor->merge.base;
+    return entry->valid && entry->kind == LSM_KIND_PUT && lsm_ranges_empty(&cursor->ranges);
+}
+
 static int failed(struct lsm_cursor *cursor, struct lsm_error *err) {
     const struct lsm_iter *entry = &cursor->merge.base;
     cursor->valid = false;
@@ -188,9 +205,8 @@ static int settle_forward(struct lsm_cursor *cursor, struct lsm_error *err) {
 
 static int settle_backward(struct lsm_cursor *cursor, struct lsm_error *err) {
     struct lsm_iter *entry = &cursor->merge.base;
-    struct lsm_slice low = lsm_buf_slice(&cursor->low);
     for (; entry->valid; lsm_iter_prev(entry)) {
-        if (lsm_slice_compare(entry->key, low) < 0) break;
+        if (is_below_low(cursor, entry->key)) break;
         if (is_hidden(cursor)) continue;
         cursor->valid = true;
         return LSM_OK;
@@ -229,16 +245,16 @@ int lsm_cursor_seek(struct lsm_cursor *cursor, struct lsm_slice key, struct lsm_
 
 int lsm_cursor_next(struct lsm_cursor *cursor, struct lsm_error *err) {
     assert(cursor->valid);
-    cursor->valid = false;
     lsm_iter_next(&cursor->merge.base);
-    return settle_forward(cursor, err);
+    cursor->valid = is_plain(cursor) && number_of(cursor->merge.base.key) < cursor->high_number;
+    return cursor->valid ? LSM_OK : settle_forward(cursor, err);
 }
 
 int lsm_cursor_prev(struct lsm_cursor *cursor, struct lsm_error *err) {
     assert(cursor->valid);
-    cursor->valid = false;
     lsm_iter_prev(&cursor->merge.base);
-    return settle_backward(cursor, err);
+    cursor->valid = is_plain(cursor) && number_of(cursor->merge.base.key) > cursor->low_number;
+    return cursor->valid ? LSM_OK : settle_backward(cursor, err);
 }
 
 bool lsm_cursor_valid(const struct lsm_cursor *cursor) { return cursor->valid; }
@@ -249,3 +265,8 @@ struct lsm_slice lsm_cursor_key(const struct lsm_cursor *cursor) {
 }
 
 struct lsm_slice lsm_cursor_value(const struct lsm_cursor *cursor) { return cursor->merge.base.value; }
+
+void lsm_cursor_row(const struct lsm_cursor *cursor, struct lsm_slice *key, struct lsm_slice *value) {
+    *key = lsm_cursor_key(cursor);
+    *value = cursor->merge.base.value;
+}

@@ -1,5 +1,6 @@
 /* What lsm.h promises of cursors and estimates. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "api_kit.h"
 
@@ -98,6 +99,75 @@ static void cursors_turn_round_anywhere(void **state) {
     lsm_view_close(view);
 }
 
+/* Bounds and keys around 8 bytes, where numbers made of them could tell less than the bytes. */
+enum { EDGE_KEYS = 55, EDGE_BYTES_MAX = 10 };
+static uint8_t edge_bytes[EDGE_KEYS][EDGE_BYTES_MAX];
+static struct lsm_slice edge_keys[EDGE_KEYS];
+
+static int by_key(const void *a, const void *b) { return lsm_slice_compare(*(const struct lsm_slice *)a, *(const struct lsm_slice *)b); }
+
+/* Sorted; some are there twice. */
+static void make_edge_keys(void) {
+    static const uint8_t fills[] = {0x00, 0xff, 'a', 'a', 'a'}, lasts[] = {0x00, 0xff, 'a', 0x00, 0xff};
+    for (size_t i = 0; i < EDGE_KEYS; i++) {
+        size_t size = i % (EDGE_BYTES_MAX + 1), pattern = i / (EDGE_BYTES_MAX + 1);
+        memset(edge_bytes[i], fills[pattern], EDGE_BYTES_MAX);
+        if (size > 0) edge_bytes[i][size - 1] = lasts[pattern];
+        edge_keys[i] = lsm_slice_of(edge_bytes[i], size);
+    }
+    qsort(edge_keys, EDGE_KEYS, sizeof edge_keys[0], by_key);
+}
+
+/* NULL: no bound. */
+static void must_keep_to(struct lsm_cursor *cursor, const struct lsm_slice *low, const struct lsm_slice *high) {
+    size_t from = 0, to = EDGE_KEYS;
+    while (low != NULL && from < to && lsm_slice_compare(edge_keys[from], *low) < 0) from++;
+    while (high != NULL && to > from && lsm_slice_compare(edge_keys[to - 1], *high) >= 0) to--;
+    MUST(lsm_cursor_rebound(cursor, low, high, &world.err));
+    MUST(lsm_cursor_first(cursor, &world.err));
+    for (size_t i = from; i < to; i++) {
+        if (i > from && lsm_slice_equal(edge_keys[i], edge_keys[i - 1])) continue;
+        struct lsm_slice key, value;
+        assert_true(lsm_cursor_valid(cursor));
+        lsm_cursor_row(cursor, &key, &value);
+        assert_true(lsm_slice_equal(key, edge_keys[i]) && lsm_slice_equal(value, edge_keys[i]));
+        MUST(lsm_cursor_next(cursor, &world.err));
+    }
+    assert_false(lsm_cursor_valid(cursor));
+    MUST(lsm_cursor_last(cursor, &world.err));
+    for (size_t i = to; i-- > from;) {
+        if (i > from && lsm_slice_equal(edge_keys[i], edge_keys[i - 1])) continue;
+        assert_true(lsm_cursor_valid(cursor));
+        assert_true(lsm_slice_equal(lsm_cursor_key(cursor), edge_keys[i]));
+        MUST(lsm_cursor_prev(cursor, &world.err));
+    }
+    assert_false(lsm_cursor_valid(cursor));
+}
+
+static void bounds_hold_whatever_their_length(void **state) {
+    (void)state;
+    struct lsm_txn *txn = NULL;
+    make_edge_keys();
+    MUST(lsm_txn_begin(world.store, UINT64_MAX, 0, &txn, &world.err));
+    for (size_t i = 0; i < EDGE_KEYS; i++) MUST(lsm_txn_put(txn, tree_of(0), edge_keys[i], edge_keys[i], &world.err));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &world.err));
+    lsm_txn_commit(txn, true);
+    for (int flushed = 0; flushed < 2; flushed++) {
+        if (flushed) MUST(world_flush(&world));
+        struct lsm_view *view = view_of(NULL);
+        struct lsm_cursor *cursor = NULL;
+        MUST(lsm_cursor_open(view, tree_of(0), NULL, NULL, &cursor, &world.err));
+        must_keep_to(cursor, NULL, NULL);
+        for (size_t i = 0; i < EDGE_KEYS; i++) {
+            must_keep_to(cursor, &edge_keys[i], NULL);
+            must_keep_to(cursor, NULL, &edge_keys[i]);
+            for (size_t j = i; j < EDGE_KEYS; j++) must_keep_to(cursor, &edge_keys[i], &edge_keys[j]);
+        }
+        lsm_cursor_close(cursor);
+        lsm_view_close(view);
+    }
+}
+
 static void estimates_are_about_right(void **state) {
     (void)state;
     enum { ROWS = 5000 };
@@ -131,6 +201,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(cursors_keep_to_their_bounds),
         TEST(cursors_turn_round_anywhere),
+        TEST(bounds_hold_whatever_their_length),
         TEST(estimates_are_about_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
