@@ -25,7 +25,7 @@ void engine_describe(char *out, size_t size) { (void)snprintf(out, size, "lsm %s
 
 void engine_open(const struct engine_settings *settings) {
     static const uint8_t store_id[LSM_STORE_ID_BYTES] = "engine benchmark";
-    struct lsm_error err = {0};
+    struct lsm_error err;
     struct lsm_options options;
     struct lsm_tree_info info;
     lsm_options_init(&options);
@@ -45,39 +45,39 @@ void engine_open(const struct engine_settings *settings) {
 }
 
 void engine_close(void) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
     check(lsm_store_close(store, &err), &err, "close");
 }
 
 void engine_begin(void) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
     check(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err), &err, "begin");
 }
 
 void engine_put(struct bytes key, struct bytes value) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
     check(lsm_txn_put(txn, tree, slice(key), slice(value), &err), &err, "put");
 }
 
 void engine_delete(struct bytes key) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
     check(lsm_txn_delete(txn, tree, slice(key), &err), &err, "delete");
 }
 
 void engine_commit(bool sync) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
     check(lsm_txn_prepare(txn, sync ? LSM_SYNC_FULL : LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err), &err, "prepare");
     lsm_txn_commit(txn, true);
 }
 
 bool engine_settle(void) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
     check(lsm_store_compact(store, NULL, NULL, &err), &err, "compact");
     return true;
 }
 
 struct reader *reader_open(void) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
     struct reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL) engine_die("reader", "out of memory");
     check(lsm_view_open(store, NULL, &reader->view, &err), &err, "view");
@@ -85,7 +85,7 @@ struct reader *reader_open(void) {
 }
 
 void reader_renew(struct reader *reader) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
     lsm_view_close(reader->view);
     check(lsm_view_open(store, NULL, &reader->view, &err), &err, "view");
 }
@@ -96,7 +96,7 @@ void reader_close(struct reader *reader) {
 }
 
 bool reader_get(struct reader *reader, struct bytes key, size_t *value_bytes) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
     struct lsm_value value = {0};
     int status = lsm_view_get(reader->view, tree, slice(key), &value, &err);
     if (status == LSM_NOTFOUND) return false;
@@ -109,7 +109,7 @@ bool reader_get(struct reader *reader, struct bytes key, size_t *value_bytes) {
 static struct lsm_cursor *cursor_of(struct walker *walker) { return (struct lsm_cursor *)walker; }
 
 struct walker *walker_open(struct reader *reader) {
-    struct lsm_error err = {0};
+    struct lsm_error err;
     struct lsm_cursor *cursor;
     check(lsm_cursor_open(reader->view, tree, NULL, NULL, &cursor, &err), &err, "cursor");
     return (struct walker *)cursor;

@@ -203,6 +203,7 @@ static void tear_down(struct lsm_store *store, bool set_up) {
     if (set_up) lsm_version_set_release(&store->set);
     if (store->cache != NULL) lsm_budget_leave(store->options.write_buffer_bytes);
     lsm_share_free(store->share);
+    lsm_txn_release_spent(store);
     lsm_free(store->trees);
     lsm_buf_free(&store->pending.held);
     release_locks(store);

@@ -124,6 +124,7 @@ struct lsm_store {
         uint64_t number, start;
     } resume;
     uint32_t next_tree;
+    struct lsm_txn *spent_txn;       /* one that has ended, for the next: with its buffers, if they are not large; NULL: none */
 
     /* Guarded by follow_mu, but for the flags; nobody reads on in the log while `writing`. */
     struct lsm_mutex follow_mu;
@@ -188,11 +189,14 @@ static inline void lsm_count(struct lsm_store *store, enum lsm_counter counter, 
     (void)atomic_fetch_add_explicit(&store->counters[counter], by, memory_order_relaxed);
 }
 
-/* The same for what is counted at every read: cheaper, and what two threads count at the same moment may be lost. */
-static inline void lsm_count_read(struct lsm_store *store, enum lsm_counter counter) {
+/* The same for what only the writer counts: cheaper. */
+static inline void lsm_count_alone(struct lsm_store *store, enum lsm_counter counter, uint64_t by) {
     uint64_t count = atomic_load_explicit(&store->counters[counter], memory_order_relaxed);
-    atomic_store_explicit(&store->counters[counter], count + 1, memory_order_relaxed);
+    atomic_store_explicit(&store->counters[counter], count + by, memory_order_relaxed);
 }
+
+/* For what is counted at every read: what two threads count at the same moment may be lost. */
+static inline void lsm_count_read(struct lsm_store *store, enum lsm_counter counter) { lsm_count_alone(store, counter, 1); }
 
 /* LSM_MISUSE in a process that inherited the store by fork; touches no lock. */
 int lsm_store_guard(const struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
@@ -245,6 +249,8 @@ int lsm_gen_apply(struct lsm_gen *gen, const struct lsm_gen *older, const struct
 /* Undo what the operations of a batch from offset `from` on have put at sequence base + offset. Cannot fail but for damage (LSM_CORRUPT) and
  * memory for a longer key than scratch has held (LSM_NOMEM). */
 int lsm_gen_undo(struct lsm_gen *gen, struct lsm_slice batch, size_t from, uint64_t base, struct lsm_buf *scratch) LSM_MUST_CHECK;
+/* The memory of store->spent_txn. Needs: nobody else. */
+void lsm_txn_release_spent(struct lsm_store *store);
 /* What the transaction has written so far lies below this position. */
 uint64_t lsm_txn_position(const struct lsm_txn *txn);
 /* What it reads from, besides: pinned since it began, or another one since it became large. Borrowed. */

@@ -27,37 +27,73 @@ static int check_writable(struct lsm_store *store, uint64_t timeout_us, struct l
     }
 }
 
-int lsm_txn_begin(struct lsm_store *store, uint64_t snapshot_position, int busy_timeout_ms, struct lsm_txn **out, struct lsm_error *err) {
-    *out = NULL;
-    int status = lsm_store_guard(store, err);
-    if (status != LSM_OK) return status;
-    struct lsm_txn *txn = lsm_calloc(1, sizeof *txn);
-    if (txn == NULL) return lsm_fail_nomem(err, sizeof *txn);
-    uint64_t timeout_us = busy_timeout_ms < 0 ? 0 : (uint64_t)busy_timeout_ms * 1000;
-    status = lsm_store_lock_writer(store, timeout_us, err);
-    if (status != LSM_OK) {
-        lsm_free(txn);
-        return status;
-    }
-    status = check_writable(store, timeout_us, err);
+void lsm_txn_recycle(struct lsm_txn *txn) {
+    struct lsm_store *store = txn->store;
+    struct lsm_buf batch = txn->batch, scratch = txn->scratch;
+    if (txn->marks != txn->few_marks) lsm_free(txn->marks);
+    if (batch.capacity > TXN_BYTES_KEPT) lsm_buf_free(&batch);
+    if (scratch.capacity > TXN_BYTES_KEPT) lsm_buf_free(&scratch);
+    batch.size = scratch.size = 0;
+    memset(txn, 0, offsetof(struct lsm_txn, few_marks));
+    txn->store = store;
+    txn->batch = batch;
+    txn->scratch = scratch;
+    store->spent_txn = txn;
+}
+
+void lsm_txn_release_spent(struct lsm_store *store) {
+    struct lsm_txn *txn = store->spent_txn;
+    if (txn == NULL) return;
+    store->spent_txn = NULL;
+    lsm_buf_free(&txn->batch);
+    lsm_buf_free(&txn->scratch);
+    lsm_free(txn);
+}
+
+/* An empty one. Needs: the writer. */
+static struct lsm_txn *new_txn(struct lsm_store *store) {
+    struct lsm_txn *txn = store->spent_txn;
+    store->spent_txn = NULL;
+    if (txn == NULL) txn = lsm_calloc(1, sizeof *txn);
+    if (txn == NULL) return NULL;
+    txn->store = store;
+    txn->marks = txn->few_marks;
+    txn->marks_capacity = TXN_MARKS_KEPT;
+    return txn;
+}
+
+/* Needs: the writer. */
+static int begin(struct lsm_txn *txn, uint64_t snapshot_position, uint64_t timeout_us, struct lsm_error *err) {
+    struct lsm_store *store = txn->store;
+    int status = check_writable(store, timeout_us, err);
     if (status == LSM_OK && lsm_store_pending(store, NULL) != LSM_PENDING_NONE)
         status = lsm_fail(err, LSM_UNDECIDED, "%s: a transaction that the database decides has not been settled yet", store->dir);
     if (status == LSM_OK && snapshot_position != UINT64_MAX && snapshot_position < atomic_load_explicit(&store->published, memory_order_acquire))
         status = lsm_fail(err, LSM_BUSY_SNAPSHOT, "%s: the transaction reads an older state than the newest commit; roll back and start again", store->dir);
     if (status == LSM_OK) status = lsm_store_use_state(store, &txn->state, &txn->pin, NULL, err);
-    if (status != LSM_OK) {
-        lsm_store_unlock_writer(store);
-        lsm_free(txn);
-        return status;
-    }
-    txn->store = store;
+    if (status != LSM_OK) return status;
     txn->gen = txn->state->gens[0];
     txn->older = txn->state->gens_count > 1 ? txn->state->gens[1] : NULL;
     txn->base = lsm_store_writers_end(store);
-    txn->marks = txn->few_marks;
-    txn->marks_capacity = TXN_MARKS_KEPT;
-    *out = txn;
     return LSM_OK;
+}
+
+int lsm_txn_begin(struct lsm_store *store, uint64_t snapshot_position, int busy_timeout_ms, struct lsm_txn **out, struct lsm_error *err) {
+    *out = NULL;
+    int status = lsm_store_guard(store, err);
+    if (status != LSM_OK) return status;
+    uint64_t timeout_us = busy_timeout_ms < 0 ? 0 : (uint64_t)busy_timeout_ms * 1000;
+    status = lsm_store_lock_writer(store, timeout_us, err);
+    if (status != LSM_OK) return status;
+    struct lsm_txn *txn = new_txn(store);
+    status = txn == NULL ? lsm_fail_nomem(err, sizeof *txn) : begin(txn, snapshot_position, timeout_us, err);
+    if (status == LSM_OK) {
+        *out = txn;
+        return LSM_OK;
+    }
+    if (txn != NULL) lsm_txn_recycle(txn);
+    lsm_store_unlock_writer(store);
+    return status;
 }
 
 /* ---- changes ------------------------------------------------------------------------------------------------------------------ */

@@ -19,7 +19,10 @@
 
 #include "store.h"
 
-enum { TXN_MARKS_KEPT = 8 };
+enum {
+    TXN_MARKS_KEPT = 8,
+    TXN_BYTES_KEPT = 256 * 1024 /* the largest buffer that a spent transaction keeps */
+};
 
 /* A place that may be rolled back to. Places are pushed ascending; a place taken several times stands once. */
 struct txn_mark {
@@ -66,7 +69,6 @@ struct lsm_txn {
 
     struct txn_mark *marks;           /* one more always fits: taking a mark cannot fail */
     size_t marks_count, marks_capacity;
-    struct txn_mark few_marks[TXN_MARKS_KEPT];
 
     /* Of the last prepare. */
     bool prepared;
@@ -81,7 +83,13 @@ struct lsm_txn {
     uint64_t puts, deletes, range_deletes;
     bool has_trees;
     size_t trees_made;                /* rolled back ones included: room is kept for so many */
+
+    struct txn_mark few_marks[TXN_MARKS_KEPT]; /* the first of marks; last, because it need not be cleared */
 };
+
+/* ---- txn.c ---- */
+/* Keep the memory of a transaction for the next. Needs: the writer. */
+void lsm_txn_recycle(struct lsm_txn *txn);
 
 /* L. */
 static inline uint64_t txn_position(const struct lsm_txn *txn) { return txn->own == NULL ? txn->batch.size : txn->own_low + txn->undo.size; }

@@ -6,12 +6,14 @@
 
 enum { MEASURE_EVERY_BYTES = 16384 };
 
-static void free_txn(struct lsm_txn *txn) {
-    if (txn->marks != txn->few_marks) lsm_free(txn->marks);
-    lsm_store_unuse_state(txn->store, txn->state, &txn->pin);
-    lsm_buf_free(&txn->batch);
-    lsm_buf_free(&txn->scratch);
-    lsm_free(txn);
+/* The writer is another one from now on. */
+static void end_txn(struct lsm_txn *txn) {
+    struct lsm_store *store = txn->store;
+    struct lsm_state *state = txn->state;
+    struct lsm_share_pin pin = txn->pin;
+    lsm_txn_recycle(txn);
+    lsm_store_unlock_writer(store);
+    lsm_store_unuse_state(store, state, &pin);
 }
 
 /* ---- the log ---------------------------------------------------------------------------------------------------------------- */
@@ -130,7 +132,7 @@ static void set_pending(struct lsm_txn *txn) {
 
 static int write_record(struct lsm_txn *txn, struct lsm_error *err) {
     struct lsm_store *store = txn->store;
-    struct lsm_error local = {0};
+    struct lsm_error local;
     txn->seals = txn->pieces_count != 0;
     int status = txn->seals ? append_runs(txn, err) : append_batch(txn, err);
     if (status != LSM_OK) return status;
@@ -218,7 +220,7 @@ static void commit_record(struct lsm_txn *txn, bool durable) {
     else atomic_store_explicit(&store->published, txn->record.end, memory_order_release);
     if (decided) end_pending(txn, durable);
     if (!txn->seals) txn->gen->end = lsm_wal_writer_end(store->log);
-    lsm_count(store, LSM_COUNT_WAL_BYTES, txn->record.end - txn->record.position);
+    lsm_count_alone(store, LSM_COUNT_WAL_BYTES, txn->record.end - txn->record.position);
     if (!txn->seals) return;
     lsm_mutex_lock(&store->mu);
     lsm_cond_broadcast(&store->work);
@@ -232,14 +234,13 @@ void lsm_txn_commit(struct lsm_txn *txn, bool durable) {
     bool seals = txn->record.end != 0 && txn->seals;
     if (txn->record.end != 0) commit_record(txn, durable);
     lsm_seal_release(&txn->seal);
-    lsm_count(store, LSM_COUNT_COMMITS, 1);
-    lsm_count(store, LSM_COUNT_PUTS, txn->puts);
-    lsm_count(store, LSM_COUNT_DELETES, txn->deletes);
-    lsm_count(store, LSM_COUNT_RANGE_DELETES, txn->range_deletes);
+    lsm_count_alone(store, LSM_COUNT_COMMITS, 1);
+    lsm_count_alone(store, LSM_COUNT_PUTS, txn->puts);
+    lsm_count_alone(store, LSM_COUNT_DELETES, txn->deletes);
+    lsm_count_alone(store, LSM_COUNT_RANGE_DELETES, txn->range_deletes);
     if (!seals) roll_if_full(store, txn->gen, bytes);
     lsm_txn_release_phase2(txn, false);
-    lsm_store_unlock_writer(store);
-    free_txn(txn);
+    end_txn(txn);
     if (bytes != 0 || seals) lsm_background_pace(store, bytes);
 }
 
@@ -258,11 +259,10 @@ int lsm_txn_rollback(struct lsm_txn *txn, struct lsm_error *err) {
         if (status == LSM_OK) status = nomem;
         lsm_store_fail_log(store, &why);
     }
-    lsm_count(store, LSM_COUNT_ROLLBACKS, 1);
+    lsm_count_alone(store, LSM_COUNT_ROLLBACKS, 1);
     roll_if_full(store, txn->gen, txn->batch.size);
     lsm_txn_release_phase2(txn, true);
-    lsm_store_unlock_writer(store);
-    free_txn(txn);
+    end_txn(txn);
     return status;
 }
 

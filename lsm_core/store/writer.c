@@ -16,19 +16,20 @@ static void release_writer(struct lsm_store *store) {
 }
 
 int lsm_store_lock_writer(struct lsm_store *store, uint64_t timeout_us, struct lsm_error *err) {
-    uint64_t deadline = lsm_env_monotonic_us(store->env) + timeout_us;
+    uint64_t deadline = 0; /* 0: nothing was waited for yet, and no clock looked at */
     int status = LSM_OK;
     lsm_mutex_lock(&store->mu);
     while (store->writer_active && status == LSM_OK) {
-        uint64_t now = timeout_us == 0 ? deadline : lsm_env_monotonic_us(store->env);
+        uint64_t now = timeout_us == 0 ? 0 : lsm_env_monotonic_us(store->env);
+        if (deadline == 0) deadline = now + timeout_us;
         if (now >= deadline) status = lsm_fail(err, LSM_BUSY, "%s: another transaction is writing; try again when it has ended", store->dir);
         else (void)lsm_cond_wait_us(&store->writer_free, &store->mu, deadline - now);
     }
     if (status == LSM_OK) store->writer_active = true;
     lsm_mutex_unlock(&store->mu);
     if (status != LSM_OK) return status;
-    uint64_t now = timeout_us == 0 ? deadline : lsm_env_monotonic_us(store->env);
-    status = lsm_follow_begin_write(store, now < deadline ? deadline - now : 0, err);
+    uint64_t now = deadline == 0 ? 0 : lsm_env_monotonic_us(store->env), left = deadline == 0 ? timeout_us : now < deadline ? deadline - now : 0;
+    status = lsm_follow_begin_write(store, left, err);
     if (status != LSM_OK) release_writer(store);
     return status;
 }
