@@ -23,9 +23,18 @@ static int view_open(struct vt_space *space, bool of_txn, struct vt_view **out, 
     return SQLITE_OK;
 }
 
+/* As good as another one: what was found out about it does not count any more. */
+static bool renew(struct vt_space *space, struct vt_view *view) {
+    if (view->refs != 1 || !lsm_view_renew(view->engine, space->txn.engine)) return false;
+    view->id = ++space->views.last_id;
+    view->tick = ++space->txn.tick;
+    view->writes = space->txn.writes;
+    return true;
+}
+
 static int view_of_txn(struct vt_space *space, struct vt_view **view, char **message) {
     struct vt_views *views = &space->views;
-    if (views->txn != NULL && views->txn->writes != space->txn.writes) vt_view_forget_txn(space, 0);
+    if (views->txn != NULL && views->txn->writes != space->txn.writes && !renew(space, views->txn)) vt_view_forget_txn(space, 0);
     if (views->txn == NULL) {
         int rc = view_open(space, true, &views->txn, message);
         if (rc != SQLITE_OK) {

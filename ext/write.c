@@ -25,6 +25,21 @@ struct write {
 
 static char **message_of(const struct write *w) { return &w->table->base.zErrMsg; }
 
+/* What the statement says. Asked for only where it makes a difference: finding it among many statements of the connection takes as long as writing the row. */
+static const struct vt_statement *statement_of(const struct write *w) {
+    struct vt_table *table = w->table;
+    vt_statement_find(&table->statement, table->space->connection->db, w->columns, table->space->schema, table->name);
+    return &table->statement;
+}
+
+/* Has the declaration any ON CONFLICT of its own, which OR ABORT overrules and its absence does not? */
+static bool declares_conflicts(const struct vt_schema *schema) {
+    bool declares = schema->key_conflict != 0;
+    for (int i = 0; i < schema->column_count && !declares; i++) declares = schema->columns[i].not_null_conflict != 0;
+    for (int i = 0; i < schema->index_count && !declares; i++) declares = schema->indexes[i].conflict != 0;
+    return declares;
+}
+
 /* ---- existing rows -------------------------------------------------------------------------------------------- */
 
 /* The row before the update, for the columns SQLite did not read. */
@@ -357,12 +372,14 @@ static int check_returning(struct write *w, bool fresh) {
     struct vt_table *table = w->table;
     const struct vt_schema *schema = table->schema;
     if (w->update) return SQLITE_OK;
-    enum vt_returning returning = table->statement.returning;
-    bool same = returning == VT_RETURNING_NOTHING || (returning == VT_RETURNING_VALUES && !fresh);
-    for (int i = 0; i < schema->column_count && same && returning != VT_RETURNING_NOTHING; i++) {
+    bool same = !fresh;
+    for (int i = 0; i < schema->column_count && same; i++) {
         same = sqlite3_value_type(w->columns[i]) == (i == schema->rowid_column ? SQLITE_INTEGER : table->values[i].type);
     }
-    return same ? SQLITE_OK : fail_returning(w);
+    /* A clustered table has no rowid that could be shown. */
+    if (same && schema->kind == VT_KIND_CLUSTERED) return SQLITE_OK;
+    enum vt_returning returning = statement_of(w)->returning;
+    return returning == VT_RETURNING_NOTHING || (returning == VT_RETURNING_VALUES && same) ? SQLITE_OK : fail_returning(w);
 }
 
 static int write_row(struct write *w, sqlite3_value *old, sqlite3_value *given) {
@@ -408,14 +425,13 @@ int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_
         return rc;
     }
     struct write w = {.table = table, .columns = argv + 2, .conflict.statement = sqlite3_vtab_on_conflict(db), .update = update};
-    vt_statement_find(&table->statement, db, argv, table->space->schema, table->name);
-    if (w.conflict.statement == SQLITE_ABORT && !table->statement.or_abort) w.conflict.statement = 0;
+    if (w.conflict.statement == SQLITE_ABORT && (!declares_conflicts(table->schema) || !statement_of(&w)->or_abort)) w.conflict.statement = 0;
     rc = write_row(&w, argv[0], argv[1]);
     lsm_value_release(&w.old_row);
     if (w.conflict.rolls_back) rc = roll_back(db, rc, &vtab->zErrMsg);
     /* SQLite goes on with the next row, and the number of this one is used up. */
     bool ignored = (rc & 0xff) == SQLITE_CONSTRAINT && w.conflict.statement == SQLITE_IGNORE && !update;
-    if (ignored && table->statement.returning != VT_RETURNING_NOTHING) {
+    if (ignored && statement_of(&w)->returning != VT_RETURNING_NOTHING) {
         rc = fail_returning(&w); /* it would show this row, too */
     } else if (ignored && w.numbered) {
         int skipped = vt_rowids_skip(table, w.rowid);

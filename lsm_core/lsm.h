@@ -237,6 +237,9 @@ struct lsm_view;
  * Costs no I/O. Every view is closed before its store and before its txn ends. */
 int lsm_view_open(struct lsm_store *store, struct lsm_txn *txn, struct lsm_view **view, struct lsm_error *err) LSM_MUST_CHECK;
 void lsm_view_close(struct lsm_view *view);
+/* Let a view of this transaction, through which nobody reads just now, see all that was written since: cheaper than another one. False: it cannot, and is
+ * as it was. */
+bool lsm_view_renew(struct lsm_view *view, const struct lsm_txn *txn);
 /* The position up to which commits are visible; a later commit has a greater one. */
 uint64_t lsm_view_position(const struct lsm_view *view);
 

@@ -34,6 +34,12 @@ void lsm_view_close(struct lsm_view *view) {
     lsm_free(view);
 }
 
+bool lsm_view_renew(struct lsm_view *view, const struct lsm_txn *txn) {
+    if (view->state != lsm_txn_state(txn)) return false;
+    view->position = lsm_txn_position(txn);
+    return true;
+}
+
 uint64_t lsm_view_position(const struct lsm_view *view) { return view->position; }
 
 /* ---- point reads ------------------------------------------------------------------------------------------------------- */

@@ -82,7 +82,8 @@ struct run {
     size_t marks_count;
     struct old_view views[VIEWS];
     size_t views_count;
-    struct { unsigned spills, merges, rollbacks, releases, reads; } counts;
+    struct lsm_view *present;  /* renewed before each read; NULL: none */
+    struct { unsigned spills, merges, rollbacks, releases, reads, renewed, renewals_refused; } counts;
 };
 
 static int next_key(const struct model *rows, int key) {
@@ -137,6 +138,18 @@ static void read_views(struct run *run) {
     }
 }
 
+/* One view that is made to follow the transaction, and is replaced where that cannot be: it shows what the transaction does. */
+static void read_present(struct run *run) {
+    bool renewed = run->present != NULL && lsm_view_renew(run->present, world.txn);
+    if (run->present != NULL) *(renewed ? &run->counts.renewed : &run->counts.renewals_refused) += 1;
+    if (!renewed) {
+        lsm_view_close(run->present);
+        MUST(lsm_view_open(world.store, world.txn, &run->present, &world.err));
+    }
+    const char *wrong = model_differs(&world.next.rows[0], run->present, world.next.trees[0].tree);
+    if (wrong != NULL) fail_msg("a view that follows its transaction: %s", wrong);
+}
+
 static void get_one(void) {
     uint8_t buffer[MODEL_VALUE_BYTES_MAX];
     unsigned key = (unsigned)model_below(&world.random, MODEL_KEYS);
@@ -158,6 +171,8 @@ static void roll_back_to_a_mark(struct run *run) {
     if (run->marks_count == 0) return;
     size_t at = (size_t)model_below(&world.random, run->marks_count);
     close_views(run, run->marks[at].views);
+    lsm_view_close(run->present);
+    run->present = NULL;
     MUST(lsm_txn_rollback_to(world.txn, run->marks[at].mark, &world.err));
     world.next = run->marks[at].state;
     run->marks_count = at + 1;
@@ -182,6 +197,7 @@ static void step(struct run *run) {
     else if (what == 10) MUST(lsm_txn_prepare(world.txn, (enum lsm_sync)model_below(&world.random, 3), LSM_DECIDES_ITSELF, NULL, &world.err));
     else if (what < 13 && run->marks_count < MARKS)
         run->marks[run->marks_count++] = (struct place){.mark = lsm_txn_mark(world.txn), .state = world.next, .views = run->views_count};
+    else if (what > 13) read_present(run);
     else if (what == 13 && run->marks_count != 0) {
         size_t at = (size_t)model_below(&world.random, run->marks_count);
         while (run->marks_count > at) lsm_txn_release(world.txn, run->marks[--run->marks_count].mark);
@@ -199,6 +215,8 @@ static void transaction(struct run *run) {
     run->counts.spills += count_tables() > tables;
     run->counts.merges += (unsigned)(count_merges() - merges);
     close_views(run, 0);
+    lsm_view_close(run->present);
+    run->present = NULL;
     if (model_below(&world.random, 4) == 0) {
         MUST(world_rollback(&world));
         if (world.options.threads == 0) assert_true(count_tables() <= tables);
@@ -236,8 +254,9 @@ static void run_model(uint64_t seed, int threads) {
         if (threads != 0) MUST(lsm_store_quiesce(world.store, &world.err));
         must_be_right(when);
     }
-    print_message("  %u transactions spilled, %u merges of pieces, %u rollbacks to marks, %u releases, %u reads of old views\n", run.counts.spills,
-                  run.counts.merges, run.counts.rollbacks, run.counts.releases, run.counts.reads);
+    print_message("  %u transactions spilled, %u merges of pieces, %u rollbacks to marks, %u releases, %u reads of old views, %u renewed, %u not\n", run.counts.spills,
+                  run.counts.merges, run.counts.rollbacks, run.counts.releases, run.counts.reads, run.counts.renewed, run.counts.renewals_refused);
+    assert_true(run.counts.renewed > 0 && run.counts.renewals_refused > 0);
     assert_true(run.counts.spills > 10 && run.counts.merges > 10 && run.counts.rollbacks > 10 && run.counts.reads > 100);
     finish();
 }
