@@ -123,6 +123,27 @@ def test_a_full_check_of_a_whole_store_says_ok(folder):
     expect_equal([line for line in result.lines if line == "ok"][:2], ["ok", "ok"], result.out)
 
 
+def test_a_shared_page_cut_short_in_use_costs_the_process_and_nothing_else(folder):
+    """Memory mapped from a file that became shorter cannot be read: the kernel says so with SIGBUS, as for SQLite's own -shm."""
+    code = """
+import glob, resource
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+db = connect('test.db', isolation_level=None)
+db.execute('PRAGMA synchronous = FULL')
+db.execute("INSERT INTO t VALUES ('last', 1)")
+for path in glob.glob('test.db-lsm/*/SHM'): os.truncate(path, int(sys.argv[1]))
+try: print(db.execute("INSERT INTO t VALUES ('one more', 1)").fetchall())
+except sqlite3.Error as error: print(error)
+"""
+    filled(folder)
+    for size in (0, 100, 4096):
+        result = python(code, folder, size, check=False)
+        # A sanitizer makes an exit of the signal.
+        expect(result.code in (0, -7) or SLOW, f"{size}: {result.code}: {result.out}")
+        after = shell("SELECT count(*) FROM t WHERE k = 'last'; DELETE FROM t WHERE k IN ('last', 'one more'); SELECT count(*), lsm_check() FROM t;", cwd=folder)
+        expect_equal(after.lines, ["1", "4000|ok"], f"{size} bytes left")
+
+
 def test_a_read_only_directory_of_a_store_is_explained(folder):
     filled(folder, "lsm_flush")
     code = """
