@@ -115,8 +115,8 @@ static inline bool says(int i, const char *key, const char *value) {
 }
 
 /* After a power cut right now these keys have these values; a list that ends with NULL. */
-static inline void expect_durable(const char *const *rows) {
-    struct lsm_env *after = lsm_env_mem_clone_crashed(world.disk, LSM_CRASH_LOSE, 1);
+static inline void expect_after(enum lsm_crash_mode mode, uint64_t seed, const char *const *rows) {
+    struct lsm_env *after = lsm_env_mem_clone_crashed(world.disk, mode, seed);
     struct lsm_options options = world.options;
     struct lsm_store *store = NULL;
     struct lsm_view *view = NULL;
@@ -128,6 +128,8 @@ static inline void expect_durable(const char *const *rows) {
     MUST(lsm_store_close(store, &err));
     lsm_env_mem_free(after);
 }
+
+static inline void expect_durable(const char *const *rows) { expect_after(LSM_CRASH_LOSE, 1, rows); }
 
 static inline unsigned table_files(void) {
     struct lsm_names names = {0};
