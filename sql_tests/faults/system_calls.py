@@ -282,3 +282,43 @@ print(len(done), "commits,", full, "on a full disk; files:", len(names))
     done = subprocess.run(["unshare", "-m", "/usr/bin/python3", "-c", prelude + code], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=host_env(), timeout=600)
     expect(done.returncode == 0, done.stdout.decode(errors="replace"))
     print("      " + done.stdout.decode().strip())
+
+
+def test_reads_go_on_while_a_sync_takes_seconds(folder):
+    """A disk that answers late holds up who waits for it, and nobody else; what others read meanwhile does not have the commit."""
+    need_strace()
+    code = r'''
+import os, sqlite3, subprocess, sys, threading
+def connect():
+    db = sqlite3.connect('test.db', isolation_level=None, check_same_thread=False); db.enable_load_extension(True); db.load_extension(sys.argv[1]); return db
+a, b = connect(), connect()
+a.execute("PRAGMA journal_mode = WAL"); a.execute("PRAGMA synchronous = FULL")
+a.execute("CREATE VIRTUAL TABLE l USING lsm(k INTEGER PRIMARY KEY, v)")
+a.execute("INSERT INTO l VALUES (1, 'a')"); b.execute("SELECT * FROM l").fetchall()
+strace = subprocess.Popen(["strace", "-f", "-p", str(os.getpid()), "-o", "log", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=4000000"], stderr=subprocess.PIPE)
+line = strace.stderr.readline().decode()
+if "attached" not in line: print("skip", line); sys.exit()
+done = []
+def commit():
+    a.execute("INSERT INTO l VALUES (2, 'b')")
+    done.append(True)
+thread = threading.Thread(target=commit)
+thread.start()
+while True:  # until it waits for its sync
+    with open('/proc/self/task/%d/syscall' % thread.native_id) as file: call = file.read().split()
+    if done or (call and call[0] == '75'): break
+reads = [b.execute("SELECT count(*) FROM l").fetchone()[0] for _ in range(50)]
+waiting = not done
+thread.join()
+strace.terminate()
+strace.wait()
+assert waiting, "the reads waited for the sync"
+assert reads == [1] * 50, reads
+assert b.execute("SELECT count(*) FROM l").fetchone() == (2,)
+print("read")
+'''
+    done = subprocess.run(["/usr/bin/python3", "-c", code, EXTENSION[:-3]], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=host_env(), timeout=600)
+    out = done.stdout.decode(errors="replace")
+    if out.startswith("skip"):
+        raise Skip(f"strace cannot trace here: {out}")
+    expect(done.returncode == 0 and "read" in out, out)
