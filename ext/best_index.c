@@ -1,6 +1,5 @@
 #include "best_index.h"
 
-#include "hook.h"
 #include "index.h"
 #include "plan.h"
 #include "samples.h"
@@ -227,7 +226,6 @@ static int choose(struct vt_table *table, sqlite3_index_info *info, const struct
 
 int vt_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
     struct vt_table *table = (struct vt_table *)vtab;
-    vt_watch_prepare(table->space->connection);
     size_t term_count = (size_t)info->nConstraint, order_count = (size_t)info->nOrderBy;
     struct vt_term *terms = sqlite3_malloc64((term_count + 1) * sizeof *terms);
     struct vt_order_term *orders = sqlite3_malloc64((order_count + 1) * sizeof *orders);

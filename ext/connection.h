@@ -31,7 +31,7 @@ struct vt_connection {
     bool hook_joined;           /* the hook table takes part in the transaction */
     bool watching;              /* we shall be told of the end of the transaction of BEGIN (hook.h) */
     sqlite3_stmt *watch;        /* writes the table for that; NULL: not made yet. Only while an LSM table is connected */
-    bool watch_made;            /* the table for it is there */
+    unsigned watches_made;
     bool watch_runs;
     bool watch_unwanted;        /* it is to be let go of when it has run */
     struct vt_errand *errand;   /* for the statement that runs (errand.h) */

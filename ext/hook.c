@@ -129,19 +129,16 @@ void vt_watch_release(struct vt_connection *connection) {
     sqlite3_finalize(watch);
 }
 
+/* Whatever is made in temp has every statement that runs stopped when it next opens a table (SQLITE_ABORT_ROLLBACK), the one that reads at this moment included. A
+ * new index lets them run to their end before they are prepared anew: so one is made last. */
 static int make_watch(struct vt_connection *connection) {
-    return run(connection, "CREATE VIRTUAL TABLE IF NOT EXISTS temp.\"" VT_WATCH_NAME "\" USING " VT_WATCH_NAME, NULL);
-}
-
-static bool any_runs(sqlite3 *db) {
-    for (sqlite3_stmt *each = sqlite3_next_stmt(db, NULL); each != NULL; each = sqlite3_next_stmt(db, each))
-        if (sqlite3_stmt_busy(each) != 0) return true;
-    return false;
-}
-
-void vt_watch_prepare(struct vt_connection *connection) {
-    if (connection->watch_made || any_runs(connection->db)) return;
-    connection->watch_made = make_watch(connection) == SQLITE_OK;
+    int rc = run(connection, "CREATE VIRTUAL TABLE temp.\"" VT_WATCH_NAME "\" USING " VT_WATCH_NAME, NULL);
+    char *sql = rc != SQLITE_OK ? NULL
+                                : sqlite3_mprintf("CREATE TABLE IF NOT EXISTS temp.\"" VT_WATCH_NAME "index\"(x);"
+                                                  "CREATE INDEX temp.\"" VT_WATCH_NAME "index_%u\" ON \"" VT_WATCH_NAME "index\"(x)", ++connection->watches_made);
+    if (sql != NULL) (void)run(connection, sql, NULL);
+    sqlite3_free(sql);
+    return rc;
 }
 
 int vt_watch_join(struct vt_connection *connection) {
@@ -191,8 +188,7 @@ static int watch_end(sqlite3_vtab *vtab) {
 
 /* The table may be taken away before the transaction ends, by ROLLBACK TO for one. Then the next read joins anew. */
 static int watch_disconnect(sqlite3_vtab *vtab) {
-    struct vt_connection *connection = ((struct hook *)vtab)->connection;
-    connection->watching = connection->watch_made = false;
+    ((struct hook *)vtab)->connection->watching = false;
     sqlite3_free(vtab);
     return SQLITE_OK;
 }

@@ -4,10 +4,9 @@
  * TO. So xCreate and xDestroy first run a statement of their own that writes, in form only, the eponymous table "lsm_hook_": it joins
  * the transaction and is called to its end. It lives in main and takes main's write lock, so it serves the schema main only.
  *
- * Nor is there any word of a transaction that only reads. So the first read of an LSM table inside of BEGIN writes, in form only, the table temp.lsm_watch_:
- * no lock but that of the connection's own temporary database, and that has no page written. What shows of it: its name among the temporary tables,
- * changes() is 0 after that statement, and a commit hook is called for the COMMIT. The table is made when the first statement that reads is prepared: CREATE
- * VIRTUAL TABLE makes all statements of the connection stale, and one that runs then fails with SQLITE_ABORT_ROLLBACK as soon as it opens another table.
+ * Nor is there any word of a transaction that only reads. So the first read of an LSM table inside of BEGIN writes, in form only, the table temp.lsm_watch_,
+ * which is made for it: no lock but that of the connection's own temporary database, and that has no page written once it is made. What shows of it: its name,
+ * and that of an empty table with an index, among the temporary tables, changes() is 0 after that statement, and a commit hook is called for the COMMIT.
  */
 #ifndef VT_HOOK_H
 #define VT_HOOK_H
@@ -26,8 +25,6 @@ int vt_hook_join(struct vt_space *space, char **message) LSM_MUST_CHECK;
 
 extern const sqlite3_module vt_watch_module; /* likewise */
 
-/* For a statement that is being prepared: have the table for vt_watch_join() ready, unless a statement of the connection runs. */
-void vt_watch_prepare(struct vt_connection *connection);
 /* Be told of the end of the transaction of BEGIN that the connection is in: vt_connection.watching until then, and then vt_view_let_go() on every space. Fails
  * where nothing may be written: PRAGMA query_only, an authorizer. */
 int vt_watch_join(struct vt_connection *connection) LSM_MUST_CHECK;

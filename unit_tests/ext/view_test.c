@@ -260,7 +260,7 @@ static void the_watch_is_nobodys_table_and_in_nobodys_way(void **unused) {
     must("BEGIN");
     assert_string_equal(rows("SELECT count(*) FROM t"), "2");
     must("COMMIT");
-    assert_string_equal(rows("SELECT name FROM sqlite_temp_schema"), "lsm_watch_");
+    assert_string_equal(rows("SELECT name FROM sqlite_temp_schema"), "lsm_watch_ lsm_watch_index lsm_watch_index_1");
     assert_int_not_equal(run_on(db, "DELETE FROM lsm_watch_"), SQLITE_OK);
     assert_int_not_equal(run_on(db, "INSERT INTO lsm_watch_ VALUES (1)"), SQLITE_OK);
     assert_int_not_equal(run_on(db, "CREATE VIRTUAL TABLE mine USING lsm_watch_"), SQLITE_OK);
@@ -276,6 +276,26 @@ static void the_watch_is_nobodys_table_and_in_nobodys_way(void **unused) {
     assert_string_equal(rows("SELECT count(*) FROM t"), "3");
     must("ROLLBACK");
     assert_string_equal(rows("SELECT total_changes()"), rows("SELECT total_changes()"));
+}
+
+/* A table made in temp has SQLite stop what runs, when it next opens a table: the statement itself, and others under way. */
+static void statements_that_open_a_table_late_go_on_when_the_watch_is_made(void **unused) {
+    (void)unused;
+    static const char late[] = "SELECT (SELECT count(*) FROM plain WHERE a >= x.id) FROM %s AS x";
+    char sql[128];
+    must("INSERT INTO plain VALUES (1), (2), (3)");
+    for (int round = 0; round < 3; round++) {
+        sqlite3_stmt *running = NULL;
+        must("BEGIN");
+        assert_int_equal(sqlite3_prepare_v2(db, "SELECT 1 UNION ALL SELECT a FROM plain", -1, &running, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_step(running), SQLITE_ROW);
+        (void)snprintf(sql, sizeof sql, late, "t");
+        assert_string_equal(rows(sql), "3 2");
+        while (sqlite3_step(running) == SQLITE_ROW) continue; /* what has stopped it sqlite3_finalize() says */
+        assert_int_equal(sqlite3_finalize(running), SQLITE_OK);
+        must(round == 0 ? "ROLLBACK" : "COMMIT"); /* and with it what was made, once */
+        if (round == 1) must("DROP TABLE temp.lsm_watch_");
+    }
 }
 
 static void a_closed_connection_lets_go(void **unused) {
@@ -386,6 +406,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(own_writes_are_seen_and_savepoints_undone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_watched_is_read_statement_by_statement, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_watch_is_nobodys_table_and_in_nobodys_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(statements_that_open_a_table_late_go_on_when_the_watch_is_made, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_closed_connection_lets_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_watches_is_let_go_with_the_last_table, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_text_that_comes_to_mean_another_table_is_read_again, set_up, tear_down),
