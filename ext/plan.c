@@ -49,6 +49,14 @@ static enum term_use use_of(int op) {
     }
 }
 
+/* IS NULL has no collation, and may stand for a column that is in the key twice; but one constraint is one argument of xFilter. */
+static bool is_taken(const struct vt_plan *plan, int term) {
+    for (int i = 0; i < plan->equal_count; i++) {
+        if (plan->terms[i] == term) return true;
+    }
+    return false;
+}
+
 /* The first usable term of this kind on a column of the plan's key, or -1. The table's own key has no NULLs to look for. */
 static int find_term(const struct vt_schema *schema, const struct vt_plan *plan, const struct vt_key_column *key, const struct vt_question *question,
                      enum term_use use) {
@@ -56,7 +64,7 @@ static int find_term(const struct vt_schema *schema, const struct vt_plan *plan,
         const struct vt_term *term = &question->terms[i];
         if (!term->usable || use_of(term->op) != use || plain_column(schema, term->column) != key->column) continue;
         if (term->op == SQLITE_INDEX_CONSTRAINT_ISNULL || use == USE_NOT_NULL) {
-            if (plan->index == VT_PLAN_PRIMARY || key->column < 0) continue;
+            if (plan->index == VT_PLAN_PRIMARY || key->column < 0 || is_taken(plan, i)) continue;
             return i;
         }
         if (key->column >= 0 && (!term->collates || term->collation != key->collation)) continue;

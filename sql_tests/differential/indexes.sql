@@ -78,3 +78,10 @@ SELECT a FROM c WHERE v = 'one' ORDER BY b, a;
 @LSM SELECT lsm_compact();
 SELECT a FROM c WHERE v = 'one' ORDER BY b, a;
 SELECT id FROM r WHERE ts = 51 ORDER BY id;
+-- An index that has the column of the key once more, with another collation; what an OR leaves for it is IS NULL.
+@CLUSTERED twice(a INT, c TEXT NOT NULL, PRIMARY KEY (c COLLATE NOCASE));
+@INDEX twice_c ON twice(c);
+INSERT INTO twice VALUES (1, 'a'), (2, 'b'), (3, 'C');
+SELECT count(*), count(y.a) FROM twice AS x LEFT JOIN twice AS y ON (y.c IS NULL OR y.a = x.a) WHERE 'b' IS y.c;
+SELECT count(*), count(y.a) FROM twice AS x LEFT JOIN twice AS y ON y.c IS NULL WHERE y.c IS NULL;
+SELECT a FROM twice WHERE c = 'c' COLLATE NOCASE AND c = 'C';

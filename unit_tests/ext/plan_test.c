@@ -264,6 +264,18 @@ static void a_column_twice_in_an_index_is_searched_for_once(void **unused) {
     vt_schema_free(schema);
 }
 
+static void is_null_serves_one_of_two_columns_that_are_the_same(void **unused) {
+    (void)unused;
+    struct vt_schema *schema = table("c TEXT|v|PRIMARY KEY(c COLLATE NOCASE)|INDEX i (c)");
+    struct vt_term terms[] = {term(0, SQLITE_INDEX_CONSTRAINT_ISNULL), term(0, EQ)};
+    at_index = 0;
+    expect(schema, terms, 1, NULL, 0, "index i (c=?)", false);
+    terms[1].collation = VT_COLLATE_NOCASE;
+    expect(schema, terms, 2, NULL, 0, "index i (c=? AND c=?)", false);
+    at_index = VT_PLAN_PRIMARY;
+    vt_schema_free(schema);
+}
+
 static void numbers_of_no_plan_are_refused(void **unused) {
     (void)unused;
     struct vt_schema *schema = table("a|b|PRIMARY KEY(a, b)");
@@ -429,6 +441,7 @@ int main(void) {
         cmocka_unit_test(a_text_of_no_lookup_is_refused),
         cmocka_unit_test(rows_alike_in_all_that_is_looked_at_are_passed_over),
         cmocka_unit_test(rows_are_passed_over_only_in_the_order_that_is_asked_for),
+        cmocka_unit_test(is_null_serves_one_of_two_columns_that_are_the_same),
         cmocka_unit_test(numbers_of_no_plan_are_refused),
         cmocka_unit_test(every_number_reads_as_a_plan_that_writes_it_or_is_refused),
     };
