@@ -1,6 +1,7 @@
 /* Threads: one writer moves money between accounts, readers add it up in their views, somebody flushes, merges, checks and asks for figures.
  *
- * In every view the sum of all balances is what it was at the beginning, whichever way it is read, and two readings of one view are the same.
+ * In every view the sum of all balances is what it was at the beginning, whichever way it is read, and two readings of one view are the same. Also beside other
+ * processes that move money, each with a reading thread of its own.
  * LSM_TEST_SECONDS: how long (default 2 for each environment). Made for the sanitizers.
  */
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,13 +22,14 @@
 #include "../../lsm_core/env/env.h"
 #include "../support/model.h"
 
-enum { ACCOUNTS = 150, START_BALANCE = 1000, TOTAL = ACCOUNTS * START_BALANCE, READERS = 3, PADDING = 150 };
+enum { ACCOUNTS = 150, START_BALANCE = 1000, TOTAL = ACCOUNTS * START_BALANCE, READERS = 3, PADDING = 150, OTHERS = 2 };
 
 static const uint8_t store_id[LSM_STORE_ID_BYTES] = "concurrency-test";
 
 struct shared {
     struct lsm_store *store;
     uint32_t tree;
+    bool others; /* other processes move money, too: what the accounts hold is to be read in each transaction */
     struct timespec end;
     _Atomic bool stop;
     _Atomic unsigned commits, rollbacks, views, passes;
@@ -86,9 +89,25 @@ static int moves(struct lsm_txn *txn, struct model_random *random, int64_t *bala
         balances[pair[1]] += amount;
         for (unsigned i = 0; i < 2 && status == LSM_OK; i++) {
             char key[32];
-            if (balances[pair[i]] != 0) status = put_balance(txn, pair[i], balances[pair[i]], err);
-            else status = lsm_txn_delete(txn, shared.tree, account_key(pair[i], key, sizeof key), err);
+            if (balances[pair[i]] != 0)
+                status = put_balance(txn, pair[i], balances[pair[i]], err);
+            else
+                status = lsm_txn_delete(txn, shared.tree, account_key(pair[i], key, sizeof key), err);
         }
+    }
+    return status;
+}
+
+/* What the accounts hold now, as the transaction sees it. */
+static int read_balances(struct lsm_txn *txn, int64_t *balances, struct lsm_error *err) {
+    int status = LSM_OK;
+    for (unsigned account = 0; account < ACCOUNTS && status == LSM_OK; account++) {
+        char key[32];
+        struct lsm_value value = {0};
+        status = lsm_txn_get(txn, shared.tree, account_key(account, key, sizeof key), &value, err);
+        balances[account] = status == LSM_OK ? balance_of(value.bytes) : 0;
+        lsm_value_release(&value);
+        if (status == LSM_NOTFOUND) status = LSM_OK;
     }
     return status;
 }
@@ -100,6 +119,7 @@ static bool transaction(struct model_random *random, int64_t *balances) {
     memcpy(next, balances, sizeof next);
     int status = lsm_txn_begin(shared.store, UINT64_MAX, 5000, &txn, &err);
     if (status == LSM_BUSY) return true;
+    if (status == LSM_OK && shared.others) status = read_balances(txn, next, &err);
     if (status == LSM_OK) status = moves(txn, random, next, &err);
     if (status == LSM_OK && model_below(random, 4) == 0) {
         memcpy(saved, next, sizeof next);
@@ -115,7 +135,8 @@ static bool transaction(struct model_random *random, int64_t *balances) {
         return status == LSM_OK;
     }
     uint64_t sync = model_below(random, 20);
-    if (status == LSM_OK) status = lsm_txn_prepare(txn, sync == 0 ? LSM_SYNC_FULL : sync < 5 ? LSM_SYNC_NORMAL : LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err);
+    if (status == LSM_OK)
+        status = lsm_txn_prepare(txn, sync == 0 ? LSM_SYNC_FULL : sync < 5 ? LSM_SYNC_NORMAL : LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err);
     if (status != LSM_OK) {
         wrong("transaction", err.text);
         if (txn != NULL) (void)lsm_txn_rollback(txn, NULL);
@@ -144,12 +165,14 @@ static void other_tree(struct model_random *random, struct lsm_tree_info *tree) 
         tree->tree = 0;
     }
     if (status == LSM_OK) status = lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err);
-    if (status == LSM_OK) lsm_txn_commit(txn, true);
-    else wrong("another tree", err.text);
+    if (status == LSM_OK)
+        lsm_txn_commit(txn, true);
+    else
+        wrong("another tree", err.text);
 }
 
 static void *write_thread(void *arg) {
-    struct model_random random = {.state = 11};
+    struct model_random random = {.state = 11 + (uint64_t)getpid()};
     struct lsm_tree_info tree = {0};
     int64_t *balances = arg;
     while (!over()) {
@@ -215,9 +238,12 @@ static bool read_view(struct lsm_view *view, struct model_random *random) {
     int64_t sum = 0;
     unsigned way = (unsigned)model_below(random, 4);
     bool done;
-    if (way == 0) done = sum_by_keys(view, &sum);
-    else if (way == 3) done = sum_by_halves(view, (unsigned)model_below(random, ACCOUNTS), &sum);
-    else done = sum_by_scan(view, way == 2, &sum);
+    if (way == 0)
+        done = sum_by_keys(view, &sum);
+    else if (way == 3)
+        done = sum_by_halves(view, (unsigned)model_below(random, ACCOUNTS), &sum);
+    else
+        done = sum_by_scan(view, way == 2, &sum);
     if (done && sum != TOTAL) {
         char text[100];
         (void)snprintf(text, sizeof text, "the sum is %lld, not %d", (long long)sum, (int)TOTAL);
@@ -316,51 +342,115 @@ static void make_accounts(int64_t *balances) {
     lsm_txn_commit(txn, true);
 }
 
-static void run(struct lsm_env *env, const char *dir) {
-    static int64_t balances[ACCOUNTS];
-    struct lsm_error err = {0};
-    struct lsm_options options;
+static void prepare(struct lsm_options *options, struct lsm_env *env, const char *dir) {
     const char *seconds = getenv("LSM_TEST_SECONDS");
-    pthread_t threads[READERS + 2];
     memset(&shared, 0, sizeof shared);
     pthread_mutex_init(&shared.mu, NULL);
-    lsm_options_init(&options);
-    options.env = env;
-    options.dir = dir;
-    options.store_id = store_id;
-    options.create = true;
-    options.write_buffer_bytes = 65536;
-    options.file_bytes = 65536;
-    options.cache_bytes = 1 << 18;
-    options.block_bytes = 512;
-    MUST(lsm_store_open(&options, &shared.store, &err));
-    make_accounts(balances);
+    lsm_options_init(options);
+    options->env = env;
+    options->dir = dir;
+    options->store_id = store_id;
+    options->create = true;
+    options->write_buffer_bytes = 65536;
+    options->file_bytes = 65536;
+    options->cache_bytes = 1 << 18;
+    options->block_bytes = 512;
     (void)clock_gettime(CLOCK_MONOTONIC, &shared.end);
     shared.end.tv_sec += seconds == NULL ? 2 : atoi(seconds);
+}
+
+/* To the end of the time. */
+static void run_threads(int64_t *balances) {
+    pthread_t threads[READERS + 2];
     assert_int_equal(pthread_create(&threads[0], NULL, write_thread, balances), 0);
     assert_int_equal(pthread_create(&threads[1], NULL, care_thread, NULL), 0);
     for (uintptr_t i = 0; i < READERS; i++) assert_int_equal(pthread_create(&threads[2 + i], NULL, read_thread, (void *)i), 0);
     for (size_t i = 0; i < READERS + 2; i++) pthread_join(threads[i], NULL);
     print_message("  %u commits, %u rollbacks, %u views, %u passes of maintenance\n", shared.commits, shared.rollbacks, shared.views, shared.passes);
     if (shared.wrong[0] != 0) fail_msg("%s", shared.wrong);
-    MUST(lsm_store_quiesce(shared.store, &err));
-    MUST(lsm_store_close(shared.store, &err));
-    MUST(lsm_store_open(&options, &shared.store, &err));
+}
+
+/* balances: what each account must hold, NULL if that is not known. */
+static void look_at_the_end(const struct lsm_options *options, const int64_t *balances) {
+    struct lsm_error err = {0};
     struct lsm_view *view = NULL;
+    int64_t sum = 0;
+    MUST(lsm_store_open(options, &shared.store, &err));
     MUST(lsm_view_open(shared.store, NULL, &view, &err));
     for (unsigned account = 0; account < ACCOUNTS; account++) {
         char key[32];
         struct lsm_value value = {0};
         int status = lsm_view_get(view, shared.tree, account_key(account, key, sizeof key), &value, &err);
-        assert_int_equal(status == LSM_NOTFOUND ? 0 : balance_of(value.bytes), balances[account]);
+        int64_t balance = status == LSM_NOTFOUND ? 0 : balance_of(value.bytes);
+        if (balances != NULL) assert_int_equal(balance, balances[account]);
+        sum += balance;
         lsm_value_release(&value);
     }
     lsm_view_close(view);
+    assert_int_equal(sum, TOTAL);
     uint64_t problems = 0;
     MUST(lsm_store_check(shared.store, finding, NULL, NULL, NULL, &problems, &err));
     if (problems != 0) fail_msg("%s", shared.wrong);
     MUST(lsm_store_close(shared.store, &err));
     pthread_mutex_destroy(&shared.mu);
+}
+
+static void run(struct lsm_env *env, const char *dir) {
+    static int64_t balances[ACCOUNTS];
+    struct lsm_error err = {0};
+    struct lsm_options options;
+    prepare(&options, env, dir);
+    MUST(lsm_store_open(&options, &shared.store, &err));
+    make_accounts(balances);
+    run_threads(balances);
+    MUST(lsm_store_quiesce(shared.store, &err));
+    MUST(lsm_store_close(shared.store, &err));
+    look_at_the_end(&options, balances);
+}
+
+/* In a process of its own: a writer and a reader. Does not return. */
+static void run_other(const struct lsm_options *options) {
+    int64_t balances[ACCOUNTS] = {0};
+    struct lsm_error err = {0};
+    pthread_t reader;
+    if (lsm_store_open(options, &shared.store, &err) != LSM_OK) wrong("open", err.text);
+    if (shared.store != NULL && pthread_create(&reader, NULL, read_thread, NULL) == 0) {
+        (void)write_thread(balances);
+        pthread_join(reader, NULL);
+    }
+    if (lsm_store_close(shared.store, &err) != LSM_OK) wrong("close", err.text);
+    print_message("  another process: %u commits, %u views%s%s\n", shared.commits, shared.views, shared.wrong[0] == 0 ? "" : ": ", shared.wrong);
+    exit(shared.wrong[0] == 0 && shared.commits != 0 && shared.views != 0 ? 0 : 1);
+}
+
+/* The processes are made before this one has threads. */
+static void run_beside_others(const char *dir) {
+    static int64_t balances[ACCOUNTS];
+    struct lsm_error err = {0};
+    struct lsm_options options;
+    pid_t others[OTHERS];
+    prepare(&options, lsm_env_posix(), dir);
+    shared.others = true;
+    MUST(lsm_store_open(&options, &shared.store, &err));
+    make_accounts(balances);
+    MUST(lsm_store_close(shared.store, &err));
+    options.create = false;
+    fflush(stdout);
+    for (int i = 0; i < OTHERS; i++) {
+        shared.store = NULL;
+        others[i] = fork();
+        assert_true(others[i] >= 0);
+        if (others[i] == 0) run_other(&options);
+    }
+    MUST(lsm_store_open(&options, &shared.store, &err));
+    run_threads(balances);
+    MUST(lsm_store_close(shared.store, &err));
+    for (int i = 0; i < OTHERS; i++) {
+        int status = 0;
+        assert_int_equal(waitpid(others[i], &status, 0), others[i]);
+        assert_int_equal(status, 0);
+    }
+    look_at_the_end(&options, NULL);
 }
 
 static void readers_see_whole_transactions_in_memory(void **state) {
@@ -373,20 +463,32 @@ static void readers_see_whole_transactions_in_memory(void **state) {
     assert_int_equal(lsm_mem_live(), live);
 }
 
-static void readers_see_whole_transactions_on_disk(void **state) {
-    (void)state;
+static void in_a_folder(void (*work)(const char *dir)) {
     char top[] = "/tmp/lsm-concurrent-XXXXXX", dir[64], command[80];
     assert_non_null(mkdtemp(top));
     (void)snprintf(dir, sizeof dir, "%s/store", top);
-    run(lsm_env_posix(), dir);
+    work(dir);
     (void)snprintf(command, sizeof command, "rm -rf %s", top);
     assert_int_equal(system(command), 0);
+}
+
+static void run_on_disk(const char *dir) { run(lsm_env_posix(), dir); }
+
+static void readers_see_whole_transactions_on_disk(void **state) {
+    (void)state;
+    in_a_folder(run_on_disk);
+}
+
+static void readers_and_a_writer_beside_other_processes_that_commit(void **state) {
+    (void)state;
+    in_a_folder(run_beside_others);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readers_see_whole_transactions_in_memory),
         cmocka_unit_test(readers_see_whole_transactions_on_disk),
+        cmocka_unit_test(readers_and_a_writer_beside_other_processes_that_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
