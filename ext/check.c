@@ -208,7 +208,10 @@ int vt_check_schema(struct vt_connection *connection, const char *schema, lsm_ch
     int status = lsm_store_check(space->store, found, arg, vt_pulse_stops, &pulse, &problems, &err);
     vt_pulse_release(&pulse);
     if (status != LSM_OK) return vt_fail_engine(message, status, &err);
-    return check_rows(space, found, arg, message);
+    connection->checking = true;
+    rc = check_rows(space, found, arg, message);
+    connection->checking = false;
+    return rc;
 }
 
 static void add_line(void *arg, const char *text) {
@@ -222,8 +225,10 @@ int vt_check_integrity(sqlite3_vtab *vtab, const char *schema, const char *name,
     char *message = NULL;
     bool quick = (flags & 1) != 0;
     sqlite3_str *lines = sqlite3_str_new(NULL);
+    table->space->connection->checking = true;
     int rc = check_rows_of(table->space, name, add_line, lines);
     if (rc == SQLITE_OK && !quick) rc = check_indexes_of(table->space, name, add_line, lines, &message);
+    table->space->connection->checking = false;
     if (rc == SQLITE_OK) rc = sqlite3_str_errcode(lines);
     *problem = sqlite3_str_finish(lines);
     sqlite3_free(message);

@@ -33,6 +33,7 @@ struct vt_connection {
     sqlite3_stmt *watch;        /* writes the table for that; NULL: not made yet. Only while an LSM table is connected */
     unsigned watches_made;
     bool watch_runs;
+    bool checking;              /* lsm_check() or PRAGMA integrity_check is reading */
     bool watch_unwanted;        /* it is to be let go of when it has run */
     struct vt_errand *errand;   /* for the statement that runs (errand.h) */
     uint64_t changes;           /* rows of LSM tables changed, as SQLite counts them: calls of xUpdate that went well */

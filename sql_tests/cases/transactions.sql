@@ -41,3 +41,9 @@ SELECT lsm_check();
 -- reopen
 SELECT (SELECT count(*) FROM l), (SELECT count(*) FROM o);
 SELECT lsm_check();
+-- The first reading of a connection is a check, inside of BEGIN.
+CREATE VIRTUAL TABLE m USING lsm(a);
+-- reopen
+BEGIN; SELECT lsm_check(), (SELECT count(*) > 0 FROM o); COMMIT;
+-- reopen
+BEGIN; SELECT count(*) FROM lsm_check; PRAGMA integrity_check; SELECT (SELECT count(*) FROM l) > 0, (SELECT count(*) FROM o) > 0; COMMIT;
