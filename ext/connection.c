@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -139,6 +140,14 @@ static bool wants_exclusive(const struct vt_space *space) {
     return exclusive;
 }
 
+/* Whoever maps the database file (PRAGMA mmap_size) maps as much of the table files, on the same terms. */
+static uint64_t map_bytes(const struct vt_space *space) {
+    char *text = vt_pragma_text(space->connection->db, space->schema, "mmap_size");
+    long long bytes = text == NULL ? 0 : strtoll(text, NULL, 10);
+    sqlite3_free(text);
+    return bytes > 0 ? (uint64_t)bytes : 0;
+}
+
 /* Where the store is, whose its files are, how it is used. */
 static void fill_options(const struct vt_space *space, const struct vt_place *place, const char *dir, struct lsm_options *options) {
     lsm_options_init(options);
@@ -158,6 +167,7 @@ static void fill_options(const struct vt_space *space, const struct vt_place *pl
     if (place->memory) return;
     options->write_buffer_bytes = uri_bytes(space, "lsm_write_buffer", options->write_buffer_bytes);
     options->exclusive = wants_exclusive(space);
+    options->map_bytes = map_bytes(space);
     if (place->environment != NULL) return;
     /* A connection that may not write is no reason not to share: it sees what others commit. Without the right to write there is no sharing. */
     options->read_only = sqlite3_db_readonly(space->connection->db, space->schema) == 1 && access(dir, F_OK) == 0 && access(dir, W_OK) != 0;

@@ -125,6 +125,7 @@ int vt_registry_acquire(const struct lsm_options *options, bool single, struct v
         settle(fresh, status);
     }
     if (status == LSM_OK) *shared = found;
+    if (status == LSM_OK && found != fresh) lsm_store_allow_map(found->store, options->map_bytes);
     if (status != LSM_OK || found != fresh) shared_free(fresh);
     return status;
 }

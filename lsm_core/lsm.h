@@ -102,6 +102,7 @@ struct lsm_options {
     size_t write_buffer_bytes;            /* memtable size at which a generation rolls; a transaction holds half as much again; default 32 MiB, 64 KiB .. 1 GiB */
     size_t cache_bytes;                   /* blocks kept in memory; default 64 MiB; shared by all stores of the process: the
                                              largest value asked for wins; pinned and waiting memtables are taken from it */
+    uint64_t map_bytes;                   /* table files are read through maps of them, up to so many bytes in all; default 0: none (lsm_store_allow_map()) */
     size_t block_bytes;                   /* payload of a data block; default 4096, 512 .. 65536 */
     size_t file_bytes;                    /* size at which a merge starts a new table file; default 16 MiB */
     enum lsm_compression compression;     /* of the older levels; default LSM_COMPRESS_LZ4; young levels: none */
@@ -120,6 +121,12 @@ struct lsm_store;
  * On success *store is owned by the caller (lsm_store_close). On error *store is NULL and nothing is held.
  * LSM_BUSY: a process has it for itself, or cannot be joined; the message says which and why. LSM_MISMATCH: it carries another id. LSM_CORRUPT, LSM_UNSUPPORTED: see err->text. */
 int lsm_store_open(const struct lsm_options *options, struct lsm_store **store, struct lsm_error *err) LSM_MUST_CHECK;
+
+/* Files that are opened from now on may be mapped, up to so many bytes in all, if that is more than was allowed before. A block that is not compressed is then read where it
+ * lies in the page cache: no system call, no copy, no memory of our own but some 200 bytes in the cache, which stand for its being verified. What may come of it is the
+ * host's to weigh: a read that the disk refuses, and a file that somebody cuts short, are SIGBUS in the process instead of an error that names the file; and what is damaged after
+ * it was verified is believed. */
+void lsm_store_allow_map(struct lsm_store *store, uint64_t bytes);
 
 /* Stop background work, sync the log as needed for LSM_SYNC_NORMAL, release everything. Every view and transaction must
  * be gone. The store is freed whatever is returned; an error means that the last commits below FULL may not be durable.
@@ -331,6 +338,7 @@ struct lsm_stats {
     uint64_t merges, merge_bytes_read, merge_bytes_written, trivial_moves;
     uint64_t stall_us;               /* time writers were slowed down */
     uint64_t cache_hits, cache_misses, cache_bytes;
+    uint64_t mapped_bytes;           /* of table files */
     uint64_t memtable_bytes;         /* all generations still in memory */
     uint64_t table_bytes, wal_bytes_on_disk;
     uint64_t position, synced_position;

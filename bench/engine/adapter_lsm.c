@@ -34,6 +34,7 @@ void engine_open(const struct engine_settings *settings) {
     options.create = true;
     options.write_buffer_bytes = settings->write_buffer_bytes;
     options.cache_bytes = settings->cache_bytes;
+    options.map_bytes = settings->map_bytes;
     options.threads = settings->threads;
     options.compression = settings->compress ? LSM_COMPRESS_LZ4 : LSM_COMPRESS_NONE;
     check(lsm_store_open(&options, &store, &err), &err, "open");

@@ -33,6 +33,7 @@ void engine_open(const struct engine_settings *settings) {
     rocksdb_options_set_create_if_missing(options, 1);
     rocksdb_options_set_write_buffer_size(options, settings->write_buffer_bytes);
     rocksdb_options_set_max_background_jobs(options, settings->threads);
+    rocksdb_options_set_allow_mmap_reads(options, settings->map_bytes != 0);
     rocksdb_options_set_compression(options, settings->compress ? rocksdb_lz4_compression : rocksdb_no_compression);
     rocksdb_block_based_options_set_block_cache(table, cache);
     rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(settings->filter_bits));

@@ -83,8 +83,8 @@ static void run_named(const char *name) {
 }
 
 static _Noreturn void usage_text(void) {
-    (void)fprintf(stderr, "usage: engine_%s [--rows N] [--batch N] [--value-bytes N] [--sync] [--compress] [--buffer-mib N] [--cache-mib N] [--filter-bits N]\n"
-                          "       [--threads N] [--dir D] [--keep] [--csv] [--describe] WORKLOAD...\nworkloads:", engine_name());
+    (void)fprintf(stderr, "usage: engine_%s [--rows N] [--batch N] [--value-bytes N] [--sync] [--compress] [--buffer-mib N] [--cache-mib N] [--map-mib N]\n"
+                          "       [--filter-bits N] [--threads N] [--dir D] [--keep] [--csv] [--describe] WORKLOAD...\nworkloads:", engine_name());
     for (size_t i = 0; i < workloads_count; i++) (void)fprintf(stderr, " %s", workloads[i].name);
     (void)fprintf(stderr, "\n");
     exit(2);
@@ -118,6 +118,7 @@ static int parse(int argc, char **argv) {
         else if (strcmp(a, "--value-bytes") == 0) scale.value_bytes = number_of(argc, argv, &i);
         else if (strcmp(a, "--buffer-mib") == 0) settings.write_buffer_bytes = (size_t)number_of(argc, argv, &i) << 20;
         else if (strcmp(a, "--cache-mib") == 0) settings.cache_bytes = (size_t)number_of(argc, argv, &i) << 20;
+        else if (strcmp(a, "--map-mib") == 0) settings.map_bytes = number_of(argc, argv, &i) << 20;
         else if (strcmp(a, "--filter-bits") == 0) settings.filter_bits = (int)number_of(argc, argv, &i);
         else if (strcmp(a, "--threads") == 0) settings.threads = (int)number_of(argc, argv, &i);
         else if (strcmp(a, "--dir") == 0 && i + 1 < argc) settings.dir = argv[++i];

@@ -74,6 +74,9 @@ struct lsm_env_ops {
      * after a fork. The file must be as long and never be cut: allocate() first. What a crash leaves of it is not defined, nor what read_at and
      * write_at make of it. */
     int (*map)(struct lsm_file *file, size_t size, void **bytes, struct lsm_error *err);
+    /* The first `size` bytes as memory to be read, until the file is closed; once per open, not after a fork. Nobody may change or cut them. What the disk does not
+     * give back later raises SIGBUS where it is read, so does what somebody cuts off. */
+    int (*map_read)(struct lsm_file *file, size_t size, const void **bytes, struct lsm_error *err);
     /* Does the file's path still lead to this very file? False if it was removed or replaced. */
     int (*same_file)(struct lsm_file *file, bool *same, struct lsm_error *err);
     void (*close)(struct lsm_file *file);
@@ -115,6 +118,7 @@ static inline LSM_MUST_CHECK int lsm_file_size(struct lsm_file *file, uint64_t *
 static inline LSM_MUST_CHECK int lsm_file_lock(struct lsm_file *file, uint64_t byte, enum lsm_lock lock, struct lsm_error *err) { return file->ops->lock(file, byte, lock, err); }
 static inline LSM_MUST_CHECK int lsm_file_locked(struct lsm_file *file, uint64_t byte, bool *locked, struct lsm_error *err) { return file->ops->locked(file, byte, locked, err); }
 static inline LSM_MUST_CHECK int lsm_file_map(struct lsm_file *file, size_t size, void **bytes, struct lsm_error *err) { return file->ops->map(file, size, bytes, err); }
+static inline LSM_MUST_CHECK int lsm_file_map_read(struct lsm_file *file, size_t size, const void **bytes, struct lsm_error *err) { return file->ops->map_read(file, size, bytes, err); }
 static inline LSM_MUST_CHECK int lsm_file_same(struct lsm_file *file, bool *same, struct lsm_error *err) { return file->ops->same_file(file, same, err); }
 static inline void lsm_file_close(struct lsm_file *file) { if (file != NULL) file->ops->close(file); } /* NULL is allowed */
 

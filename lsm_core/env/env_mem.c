@@ -388,6 +388,7 @@ static const struct lsm_env_ops mem_ops = {
     .lock = lsm_mem_lock,
     .locked = lsm_mem_locked,
     .map = lsm_mem_map,
+    .map_read = lsm_mem_map_read,
     .wait_word = lsm_mem_wait_word,
     .wake_word = lsm_mem_wake_word,
     .same_file = lsm_mem_same_file,

@@ -19,6 +19,7 @@ void lsm_mem_close(struct lsm_file *base) {
     else mem->files = file->next;
     lsm_mem_process_of(base->env)->open_files--;
     lsm_mutex_unlock(&mem->mu);
+    lsm_free(file->copy);
     lsm_free(base->path);
     lsm_free(file);
 }

@@ -121,6 +121,7 @@ struct mem_file {
     bool killed; /* with its process: no longer an open file */
     void *mapped; /* NULL: not */
     size_t mapped_bytes;
+    void *copy; /* what lsm_mem_map_read() gave; NULL: nothing */
     struct mem_file *next, *prev; /* in mem_env.files */
 };
 
@@ -153,6 +154,7 @@ int lsm_mem_size(struct lsm_file *base, uint64_t *size, struct lsm_error *err);
 int lsm_mem_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, struct lsm_error *err);
 int lsm_mem_locked(struct lsm_file *base, uint64_t byte, bool *locked, struct lsm_error *err);
 int lsm_mem_map(struct lsm_file *base, size_t size, void **bytes, struct lsm_error *err);
+int lsm_mem_map_read(struct lsm_file *base, size_t size, const void **bytes, struct lsm_error *err);
 void lsm_mem_wait_word(struct lsm_env *env, _Atomic uint32_t *word, uint32_t seen, uint64_t us);
 void lsm_mem_wake_word(struct lsm_env *env, _Atomic uint32_t *word);
 int lsm_mem_same_file(struct lsm_file *base, bool *same, struct lsm_error *err);

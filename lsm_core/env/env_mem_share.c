@@ -117,6 +117,21 @@ int lsm_mem_map(struct lsm_file *base, size_t size, void **bytes, struct lsm_err
     return lsm_mem_leave(lsm_mem_of(base->env), &op, status);
 }
 
+/* A copy: what is read so never changes. */
+int lsm_mem_map_read(struct lsm_file *base, size_t size, const void **bytes, struct lsm_error *err) {
+    struct mem_file *file = lsm_mem_file_of(base);
+    *bytes = NULL;
+    if (file->copy != NULL) return lsm_fail(err, LSM_MISUSE, "%s: this open file is mapped already", base->path);
+    void *copy = lsm_malloc(size);
+    if (copy == NULL) return lsm_fail_nomem(err, size);
+    size_t got = 0;
+    int status = lsm_mem_read_at(base, 0, copy, size, &got, err);
+    if (status == LSM_OK && got < size) status = lsm_fail(err, LSM_IO, "%s: cannot map %zu bytes: the file has %zu", base->path, size, got);
+    if (status == LSM_OK) *bytes = file->copy = copy;
+    else lsm_free(copy);
+    return status;
+}
+
 void lsm_mem_unmap(struct mem_file *file) {
     if (file->mapped != NULL) (void)munmap(file->mapped, file->mapped_bytes);
     file->mapped = NULL;

@@ -405,6 +405,7 @@ static const struct lsm_env_ops posix_ops = {
     .lock = lsm_posix_lock,
     .locked = lsm_posix_locked,
     .map = lsm_posix_map,
+    .map_read = lsm_posix_map_read,
     .wait_word = lsm_posix_wait_word,
     .wake_word = lsm_posix_wake_word,
     .same_file = lsm_posix_same_file,

@@ -34,6 +34,7 @@ static inline struct posix_file *posix_of(struct lsm_file *file) { return (struc
 int lsm_posix_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, struct lsm_error *err);
 int lsm_posix_locked(struct lsm_file *base, uint64_t byte, bool *locked, struct lsm_error *err);
 int lsm_posix_map(struct lsm_file *base, size_t size, void **bytes, struct lsm_error *err);
+int lsm_posix_map_read(struct lsm_file *base, size_t size, const void **bytes, struct lsm_error *err);
 int lsm_posix_same_file(struct lsm_file *base, bool *same, struct lsm_error *err);
 int lsm_posix_can_share(struct lsm_env *env, const char *path, const char **why, struct lsm_error *err);
 void lsm_posix_wait_word(struct lsm_env *env, _Atomic uint32_t *word, uint32_t seen, uint64_t us);

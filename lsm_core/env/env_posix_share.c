@@ -129,7 +129,7 @@ int lsm_posix_locked(struct lsm_file *base, uint64_t byte, bool *locked, struct 
 
 /* ---- memory ------------------------------------------------------------------------------------------------------------------------ */
 
-int lsm_posix_map(struct lsm_file *base, size_t size, void **bytes, struct lsm_error *err) {
+static int map_file(struct lsm_file *base, size_t size, bool writing, void **bytes, struct lsm_error *err) {
     struct posix_file *file = posix_of(base);
     struct stat st;
     *bytes = NULL;
@@ -137,18 +137,27 @@ int lsm_posix_map(struct lsm_file *base, size_t size, void **bytes, struct lsm_e
     if (fstat(file->fd, &st) != 0) return lsm_os_fail(err, errno, false, "map file", base->path);
     if ((uint64_t)st.st_size < size) /* what is behind the end would raise SIGBUS */
         return lsm_fail(err, LSM_IO, "%s: cannot map %zu bytes: the file has %lld", base->path, size, (long long)st.st_size);
-    void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0);
-    if (mapped == MAP_FAILED) return lsm_os_fail(err, errno, true, "map file", base->path);
+    void *mapped = mmap(NULL, size, writing ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file->fd, 0);
+    if (mapped == MAP_FAILED) return lsm_os_fail(err, errno, writing, "map file", base->path);
     if (madvise(mapped, size, MADV_DONTFORK) != 0) {
         int error = errno;
         (void)munmap(mapped, size);
-        return lsm_os_fail(err, error, true, "keep the map of file from forks", base->path);
+        return lsm_os_fail(err, error, writing, "keep the map of file from forks", base->path);
     }
     file->mapped = mapped;
     file->mapped_bytes = size;
     file->mapped_epoch = lsm_fork_epoch();
     *bytes = mapped;
     return LSM_OK;
+}
+
+int lsm_posix_map(struct lsm_file *base, size_t size, void **bytes, struct lsm_error *err) { return map_file(base, size, true, bytes, err); }
+
+int lsm_posix_map_read(struct lsm_file *base, size_t size, const void **bytes, struct lsm_error *err) {
+    void *mapped = NULL;
+    int status = map_file(base, size, false, &mapped, err);
+    *bytes = mapped;
+    return status;
 }
 
 /* Not FUTEX_PRIVATE: the word is known by its place in the file. */

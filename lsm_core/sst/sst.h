@@ -50,6 +50,14 @@ int lsm_sst_open(struct lsm_env *env, const char *path, const uint8_t *store_id,
 void lsm_sst_close(struct lsm_sst *sst); /* NULL is allowed; needs: no iterator or pin on it */
 size_t lsm_sst_memory(const struct lsm_sst *sst);
 
+/* How many bytes of table files may be mapped, and how many are. */
+struct lsm_sst_maps {
+    _Atomic uint64_t limit, used;
+};
+/* If there is room, read data blocks through a map of the file from now on, but for walks that leave the cache alone (merges). Needs a cache, and that nobody else
+ * has the reader yet. maps must outlive the reader. What cannot be mapped is read as before. */
+void lsm_sst_map(struct lsm_sst *sst, struct lsm_sst_maps *maps);
+
 /* Before a file is deleted: LSM_OK if its header proves that it is table file `number` of this store; LSM_MISMATCH, LSM_CORRUPT or
  * LSM_UNSUPPORTED if it does not; LSM_NOTFOUND, LSM_IO. */
 int lsm_sst_identify(struct lsm_env *env, const char *path, const uint8_t *store_id, uint64_t number, struct lsm_error *err) LSM_MUST_CHECK;

@@ -4,6 +4,7 @@
  *     not, and a walk goes on  -> the window: one large read over several blocks, larger each time up to WINDOW_BYTES_MAX;
  *                                 the first of them are copied into the cache (with fill_cache), the others used where they lie
  *     not, and a first step    -> one block is read (into the cache, with fill_cache)
+ * A mapped file has no window: blocks are used in the map, or unpacked from it. But a merge reads it, to fail with a message where a map would raise SIGBUS.
  */
 #include "sst_reader.h"
 
@@ -77,21 +78,25 @@ static int view_stored(struct lsm_sst_iter *iter, size_t i, const struct lsm_sst
 }
 
 /* Is a block read by this walk worth a place in the cache? */
-static bool keeps(const struct lsm_sst_iter *iter) {
+static bool keeps(const struct lsm_sst_iter *iter, const struct lsm_sst_handle *handle) {
     const struct lsm_sst *sst = iter->sst;
     if (!iter->fill_cache || sst->cache == NULL) return false;
+    if (sst->map != NULL && handle->raw == handle->stored) return true; /* it takes next to nothing */
     if (iter->walked < WALK_BLOCKS_KEPT || sst->meta->raw_bytes <= lsm_cache_capacity(sst->cache) / SMALL_TABLE_SHARE) return true;
     return lsm_cache_room(sst->cache) > sst->meta->raw_bytes; /* it pushes nothing out, and the next walk reads and unpacks nothing */
 }
 
-/* Block i through the window. */
+static bool is_mapped(const struct lsm_sst_iter *iter) { return iter->sst->map != NULL && iter->fill_cache; }
+
+/* Block i through the window, or the map. */
 static int load_ahead(struct lsm_sst_iter *iter, size_t i, const struct lsm_sst_handle *handle, struct lsm_error *err) {
-    if (!window_has(iter, handle)) {
+    bool mapped = is_mapped(iter);
+    if (!mapped && !window_has(iter, handle)) {
         int status = window_read(iter, i, handle, err);
         if (status != LSM_OK) return status;
     }
-    const uint8_t *stored = iter->window.data + (handle->offset - iter->window_offset);
-    if (!keeps(iter)) return view_stored(iter, i, handle, stored, err);
+    const uint8_t *stored = mapped ? iter->sst->map + handle->offset : iter->window.data + (handle->offset - iter->window_offset);
+    if (!keeps(iter, handle)) return view_stored(iter, i, handle, stored, err);
     struct lsm_sst_block *block = NULL;
     int status = lsm_sst_block_make(iter->sst, i, handle, stored, &block, err);
     if (status == LSM_OK) hold_block(iter, lsm_sst_block_publish(iter->sst, i, block), true);
@@ -109,6 +114,7 @@ static int load_block(struct lsm_sst_iter *iter, size_t i, struct lsm_error *err
         hold_block(iter, block, true);
         return LSM_OK;
     }
+    if (is_mapped(iter)) return load_ahead(iter, i, &handle, err);
     if (!window_has(iter, &handle)) {
         size_t grown = iter->window_want == 0 ? WINDOW_BYTES_FIRST : iter->window_want * WINDOW_GROWTH;
         iter->window_want = !walking ? 0 : grown < iter->window_most ? grown : iter->window_most;

@@ -43,14 +43,16 @@ int lsm_sst_block_make(const struct lsm_sst *sst, size_t i, const struct lsm_sst
     enum lsm_compression compression;
     int status = lsm_sst_trailer_check(&sst->ident, handle, stored, &compression, err);
     if (status != LSM_OK) return status;
-    size_t room = (size_t)handle->raw + LSM_SST_TRAILER_BYTES;
+    bool stays = compression == LSM_COMPRESS_NONE && sst->map != NULL && stored == sst->map + handle->offset;
+    size_t room = stays ? 0 : (size_t)handle->raw + LSM_SST_TRAILER_BYTES;
     struct lsm_sst_block *block = block_new(sst, room);
     if (block == NULL) return lsm_fail_nomem(err, room);
-    if (compression == LSM_COMPRESS_NONE)
-        memcpy(block->bytes, stored, room);
-    else
+    if (compression != LSM_COMPRESS_NONE)
         status = lsm_sst_block_unpack(sst, handle, compression, stored, block->bytes, err);
-    if (status == LSM_OK) status = lsm_sst_block_view(sst, i, handle, lsm_slice_of(block->bytes, (size_t)handle->raw), &block->block, err);
+    else if (!stays)
+        memcpy(block->bytes, stored, room);
+    const uint8_t *payload = stays ? stored : block->bytes;
+    if (status == LSM_OK) status = lsm_sst_block_view(sst, i, handle, lsm_slice_of(payload, (size_t)handle->raw), &block->block, err);
     if (status == LSM_OK)
         *block_out = block;
     else
@@ -108,7 +110,8 @@ int lsm_sst_block_get(const struct lsm_sst *sst, size_t i, bool fill, struct lsm
     if (block == NULL) {
         uint64_t before;
         struct lsm_sst_handle handle = lsm_sst_handle_of(sst, i, &before);
-        status = handle.raw == handle.stored ? read_plain(sst, i, &handle, &block, err) : read_packed(sst, i, &handle, &block, err);
+        if (sst->map != NULL) status = lsm_sst_block_make(sst, i, &handle, sst->map + handle.offset, &block, err);
+        else status = handle.raw == handle.stored ? read_plain(sst, i, &handle, &block, err) : read_packed(sst, i, &handle, &block, err);
         if (status == LSM_OK && fill && sst->cache != NULL) block = lsm_sst_block_publish(sst, i, block);
     }
     if (status == LSM_OK) *block_out = block;
@@ -279,12 +282,25 @@ int lsm_sst_open(struct lsm_env *env, const char *path, const uint8_t *store_id,
     return LSM_OK;
 }
 
+void lsm_sst_map(struct lsm_sst *sst, struct lsm_sst_maps *maps) {
+    uint64_t bytes = sst->meta->bytes, used = atomic_fetch_add_explicit(&maps->used, bytes, memory_order_relaxed);
+    const void *map = NULL;
+    bool room = used + bytes <= atomic_load_explicit(&maps->limit, memory_order_relaxed) && bytes <= SIZE_MAX;
+    if (room && lsm_file_map_read(sst->file, (size_t)bytes, &map, NULL) == LSM_OK) {
+        sst->map = map;
+        sst->maps = maps;
+    } else {
+        (void)atomic_fetch_sub_explicit(&maps->used, bytes, memory_order_relaxed);
+    }
+}
+
 void lsm_sst_close(struct lsm_sst *sst) {
     if (sst == NULL) return;
     if (sst->cache != NULL) {
         for (size_t i = 0; i < lsm_sst_block_count(sst); i++) lsm_cache_erase(sst->cache, &sst->slots[i]);
         lsm_cache_hold(sst->cache, -(int64_t)sst->memory);
     }
+    if (sst->map != NULL) (void)atomic_fetch_sub_explicit(&sst->maps->used, sst->meta->bytes, memory_order_relaxed);
     lsm_file_close(sst->file);
     lsm_free(sst->filter_bytes);
     lsm_free(sst->index_bytes);

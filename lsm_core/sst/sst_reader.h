@@ -30,10 +30,13 @@ struct lsm_sst {
     struct lsm_sst_range *ranges;
     size_t range_count;
     size_t memory;
+    const uint8_t *map;           /* the whole file; NULL: it is read */
+    struct lsm_sst_maps *maps;    /* where its bytes are counted */
     struct lsm_cache_slot *slots; /* of the data blocks; NULL if there is no cache. Not immutable, but the cache's business */
 };
 
-/* A data block in memory: cached, or of whoever read it. */
+/* A data block in memory: cached, or of whoever read it. One that is mapped and not compressed is looked at where it lies in the file: it is verified each time
+ * that it comes into the cache, and is small there. */
 struct lsm_sst_block {
     struct lsm_cache_entry entry; /* first */
     struct lsm_block block;
@@ -59,7 +62,7 @@ static inline size_t lsm_sst_block_for(const struct lsm_sst *sst, struct lsm_sli
 /* Decompress stored bytes, whose trailer has been checked, to handle->raw bytes and LSM_BLOCK_SLACK zeros at raw. */
 int lsm_sst_block_unpack(const struct lsm_sst *sst, const struct lsm_sst_handle *handle, enum lsm_compression compression, const uint8_t *stored,
                          uint8_t *raw, struct lsm_error *err) LSM_MUST_CHECK;
-/* Check and unpack stored bytes (with trailer) into new memory. *block is the caller's. */
+/* Check and unpack stored bytes (with trailer), which may lie in the map, into new memory. *block is the caller's. */
 int lsm_sst_block_make(const struct lsm_sst *sst, size_t i, const struct lsm_sst_handle *handle, const uint8_t *stored, struct lsm_sst_block **block,
                        struct lsm_error *err) LSM_MUST_CHECK;
 /* Look at a payload as data block i: lengths, and the number of entries the index has for it. */

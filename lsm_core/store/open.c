@@ -23,6 +23,12 @@ static int check_options(const struct lsm_options *options, struct lsm_error *er
     return LSM_OK;
 }
 
+void lsm_store_allow_map(struct lsm_store *store, uint64_t bytes) {
+    _Atomic uint64_t *limit = &store->set.maps.limit;
+    uint64_t before = atomic_load_explicit(limit, memory_order_relaxed);
+    while (before < bytes && !atomic_compare_exchange_weak_explicit(limit, &before, bytes, memory_order_relaxed, memory_order_relaxed)) continue;
+}
+
 int lsm_store_guard(const struct lsm_store *store, struct lsm_error *err) {
     if (store->fork_epoch == lsm_fork_epoch()) return LSM_OK;
     return lsm_fail(err, LSM_MISUSE, "the store was opened before fork(); close the connection in the parent only, and open a new one in the child");
@@ -176,6 +182,7 @@ static int open_steps(struct lsm_store *store, const struct lsm_options *options
     if (store->cache == NULL) return lsm_fail_nomem(err, 0);
     if (lsm_version_set_init(&store->set, store->env, store->dir, &store->perm, store->store_id, store->cache) != LSM_OK) return lsm_fail_nomem(err, 0);
     *set_up = true;
+    lsm_store_allow_map(store, options->map_bytes);
     store->set.share = &store->version_share;
     status = lsm_share_is_first(store->share) ? open_first(store, create, err) : open_joined(store, err);
     if (status == LSM_OK) status = lsm_share_ready(store->share, err);

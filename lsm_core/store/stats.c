@@ -36,6 +36,7 @@ void lsm_store_stats(struct lsm_store *store, struct lsm_stats *stats) {
     stats->cache_hits = cache.hits;
     stats->cache_misses = cache.misses;
     stats->cache_bytes = cache.bytes;
+    stats->mapped_bytes = atomic_load_explicit(&store->set.maps.used, memory_order_relaxed);
     struct lsm_state *state = lsm_store_ref_state(store);
     stats->table_bytes = state->version->bytes;
     stats->memtable_bytes = atomic_load_explicit(&store->own_bytes, memory_order_relaxed);

@@ -438,6 +438,7 @@ int lsm_version_set_table(struct lsm_version_set *set, struct lsm_file_meta *met
         if (status == LSM_NOTFOUND) status = lsm_fail(err, LSM_CORRUPT, "%s: missing, though the manifest names it; restore it from a backup", path);
         lsm_free(path);
         if (status != LSM_OK) return status;
+        lsm_sst_map(sst, &set->maps);
         struct lsm_sst *first = NULL;
         /* Release publishes the opened reader to the acquire load above; who comes second uses the first one's. */
         if (!atomic_compare_exchange_strong_explicit(&meta->sst, &first, sst, memory_order_acq_rel, memory_order_acquire)) {

@@ -12,6 +12,7 @@
 
 #include "../cache/cache.h"
 #include "../env/sync.h"
+#include "../sst/sst.h"
 #include "manifest.h"
 #include "version.h"
 
@@ -39,6 +40,7 @@ struct lsm_version_set {
     struct lsm_env_perm perm;
     uint8_t store_id[LSM_STORE_ID_BYTES];
     struct lsm_cache *cache;
+    struct lsm_sst_maps maps;              /* its limit may be raised at any time */
     const struct lsm_version_share *share; /* NULL: nobody else is there. Set once, before a second thread looks */
 
     struct lsm_mutex append_mu;        /* Held around the lock that keeps other processes from appending. */

@@ -169,6 +169,28 @@ static void what_a_file_does_not_have_is_not_mapped(void **state) {
     lsm_file_close(file);
 }
 
+static void a_file_is_mapped_to_be_read_and_outlives_its_name(void **state) {
+    struct place *place = *state;
+    struct lsm_file *file = open_ok(place->disk, place->path, RW_CREATE);
+    const void *bytes;
+    struct lsm_error err = {0};
+    assert_int_equal(lsm_file_write_at(file, 5000, "read me", 7, NULL), LSM_OK);
+    lsm_file_close(file);
+    file = open_ok(place->disk, place->path, LSM_OPEN_READ);
+    assert_int_equal(lsm_file_map_read(file, 5008, &bytes, &err), LSM_IO);
+    assert_null(bytes);
+    assert_non_null(strstr(err.text, "5007"));
+    assert_int_equal(lsm_file_map_read(file, 5007, &bytes, NULL), LSM_OK);
+    assert_memory_equal((const char *)bytes + 5000, "read me", 7);
+    const void *again;
+    assert_int_equal(lsm_file_map_read(file, 5007, &again, NULL), LSM_MISUSE);
+    assert_int_equal(lsm_env_unlink(place->disk, place->path, NULL), LSM_OK);
+    assert_memory_equal((const char *)bytes + 5000, "read me", 7);
+    lsm_file_close(file);
+    file = open_ok(place->disk, place->path, RW_CREATE); /* for the tear-down */
+    lsm_file_close(file);
+}
+
 static void a_path_that_leads_elsewhere_is_noticed(void **state) {
     struct place *place = *state;
     struct lsm_file *file = open_ok(place->disk, place->path, RW_CREATE);
@@ -457,6 +479,7 @@ int main(void) {
         BOTH(a_directory_is_locked_as_a_whole),
         BOTH(mapped_memory_is_one_for_all_who_map_the_file),
         BOTH(what_a_file_does_not_have_is_not_mapped),
+        BOTH(a_file_is_mapped_to_be_read_and_outlives_its_name),
         BOTH(a_path_that_leads_elsewhere_is_noticed),
         BOTH(this_directory_can_be_shared),
         MEMORY(a_killed_process_has_no_locks_and_can_do_nothing),

@@ -394,6 +394,39 @@ static void a_text_that_comes_to_mean_another_table_is_read_again(void **unused)
     assert_string_equal(rows("SELECT v FROM name ORDER BY id"), "a b x x y");
 }
 
+/* ---- table files that are mapped --------------------------------------------------------------------------------- */
+
+static long mapped_bytes(void) { return strtol(rows("SELECT value FROM lsm_stats WHERE name = 'mapped_bytes'"), NULL, 10); }
+
+static void table_files_are_mapped_as_far_as_somebody_maps_the_database(void **unused) {
+    (void)unused;
+    must("PRAGMA mmap_size = 0; WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) INSERT INTO t SELECT i, hex(randomblob(40)) FROM n");
+    must("SELECT lsm_compact()");
+    assert_string_equal(rows("SELECT count(*) FROM t WHERE v > ''"), "9992");
+    assert_int_equal(mapped_bytes(), 0);
+    /* Another connection of this process allows it: for files that are opened from then on. */
+    must_on(other, "PRAGMA mmap_size = 268435456");
+    assert_string_equal(rows_on(other, "SELECT count(*) FROM t WHERE v > ''"), "9992");
+    must("DELETE FROM t WHERE id = 5000; SELECT lsm_compact()");
+    assert_string_equal(rows("SELECT count(*) FROM t WHERE v > ''"), "9991");
+    assert_true(mapped_bytes() > 100000);
+    /* A walk goes on in files that are removed under it. */
+    sqlite3_stmt *walk = NULL;
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT id, v FROM t", -1, &walk, NULL), SQLITE_OK);
+    for (int i = 1; i <= 100; i++) assert_int_equal(sqlite3_step(walk), SQLITE_ROW);
+    must_on(other, "DELETE FROM t WHERE id > 9; SELECT lsm_compact()");
+    for (int id = 108; id < 10000; id++) {
+        if (id == 5000) continue;
+        assert_int_equal(sqlite3_step(walk), SQLITE_ROW);
+        assert_int_equal(sqlite3_column_int(walk, 0), id);
+        assert_int_equal(sqlite3_column_bytes(walk, 1), 80);
+    }
+    assert_int_equal(sqlite3_step(walk), SQLITE_DONE);
+    assert_int_equal(sqlite3_finalize(walk), SQLITE_OK);
+    assert_string_equal(rows("SELECT count(*) FROM t WHERE v > ''"), "2");
+    assert_true(mapped_bytes() < 100000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_transaction_that_reads_sees_one_state, set_up, tear_down),
@@ -411,6 +444,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_watches_is_let_go_with_the_last_table, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_text_that_comes_to_mean_another_table_is_read_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(begin_immediate_is_never_too_late, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(table_files_are_mapped_as_far_as_somebody_maps_the_database, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

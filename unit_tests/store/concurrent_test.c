@@ -355,6 +355,7 @@ static void prepare(struct lsm_options *options, struct lsm_env *env, const char
     options->file_bytes = 65536;
     options->cache_bytes = 1 << 18;
     options->block_bytes = 512;
+    options->map_bytes = env == lsm_env_posix() ? 1 << 19 : 0;
     (void)clock_gettime(CLOCK_MONOTONIC, &shared.end);
     shared.end.tv_sec += seconds == NULL ? 2 : atoi(seconds);
 }

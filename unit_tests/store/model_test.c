@@ -222,6 +222,7 @@ static void run_model(uint64_t seed, int threads, unsigned steps) {
     run->options.block_bytes = (size_t)512 << model_below(&run->random, 4);
     run->options.compression = (enum lsm_compression)model_below(&run->random, 3);
     run->options.threads = threads;
+    run->options.map_bytes = (uint64_t[]){0, 200000, UINT64_MAX}[model_below(&run->random, 3)];
     print_message("seed %llu, threads %d\n", (unsigned long long)seed, threads);
     open_store(run);
     make_tree(run);

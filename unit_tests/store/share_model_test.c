@@ -63,6 +63,7 @@ static void join(struct run *run, struct process *process) {
     assert_non_null(process->env);
     options.env = process->env;
     options.threads = below(run, 2) == 0 ? 0 : run->threads;
+    options.map_bytes = below(run, 2) == 0 ? 0 : UINT64_MAX;
     must(lsm_store_open(&options, &process->store, &err), &err);
     run->counts.joins++;
 }
