@@ -84,6 +84,35 @@ SELECT k FROM lt, n WHERE k = n;
 DELETE FROM lt WHERE k = (SELECT n FROM n);
 DELETE FROM lt WHERE k = CAST((SELECT n FROM n) AS TEXT);
 SELECT k FROM lt;
+INSERT INTO lt VALUES ('5'), ('5.0');
+SELECT k FROM lt WHERE k = (SELECT n FROM n);
+.print the key of a row IN a SELECT of numbers
+CREATE TABLE ort(k TEXT, x INT, PRIMARY KEY (k, x)) WITHOUT ROWID;
+CREATE VIRTUAL TABLE lrt USING lsm(k TEXT, x INT, PRIMARY KEY (k, x));
+INSERT INTO ort VALUES ('5', 1), ('05', 1), ('7', 2);
+INSERT INTO lrt VALUES ('5', 1), ('05', 1), ('7', 2);
+CREATE TABLE numeric(a NUMERIC, b);
+INSERT INTO numeric VALUES (5, 1), (7, 2);
+SELECT k FROM ort WHERE (k, x) IN (SELECT a, b FROM numeric);
+SELECT k FROM lrt WHERE (k, x) IN (SELECT a, b FROM numeric);
+SELECT k FROM lrt WHERE (+k, x) IN (SELECT a, b FROM numeric);
+.print the order in which rows are updated
+CREATE TABLE ord(id INTEGER PRIMARY KEY, u INT UNIQUE);
+CREATE VIRTUAL TABLE lrd USING lsm(id INTEGER PRIMARY KEY, u INT UNIQUE);
+WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 1000) INSERT INTO ord SELECT i, -i FROM s;
+INSERT INTO lrd SELECT * FROM ord;
+UPDATE OR IGNORE ord SET u = u + 1 WHERE u BETWEEN -3 AND -1;
+UPDATE OR IGNORE lrd SET u = u + 1 WHERE u BETWEEN -3 AND -1;
+SELECT group_concat(u) FROM ord WHERE id < 5;
+SELECT group_concat(u) FROM lrd WHERE id < 5;
+.print an INTEGER PRIMARY KEY and a text in a compound SELECT
+CREATE TABLE oco(id INTEGER PRIMARY KEY, t TEXT COLLATE NOCASE);
+CREATE VIRTUAL TABLE lco USING lsm(id INTEGER PRIMARY KEY, t TEXT COLLATE NOCASE);
+INSERT INTO oco VALUES (1, 'a'), (2, 'A');
+INSERT INTO lco VALUES (1, 'a'), (2, 'A');
+SELECT count(*) FROM (SELECT id FROM oco UNION SELECT t FROM oco);
+SELECT count(*) FROM (SELECT id FROM lco UNION SELECT t FROM lco);
+SELECT count(*) FROM (SELECT id COLLATE NOCASE FROM lco UNION SELECT t FROM lco);
 .print ANALYZE and INDEXED BY
 ANALYZE;
 SELECT count(*) FROM sqlite_stat1 WHERE tbl LIKE 'l_';
