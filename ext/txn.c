@@ -188,6 +188,24 @@ static int prepare_with_database(struct vt_space *space, const char *shadow_tabl
     return rc;
 }
 
+/* Under PRAGMA query_only a transaction that has written before can still be committed, and so must the token. SQLite carries the pragma out when it is prepared;
+ * to run it would have every statement prepared anew. */
+static int prepare_though_query_only(struct vt_space *space, const char *shadow_table, char **message) {
+    sqlite3 *db = space->connection->db;
+    int rc = prepare_with_database(space, shadow_table, message);
+    if ((rc & 0xff) != SQLITE_READONLY || vt_pragma_int(db, NULL, "query_only", 0) == 0) return rc;
+    sqlite3_stmt *off = NULL, *on = NULL;
+    if (sqlite3_prepare_v2(db, "PRAGMA query_only = OFF", -1, &off, NULL) == SQLITE_OK && vt_pragma_int(db, NULL, "query_only", 1) == 0) {
+        sqlite3_free(*message);
+        *message = NULL;
+        rc = prepare_with_database(space, shadow_table, message);
+        if (sqlite3_prepare_v2(db, "PRAGMA query_only = ON", -1, &on, NULL) != SQLITE_OK && rc == SQLITE_OK) rc = vt_fail_sqlite(message, SQLITE_ERROR, db);
+    }
+    sqlite3_finalize(off);
+    sqlite3_finalize(on);
+    return rc;
+}
+
 int vt_txn_prepare(struct vt_space *space, const void *member, const char *shadow_table, char **message) {
     vt_txn_check(space);
     struct vt_txn *txn = &space->txn;
@@ -207,7 +225,7 @@ int vt_txn_prepare(struct vt_space *space, const void *member, const char *shado
         rc = check_before_commit(space, message);
         if (rc == SQLITE_OK) rc = vt_fail_engine(message, lsm_txn_prepare(txn->engine, sync, LSM_DECIDES_ITSELF, NULL, &err), &err);
     } else {
-        rc = prepare_with_database(space, shadow_table, message);
+        rc = prepare_though_query_only(space, shadow_table, message);
     }
     if (rc == SQLITE_OK) txn->state = VT_TXN_PREPARED;
     return rc;

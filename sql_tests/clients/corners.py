@@ -1,0 +1,200 @@
+"""What hosts seldom do, beside ordinary tables: collations of their own in queries, names of parameters, query_only in the midst of a transaction, authorizers against what
+the extension keeps for itself, no room for a lookup; and what SQLite does with virtual tables that nobody asked for."""
+import harness
+
+PRELUDE = """
+def run(db, sql, *parameters):
+    try:
+        return db.execute(sql, parameters).fetchall()
+    except sqlite3.Error as error:
+        return getattr(error, "sqlite_errorname", "") + ": " + str(error)
+db = connect("test.db", isolation_level=None)
+db.execute("PRAGMA journal_mode = WAL")
+def both(ordinary, lsm):
+    db.execute("CREATE TABLE o" + ordinary)
+    db.execute("CREATE VIRTUAL TABLE l USING lsm" + lsm)
+def same(sql, *parameters):
+    answers = [run(db, sql.replace("$", name), *parameters) for name in "ol"]
+    if isinstance(answers[1], str): answers[1] = answers[1].replace("l.", "o.")
+    assert answers[0] == answers[1], (sql, str(answers[0])[:300], str(answers[1])[:300])
+    return answers[0]
+"""
+
+
+def test_collations_of_the_application_work_in_queries(folder):
+    harness.python(PRELUDE + """
+db.create_collation("backwards", lambda a, b: (a < b) - (a > b))
+both("(k TEXT PRIMARY KEY, v TEXT, n INT) WITHOUT ROWID", "(k TEXT PRIMARY KEY, v TEXT, n INT, INDEX by_v (v))")
+same("WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 300) INSERT INTO $ SELECT 'k' || (i * 7 % 300), 'v' || (i % 20), i FROM s")
+for sql in ("SELECT k FROM $ WHERE k < 'k5' COLLATE backwards ORDER BY k", "SELECT k FROM $ WHERE k BETWEEN 'k9' COLLATE backwards AND 'k2' ORDER BY k COLLATE backwards",
+            "SELECT n FROM $ WHERE v = 'v7' COLLATE backwards ORDER BY n", "SELECT n FROM $ WHERE v COLLATE backwards >= 'v7' ORDER BY 1 LIMIT 20",
+            "SELECT v, count(*) FROM $ GROUP BY v COLLATE backwards", "SELECT DISTINCT v COLLATE backwards FROM $ ORDER BY 1", "SELECT max(v COLLATE backwards), min(k COLLATE backwards) FROM $",
+            "SELECT v, n FROM $ ORDER BY v COLLATE backwards, n DESC LIMIT 7 OFFSET 3", "SELECT count(*) FROM $ AS a JOIN $ AS b ON a.v = b.v COLLATE backwards AND a.k < b.k COLLATE backwards",
+            "SELECT k FROM $ WHERE v IN ('v1', 'v2') AND v > 'v19' COLLATE backwards ORDER BY k COLLATE backwards", "UPDATE $ SET n = -n WHERE k > 'k8' COLLATE backwards",
+            "DELETE FROM $ WHERE v < 'v15' COLLATE backwards", "SELECT * FROM $ ORDER BY k COLLATE backwards"):
+    answer = same(sql)
+    assert not isinstance(answer, str), (sql, answer)
+assert "backwards" in run(db, "CREATE VIRTUAL TABLE x USING lsm(a TEXT COLLATE backwards)")
+db.create_collation("backwards", None)
+assert "no such collation" in same("SELECT k FROM $ ORDER BY k COLLATE backwards")
+assert len(same("SELECT k FROM $ ORDER BY k")) > 0
+""", folder)
+
+
+def test_a_parameter_may_be_called_returning(folder):
+    harness.python(PRELUDE + """
+both("(id INTEGER PRIMARY KEY, a NOT NULL DEFAULT 7)", "(id INTEGER PRIMARY KEY, a NOT NULL DEFAULT 7)")
+for sign in ":@$":
+    for name in "ol":
+        db.execute(f"INSERT INTO {name}(a) VALUES ({sign}returning)", {"returning": 5})
+        db.execute(f"INSERT OR REPLACE INTO {name}(id, a) SELECT 1, {sign}RETURNING /* RETURNING a */ -- RETURNING a", {"RETURNING": "x"})
+for literal in ("'RETURNING a'", '"RETURNING"', "[RETURNING]", "x'00'"):
+    same(f"INSERT INTO $(a) SELECT {literal} FROM (SELECT 1 AS \\"RETURNING\\")")
+same("CREATE TABLE $_returning(returning_ INT, \\"returning\\" INT)")
+same("INSERT INTO $_returning VALUES (1, 2)")
+same("INSERT INTO $(a) SELECT r.\\"returning\\" FROM $_returning AS r")
+assert len(same("SELECT * FROM $")) == 8
+assert "RETURNING would show" in run(db, "INSERT INTO l(a) VALUES (?) RETURNING id", 3)
+""", folder)
+
+
+def test_a_transaction_is_committed_though_query_only_was_switched_on(folder):
+    harness.python(PRELUDE + """
+both("(id INTEGER PRIMARY KEY, v)", "(id INTEGER PRIMARY KEY, v)")
+rows = 0
+for mode in ("WAL", "DELETE", "TRUNCATE", "MEMORY"):
+    db.execute("PRAGMA journal_mode = " + mode)
+    for names in ("l", "ol", "o"):
+        for savepoint in False, True:
+            db.execute("BEGIN")
+            for name in names: db.execute(f"INSERT INTO {name}(v) VALUES (1)")
+            if savepoint: db.execute("SAVEPOINT s")
+            if savepoint: db.execute(f"INSERT INTO {names[0]}(v) VALUES (2)")
+            db.execute("PRAGMA query_only = ON")
+            if savepoint: db.execute("ROLLBACK TO s")
+            assert "READONLY" in run(db, f"INSERT INTO {names[0]}(v) VALUES (3)")
+            assert run(db, "COMMIT") == [] and not db.in_transaction, (mode, names, run(db, "COMMIT"))
+            assert run(db, "PRAGMA query_only") == [(1,)]
+            assert "READONLY" in run(db, f"DELETE FROM {names[0]}")
+            db.execute("PRAGMA query_only = OFF")
+    rows += 4
+    assert same("SELECT count(*), sum(v) FROM $") == [(rows, rows)]
+assert run(db, "SELECT lsm_check()") == [("ok",)]
+db.close()
+db = connect("test.db")
+assert run(db, "SELECT (SELECT count(*) FROM l), (SELECT count(*) FROM o)") == [(rows, rows)]
+""", folder)
+
+
+def test_authorizers_against_the_watch_or_the_reading_leave_statements_right(folder):
+    """Where no watch can be made, each statement has a state of its own."""
+    harness.python(PRELUDE + """
+other = connect("test.db", isolation_level=None)
+both("(id INTEGER PRIMARY KEY, v)", "(id INTEGER PRIMARY KEY, v)")
+same("INSERT INTO $ VALUES (1, 1), (2, 2)")
+seen = []
+def deny_all_of_ours(op, a, b, schema, trigger):
+    ours = any(name is not None and name.startswith("lsm_watch_") for name in (a, b))
+    seen.append(ours)
+    return sqlite3.SQLITE_DENY if ours else sqlite3.SQLITE_OK
+def deny_reading(op, a, b, schema, trigger): return sqlite3.SQLITE_DENY if op == sqlite3.SQLITE_READ and a in ("o", "l") else sqlite3.SQLITE_OK
+def ignore_reading(op, a, b, schema, trigger): return sqlite3.SQLITE_IGNORE if op == sqlite3.SQLITE_READ and a in ("o", "l") and b == "v" else sqlite3.SQLITE_OK
+db.set_authorizer(deny_all_of_ours)
+db.execute("BEGIN")
+assert run(db, "SELECT count(*) FROM l") == [(2,)]
+assert True in seen
+other.execute("INSERT INTO l VALUES (3, 3)")
+assert run(db, "SELECT count(*) FROM l") == [(3,)]
+other.execute("INSERT INTO o VALUES (3, 3)")
+db.execute("COMMIT")
+for index_only in False, True:
+    # Only what goes with the watch is denied: the state is kept all the same.
+    db.set_authorizer((lambda op, a, b, schema, trigger: sqlite3.SQLITE_DENY if op == sqlite3.SQLITE_CREATE_TEMP_INDEX else sqlite3.SQLITE_OK) if index_only else None)
+    run(db, "DROP TABLE temp.lsm_watch_")
+    db.execute("BEGIN")
+    before = run(db, "SELECT count(*) FROM l")
+    other.execute("INSERT INTO l(v) VALUES (9)")
+    assert run(db, "SELECT count(*) FROM l /* again */") == before
+    db.execute("COMMIT")
+    other.execute("INSERT INTO o(v) VALUES (9)")
+db.set_authorizer(deny_reading)
+for sql in ("SELECT * FROM $", "SELECT id FROM $ WHERE v = 1", "UPDATE $ SET v = v + 1", "DELETE FROM $ WHERE id = 1", "INSERT INTO $ SELECT id + 100, v FROM $"):
+    assert "prohibited" in same(sql), sql
+db.set_authorizer(ignore_reading)
+assert same("SELECT * FROM $ ORDER BY id")[0] == (1, None)
+assert same("SELECT id FROM $ WHERE v = 1") == []
+same("UPDATE $ SET v = v WHERE id = 1")
+db.set_authorizer(None)
+same("SELECT * FROM $ ORDER BY id")
+""", folder)
+
+
+def test_no_room_for_a_lookup_is_an_error_and_nothing_else(folder):
+    harness.python(PRELUDE + """
+import resource, signal
+for name in "ab": db.execute(f"CREATE VIRTUAL TABLE {name} USING lsm(id INTEGER PRIMARY KEY, x, s)")
+for name in "ab": db.execute(f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 45000) INSERT INTO {name} SELECT i, i, printf('%.*c', 900, 'x') FROM n")
+db.execute("SELECT lsm_flush()").fetchall()
+join = "SELECT count(*), sum(a.id), sum(length(b.s)) FROM a CROSS JOIN b ON a.x = b.x"
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+for begin in False, True:
+    if begin: db.execute("BEGIN")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+    answer = run(db, join)
+    assert isinstance(answer, str) and ("FULL" in answer or "IOERR" in answer), answer
+    assert run(db, "SELECT count(*) FROM a") == [(45000,)]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert run(db, join) == [(45000, 1012522500, 40500000)]
+    if begin and db.in_transaction: db.execute("COMMIT")
+assert run(db, "SELECT lsm_check()") == [("ok",)]
+""", folder)
+
+
+def test_a_subquery_that_is_opened_for_each_row_sees_one_state(folder):
+    """SQLite 3.40 opens the cursor of a correlated subquery anew for every row outside; others commit in between."""
+    harness.python(PRELUDE + """
+other = connect("test.db", isolation_level=None)
+db.execute("CREATE VIRTUAL TABLE l USING lsm(id INTEGER PRIMARY KEY, v)")
+db.execute("CREATE TABLE o(x)")
+db.execute("INSERT INTO l VALUES (1, 1), (2, 2), (3, 3)"), db.execute("INSERT INTO o VALUES (1), (2), (3), (4)")
+def commits(x):
+    other.execute("INSERT INTO l(v) VALUES (7)")
+    return x
+db.create_function("commits", 1, commits)
+for sql in ("SELECT commits(x), (SELECT count(*) FROM l WHERE v <> o.x + 100) FROM o", "SELECT commits(x), (SELECT max(id) FROM l WHERE id > o.x - 100) FROM o",
+            "SELECT commits(x), (SELECT count(*) FROM l WHERE v IN (SELECT v FROM l WHERE id >= o.x * 0)) FROM o",
+            "SELECT commits(a.x), (SELECT count(*) FROM l AS p JOIN l AS q ON p.id = q.id WHERE p.v <> a.x + 100) FROM o AS a JOIN o AS b"):
+    for begin in False, True:
+        if begin: db.execute("BEGIN")
+        counts = {row[1] for row in db.execute(sql)}
+        assert len(counts) == 1, (sql, begin, counts)
+        if begin: db.execute("COMMIT")
+assert run(db, "SELECT count(*) > 40 FROM l") == [(1,)]
+""", folder)
+
+
+def test_one_row_is_changed_in_one_pass_and_skipped_rows_are_not_decoded(folder):
+    """What SQLite does of itself: docs/sql.md tells of it."""
+    harness.python(PRELUDE + """
+db.execute("CREATE VIRTUAL TABLE l USING lsm(id INTEGER PRIMARY KEY, u INT, v, UNIQUE (u))")
+db.execute("INSERT INTO l SELECT value, value, 'v' FROM (WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 1000) SELECT value FROM n)")
+def keeps_a_list(sql): return any(row[1] in ("OpenEphemeral", "RowSetAdd") for row in db.execute("EXPLAIN " + sql))
+for one in ("DELETE FROM l WHERE id = 5", "DELETE FROM l WHERE u = 5", "UPDATE l SET v = 1 WHERE rowid = 5", "UPDATE l SET id = 7, u = 9 WHERE u = 5", "UPDATE l SET v = 2 WHERE id = abs(-7)"):
+    assert not keeps_a_list(one), one
+for many in ("DELETE FROM l WHERE id > 5", "DELETE FROM l", "UPDATE l SET v = 1 WHERE v = 'x'"):
+    assert keeps_a_list(many), many
+# LIMIT ends the reading, and OFFSET costs no more than going past the rows.
+def instructions(sql):
+    count = 0
+    def tick():
+        nonlocal count
+        count += 1
+    db.set_progress_handler(tick, 1)
+    rows = db.execute(sql).fetchall()
+    db.set_progress_handler(None, 1)
+    return count, rows
+few, many = instructions("SELECT v FROM l ORDER BY id LIMIT 3"), instructions("SELECT v FROM l ORDER BY id")
+assert few[0] < 60 < 1000 < many[0], (few[0], many[0])
+near, far = instructions("SELECT id FROM l ORDER BY id LIMIT 1 OFFSET 10"), instructions("SELECT id FROM l ORDER BY id LIMIT 1 OFFSET 910")
+assert far[1] == [(911,)] and far[0] - near[0] <= 4 * 900, (near, far)
+""", folder)
