@@ -16,7 +16,7 @@ class Reads:
         return scope
 
     def step(self, tables):
-        forms = [self.plain, self.plain, self.plain, self.plain, self.ordered, self.ordered, self.ordered, self.limited, self.limited, self.grouped, self.distinct,
+        forms = [self.plain, self.plain, self.plain, self.plain, self.ordered, self.ordered, self.ordered, self.limited, self.limited, self.grouped, self.distinct, self.passed_over,
                  self.extremes, self.joined, self.joined, self.compound, self.window, self.with_subquery, self.with_subquery, self.common_table, self.counted,
                  self.declaration, self.outer_limit]
         return self.rng.choice(forms)(tables)
@@ -63,14 +63,33 @@ class Reads:
         table = rng.choice(tables)
         scope = self.scope([(table, None)])
         where = self.where(scope)
-        if rng.random() < 0.7:
+        features = ["ORDER BY", "LIMIT, OFFSET"]
+        if table.indexes and rng.random() < 0.25:
+            names = rng.choice(list(table.indexes.values()))
+            order = ", ".join(name + rng.choice(("", " DESC")) for name in names[:rng.randrange(1, 4)]) + ", " + table.total_order()
+            features.append("ORDER BY columns of an index, up and down")
+        elif rng.random() < 0.7:
             backwards = rng.random() < 0.4
             order = ", ".join(term[0] + (f" COLLATE {term[1]}" if len(term) == 4 and (term[3] or rng.random() < 0.1) else "") +
                               (" DESC" if term[2] != backwards else "") for term in table.key_terms)
         else:
             order = self.order_terms(scope, table)[1][0] + ", " + table.total_order()
-        limit = f" LIMIT {rng.randrange(20)}" + (f" OFFSET {rng.randrange(6)}" if rng.random() < 0.5 else "")
-        return self.made(scope, f"SELECT * FROM ${table.name}{where} ORDER BY {order}{limit}", ["ORDER BY", "LIMIT, OFFSET"], order="exact")
+        return self.made(scope, f"SELECT * FROM ${table.name}{where} ORDER BY {order}{self.limit(scope)}", features, order="exact")
+
+    def limit(self, scope):
+        rng = self.rng
+        form = rng.randrange(8)
+        if form < 3:
+            return f" LIMIT {rng.randrange(20)}" + (f" OFFSET {rng.randrange(6)}" if form else "")
+        if form == 3:
+            return f" LIMIT {rng.randrange(6)}, {rng.randrange(20)}"
+        if form == 4:
+            return f" LIMIT -1 OFFSET {rng.choice((0, 3, -2, 500))}"
+        if form == 5:
+            return f" LIMIT (SELECT {rng.randrange(9)} + 1) OFFSET {rng.randrange(4)} * 2"
+        scope.features.add("LIMIT, OFFSET: bound")
+        scope.params.update(most=rng.choice((0, 1, 5, 40, -1)), past=rng.choice((0, 1, 7, -3)))
+        return " LIMIT :most" + rng.choice(("", " OFFSET :past"))
 
     def counted(self, tables):
         table = self.rng.choice(tables)
@@ -108,6 +127,22 @@ class Reads:
         where = self.where(scope, 0.5)
         order = f" ORDER BY {', '.join(names)}" + self.rng.choice(("", f" LIMIT {self.rng.randrange(9)}")) if self.rng.random() < 0.5 else ""
         return self.made(scope, f"SELECT DISTINCT {', '.join(names)} FROM ${table.name}{where}{order}", ["DISTINCT"], fold=True, order="exact" if order else "any")
+
+    def passed_over(self, tables):
+        """DISTINCT over the first columns of a key or an index, with conditions that tell apart what is equal there."""
+        rng = self.rng
+        table = rng.choice(tables)
+        scope = self.scope([(table, None)])
+        columns = rng.choice([table.key] + list(table.indexes.values()) * 3)
+        names = columns[:rng.choice((1, 1, 1, 2))]
+        one = rng.choice(columns)
+        condition = rng.choice(("", "", f"{one} GLOB '*[A-Z]*'", f"{one} = lower({one}) COLLATE BINARY", f"typeof({one}) <> '{rng.choice(('real', 'integer', 'text'))}'",
+                                f"length({one}) > {rng.randrange(4)}", f"{one} > {scope.value()}", f"{one} IS NOT NULL", f"{rng.choice(table.columns).name} > {scope.value()}",
+                                scope.prefix(), f"rowid % 3 = {rng.randrange(3)}" if table.rowid else ""))
+        order = rng.choice(("", "", " ORDER BY " + ", ".join(names), " ORDER BY " + ", ".join(name + " DESC" for name in names),
+                            " ORDER BY " + ", ".join(names) + f" LIMIT {rng.randrange(9)}"))
+        return self.made(scope, f"SELECT DISTINCT {', '.join(names)} FROM ${table.name}{' WHERE ' + condition if condition else ''}{order}",
+                         ["DISTINCT", "DISTINCT over a key or an index"], fold=True, order="exact" if order else "any")
 
     def declaration(self, tables):
         table = self.rng.choice(tables)
