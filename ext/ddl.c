@@ -85,6 +85,8 @@ static bool parse_literal(struct parser *p, struct vt_column *column) {
     } else if (token.kind == VT_TOKEN_ID && *sign == '\0') {
         if (!vt_token_is_one_of(&token, constants, 3) && !vt_token_is_name(&token)) return fail_syntax(p);
         if (vt_token_is_join(&token)) return fail_syntax(p);
+        struct vt_token behind = peek(p);
+        if (behind.kind == VT_TOKEN_PUNCT && *behind.start == '(') return fail(p, "an expression as a default stands in parentheses");
         sql = sql_of_word(token);
     } else {
         return token.kind == VT_TOKEN_END || token.kind == VT_TOKEN_BAD ? fail_syntax(p) : fail(p, "an expression as a default stands in parentheses");

@@ -190,6 +190,7 @@ bool vt_ddl_parse_table_index(struct parser *p) {
     advance(p);
     if (clause->unique && !name_constraint(p, clause)) return false;
     if (!clause->unique) {
+        if (at_punct(p, '(')) return fail(p, "an index has a name: INDEX name (columns)");
         clause->name = take_name(p);
         if (clause->name == NULL) return false;
     }

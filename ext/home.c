@@ -70,6 +70,7 @@ static int make_store(struct vt_space *space, char **message) {
 
 int vt_home_open(struct vt_space *space, enum vt_open_mode mode, char **message) {
     if (space->store != NULL && space->bound > 0) return SQLITE_OK;
+    if (sqlite3_txn_state(space->connection->db, space->schema) < 0) return vt_fail(message, SQLITE_ERROR, "unknown database %s", space->schema);
     struct vt_shadow_list list;
     int rc = vt_shadow_list(space->connection->db, space->schema, &list, message);
     if (rc == SQLITE_OK && list.count > 0) {

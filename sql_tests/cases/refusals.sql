@@ -53,3 +53,8 @@ INSERT INTO t VALUES ('a', 1);
 INSERT OR IGNORE INTO t VALUES ('a', 0), ('b', 0);
 UPDATE t SET v = v + 10 WHERE k IN ('a', 'b');
 SELECT * FROM t;
+-- What a newcomer may try.
+CREATE VIRTUAL TABLE n USING lsm(a, INDEX (a));
+CREATE VIRTUAL TABLE n USING lsm(a TEXT NOT NULL DEFAULT upper('x'));
+SELECT * FROM lsm_levels('nosuch');
+SELECT lsm_flush('nosuch');

@@ -48,9 +48,16 @@ print('rows', *rows, 'table files', len(named))
 """
 
 
+def size_of(path):
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:  # removed meanwhile
+        return None
+
+
 def folder_of(path):
-    sizes = [os.stat(os.path.join(at, name)).st_size for at, _, names in os.walk(path) for name in names if os.path.exists(os.path.join(at, name))]
-    return len(sizes), sum(sizes)
+    sizes = [size_of(os.path.join(at, name)) for at, _, names in os.walk(path) for name in names]
+    return len(sizes), sum(size or 0 for size in sizes)
 
 
 def measure(processes, folder, temporary):
@@ -71,7 +78,7 @@ def measure(processes, folder, temporary):
             except FileNotFoundError:
                 continue
     figures["store files"], figures["store bytes"] = folder_of(os.path.join(folder, "soak.db-lsm"))
-    figures["database bytes"] = sum(os.stat(os.path.join(folder, name)).st_size for name in os.listdir(folder) if name.startswith("soak.db") and not name.endswith("-lsm"))
+    figures["database bytes"] = sum(size_of(os.path.join(folder, name)) or 0 for name in os.listdir(folder) if name.startswith("soak.db") and not name.endswith("-lsm"))
     files, size = folder_of(temporary)
     figures["temporary files"] += files
     figures["temporary bytes"] += size
