@@ -43,6 +43,7 @@ def test_the_manual_pages_are_well_formed_and_say_what_help_says(folder):
         for word in ("NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES", "SEE ALSO"):
             expect_in(word, made.stdout)
     tool = subprocess.run([os.path.join(ROOT, "lsmtool"), "--help"], stdout=subprocess.PIPE, text=True).stdout
+    expect_equal(subprocess.run([os.path.join(ROOT, "lsmtool"), "verify", "--help"], stdout=subprocess.PIPE, text=True).stdout, tool)
     for command in ("show", "verify", "dump", "salvage", "--help", "--version"):
         expect_in(command, tool)
         expect_in(command, made.stdout)

@@ -100,8 +100,10 @@ static int run(const char *command, int argc, char **argv) {
     return code;
 }
 
+static bool is_help(const char *word) { return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0; }
+
 int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "--version") == 0) return puts("lsmtool " LSM_VERSION) < 0 ? TOOL_CANNOT : TOOL_OK;
-    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) return fputs(help, stdout) < 0 ? TOOL_CANNOT : TOOL_OK;
+    if (argc >= 2 && (is_help(argv[1]) || (argc == 3 && is_help(argv[2])))) return fputs(help, stdout) < 0 ? TOOL_CANNOT : TOOL_OK;
     return argc < 2 ? usage() : run(argv[1], argc - 2, argv + 2);
 }
