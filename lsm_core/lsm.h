@@ -241,7 +241,7 @@ int lsm_store_await_writer(struct lsm_store *store, int timeout_ms, struct lsm_e
 struct lsm_view;
 
 /* Pin what is committed now; with txn (of this store) also everything that txn has written up to now, nothing later.
- * Costs no I/O. Every view is closed before its store and before its txn ends. */
+ * Costs no I/O. Every view is closed before its store and before its txn ends; a transaction's belongs to the thread that txn belongs to. */
 int lsm_view_open(struct lsm_store *store, struct lsm_txn *txn, struct lsm_view **view, struct lsm_error *err) LSM_MUST_CHECK;
 void lsm_view_close(struct lsm_view *view);
 /* Let a view of this transaction, through which nobody reads just now, see all that was written since: cheaper than another one. False: it cannot, and is

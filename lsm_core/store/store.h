@@ -374,6 +374,7 @@ struct lsm_view {
     struct lsm_state *state;
     struct lsm_share_pin pin;
     uint64_t position;
+    bool of_txn;                     /* read by the thread that writes: a lookup leaves the memtable's finger where the change that follows wants it */
 };
 
 #endif

@@ -9,6 +9,7 @@ int lsm_view_open(struct lsm_store *store, struct lsm_txn *txn, struct lsm_view 
     struct lsm_view *view = lsm_malloc(sizeof *view);
     if (view == NULL) return lsm_fail_nomem(err, sizeof *view);
     view->store = store;
+    view->of_txn = txn != NULL;
     if (txn != NULL) {
         view->state = lsm_txn_state(txn);
         lsm_state_ref(view->state);
@@ -74,11 +75,11 @@ static bool file_range_over(const struct lsm_sst *sst, struct lsm_slice key) {
     return false;
 }
 
-/* What keeps a value where it is: the block it lies in; and of lsm_txn_get(), whose transaction may move on to another state before the value
+/* What keeps a value where it is: the block it lies in; and of lsm_txn_get() (passing), whose transaction may move on to another state before the value
  * is released, the state. */
-static void pin_value(const struct lsm_view *view, bool writer, struct lsm_value *value, const struct lsm_sst_pin *table) {
+static void pin_value(const struct lsm_view *view, bool passing, struct lsm_value *value, const struct lsm_sst_pin *table) {
     if (table->entry != NULL) *value = (struct lsm_value){.bytes = table->value, .cache = table->cache, .block = table->entry};
-    if (!writer) return;
+    if (!passing) return;
     lsm_state_ref(view->state);
     value->state = view->state;
 }
@@ -86,7 +87,6 @@ static void pin_value(const struct lsm_view *view, bool writer, struct lsm_value
 /* A key that is looked for. */
 struct question {
     const struct lsm_view *view;
-    bool writer;                 /* the view is the transaction's own */
     uint32_t tree;
     struct lsm_slice key;        /* full */
     uint64_t hash;               /* of it, once `hashed` */
@@ -154,7 +154,7 @@ static int ask_all(struct question *q, enum answer *answer, struct lsm_error *er
         struct lsm_gen *gen = state->gens[i];
         struct lsm_memtable *mt = gen->files != NULL ? NULL : lsm_gen_find(gen, q->tree);
         if (gen->files != NULL) status = ask_version(q, gen->files, answer, err);
-        else if (mt != NULL) *answer = ask_memtable(mt, q->writer && i == 0, q->key, q->view->position, q->wants_value ? &q->in_memory : NULL);
+        else if (mt != NULL) *answer = ask_memtable(mt, q->view->of_txn && i == 0, q->key, q->view->position, q->wants_value ? &q->in_memory : NULL);
     }
     if (*answer == ANSWER_NONE && status == LSM_OK) status = ask_version(q, state->version, answer, err);
     return status;
@@ -162,8 +162,8 @@ static int ask_all(struct question *q, enum answer *answer, struct lsm_error *er
 
 enum { SMALL_KEY_BYTES = 256 };
 
-/* writer: the view is the transaction's own, and this thread may move the memtable's finger. */
-static int get(struct lsm_view *view, bool writer, uint32_t tree, struct lsm_slice key, struct lsm_value *value, struct lsm_error *err) {
+/* passing: the view is gone when the caller is done. */
+static int get(struct lsm_view *view, bool passing, uint32_t tree, struct lsm_slice key, struct lsm_value *value, struct lsm_error *err) {
     uint8_t small[LSM_TREE_BYTES + SMALL_KEY_BYTES];
     uint8_t *full = small;
     enum answer answer = ANSWER_NONE;
@@ -176,12 +176,12 @@ static int get(struct lsm_view *view, bool writer, uint32_t tree, struct lsm_sli
     }
     lsm_store_be32(full, tree);
     if (key.size != 0) memcpy(full + LSM_TREE_BYTES, key.data, key.size);
-    struct question q = {.view = view, .writer = writer, .tree = tree, .key = lsm_slice_of(full, LSM_TREE_BYTES + key.size), .wants_value = value != NULL};
+    struct question q = {.view = view, .tree = tree, .key = lsm_slice_of(full, LSM_TREE_BYTES + key.size), .wants_value = value != NULL};
     if (value != NULL) lsm_value_release(value);
     status = ask_all(&q, &answer, err);
     if (value != NULL && status == LSM_OK && answer == ANSWER_PUT) {
         *value = q.in_memory;
-        pin_value(view, writer, value, &q.pin);
+        pin_value(view, passing, value, &q.pin);
     }
     lsm_count_read(view->store, LSM_COUNT_GETS);
     if (status == LSM_OK && answer == ANSWER_PUT) lsm_count_read(view->store, LSM_COUNT_GET_HITS);
@@ -196,7 +196,7 @@ int lsm_view_get(struct lsm_view *view, uint32_t tree, struct lsm_slice key, str
 
 int lsm_txn_get(struct lsm_txn *txn, uint32_t tree, struct lsm_slice key, struct lsm_value *value, struct lsm_error *err) {
     struct lsm_state *state = lsm_txn_state(txn);
-    struct lsm_view now = {.store = state->store, .state = state, .position = lsm_txn_position(txn)};
+    struct lsm_view now = {.store = state->store, .state = state, .position = lsm_txn_position(txn), .of_txn = true};
     return get(&now, true, tree, key, value, err);
 }
 
