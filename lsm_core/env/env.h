@@ -57,8 +57,9 @@ struct lsm_env_ops {
     /* Files. Transfers are whole or fail; read_at alone may return less, at the end of the file (*got). */
     int (*read_at)(struct lsm_file *file, uint64_t offset, void *bytes, size_t size, size_t *got, struct lsm_error *err);
     int (*write_at)(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err);
-    /* The same as write_at(), for many small writes into what allocate() has reserved: may be a store into a map of the file, without a system call, where such a
-     * store cannot fail. Not beside another one of this open, nor beside truncate(); nobody cuts the file meanwhile, in another process neither. */
+    /* The same as write_at(), for many small writes one behind the other into what allocate() has reserved: may be a store into a map of the file, without a
+     * system call, where such a store cannot fail. What is in the file behind such a write may become zeros. Not beside another one of this open, nor beside
+     * truncate(); nobody cuts the file meanwhile, in another process neither. */
     int (*write_reserved)(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err);
     int (*sync)(struct lsm_file *file, struct lsm_error *err); /* data and size durable (fdatasync). After a failure the file is poisoned: every later sync fails too. */
     int (*truncate)(struct lsm_file *file, uint64_t size, struct lsm_error *err);

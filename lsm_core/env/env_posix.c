@@ -168,7 +168,8 @@ static int posix_write_at(struct lsm_file *base, uint64_t offset, const void *by
 }
 
 static int posix_write_reserved(struct lsm_file *base, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) {
-    if (lsm_posix_write_window(posix_of(base), offset, bytes, size)) return LSM_OK;
+    bool limited = over_size_limit(posix_of(base), offset, LSM_POSIX_WINDOW_BYTES);
+    if (!limited && lsm_posix_write_window(posix_of(base), offset, bytes, size)) return LSM_OK;
     return posix_write_at(base, offset, bytes, size, err);
 }
 

@@ -6,6 +6,8 @@
 
 #include "env.h"
 
+enum { LSM_POSIX_WINDOW_BYTES = 256 * 1024 }; /* at once: opening one is rare, and the memory it shows is not much */
+
 struct posix_file {
     struct lsm_file base;
     int fd;                /* -1: closed in the child of a fork */
@@ -42,7 +44,8 @@ void lsm_posix_wake_word(struct lsm_env *env, _Atomic uint32_t *word);
 /* Sync a directory by the descriptor that it is locked with, if it is in this process. *error: 0 or errno of that. */
 bool lsm_posix_sync_locked_dir(const char *path, int *error);
 /* ---- env_posix_window.c ---- */
-/* Write by a store into the file's window, opened if that is safe and worth it. False: nothing was done. */
+/* Write by a store into the file's window, opened if that is safe and worth it. False: nothing was done. Needs: the size limit is not within
+ * LSM_POSIX_WINDOW_BYTES behind offset. */
 bool lsm_posix_write_window(struct posix_file *file, uint64_t offset, const void *bytes, size_t size);
 void lsm_posix_drop_window(struct posix_file *file);
 

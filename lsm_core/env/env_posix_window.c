@@ -11,7 +11,8 @@
  *
  * Anything else is pwrite(). To readers both are the same: the kernel has one page for the map and for read and write, of all processes. To fdatasync() as well:
  * the first store into a clean page is a fault, which marks the page dirty. That fault is dearer than a pwrite(), so a window is for those who write often
- * between two syncs.
+ * between two syncs. And its rest is first filled with zeros in one call: the kernel then has it in few large pieces, each of which costs one fault, where
+ * each page would have cost one that reads ahead as well (64 instead of 580 ns a record of 176 bytes; Linux 6.18, ext4).
  */
 #include "env_posix_private.h"
 
@@ -25,7 +26,6 @@
 #include "sync.h"
 
 enum {
-    WINDOW_BYTES = 256 * 1024,  /* at once: opening one is rare, and the memory it shows is not much */
     STORE_BYTES_MAX = 8 * 1024, /* a larger write is as cheap by a call: each page of the window begins with a fault */
     CALLS_FIRST = 8,            /* after so many calls since the last sync a window pays */
     MAGIC_EXT4 = 0xef53,        /* numbers of statfs(2) */
@@ -55,9 +55,18 @@ static bool reserve(int fd, uint64_t offset, size_t size) {
     return rc == 0;
 }
 
-/* Map [low, low + bytes), which is in the file. NULL: not this one. */
-static void *map_window(int fd, uint64_t low, size_t bytes) {
-    if (!is_kept_promise(fd) || !reserve(fd, low, bytes)) return NULL;
+/* In one call or not at all: what it does is not needed. */
+static bool fill_with_zeros(int fd, uint64_t offset, size_t size) {
+    static uint8_t zeros[LSM_POSIX_WINDOW_BYTES]; /* not const: it takes no room in the library */
+    ssize_t n;
+    do n = pwrite(fd, zeros, size, (off_t)offset);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)size;
+}
+
+/* Map [low, low + bytes), which is in the file, and of which [low, from) is of worth. NULL: not this one. */
+static void *map_window(int fd, uint64_t low, uint64_t from, size_t bytes) {
+    if (!is_kept_promise(fd) || !reserve(fd, low, bytes) || !fill_with_zeros(fd, from, bytes - (size_t)(from - low))) return NULL;
     void *window = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)low);
     if (window == MAP_FAILED) return NULL;
     if (madvise(window, bytes, MADV_DONTFORK) == 0) return window;
@@ -72,9 +81,9 @@ static bool open_window(struct posix_file *file, uint64_t offset, size_t size) {
     lsm_posix_drop_window(file);
     if (fstat(file->fd, &st) != 0 || (uint64_t)st.st_size < low) return false;
     uint64_t pages = ((uint64_t)st.st_size - low) / page * page;
-    size_t bytes = pages < WINDOW_BYTES ? (size_t)pages : WINDOW_BYTES;
+    size_t bytes = pages < LSM_POSIX_WINDOW_BYTES ? (size_t)pages : LSM_POSIX_WINDOW_BYTES;
     if (offset - low + size > bytes) return false;
-    file->window = map_window(file->fd, low, bytes);
+    file->window = map_window(file->fd, low, offset, bytes);
     file->window_refused = file->window == NULL;
     file->window_offset = low;
     file->window_bytes = bytes;

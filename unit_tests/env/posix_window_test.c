@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -122,23 +123,35 @@ static void small_writes_cost_no_system_call_and_are_read_by_any_open(void **sta
     lsm_file_close(file);
 }
 
-/* Any order of sizes and places, syncs, growth and other kinds of writes between, against the same bytes in memory. */
+static uint8_t model[2 * FILE_BYTES], back[2 * FILE_BYTES];
+
+static void must_be_as_the_model(struct lsm_file *file, size_t size) {
+    size_t got = 0;
+    struct lsm_error err = {0};
+    ok(lsm_file_read_at(file, 0, back, sizeof back, &got, &err), &err);
+    assert_true(got >= size);
+    assert_memory_equal(model, back, size);
+}
+
+/* Writes of all sizes one behind the other, now and then from an earlier place on, with syncs, growth and other kinds of writes between, against the same
+ * bytes in memory. */
 static void a_random_mixture_reads_as_it_was_written(void **state) {
     (void)state;
     const char *given = getenv("LSM_TEST_SEED");
     uint64_t seed = given != NULL ? strtoull(given, NULL, 0) : (uint64_t)time(NULL), random = seed;
     print_message("LSM_TEST_SEED=%" PRIu64 "\n", seed);
-    static uint8_t model[2 * FILE_BYTES], back[2 * FILE_BYTES], bytes[20000];
+    static uint8_t bytes[20000];
     struct lsm_error err = {0};
     struct lsm_file *file = open_reserved(), *other = open_ok(LSM_OPEN_WRITE);
-    memset(model, 0, sizeof model);
     memcpy(model, "header", 6);
     uint64_t size = FILE_BYTES, at = 6;
     for (int i = 0; i < 20000; i++) {
         uint64_t what = next(&random) % 1000;
         size_t length = what < 20 ? next(&random) % sizeof bytes : next(&random) % 300;
-        if (what > 990) at = next(&random) % size;
-        if (at + length > size) at = 0;
+        if (what > 995 || at + length > size) {
+            must_be_as_the_model(other, at);
+            at = what % 2 == 0 ? 6 : 6 + next(&random) % (at - 5); /* what is behind may be zeros from now on */
+        }
         memset(bytes, (int)next(&random), length);
         ok(what % 10 == 9 ? lsm_file_write_at(what % 20 == 9 ? file : other, at, bytes, length, &err)
                           : lsm_file_write_reserved(file, at, bytes, length, &err), &err);
@@ -150,10 +163,10 @@ static void a_random_mixture_reads_as_it_was_written(void **state) {
             size += 40001;
         }
     }
-    size_t got = 0;
-    ok(lsm_file_read_at(other, 0, back, sizeof back, &got, &err), &err);
-    assert_true(got == size);
-    assert_memory_equal(model, back, size);
+    must_be_as_the_model(other, at);
+    uint64_t bytes_now = 0;
+    ok(lsm_file_size(other, &bytes_now, &err), &err);
+    assert_true(bytes_now == size);
     lsm_file_close(other);
     lsm_file_close(file);
 }
@@ -201,6 +214,28 @@ static void holes_are_filled_before_anything_is_stored_there(void **state) {
     assert_true(st.st_blocks * 512 >= 256 * 1024);
     assert_true(st.st_size == FILE_BYTES);
     assert_true(records_read(file, 100) == 100);
+    lsm_file_close(file);
+}
+
+/* The limit may be lowered by the host when the file is there already. Beyond it a call would raise SIGXFSZ. */
+static void a_window_stays_below_the_file_size_limit(void **state) {
+    (void)state;
+    struct rlimit before, small;
+    struct lsm_file *file = open_reserved();
+    write_records(file, 0, 20);
+    lsm_file_close(file);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 300000;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    file = open_ok(LSM_OPEN_WRITE);
+    uint64_t count = 40, i = 20;
+    while (i < count && lsm_file_write_reserved(file, 6 + i * RECORD_BYTES, model, RECORD_BYTES, NULL) == LSM_OK) i++;
+    struct lsm_error err = {0};
+    int status = lsm_file_write_reserved(file, 310000, model, RECORD_BYTES, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_true(i == count);
+    assert_int_equal(status, LSM_FULL);
     lsm_file_close(file);
 }
 
@@ -265,6 +300,7 @@ int main(void) {
         TEST(after_each_sync_it_begins_with_calls_again),
         TEST(a_file_that_was_cut_is_written_behind_its_end_by_calls),
         TEST(holes_are_filled_before_anything_is_stored_there),
+        TEST(a_window_stays_below_the_file_size_limit),
         TEST(the_child_of_a_fork_does_not_have_the_window),
         TEST(what_was_stored_stays_when_the_process_is_killed),
     };
