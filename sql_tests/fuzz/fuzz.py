@@ -32,7 +32,7 @@ class Round:
         rng = self.rng
         self.options = {"connections": rng.choice((1, 2)), "memory": rng.random() < 0.4, "journal": rng.choice(("WAL", "WAL", "DELETE", "TRUNCATE")), "extension": extension,
                         "folder": folder, "bulk": rng.choice((0, 0, 0.3, 0.9)), "cached": rng.choice((0, 8, 128)), "aux": rng.random() < 0.3,
-                        "pragmas": [pragma for pragma in ("PRAGMA case_sensitive_like = ON", "PRAGMA automatic_index = OFF", "PRAGMA reverse_unordered_selects = ON",
+                        "pragmas": [pragma for pragma in ("PRAGMA case_sensitive_like = ON", "PRAGMA automatic_index = OFF", "PRAGMA mmap_size = 67108864", "PRAGMA reverse_unordered_selects = ON",
                                                           "PRAGMA recursive_triggers = ON", "PRAGMA trusted_schema = OFF", "PRAGMA cache_size = 20") if rng.random() < 0.12]}
         if len(set(self.options["pragmas"]) & {"PRAGMA case_sensitive_like = ON", "PRAGMA trusted_schema = OFF"}) == 2:
             # Together they make LIKE in a CHECK an error, which SQLite finds when it prepares a statement and we when it runs.
