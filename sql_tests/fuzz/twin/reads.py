@@ -136,7 +136,8 @@ class Reads:
         columns = rng.choice([table.key] + list(table.indexes.values()) * 3)
         names = columns[:rng.choice((1, 1, 1, 2))]
         one = rng.choice(columns)
-        condition = rng.choice(("", "", f"{one} GLOB '*[A-Z]*'", f"{one} = lower({one}) COLLATE BINARY", f"typeof({one}) <> '{rng.choice(('real', 'integer', 'text'))}'",
+        exact = f"hex({names[0]}) IN (hex('{rng.choice(('A', 'aB', 'K17', 'a ', 'b  '))}'), hex('{rng.choice(('A', 'k1', 'ab', 'K17', 'a '))}'))"
+        condition = rng.choice((exact, exact, exact, "", "", f"{one} GLOB '*[A-Z]*'", f"{one} = lower({one}) COLLATE BINARY", f"typeof({one}) <> '{rng.choice(('real', 'integer', 'text'))}'",
                                 f"length({one}) > {rng.randrange(4)}", f"{one} > {scope.value()}", f"{one} IS NOT NULL", f"{rng.choice(table.columns).name} > {scope.value()}",
                                 scope.prefix(), f"rowid % 3 = {rng.randrange(3)}" if table.rowid else ""))
         order = rng.choice(("", "", " ORDER BY " + ", ".join(names), " ORDER BY " + ", ".join(name + " DESC" for name in names),
