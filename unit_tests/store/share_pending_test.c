@@ -67,6 +67,55 @@ static void a_large_transaction_that_was_taken_back_is_forgotten_by_all(void **s
     for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "large", NULL) && says(i, "more", "z"));
 }
 
+/* Met while it waits by one who is told by the database, by one who is not, and not at all; then it is committed. */
+static void a_large_transaction_that_waits_is_met_and_made_visible_by_another_process(void **state) {
+    (void)state;
+    for (int seen = 0; seen < 2; seen++) {
+        uint8_t token[LSM_TOKEN_BYTES], met[LSM_TOKEN_BYTES];
+        const char *key = seen ? "later" : "sooner";
+        struct lsm_txn *txn = prepare_large(0, token);
+        stop_flushing();
+        assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+        assert_memory_equal(met, token, sizeof token);
+        assert_true(says(1, "large", seen ? "x" : NULL));
+        if (seen) MUST(lsm_store_settle(world.stores[1], token, LSM_DECISION_SEEN, 0, &err));
+        if (seen) assert_true(says(1, "large", "x") && says(2, "large", "x"));
+        lsm_txn_commit(txn, true);
+        for (int i = PROCESSES - 1; i >= 0; i--) assert_true(says(i, "large", "x"));
+        for (int writer = 0; writer < PROCESSES; writer++) {
+            write_row(writer, key, writer == 0 ? "0" : writer == 1 ? "1" : "2");
+            for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "large", "x") && says(i, key, writer == 0 ? "0" : writer == 1 ? "1" : "2"));
+        }
+        for (int i = 0; i < PROCESSES; i++) assert_int_equal(lsm_store_pending(world.stores[i], met), LSM_PENDING_NONE);
+        MUST(lsm_store_flush(world.stores[1], NULL, NULL, &err));
+        for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "large", "x") && says(i, key, "2"));
+        txn = begin(2);
+        put(txn, "end", "of this");
+        commit(txn, LSM_SYNC_FULL);
+        expect_durable((const char *const[]){"large", "x", key, "2", "end", "of this", NULL});
+    }
+}
+
+static void a_large_transaction_whose_process_died_committing_is_settled_by_the_next_writer(void **state) {
+    (void)state;
+    uint8_t token[LSM_TOKEN_BYTES], met[LSM_TOKEN_BYTES];
+    struct lsm_txn *txn = prepare_large(0, token), *next = NULL;
+    stop_flushing();
+    assert_int_equal(lsm_store_pending(world.stores[2], met), LSM_PENDING_UNKNOWN);
+    lsm_env_mem_kill(world.envs[0]);
+    assert_int_equal(lsm_txn_begin(world.stores[1], UINT64_MAX, 0, &next, &err), LSM_UNDECIDED);
+    assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_UNKNOWN);
+    MUST(lsm_store_settle(world.stores[1], token, LSM_DECISION_COMMIT, 0, &err));
+    write_row(1, "more", "y");
+    assert_true(says(1, "large", "x") && says(2, "large", "x") && says(2, "more", "y"));
+    write_row(2, "more", "z");
+    assert_true(says(1, "large", "x") && says(1, "more", "z"));
+    (void)lsm_txn_rollback(txn, NULL);
+    bury(0);
+    MUST(open_store(0));
+    assert_true(says(0, "large", "x") && says(0, "more", "z"));
+}
+
 static void die_before_the_abort(void) {
     uint8_t met[LSM_TOKEN_BYTES];
     assert_int_equal(lsm_store_pending(world.stores[1], met), LSM_PENDING_NONE);
@@ -121,6 +170,8 @@ int main(void) {
         TEST(a_transaction_that_waits_is_met_and_made_visible_by_another_process),
         TEST(a_transaction_that_was_taken_back_is_forgotten_by_all),
         TEST(a_large_transaction_that_was_taken_back_is_forgotten_by_all),
+        TEST(a_large_transaction_that_waits_is_met_and_made_visible_by_another_process),
+        TEST(a_large_transaction_whose_process_died_committing_is_settled_by_the_next_writer),
         TEST(a_large_transaction_whose_process_died_taking_it_back_is_settled_by_the_next_writer),
         TEST(a_transaction_whose_process_died_is_settled_by_the_next_writer),
     };
