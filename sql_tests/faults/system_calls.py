@@ -37,10 +37,10 @@ def attempt(what, k, *statements):
         for sql in statements: use().execute(sql).fetchall()
         os.write(1, b'%s %d\\n' % (what, k))
         return
-    except sqlite3.Error as error: os.write(1, b'error %s\\n' % str(error).replace('\\n', ' ').encode())
+    except (sqlite3.Error, MemoryError) as error: os.write(1, b'error %s\\n' % str(error).replace('\\n', ' ').encode())
     try:
         if db is not None and db.in_transaction: db.execute('ROLLBACK')
-    except sqlite3.Error: pass
+    except (sqlite3.Error, MemoryError): pass
 attempt(b'done', 0, 'CREATE TABLE IF NOT EXISTS o(k INTEGER PRIMARY KEY, v)')
 attempt(b'done', 0, 'CREATE VIRTUAL TABLE IF NOT EXISTS l USING lsm(k INTEGER PRIMARY KEY, v, INDEX by_v(v))')
 attempt(b'done', 0, 'CREATE VIRTUAL TABLE IF NOT EXISTS alone USING lsm(k INTEGER PRIMARY KEY, v)')
