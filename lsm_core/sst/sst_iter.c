@@ -4,7 +4,8 @@
  *     not, and a walk goes on  -> the window: one large read over several blocks, larger each time up to WINDOW_BYTES_MAX;
  *                                 the first of them are copied into the cache (with fill_cache), the others used where they lie
  *     not, and a first step    -> one block is read (into the cache, with fill_cache)
- * A mapped file has no window: blocks are used in the map, or unpacked from it. But a merge reads it, to fail with a message where a map would raise SIGBUS.
+ * A mapped file has no window: blocks are used in the map, or unpacked from it. But a merge reads it, to fail with a message where a map would raise SIGBUS;
+ * so it passes over blocks in the cache that only say where they lie in the map.
  */
 #include "sst_reader.h"
 
@@ -88,6 +89,11 @@ static bool keeps(const struct lsm_sst_iter *iter, const struct lsm_sst_handle *
 
 static bool is_mapped(const struct lsm_sst_iter *iter) { return iter->sst->map != NULL && iter->fill_cache; }
 
+static struct lsm_sst_block *cached(const struct lsm_sst_iter *iter, size_t i, const struct lsm_sst_handle *handle) {
+    bool in_map = iter->sst->map != NULL && handle->raw == handle->stored;
+    return in_map && !iter->fill_cache ? NULL : lsm_sst_block_cached(iter->sst, i);
+}
+
 /* Block i through the window, or the map. */
 static int load_ahead(struct lsm_sst_iter *iter, size_t i, const struct lsm_sst_handle *handle, struct lsm_error *err) {
     bool mapped = is_mapped(iter);
@@ -106,7 +112,7 @@ static int load_ahead(struct lsm_sst_iter *iter, size_t i, const struct lsm_sst_
 static int load_block(struct lsm_sst_iter *iter, size_t i, struct lsm_error *err) {
     uint64_t before;
     struct lsm_sst_handle handle = lsm_sst_handle_of(iter->sst, i, &before);
-    struct lsm_sst_block *block = lsm_sst_block_cached(iter->sst, i);
+    struct lsm_sst_block *block = cached(iter, i, &handle);
     bool walking = i == iter->next_miss;
     iter->next_miss = iter->forward ? i + 1 : i - 1; /* from block 0 backwards: none */
     iter->walked = walking ? iter->walked + 1 : 0;

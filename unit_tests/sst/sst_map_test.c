@@ -121,6 +121,18 @@ static void what_has_no_room_is_read(void **state) {
     kit_free(&rows);
 }
 
+static void flip(uint64_t offset) {
+    struct lsm_file *file = NULL;
+    struct lsm_error err = {0};
+    uint8_t byte = 0;
+    size_t got = 0;
+    assert_int_equal(lsm_env_open(env, PATH, LSM_OPEN_WRITE, NULL, &file, &err), LSM_OK);
+    assert_int_equal(lsm_file_read_at(file, offset, &byte, 1, &got, &err), LSM_OK);
+    byte ^= 4;
+    assert_int_equal(lsm_file_write_at(file, offset, &byte, 1, &err), LSM_OK);
+    lsm_file_close(file);
+}
+
 static void damage_is_told_by_file_and_offset(void **state) {
     (void)state;
     uint64_t random = 14;
@@ -130,15 +142,8 @@ static void damage_is_told_by_file_and_offset(void **state) {
         struct lsm_sst_options options = kit_options(1024, packed ? LSM_COMPRESS_LZ4 : LSM_COMPRESS_NONE);
         kit_random_rows(&rows, &random, KIT_INTEGERS, 2000, 500);
         struct lsm_file_meta *meta = kit_write(env, PATH, 7, &rows, &options);
-        struct lsm_file *file = NULL;
         struct lsm_error err = {0};
-        uint8_t byte = 0;
-        size_t got = 0;
-        assert_int_equal(lsm_env_open(env, PATH, LSM_OPEN_WRITE, NULL, &file, &err), LSM_OK);
-        assert_int_equal(lsm_file_read_at(file, 5000, &byte, 1, &got, &err), LSM_OK);
-        byte ^= 4;
-        assert_int_equal(lsm_file_write_at(file, 5000, &byte, 1, &err), LSM_OK);
-        lsm_file_close(file);
+        flip(5000);
         struct lsm_sst *sst = kit_open(env, PATH, meta, cache);
         lsm_sst_map(sst, &maps);
         assert_non_null(sst->map);
@@ -164,12 +169,39 @@ static void damage_is_told_by_file_and_offset(void **state) {
     }
 }
 
+/* The map here is a copy: what is done to the file later is seen by those who read it, and by them only. */
+static void a_merge_reads_the_file_also_where_the_map_is_in_the_cache(void **state) {
+    (void)state;
+    uint64_t random = 15;
+    struct kit_rows rows = {0};
+    struct lsm_sst_maps maps = {.limit = UINT64_MAX};
+    struct lsm_sst_options options = kit_options(1024, LSM_COMPRESS_NONE);
+    kit_random_rows(&rows, &random, KIT_INTEGERS, 2000, 500);
+    struct lsm_file_meta *meta = kit_write(env, PATH, 7, &rows, &options);
+    struct lsm_sst *sst = kit_open(env, PATH, meta, cache);
+    lsm_sst_map(sst, &maps);
+    assert_non_null(sst->map);
+    must_have(sst, &rows);
+    flip(5000);
+    for (int fill = 0; fill < 2; fill++) {
+        struct lsm_sst_iter iter;
+        lsm_sst_iter_init(&iter, sst, fill == 1);
+        for (lsm_iter_first(&iter.base); iter.base.valid;) lsm_iter_next(&iter.base);
+        assert_int_equal(iter.base.status, fill == 1 ? LSM_OK : LSM_CORRUPT);
+        lsm_iter_release(&iter.base);
+    }
+    lsm_file_meta_unref(meta);
+    assert_int_equal(lsm_env_unlink(env, PATH, NULL), LSM_OK);
+    kit_free(&rows);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_mapped_file_has_the_rows_of_one_that_is_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(blocks_that_are_mapped_as_they_are_take_no_room_in_the_cache, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_has_no_room_is_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damage_is_told_by_file_and_offset, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_merge_reads_the_file_also_where_the_map_is_in_the_cache, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
