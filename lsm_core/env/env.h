@@ -75,8 +75,8 @@ struct lsm_env_ops {
      * after a fork. The file must be as long and never be cut: allocate() first. What a crash leaves of it is not defined, nor what read_at and
      * write_at make of it. */
     int (*map)(struct lsm_file *file, size_t size, void **bytes, struct lsm_error *err);
-    /* The first `size` bytes as memory to be read, until the file is closed; once per open, not after a fork. Nobody may change or cut them. What the disk does not
-     * give back later raises SIGBUS where it is read, so does what somebody cuts off. */
+    /* The first `size` bytes as memory to be read, until the file is closed, in the child of a fork too; once per open. Nobody may change or cut them. What the
+     * disk does not give back later raises SIGBUS where it is read, so does what somebody cuts off. */
     int (*map_read)(struct lsm_file *file, size_t size, const void **bytes, struct lsm_error *err);
     /* Does the file's path still lead to this very file? False if it was removed or replaced. */
     int (*same_file)(struct lsm_file *file, bool *same, struct lsm_error *err);

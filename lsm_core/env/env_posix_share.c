@@ -129,6 +129,7 @@ int lsm_posix_locked(struct lsm_file *base, uint64_t byte, bool *locked, struct 
 
 /* ---- memory ------------------------------------------------------------------------------------------------------------------------ */
 
+/* What may be written is kept from the child of a fork. What is only read may stay: the child could be in the midst of reading it. */
 static int map_file(struct lsm_file *base, size_t size, bool writing, void **bytes, struct lsm_error *err) {
     struct posix_file *file = posix_of(base);
     struct stat st;
@@ -139,10 +140,10 @@ static int map_file(struct lsm_file *base, size_t size, bool writing, void **byt
         return lsm_fail(err, LSM_IO, "%s: cannot map %zu bytes: the file has %lld", base->path, size, (long long)st.st_size);
     void *mapped = mmap(NULL, size, writing ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file->fd, 0);
     if (mapped == MAP_FAILED) return lsm_os_fail(err, errno, writing, "map file", base->path);
-    if (madvise(mapped, size, MADV_DONTFORK) != 0) {
+    if (writing && madvise(mapped, size, MADV_DONTFORK) != 0) {
         int error = errno;
         (void)munmap(mapped, size);
-        return lsm_os_fail(err, error, writing, "keep the map of file from forks", base->path);
+        return lsm_os_fail(err, error, true, "keep the map of file from forks", base->path);
     }
     file->mapped = mapped;
     file->mapped_bytes = size;

@@ -191,6 +191,21 @@ static void a_file_is_mapped_to_be_read_and_outlives_its_name(void **state) {
     lsm_file_close(file);
 }
 
+/* It may be in the midst of a row that lies there. */
+static void what_is_mapped_to_be_read_is_there_in_the_child_of_a_fork(void **state) {
+    struct place *place = *state;
+    struct lsm_file *file = open_ok(place->disk, place->path, RW_CREATE);
+    const void *bytes;
+    assert_int_equal(lsm_file_write_at(file, 0, "read me", 7, NULL), LSM_OK);
+    assert_int_equal(lsm_file_map_read(file, 7, &bytes, NULL), LSM_OK);
+    pid_t child = fork();
+    if (child == 0) _exit(memcmp(bytes, "read me", 7) == 0 ? 0 : 1);
+    int code = -1;
+    assert_int_equal(waitpid(child, &code, 0), child);
+    assert_int_equal(code, 0);
+    lsm_file_close(file);
+}
+
 static void a_path_that_leads_elsewhere_is_noticed(void **state) {
     struct place *place = *state;
     struct lsm_file *file = open_ok(place->disk, place->path, RW_CREATE);
@@ -480,6 +495,7 @@ int main(void) {
         BOTH(mapped_memory_is_one_for_all_who_map_the_file),
         BOTH(what_a_file_does_not_have_is_not_mapped),
         BOTH(a_file_is_mapped_to_be_read_and_outlives_its_name),
+        BOTH(what_is_mapped_to_be_read_is_there_in_the_child_of_a_fork),
         BOTH(a_path_that_leads_elsewhere_is_noticed),
         BOTH(this_directory_can_be_shared),
         MEMORY(a_killed_process_has_no_locks_and_can_do_nothing),
