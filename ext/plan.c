@@ -86,9 +86,10 @@ static void take_term(struct vt_plan *plan, int at, int term, enum vt_affinity a
     plan->omit[at] = affinity >= VT_AFFINITY_NUMERIC && (at == 0 || plan->omit[at - 1]);
 }
 
-static bool comes_before(const struct vt_key_column *key, int at, int column) {
+/* All that have the same values in the columns before have the same here: not so where a collation before overlooks a difference. */
+static bool comes_before(const struct vt_key_column *key, int at) {
     for (int i = 0; i < at; i++) {
-        if (key[i].column == column) return true;
+        if (key[i].column == key[at].column && (key[i].collation == key[at].collation || key[i].collation == VT_COLLATE_BINARY)) return true;
     }
     return false;
 }
@@ -101,7 +102,7 @@ static bool gives_order(const struct vt_schema *schema, int index, int constant,
     *desc = false;
     for (int i = 0; i < question->order_count; i++) {
         int column = plain_column(schema, question->orders[i].column);
-        while (at < key_count && comes_before(key, at, key[at].column)) at++;
+        while (at < key_count && comes_before(key, at)) at++;
         if (at == key_count) break; /* beyond the whole key nothing is left to order */
         int place = 0; /* in the key; before `at`: it has one value only, or came before */
         while (place < at && key[place].column != column) place++;

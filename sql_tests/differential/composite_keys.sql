@@ -57,3 +57,14 @@ SELECT v FROM desc_text WHERE a > 'a' ORDER BY v;
 SELECT v FROM desc_text WHERE a >= 'a' AND a < 'b' ORDER BY v;
 SELECT v FROM desc_text WHERE a = 'a' AND b > '' ORDER BY v;
 SELECT v FROM desc_text WHERE a = 'a' || char(0);
+-- One column twice, under collations of which the second tells apart what the first does not: what comes behind it has no order.
+@CLUSTERED twice(n TEXT COLLATE NOCASE, v INT, PRIMARY KEY (n COLLATE BINARY), INDEX by_n (n));
+INSERT INTO twice VALUES ('A', 9), ('a', 1), ('b', 3), ('B', 2), ('AA', 7), ('aa', 9), ('aA', 7);
+SELECT * FROM twice ORDER BY n, v;
+SELECT * FROM twice WHERE n = 'a' ORDER BY v;
+SELECT v, count(*) FROM twice WHERE n = 'aA' GROUP BY v;
+SELECT n, v FROM twice WHERE n IN ('a', 'b') ORDER BY n DESC, v DESC;
+@SORTED SELECT count(*) FROM twice WHERE n = 'a' GROUP BY n;
+@CLUSTERED binary_first(n TEXT, v INT, PRIMARY KEY (n, n COLLATE NOCASE, v));
+INSERT INTO binary_first VALUES ('A', 9), ('a', 1), ('a', 3), ('B', 2);
+@SORTED SELECT * FROM binary_first ORDER BY n, v;
