@@ -40,12 +40,22 @@ static bool is_alike(const struct vt_cursor *cursor) {
     return key.size >= size && memcmp(key.data, cursor->entry.data, size) == 0 && (key.size == size || ((const uint8_t *)key.data)[size] != 0xff);
 }
 
+/* The least integer may have been a real: alike in the key, and not the same (index.c). */
+static bool has_least(const struct vt_key_column *columns, int key_count, struct lsm_slice key, int count) {
+    struct vt_value value;
+    for (int i = 0; i < count; i++) {
+        if (vt_key_read(columns, key_count, key, i, &value) == SQLITE_OK && value.type == SQLITE_INTEGER && value.i == INT64_MIN) return true;
+    }
+    return false;
+}
+
 int vt_cursor_pass_over(struct vt_cursor *cursor) {
     int key_count;
     size_t size;
     const struct vt_key_column *columns = vt_plan_key(vt_cursor_table(cursor)->schema, cursor->plan.index, &key_count);
     struct lsm_slice key = lsm_cursor_key(cursor->walk);
     if (!vt_key_prefix(columns, key_count, key, cursor->plan.distinct, &size)) return vt_cursor_fail_row(cursor, SQLITE_CORRUPT_VTAB);
+    if (has_least(columns, key_count, key, cursor->plan.distinct)) return step(cursor);
     int rc = vt_bytes_set(&cursor->entry, (struct lsm_slice){.data = key.data, .size = size});
     for (int i = 0; i < STEPS && rc == SQLITE_OK; i++) {
         rc = step(cursor);

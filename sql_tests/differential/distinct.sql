@@ -46,6 +46,12 @@ INSERT INTO num VALUES (1e300, 1, 1), (9e999, 2, 1), (9e999, 2.5, 1), (x'01', x'
 SELECT DISTINCT a FROM num;
 SELECT DISTINCT a, b FROM num ORDER BY a, b DESC;
 SELECT DISTINCT a, b FROM num ORDER BY a DESC, b;
+-- The least integer and the real that equals it are one in a key.
+INSERT INTO num SELECT -9223372036854775807 - 1, 0, c FROM num WHERE a < 1;
+INSERT INTO num SELECT -9223372036854775808.0, 0, c + 1000 FROM num WHERE a < 1 AND a > -1;
+SELECT DISTINCT a FROM num WHERE typeof(a) = 'real' ORDER BY a;
+SELECT DISTINCT a, b FROM num WHERE typeof(a) = 'real' ORDER BY a DESC, b;
+SELECT count(DISTINCT a), count(*) FROM num WHERE a < -5 AND typeof(a) = 'real';
 -- While the transaction writes, and when it ends.
 BEGIN;
 DELETE FROM r WHERE kind = 'k5' AND ts <> 5;
