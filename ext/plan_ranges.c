@@ -244,8 +244,12 @@ static int resolve_one(const struct vt_schema *schema, int index, int column, sq
 /* The columns that must have one value each. *nothing: one of them has none. */
 static int resolve_all(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **in, vt_resolve_fn resolve, void *arg,
                        struct plan_values *values, struct vt_ranges *ranges, bool *nothing) {
+    int key_count;
+    const struct vt_key_column *key = vt_plan_key(schema, plan->index, &key_count);
     for (int i = 0; i < plan->equal_count && !vt_plan_is_list(plan, i) && !*nothing; i++) {
         if (!values->equal_inexact[i]) continue;
+        /* A number in an untyped column: neither this one nor what follows was built on (vt_plan_choose()), and the number itself may be there. */
+        if (vt_plan_affinity(schema, &key[i]) == VT_AFFINITY_BLOB) break;
         if (values->texts == NULL) {
             values->texts = sqlite3_malloc64((size_t)plan->equal_count * sizeof *values->texts);
             if (values->texts == NULL) return SQLITE_NOMEM;

@@ -46,3 +46,13 @@ INSERT INTO inf2 VALUES ('INF', 1);
 SELECT a FROM inf2 WHERE a = (SELECT 9e999);
 DELETE FROM inf WHERE a = (SELECT 9e999);
 SELECT a FROM inf;
+-- A number in an untyped column, behind a column with one value: the order is built on the latter only.
+@CLUSTERED behind(c INT, u, v, PRIMARY KEY (c, u));
+CREATE TABLE outside(r REAL);
+INSERT INTO behind VALUES (5, 0, 'a'), (5, '0', 'b'), (5, 1, 'c'), (0, 0.0, 'd'), (0, '5', 'e'), (7, 0, 'f');
+INSERT INTO outside VALUES (0), (5), (9);
+SELECT DISTINCT a.c, a.u FROM behind AS a JOIN outside AS b ON a.c IS b.r WHERE a.u = 0 ORDER BY 1, 2 DESC;
+SELECT u, v FROM behind WHERE c = 5 AND u = 0 ORDER BY u, c;
+SELECT u, v FROM behind WHERE c = 5 AND u = CAST('0' AS INTEGER) ORDER BY c, v;
+SELECT quote(u), v FROM outside JOIN behind ON u = r WHERE c = 5 ORDER BY u, v;
+SELECT quote(u), v FROM behind WHERE c = 5 AND u = (SELECT min(r) FROM outside) ORDER BY u;
