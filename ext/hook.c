@@ -144,7 +144,7 @@ static int make_watch(struct vt_connection *connection) {
 int vt_watch_join(struct vt_connection *connection) {
     if (connection->watching) return SQLITE_OK;
     int rc = write_watch(connection);
-    /* A check has statements of its own under way, which would go stale; it can do without. */
+    /* A check can do without. PRAGMA integrity_check, which goes on to temp afterwards, would take the pages of what is made there for lost ones. */
     if (rc == SQLITE_ERROR && !connection->checking) rc = make_watch(connection);
     return rc == SQLITE_OK && !connection->watching ? SQLITE_ERROR : rc;
 }

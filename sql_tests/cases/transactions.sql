@@ -47,3 +47,5 @@ CREATE VIRTUAL TABLE m USING lsm(a);
 BEGIN; SELECT lsm_check(), (SELECT count(*) > 0 FROM o); COMMIT;
 -- reopen
 BEGIN; SELECT count(*) FROM lsm_check; PRAGMA integrity_check; SELECT (SELECT count(*) FROM l) > 0, (SELECT count(*) FROM o) > 0; COMMIT;
+-- reopen
+BEGIN; PRAGMA integrity_check; SELECT count(*) FROM m; COMMIT;
