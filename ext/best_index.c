@@ -28,6 +28,9 @@
 #define DISTINCT_ANY_ORDER 2
 #define GROUPED_SINCE 3053004
 
+/* Releases before show a table IS NOT NULL also where it stands in the ON of a LEFT JOIN to the right of the table, whose rows it must not leave out. */
+#define NOT_NULL_SINCE 3053004
+
 static int rhs_type(sqlite3_index_info *info, int i) {
     if (!vt_sqlite_at_least(3038000)) return 0;
     sqlite3_value *value = NULL;
@@ -47,8 +50,8 @@ static void read_terms(sqlite3_index_info *info, struct vt_term *terms) {
         case SQLITE_INDEX_CONSTRAINT_GE:
         case SQLITE_INDEX_CONSTRAINT_LT:
         case SQLITE_INDEX_CONSTRAINT_LE:
-        case SQLITE_INDEX_CONSTRAINT_ISNULL:
-        case SQLITE_INDEX_CONSTRAINT_ISNOTNULL: break;
+        case SQLITE_INDEX_CONSTRAINT_ISNULL: break;
+        case SQLITE_INDEX_CONSTRAINT_ISNOTNULL: term->usable = term->usable && vt_sqlite_at_least(NOT_NULL_SINCE); break;
         default: term->usable = false; /* the column, collation and value of others may mean something else, or nothing */
         }
         if (!term->usable) continue;

@@ -111,3 +111,12 @@ INSERT INTO gaps WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM 
 SELECT a.id, b.id FROM gaps a CROSS JOIN gaps b ON b.i = a.i AND b.v = a.v ORDER BY 1, 2;
 SELECT a.id, (SELECT count(*) FROM gaps b WHERE b.i = a.i AND b.v = a.v), (SELECT count(*) FROM gaps b WHERE b.i > a.i AND b.v IS a.v) FROM gaps a ORDER BY 1;
 SELECT a.id, b.id FROM gaps a LEFT JOIN gaps b ON b.i = a.i AND b.v = a.v AND b.id > a.id ORDER BY 1, 2;
+-- What the ON of a LEFT JOIN says of the table on the left leaves out none of its rows.
+@TABLE seldom(x INT, c INT, INDEX by_c (c));
+CREATE TABLE right_side(y INT, z);
+WITH RECURSIVE s(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM s WHERE i < 99) INSERT INTO seldom SELECT i, CASE WHEN i % 50 = 0 THEN i END FROM s;
+INSERT INTO right_side VALUES (0, 'z'), (1, 'y');
+SELECT count(*), count(z) FROM seldom LEFT JOIN right_side ON x = y AND c IS NOT NULL;
+SELECT count(*), count(z) FROM seldom LEFT JOIN right_side ON x = y AND c IS NULL;
+SELECT count(*), count(z) FROM seldom LEFT JOIN right_side ON x = y AND c > 5;
+SELECT count(*), count(z) FROM seldom LEFT JOIN right_side ON x = y WHERE c IS NOT NULL;
