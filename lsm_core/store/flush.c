@@ -322,10 +322,14 @@ static bool is_due(struct lsm_store *store) {
 }
 
 static int wait_for_writer(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
-    uint64_t deadline = lsm_env_monotonic_us(store->env) + WRITER_PATIENCE_US;
+    uint64_t asked = lsm_env_monotonic_us(store->env), deadline = asked + WRITER_PATIENCE_US, now;
     int status;
-    while ((status = lsm_store_lock_writer(store, ASK_EVERY_US, err)) == LSM_BUSY && lsm_env_monotonic_us(store->env) < deadline)
+    while ((status = lsm_store_lock_writer(store, ASK_EVERY_US, err)) == LSM_BUSY) {
+        now = lsm_env_monotonic_us(store->env);
+        if (now >= deadline || now - asked < ASK_EVERY_US / 2) break; /* what is refused at once is not about a writer who will be done */
         if (interrupted != NULL && interrupted(arg)) return lsm_fail(err, LSM_INTERRUPTED, "interrupted");
+        asked = now;
+    }
     return status;
 }
 
