@@ -8,6 +8,7 @@
 #define VT_STATEMENT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "sqlite_api.h"
 
@@ -23,10 +24,12 @@ struct vt_statement_words {
     bool or_abort;
 };
 
-/* What was found for the row before; kept by the table. caller is to be NULL when a row has failed. */
+/* What was found for the row before; kept by the table. caller is to be NULL when a row has failed, or the transaction is another one or was undone in part: a
+ * statement that fails between its rows is not counted in `changes`. */
 struct vt_statement {
     const void *caller;
     int changes; /* total_changes(), which SQLite moves at the end of a statement that has changed rows */
+    uint64_t epoch, rollbacks; /* of the transaction (txn.h) */
     enum vt_returning returning;
     bool or_abort;
     char *text;  /* read last, and what it says; NULL: none. A table of another name is another object, and has read nothing */

@@ -28,6 +28,10 @@ static char **message_of(const struct write *w) { return &w->table->base.zErrMsg
 /* What the statement says. Asked for only where it makes a difference: finding it among many statements of the connection takes as long as writing the row. */
 static const struct vt_statement *statement_of(const struct write *w) {
     struct vt_table *table = w->table;
+    const struct vt_txn *txn = &table->space->txn;
+    if (table->statement.epoch != txn->epoch || table->statement.rollbacks != txn->rollbacks) table->statement.caller = NULL;
+    table->statement.epoch = txn->epoch;
+    table->statement.rollbacks = txn->rollbacks;
     vt_statement_find(&table->statement, table->space->connection->db, w->columns, table->space->schema, table->name);
     return &table->statement;
 }

@@ -23,3 +23,7 @@ INSERT OR IGNORE INTO t VALUES (1, 'x', 1), (NULL, 'y', 1) RETURNING id;
 INSERT OR IGNORE INTO t VALUES (1, 'x', 1) RETURNING id;
 INSERT OR IGNORE INTO k VALUES ('z', 1), ('x', 2) RETURNING a;
 SELECT * FROM t; SELECT * FROM r; SELECT * FROM k;
+-- Behind a statement that failed between two of its rows: what that one said does not count.
+CREATE VIRTUAL TABLE behind USING lsm(a TEXT, b);
+INSERT INTO behind(a, b) SELECT 1, CASE WHEN value = 2 THEN abs(-9223372036854775808) ELSE 1 END FROM json_each('[1,2]');
+INSERT INTO behind(a, b) VALUES (1, 5) RETURNING rowid, a;
