@@ -37,7 +37,7 @@ def attempt(what, k, *statements):
         for sql in statements: use().execute(sql).fetchall()
         os.write(1, b'%s %d\\n' % (what, k))
         return
-    except (sqlite3.Error, MemoryError) as error: os.write(1, b'error %s\\n' % str(error).replace('\\n', ' ').encode())
+    except (sqlite3.Error, MemoryError) as error: os.write(1, b'error %s\\n' % (str(error) or 'out of memory').replace('\\n', ' ').encode())
     try:
         if db is not None and db.in_transaction: db.execute('ROLLBACK')
     except (sqlite3.Error, MemoryError): pass
