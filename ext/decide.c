@@ -271,7 +271,7 @@ static int compare_with_present(struct vt_space *space, enum vt_verdict *verdict
 bool vt_decide_is_dropped(struct vt_space *space, struct lsm_tree_info tree) {
     sqlite3 *fresh = NULL;
     struct vt_shadow_list list;
-    if (sqlite3_txn_state(space->connection->db, space->schema) != SQLITE_TXN_READ) return false;
+    if (sqlite3_txn_state(space->connection->db, space->schema) == SQLITE_TXN_WRITE) return false; /* nobody else has dropped anything */
     if (open_present(space, &fresh) != SQLITE_OK || fresh == NULL) return false;
     bool dropped = vt_shadow_list(fresh, "main", &list, NULL) == SQLITE_OK && !list.damaged;
     for (int i = 0; i < list.count && dropped; i++) {

@@ -72,6 +72,34 @@ def test_an_index_dropped_since_the_snapshot_is_no_finding_of_the_check(folder):
         expect_equal(a.one("SELECT lsm_check()"), "ok")
 
 
+def test_a_table_made_or_dropped_while_the_check_runs_is_no_finding(folder):
+    """The check has no snapshot of its own outside of a transaction: at each step of its statements another connection drops one table and makes another."""
+    need_sharing(folder)
+    result = python("""
+import sqlite3
+a, b = connect('test.db', isolation_level=None), connect('test.db', isolation_level=None)
+a.execute('PRAGMA journal_mode = WAL')
+for name in ('kept', 'doomed'): a.execute(f'CREATE VIRTUAL TABLE {name} USING lsm(k, v)')
+a.execute('SELECT lsm_check()').fetchall()
+calls, at, found, done = 0, 0, set(), 0
+def step():
+    global calls, done
+    calls += 1
+    if calls == at:
+        b.execute('DROP TABLE doomed')
+        b.execute('CREATE VIRTUAL TABLE doomed USING lsm(k, v)')
+        done += 1
+    return 0
+while calls >= at:
+    calls, at = 0, at + 1
+    a.set_progress_handler(step, 1)
+    try: found.update(row[0] for row in a.execute('SELECT lsm_check()'))
+    finally: a.set_progress_handler(None, 0)
+print(done > 20, found)
+""", folder)
+    expect_equal(result.lines, ["True {'ok'}"])
+
+
 def test_a_second_process_reads_and_writes(folder):
     first = holder(folder)
     try:
