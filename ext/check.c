@@ -26,6 +26,7 @@ static int check_history(struct vt_space *space, lsm_check_fn found, void *arg, 
 static int check_trees(struct vt_space *space, lsm_check_fn found, void *arg, char **message) {
     struct vt_shadow_list list;
     int rc = vt_shadow_list(space->connection->db, space->schema, &list, message);
+    if (rc == SQLITE_OK) rc = vt_decide_ask(space, message); /* who has made the last of them may not have told the store of it yet */
     for (int i = 0; i < list.count && rc == SQLITE_OK; i++) {
         struct lsm_tree_info tree = list.entries[i].shadow.tree;
         int status = vt_txn_made_tree(space, tree) ? LSM_OK : lsm_store_tree_check(space->store, tree);

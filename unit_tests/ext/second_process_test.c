@@ -122,6 +122,38 @@ static void readers_of_another_process_see_all_of_a_transaction_or_nothing(void 
     }
 }
 
+/* By turns in a transaction that has read, in one that has not, and in none. */
+static void check_on(void *arg, const struct lsm_env_op *op) {
+    (void)arg;
+    (void)op;
+    struct ledger_found found;
+    char text[LEDGER_TEXT];
+    if (run.looking) return;
+    run.looking = true;
+    bool in_transaction = ++run.operations % 3 != 0;
+    if (in_transaction) must(run.other, sqlite3_exec(run.other, "BEGIN", NULL, NULL, NULL), "BEGIN");
+    if (run.operations % 3 == 1) ledger_read(run.plan, run.other, &found);
+    ledger_check(run.plan, run.other, text);
+    int rc = sqlite3_errcode(run.other);
+    if (in_transaction) must(run.other, sqlite3_exec(run.other, "COMMIT", NULL, NULL, NULL), "COMMIT");
+    run.looks++;
+    if (rc == SQLITE_BUSY) run.held_off++;
+    else if (strcmp(text, "ok") != 0) fail_msg("%s %s, operation %llu: %s", run.journal, run.plan->name, (unsigned long long)run.operations, text);
+    run.looking = false;
+}
+
+static void a_check_in_another_process_finds_nothing_while_tables_come_and_go(void **state) {
+    (void)state;
+    for (int i = 0; i < JOURNALS; i++) {
+        start(&plans[PLANS - 1], journals[i], "full");
+        lsm_env_mem_on_op(run.disk, check_on, NULL);
+        work();
+        lsm_env_mem_on_op(run.disk, NULL, NULL);
+        assert_true(run.looks > TRANSACTIONS && (strcmp(run.journal, "wal") != 0 || run.held_off == 0));
+        end();
+    }
+}
+
 /* ---- a death ------------------------------------------------------------------------------------------------------------------------ */
 
 static void kill_first(void *arg, const struct lsm_env_op *op) {
@@ -230,6 +262,7 @@ static void a_sync_that_fails_leaves_no_half_of_a_transaction(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readers_of_another_process_see_all_of_a_transaction_or_nothing),
+        cmocka_unit_test(a_check_in_another_process_finds_nothing_while_tables_come_and_go),
         cmocka_unit_test(a_survivor_settles_what_a_killed_process_left),
         cmocka_unit_test(a_sync_that_fails_leaves_no_half_of_a_transaction),
     };
