@@ -166,7 +166,7 @@ static int make_shm(struct lsm_share *share, const uint8_t *store_id, const char
     }
     if (status == LSM_OK) {
         share->page = bytes;
-        if (lsm_page_refuse(share->page, store_id) == NULL) share->left_version = atomic_load_explicit(&share->page->version, memory_order_relaxed);
+        share->left_version = lsm_page_left_version(share->page, store_id);
         SHARE_POINT(share, "build page");
         lsm_page_build(share->page, store_id);
         return LSM_OK;
@@ -363,7 +363,7 @@ void lsm_share_free(struct lsm_share *share) {
     if (share == NULL) return;
     if (share->left_version != 0 && !share->ready && share->page != NULL) {
         /* The store was not opened: the next one that comes shall know what we know. */
-        atomic_store_explicit(&share->page->version, share->left_version, memory_order_relaxed);
+        lsm_page_leave_version(share->page, share->left_version);
         atomic_store_explicit(&share->page->magic, PAGE_MAGIC, memory_order_release);
     }
     lsm_slot_release(share);

@@ -1,6 +1,7 @@
 /* The page and its numbers. */
 #include <string.h>
 
+#include "../codec/hash.h"
 #include "page.h"
 
 #define RELAXED memory_order_relaxed
@@ -34,6 +35,20 @@ const char *lsm_page_refuse(const struct lsm_share_page *page, const uint8_t *st
         return "was made by another release, in its own way";
     if (memcmp(page->store_id, store_id, sizeof page->store_id) != 0) return "belongs to another store";
     return NULL;
+}
+
+static uint64_t witness_of(const struct lsm_share_page *page, uint64_t version) { return lsm_hash(page->store_id, sizeof page->store_id, version); }
+
+uint64_t lsm_page_left_version(const struct lsm_share_page *page, const uint8_t *store_id) {
+    uint64_t version = atomic_load_explicit(&page->version, RELAXED);
+    if (lsm_page_refuse(page, store_id) != NULL || atomic_load_explicit(&page->witness, RELAXED) != witness_of(page, version)) return 0;
+    return version;
+}
+
+void lsm_page_leave_version(struct lsm_share_page *page, uint64_t version) {
+    page_raise(&page->version, version, memory_order_seq_cst); /* before any look at pins, in the one order of all such accesses */
+    /* Who dies in between leaves a version that is not believed. */
+    atomic_store_explicit(&page->witness, witness_of(page, atomic_load_explicit(&page->version, RELAXED)), RELAXED);
 }
 
 /* ---- numbers ------------------------------------------------------------------------------------------------------------------------- */
@@ -92,7 +107,7 @@ bool lsm_share_failed(struct lsm_share *share) {
 void lsm_share_set_version(struct lsm_share *share, uint64_t version) {
     assert(!share->ready || atomic_load(&share->held[LSM_SHARE_MANIFEST]));
     SHARE_POINT(share, "version");
-    page_raise(&share->page->version, version, memory_order_seq_cst); /* before any look at pins, in the one order of all such accesses */
+    lsm_page_leave_version(share->page, version);
 }
 
 uint64_t lsm_share_version(struct lsm_share *share) {

@@ -15,7 +15,7 @@
 
 enum {
     PAGE_BYTES = 40960,
-    PAGE_LAYOUT = 2,
+    PAGE_LAYOUT = 3,
     PAGE_LINE = 64 /* of a cache: numbers that different processes change stand on different ones */
 };
 #define PAGE_MAGIC 0x0a0d4d48534d534cu /* "LSMSHM\r\n" */
@@ -53,6 +53,7 @@ struct lsm_share_page {
     uint8_t store_id[LSM_STORE_ID_BYTES];
     _Alignas(PAGE_LINE) page_u64 published;
     _Alignas(PAGE_LINE) page_u64 version;
+    page_u64 witness; /* vouches for version to who comes after a crash, which may leave anything here */
     _Alignas(PAGE_LINE) page_u64 log_end;
     page_u64 writing; /* slot + 1 of the writer that is appending */
     page_u32 writer;  /* slot + 1 of who holds WRITER; 2^31 is set in it if somebody waits; 0: nobody */
@@ -106,6 +107,10 @@ struct lsm_share {
 /* ---- page.c ---- */
 int lsm_page_new(struct lsm_share *share, struct lsm_error *err) LSM_MUST_CHECK; /* a private block as page */
 void lsm_page_build(struct lsm_share_page *page, const uint8_t *store_id);       /* all zero, and no magic yet */
+/* What the page said of the version, or 0 if nothing vouches for it. For who is the first. */
+uint64_t lsm_page_left_version(const struct lsm_share_page *page, const uint8_t *store_id);
+/* Say it, to who comes next. Nobody else may be doing so. */
+void lsm_page_leave_version(struct lsm_share_page *page, uint64_t version);
 /* NULL if it is the store's page, of our layout; else what is wrong with it. */
 const char *lsm_page_refuse(const struct lsm_share_page *page, const uint8_t *store_id);
 

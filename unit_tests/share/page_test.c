@@ -1,5 +1,6 @@
 /* The page is what docs/format.md says: joining processes of other releases rely on it. */
 #include "fixture.h"
+#include "../../lsm_core/codec/hash.h"
 
 #include <unistd.h>
 
@@ -33,7 +34,7 @@ static void every_number_stands_where_the_format_says(void **state) {
     assert_int_equal(lsm_env_mem_file_size(fixture->disk, FIXTURE_SHM, &size), LSM_OK);
     assert_true(size == 40960);
     assert_memory_equal(page, "LSMSHM\r\n", 8);
-    assert_true(u32_at(page, 8) == 2 && u32_at(page, 12) == 120 && u64_at(page, 16) == 40960);
+    assert_true(u32_at(page, 8) == 3 && u32_at(page, 12) == 120 && u64_at(page, 16) == 40960);
     assert_memory_equal(page + 24, fixture_id, sizeof fixture_id);
     lsm_share_publish(share, 101);
     assert_int_equal(lsm_share_lock(share, LSM_SHARE_MANIFEST, 0, NULL), LSM_OK);
@@ -48,6 +49,7 @@ static void every_number_stands_where_the_format_says(void **state) {
     lsm_share_set_failed(share);
     lsm_share_beat(share, LSM_SHARE_MERGE);
     assert_true(u64_at(page, 64) == 101 && u64_at(page, 128) == ((uint64_t)7 << 36 | 102));
+    assert_true(u64_at(page, 136) == lsm_hash(fixture_id, sizeof fixture_id, u64_at(page, 128)));
     assert_true(u64_at(page, 192) == 103 && u64_at(page, 200) == 1 && u64_at(page, 256) == 104 && u64_at(page, 320) == 105);
     assert_true(u64_at(page, 384) == 107 && u64_at(page, 392) == 1 && u64_at(page, 448 + 5 * 8) == 1 && u64_at(page, 512 + 3 * 8) == 1);
     assert_true(u32_at(page, 208) == 1);

@@ -1,6 +1,8 @@
 /* Several processes with one store, and one dies or is stopped: who takes over from it, who overtakes it, who removes what it leaves. */
 #include "share_kit.h"
 
+#include "../../lsm_core/share/page.h"
+
 static void kill_process(void) { lsm_env_mem_kill(world.envs[0]); }
 
 /* ---- dying ------------------------------------------------------------------------------------------------------------------ */
@@ -91,6 +93,43 @@ static void who_dies_behind_the_rename_of_current_leaves_it_to_the_next_one_to_m
 }
 
 /* Its number is taken, and it is not the file that the log goes on in. */
+static void kill_behind_a_table(void *arg, const struct lsm_env_op *op) {
+    bool *done = arg;
+    size_t length = strlen(op->path);
+    if (op->kind != LSM_ENV_SYNC || *done || length < 4 || strcmp(op->path + length - 4, ".sst") != 0) return;
+    *done = true;
+    kill_process();
+}
+
+/* A crash leaves a table file that nothing names, and a page that says what it likes: also of a manifest that would be longer. What the page really said is kept. */
+static void a_page_that_a_crash_has_spoilt_vouches_for_nothing(void **state) {
+    (void)state;
+    for (int spoilt = 0; spoilt < 3; spoilt++) {
+        bool done = false;
+        close_store(1);
+        close_store(2);
+        write_row(0, "a", spoilt == 0 ? "0" : spoilt == 1 ? "1" : "2");
+        lsm_env_mem_on_op(world.disk, kill_behind_a_table, &done);
+        (void)!lsm_store_flush(world.stores[0], NULL, NULL, NULL);
+        lsm_env_mem_on_op(world.disk, NULL, NULL);
+        assert_true(done);
+        bury(0);
+        struct lsm_file *shm = NULL;
+        void *bytes = NULL;
+        MUST(lsm_env_open(world.envs[1], "db-lsm/store/SHM", LSM_OPEN_READ | LSM_OPEN_WRITE, NULL, &shm, &err));
+        MUST(lsm_file_map(shm, PAGE_BYTES, &bytes, &err));
+        struct lsm_share_page *page = bytes;
+        if (spoilt == 1) (void)atomic_fetch_add(&page->version, 4096);
+        if (spoilt == 2) atomic_store(&page->version, UINT64_MAX);
+        lsm_file_close(shm);
+        MUST(open_store(0));
+        assert_true(says(0, "a", spoilt == 0 ? "0" : spoilt == 1 ? "1" : "2"));
+        assert_int_not_equal(lsm_share_left_version(world.stores[0]->share) == 0, spoilt == 0);
+        MUST(open_store(1));
+        MUST(open_store(2));
+    }
+}
+
 static void a_log_file_that_a_dead_process_left_without_a_header_is_stepped_over(void **state) {
     (void)state;
     struct stop stop = {.kind = LSM_ENV_WRITE, .suffix = ".wal", .meanwhile = kill_process};
@@ -274,6 +313,7 @@ int main(void) {
         TEST(wherever_a_writer_dies_the_next_one_goes_on),
         TEST(what_a_dead_writer_has_left_is_durable_and_seen_by_all_when_the_next_one_begins),
         TEST(who_dies_behind_the_rename_of_current_leaves_it_to_the_next_one_to_make_that_durable),
+        TEST(a_page_that_a_crash_has_spoilt_vouches_for_nothing),
         TEST(a_log_file_that_a_dead_process_left_without_a_header_is_stepped_over),
         TEST(wherever_a_flusher_or_merger_dies_the_next_one_does_it),
         TEST(what_a_dead_merger_has_left_is_removed_by_who_goes_on),
