@@ -290,6 +290,8 @@ static int follow_locked(struct lsm_store *store, enum extent extent, struct lsm
     for (;;) {
         uint64_t version = lsm_share_version(store->share);
         int status = try_follow(store, extent, err);
+        /* A file that ended without a ROLL looks cut short when the next one has been flushed and is gone: a newer version tells that from damage. */
+        if (status == LSM_CORRUPT && lsm_share_version(store->share) != version) status = LSM_NOTFOUND;
         if (status != LSM_NOTFOUND) return status;
         status = try_again(store, version, store->replay.position, &tries, err);
         if (status != LSM_OK) return status;

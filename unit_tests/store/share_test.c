@@ -195,6 +195,45 @@ static void a_laggard_jumps_over_what_was_flushed(void **state) {
     assert_true(says(0, "c", "4") && says(1, "c", "4") && says(2, "a", "2"));
 }
 
+/* While one follows, at its n-th operation, another flushes what it has not read yet, and the log files go. */
+static unsigned operations, flush_at;
+
+static void other_flushes(void *arg, struct lsm_env *process, enum lsm_env_op_kind kind, const char *path) {
+    (void)arg;
+    (void)process;
+    (void)kind;
+    (void)path;
+    if (++operations != flush_at) return;
+    MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    write_row(0, "b", "later");
+}
+
+/* A transaction in table files ends its log file without a ROLL: what is written next stands in another file. False: there was no n-th operation. */
+static bool follow_while_flushed(unsigned n) {
+    stop_flushing();
+    write_row(0, "a", "1");
+    assert_true(says(1, "a", "1"));
+    struct lsm_txn *txn = begin(0);
+    put_large(txn);
+    commit(txn, LSM_SYNC_OFF);
+    write_row(0, "a", "2");
+    operations = 0;
+    flush_at = n;
+    lsm_env_mem_before_op(world.envs[1], other_flushes, NULL);
+    assert_true(says(1, "a", "2"));
+    lsm_env_mem_before_op(world.envs[1], NULL, NULL);
+    assert_true(says(1, "large", "x") && (operations < n || says(1, "b", "later")));
+    MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    return operations >= n;
+}
+
+static void what_is_flushed_and_goes_while_one_follows_is_found_in_the_tables(void **state) {
+    (void)state;
+    unsigned n = 1;
+    while (follow_while_flushed(n)) n++;
+    assert_true(n > 5);
+}
+
 /* ---- following and flushing in one process ----------------------------------------------------------------------------------- */
 
 static _Atomic bool written;
@@ -247,6 +286,7 @@ int main(void) {
         TEST(a_log_whose_last_file_was_ended_goes_on_in_another),
         TEST(a_file_stays_as_long_as_any_process_reads_from_it),
         TEST(a_laggard_jumps_over_what_was_flushed),
+        TEST(what_is_flushed_and_goes_while_one_follows_is_found_in_the_tables),
         TEST(a_process_flushes_what_it_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
