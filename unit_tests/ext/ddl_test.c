@@ -10,6 +10,7 @@
 
 #include "../../ext/ddl.h"
 #include "../../ext/index.h"
+#include "../support/sqlite_memory.h"
 
 static uint64_t seed, state;
 static sqlite3 *db;
@@ -22,22 +23,6 @@ static uint64_t rnd(void) {
     return z ^ (z >> 31);
 }
 static uint64_t below(uint64_t n) { return rnd() % n; }
-
-/* ---- memory that fails on demand ------------------------------------------------------------------------------- */
-
-static sqlite3_mem_methods real_memory;
-static int64_t fail_after; /* the n-th allocation from now and all later ones fail; 0: none */
-
-static bool fails(void) {
-    if (fail_after == 0) return false;
-    if (fail_after > 1) {
-        fail_after--;
-        return false;
-    }
-    return true;
-}
-static void *failing_malloc(int n) { return fails() ? NULL : real_memory.xMalloc(n); }
-static void *failing_realloc(void *p, int n) { return fails() ? NULL : real_memory.xRealloc(p, n); }
 
 /* ---- a module that only has definitions ------------------------------------------------------------------------ */
 
@@ -105,11 +90,7 @@ static int open_db(void **unused) {
     seed = given != NULL ? strtoull(given, NULL, 0) : 20261122;
     state = seed;
     print_message("seed %llu\n", (unsigned long long)seed);
-    if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory) != SQLITE_OK) return 1;
-    sqlite3_mem_methods memory = real_memory;
-    memory.xMalloc = failing_malloc;
-    memory.xRealloc = failing_realloc;
-    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &memory) != SQLITE_OK) return 1;
+    sqlite_memory_take();
     if (sqlite3_open(":memory:", &db) != SQLITE_OK) return 1;
     return sqlite3_create_module(db, "probe", &probe_module, NULL);
 }
@@ -753,13 +734,13 @@ static void out_of_memory_is_returned_and_nothing_leaks(void **unused) {
     for (int rc = SQLITE_NOMEM; rc == SQLITE_NOMEM; n++) {
         struct vt_schema *schema;
         char *message, *text = NULL;
-        fail_after = n;
+        sqlite_memory_fail_after(n, true);
         rc = vt_ddl_parse(db, 14, argv, 100, &schema, &message);
         if (rc == SQLITE_OK) {
             text = vt_schema_declare(schema);
             if (text == NULL) rc = SQLITE_NOMEM;
         }
-        fail_after = 0;
+        sqlite_memory_fail_after(0, false);
         assert_null(message);
         assert_true(rc == SQLITE_OK || rc == SQLITE_NOMEM);
         sqlite3_free(text);
@@ -771,9 +752,9 @@ static void out_of_memory_is_returned_and_nothing_leaks(void **unused) {
         static const char *const bad[] = {"probe", "main", "v", "a UNIQUE"};
         struct vt_schema *schema;
         char *message;
-        fail_after = m;
+        sqlite_memory_fail_after(m, true);
         int rc = vt_ddl_parse(db, 4, bad, 100, &schema, &message);
-        fail_after = 0;
+        sqlite_memory_fail_after(0, false);
         assert_true((rc == SQLITE_ERROR) == (message != NULL) && (rc == SQLITE_ERROR || rc == SQLITE_NOMEM));
         sqlite3_free(message);
     }

@@ -19,23 +19,9 @@
 
 #include "../../lsm_core/base/base.h"
 #include "../support/machine.h"
+#include "../support/sqlite_memory.h"
 
 enum { ALONE_MAX = 40, FIRST_MIXED = 18, WRITE_BUFFER_BYTES = 65536, SPACE_COMES_BACK = 60 };
-
-/* ---- SQLite's memory ---------------------------------------------------------------------------------------------------- */
-
-static sqlite3_mem_methods real_memory;
-static int64_t memory_calls, memory_fails_at; /* 0: never */
-static bool memory_sticky;
-
-static bool memory_fails(void) {
-    memory_calls++;
-    if (memory_fails_at == 0 || --memory_fails_at > 0) return false;
-    memory_fails_at = memory_sticky ? 1 : 0;
-    return true;
-}
-static void *failing_malloc(int n) { return memory_fails() ? NULL : real_memory.xMalloc(n); }
-static void *failing_realloc(void *p, int n) { return memory_fails() ? NULL : real_memory.xRealloc(p, n); }
 
 /* ---- the session ----------------------------------------------------------------------------------------------------------- */
 
@@ -421,17 +407,13 @@ static bool run_memory(bool sqlites, const char *journal, int64_t at, bool stick
     int64_t live = lsm_mem_live();
     sqlite3_int64 used = sqlite3_memory_used();
     begin_run(sqlites ? "SQLite's memory" : "the engine's memory", journal, (unsigned long long)at, sticky);
-    int64_t calls = sqlites ? memory_calls : (int64_t)lsm_mem_calls();
-    if (sqlites) {
-        memory_sticky = sticky;
-        memory_fails_at = at;
-    } else {
-        lsm_mem_fail_after(at, sticky);
-    }
+    uint64_t calls = lsm_mem_calls();
+    if (sqlites) sqlite_memory_fail_after(at, sticky);
+    else lsm_mem_fail_after(at, sticky);
     everything();
-    memory_fails_at = 0;
+    sqlite_memory_fail_after(0, false);
     lsm_mem_fail_after(0, false);
-    bool happened = (sqlites ? memory_calls : (int64_t)lsm_mem_calls()) - calls >= at;
+    bool happened = sqlites ? sqlite_memory_failed() : lsm_mem_calls() - calls >= (uint64_t)at;
     recover(sqlites, true); /* the engine's is the simulated disk's, too */
     end_run(live, used);
     return happened;
@@ -500,12 +482,6 @@ int main(void) {
         cmocka_unit_test(running_out_of_the_engines_memory_keeps_both_kinds_of_tables_whole),
         cmocka_unit_test(running_out_of_sqlites_memory_keeps_both_kinds_of_tables_whole),
     };
-    sqlite3_mem_methods memory;
-    sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
-    memory = real_memory;
-    memory.xMalloc = failing_malloc;
-    memory.xRealloc = failing_realloc;
-    sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
-    sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0); /* or most of it would never ask */
+    sqlite_memory_take();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

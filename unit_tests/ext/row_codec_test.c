@@ -10,6 +10,7 @@
 
 #include "../../ext/ddl.h"
 #include "../../ext/row_codec.h"
+#include "../support/sqlite_memory.h"
 
 static uint64_t seed, state;
 static sqlite3 *db;
@@ -23,33 +24,13 @@ static uint64_t rnd(void) {
 }
 static uint64_t below(uint64_t n) { return rnd() % n; }
 
-/* ---- memory that fails on demand ------------------------------------------------------------------------------- */
-
-static sqlite3_mem_methods real_memory;
-static int64_t fail_after; /* the n-th allocation from now and all later ones fail; 0: none */
-
-static bool fails(void) {
-    if (fail_after == 0) return false;
-    if (fail_after > 1) {
-        fail_after--;
-        return false;
-    }
-    return true;
-}
-static void *failing_malloc(int n) { return fails() ? NULL : real_memory.xMalloc(n); }
-static void *failing_realloc(void *p, int n) { return fails() ? NULL : real_memory.xRealloc(p, n); }
-
 static int open_db(void **unused) {
     (void)unused;
     const char *given = getenv("LSM_TEST_SEED");
     seed = given != NULL ? strtoull(given, NULL, 0) : 20261122;
     state = seed;
     print_message("seed %llu\n", (unsigned long long)seed);
-    if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory) != SQLITE_OK) return 1;
-    sqlite3_mem_methods memory = real_memory;
-    memory.xMalloc = failing_malloc;
-    memory.xRealloc = failing_realloc;
-    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &memory) != SQLITE_OK) return 1;
+    sqlite_memory_take();
     return sqlite3_open(":memory:", &db);
 }
 
@@ -350,14 +331,14 @@ static void out_of_memory_leaves_keys_and_rows_as_they_were(void **unused) {
         make_row(schema, &row);
         for (int64_t n = 1; n < 20; n++) {
             struct vt_bytes key = {0}, record = {0};
-            fail_after = n;
+            sqlite_memory_fail_after(n, true);
             int rc = vt_row_encode(schema, row.values, &record);
             bool failed = rc != SQLITE_OK;
             assert_true(rc == SQLITE_OK || (rc == SQLITE_NOMEM && record.size == 0));
             rc = schema->kind == VT_KIND_CLUSTERED ? vt_key_encode_row(schema, row.values, &key) : SQLITE_OK;
             failed |= rc != SQLITE_OK;
             assert_true(rc == SQLITE_OK || (rc == SQLITE_NOMEM && key.size == 0));
-            fail_after = 0;
+            sqlite_memory_fail_after(0, false);
             vt_bytes_release(&key);
             vt_bytes_release(&record);
             if (!failed) break;

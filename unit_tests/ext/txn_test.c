@@ -12,27 +12,9 @@
 
 #include "../../ext/sqlite_api.h"
 #include "../../lsm_core/base/base.h"
+#include "../support/sqlite_memory.h"
 
 int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
-
-/* ---- memory that fails on demand ------------------------------------------------------------------------------- */
-
-static sqlite3_mem_methods real_memory;
-static int64_t fail_after; /* the n-th allocation from now fails, and all later ones unless fail_once; 0: none */
-static bool fail_once, failed;
-
-static bool fails(void) {
-    if (fail_after == 0) return false;
-    if (fail_after > 1) {
-        fail_after--;
-        return false;
-    }
-    failed = true;
-    if (fail_once) fail_after = 0;
-    return true;
-}
-static void *failing_malloc(int n) { return fails() ? NULL : real_memory.xMalloc(n); }
-static void *failing_realloc(void *p, int n) { return fails() ? NULL : real_memory.xRealloc(p, n); }
 
 /* ---- scaffolding ----------------------------------------------------------------------------------------------- */
 
@@ -374,17 +356,17 @@ static const char *const sweeps[][2] = {
 
 static void sweep_sqlites_memory(bool once) {
     for (size_t i = 0; i < sizeof sweeps / sizeof sweeps[0]; i++) {
-        for (int64_t n = 1;; n++) {
-            failed = false;
-            fail_once = once;
-            fail_after = n;
+        int64_t n = 1;
+        for (;; n++) {
+            sqlite_memory_fail_after(n, !once);
             int rc = run(sweeps[i][0]);
-            fail_after = 0;
-            if (!failed) assert_int_equal(rc, SQLITE_OK);
+            sqlite_memory_fail_after(0, false);
+            if (!sqlite_memory_failed()) assert_int_equal(rc, SQLITE_OK);
             /* What is said to have failed has not happened: of one statement that can be told. */
             expect_whole("1a 2b 3c", rc != SQLITE_OK && i == 0 ? "1a 2b 3c" : sweeps[i][1]);
-            if (!failed) break;
+            if (!sqlite_memory_failed()) break;
         }
+        assert_true(n > 20);
     }
 }
 
@@ -435,13 +417,11 @@ static void running_out_of_memory_keeps_both_kinds_of_rows_together(void **unuse
         if (i == 1) must("CREATE TRIGGER tr AFTER INSERT ON plain BEGIN INSERT INTO t VALUES (4, 'd'), (5, 'e'); INSERT INTO u VALUES ('x', 1); END");
         for (int once = 0; once < 2; once++) {
             for (int64_t n = 1;; n++) {
-                failed = false;
-                fail_once = once == 1;
-                fail_after = n;
+                sqlite_memory_fail_after(n, once == 0);
                 int rc = run(sql[i]);
-                fail_after = 0;
-                expect_together(rc, !failed);
-                if (!failed) break;
+                sqlite_memory_fail_after(0, false);
+                expect_together(rc, !sqlite_memory_failed());
+                if (!sqlite_memory_failed()) break;
             }
         }
         for (int64_t n = 1; n < 2000; n++) {
@@ -463,13 +443,12 @@ static void opening_survives_running_out_of_memory(void **unused) {
         char path[128];
         (void)snprintf(path, sizeof path, "%s/test.db", folder);
         assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-        failed = false;
-        fail_after = n;
+        sqlite_memory_fail_after(n, true);
         int rc = sqlite3_lsm_init(db, NULL, NULL);
         if (rc == SQLITE_OK) rc = run("SELECT * FROM t; REPLACE INTO t VALUES (4, 0); DELETE FROM t WHERE id = 4");
-        fail_after = 0;
+        sqlite_memory_fail_after(0, false);
         sqlite3_close(db);
-        if (!failed) {
+        if (!sqlite_memory_failed()) {
             assert_int_equal(rc, SQLITE_OK);
             break;
         }
@@ -505,12 +484,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(running_out_of_memory_keeps_both_kinds_of_rows_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(opening_survives_running_out_of_memory, set_up, tear_down),
     };
-    sqlite3_mem_methods memory;
-    sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
-    memory = real_memory;
-    memory.xMalloc = failing_malloc;
-    memory.xRealloc = failing_realloc;
-    sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
-    sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0); /* or most of it would never ask */
+    sqlite_memory_take();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
