@@ -79,6 +79,30 @@ def python(code, cwd, *arguments, check=True):
     return result
 
 
+TWINS = """
+def run(db, sql, *parameters):
+    try:
+        return db.execute(sql, parameters).fetchall()
+    except sqlite3.Error as error:
+        return getattr(error, "sqlite_errorname", "") + ": " + str(error)
+db = connect("test.db", isolation_level=None)
+db.execute("PRAGMA journal_mode = WAL")
+def both(ordinary, lsm):
+    db.execute("CREATE TABLE o" + ordinary)
+    db.execute("CREATE VIRTUAL TABLE l USING lsm" + lsm)
+def same(sql, *parameters):
+    answers = [run(db, sql.replace("$", name), *parameters) for name in "ol"]
+    if isinstance(answers[1], str): answers[1] = answers[1].replace("l.", "o.")
+    assert answers[0] == answers[1], (sql, str(answers[0])[:300], str(answers[1])[:300])
+    return answers[0]
+"""
+
+
+def twins(code, cwd):
+    """The same for programs about an ordinary table and an LSM table of the same declaration: both() makes them as o and l, same() runs a statement with $ for the name on each."""
+    return python(TWINS + code, cwd)
+
+
 PEER = r"""
 import json, os, sqlite3, sys, time
 extension, name, timeout = sys.argv[1:4]

@@ -2,27 +2,9 @@
 the extension keeps for itself, no room for a lookup; and what SQLite does with virtual tables that nobody asked for."""
 import harness
 
-PRELUDE = """
-def run(db, sql, *parameters):
-    try:
-        return db.execute(sql, parameters).fetchall()
-    except sqlite3.Error as error:
-        return getattr(error, "sqlite_errorname", "") + ": " + str(error)
-db = connect("test.db", isolation_level=None)
-db.execute("PRAGMA journal_mode = WAL")
-def both(ordinary, lsm):
-    db.execute("CREATE TABLE o" + ordinary)
-    db.execute("CREATE VIRTUAL TABLE l USING lsm" + lsm)
-def same(sql, *parameters):
-    answers = [run(db, sql.replace("$", name), *parameters) for name in "ol"]
-    if isinstance(answers[1], str): answers[1] = answers[1].replace("l.", "o.")
-    assert answers[0] == answers[1], (sql, str(answers[0])[:300], str(answers[1])[:300])
-    return answers[0]
-"""
-
 
 def test_collations_of_the_application_work_in_queries(folder):
-    harness.python(PRELUDE + """
+    harness.twins("""
 db.create_collation("backwards", lambda a, b: (a < b) - (a > b))
 both("(k TEXT PRIMARY KEY, v TEXT, n INT) WITHOUT ROWID", "(k TEXT PRIMARY KEY, v TEXT, n INT, INDEX by_v (v))")
 same("WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 300) INSERT INTO $ SELECT 'k' || (i * 7 % 300), 'v' || (i % 20), i FROM s")
@@ -42,7 +24,7 @@ assert len(same("SELECT k FROM $ ORDER BY k")) > 0
 
 
 def test_a_parameter_may_be_called_returning(folder):
-    harness.python(PRELUDE + """
+    harness.twins("""
 both("(id INTEGER PRIMARY KEY, a NOT NULL DEFAULT 7)", "(id INTEGER PRIMARY KEY, a NOT NULL DEFAULT 7)")
 for sign in ":@$":
     for name in "ol":
@@ -59,7 +41,7 @@ assert "RETURNING would show" in run(db, "INSERT INTO l(a) VALUES (?) RETURNING 
 
 
 def test_a_transaction_is_committed_though_query_only_was_switched_on(folder):
-    harness.python(PRELUDE + """
+    harness.twins("""
 both("(id INTEGER PRIMARY KEY, v)", "(id INTEGER PRIMARY KEY, v)")
 rows = 0
 for mode in ("WAL", "DELETE", "TRUNCATE", "MEMORY"):
@@ -88,7 +70,7 @@ assert run(db, "SELECT (SELECT count(*) FROM l), (SELECT count(*) FROM o)") == [
 
 def test_authorizers_against_the_watch_or_the_reading_leave_statements_right(folder):
     """Where no watch can be made, each statement has a state of its own."""
-    harness.python(PRELUDE + """
+    harness.twins("""
 other = connect("test.db", isolation_level=None)
 both("(id INTEGER PRIMARY KEY, v)", "(id INTEGER PRIMARY KEY, v)")
 same("INSERT INTO $ VALUES (1, 1), (2, 2)")
@@ -130,7 +112,7 @@ same("SELECT * FROM $ ORDER BY id")
 
 
 def test_no_room_for_a_lookup_is_an_error_and_nothing_else(folder):
-    harness.python(PRELUDE + """
+    harness.twins("""
 import resource, signal
 for name in "ab": db.execute(f"CREATE VIRTUAL TABLE {name} USING lsm(id INTEGER PRIMARY KEY, x, s)")
 for name in "ab": db.execute(f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 45000) INSERT INTO {name} SELECT i, i, printf('%.*c', 900, 'x') FROM n")
@@ -152,7 +134,7 @@ assert run(db, "SELECT lsm_check()") == [("ok",)]
 
 def test_a_subquery_that_is_opened_for_each_row_sees_one_state(folder):
     """SQLite 3.40 opens the cursor of a correlated subquery anew for every row outside; others commit in between."""
-    harness.python(PRELUDE + """
+    harness.twins("""
 other = connect("test.db", isolation_level=None)
 db.execute("CREATE VIRTUAL TABLE l USING lsm(id INTEGER PRIMARY KEY, v)")
 db.execute("CREATE TABLE o(x)")
@@ -175,7 +157,7 @@ assert run(db, "SELECT count(*) > 40 FROM l") == [(1,)]
 
 def test_one_row_is_changed_in_one_pass_and_skipped_rows_are_not_decoded(folder):
     """What SQLite does of itself: docs/sql.md tells of it."""
-    harness.python(PRELUDE + """
+    harness.twins("""
 db.execute("CREATE VIRTUAL TABLE l USING lsm(id INTEGER PRIMARY KEY, u INT, v, UNIQUE (u))")
 db.execute("INSERT INTO l SELECT value, value, 'v' FROM (WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 1000) SELECT value FROM n)")
 def keeps_a_list(sql): return any(row[1] in ("OpenEphemeral", "RowSetAdd") for row in db.execute("EXPLAIN " + sql))

@@ -1,27 +1,9 @@
 """Limits, authorizers, shared cache and interrupts, in Debian's python3, beside ordinary tables."""
 import harness
 
-PRELUDE = """
-def run(db, sql, *parameters):
-    try:
-        return db.execute(sql, parameters).fetchall()
-    except sqlite3.Error as error:
-        return getattr(error, "sqlite_errorname", "") + ": " + str(error)
-db = connect("test.db", isolation_level=None)
-db.execute("PRAGMA journal_mode = WAL")
-def both(ordinary, lsm):
-    db.execute("CREATE TABLE o" + ordinary)
-    db.execute("CREATE VIRTUAL TABLE l USING lsm" + lsm)
-def same(sql, *parameters):
-    answers = [run(db, sql.replace("$", name), *parameters) for name in "ol"]
-    if isinstance(answers[1], str): answers[1] = answers[1].replace("l.", "o.")
-    assert answers[0] == answers[1], (sql, str(answers[0])[:300], str(answers[1])[:300])
-    return answers[0]
-"""
-
 
 def test_a_value_or_row_beyond_sqlite_limit_length_is_refused(folder):
-    harness.python(PRELUDE + """
+    harness.twins("""
 both("(id INTEGER PRIMARY KEY, a, b)", "(id INTEGER PRIMARY KEY, a, b)")
 db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
 same("INSERT INTO $ VALUES (1, zeroblob(99900), NULL)")
@@ -43,7 +25,7 @@ assert same("SELECT id FROM $") == [(4,)]
 def test_a_value_of_nearly_a_gigabyte_is_stored_or_refused_never_cut(folder):
     if harness.SLOW:
         raise harness.Skip("too large for a sanitizer")
-    harness.python(PRELUDE + """
+    harness.twins("""
 import resource
 db.execute("CREATE VIRTUAL TABLE l USING lsm(id INTEGER PRIMARY KEY, a)")
 outcomes = []
@@ -60,7 +42,7 @@ print(outcomes)
 
 
 def test_columns_up_to_what_sqlite_passes_on(folder):
-    harness.python(PRELUDE + """
+    harness.twins("""
 def columns(n): return "(" + ", ".join(f"c{i} INT" for i in range(n)) + ")"
 for n in (1994, 1995):
     made = run(db, "CREATE VIRTUAL TABLE l USING lsm" + columns(n))
@@ -87,7 +69,7 @@ assert "too many columns" in run(db, "CREATE VIRTUAL TABLE y USING lsm(a, b, c, 
 
 
 def test_authorizers_that_deny_are_obeyed_and_harm_nothing(folder):
-    harness.python(PRELUDE + """
+    harness.twins("""
 both("(id INTEGER PRIMARY KEY, v CHECK (v <> 3) DEFAULT (1 + 1) NOT NULL)", "(id INTEGER PRIMARY KEY, v CHECK (v <> 3) DEFAULT (1 + 1) NOT NULL)")
 same("INSERT INTO $ VALUES (1, 1), (2, 2)")
 denied = None
@@ -153,7 +135,7 @@ assert run(a, "SELECT * FROM t") == [(1, "a")]
 
 
 def test_an_interrupt_stops_scans_and_writes_and_undoes_them(folder):
-    harness.python(PRELUDE + """
+    harness.twins("""
 both("(id INTEGER PRIMARY KEY, v)", "(id INTEGER PRIMARY KEY, v)")
 same("WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 20000) INSERT INTO $ SELECT i, i % 97 FROM n")
 left = [0]
@@ -180,7 +162,7 @@ assert run(db, "SELECT lsm_check()") == [("ok",)]
 
 
 def test_keys_have_16_mib_and_tables_60_indexes(folder):
-    harness.python(PRELUDE + """
+    harness.twins("""
 db.execute("CREATE VIRTUAL TABLE l USING lsm(k TEXT PRIMARY KEY, v, INDEX by_v (v))")
 assert run(db, "INSERT INTO l VALUES (?, 1)", "k" * (15 << 20)) == []
 for long in (("k" * (17 << 20), 1), ("k", "v" * (17 << 20))):
@@ -218,7 +200,7 @@ db.execute("DROP TABLE t")
 
 
 def test_returning_is_seen_behind_a_number_as_newer_versions_write_it(folder):
-    harness.python(PRELUDE + """
+    harness.twins("""
 both("(id INTEGER PRIMARY KEY, a)", "(id INTEGER PRIMARY KEY, a)")
 new = sqlite3.sqlite_version_info >= (3, 46)
 for number in ("1_000", "0x1_0", "1_0.5e1_0") if new else ("1000", "0x10", "10.5e10"):
