@@ -19,6 +19,7 @@
 #define SHARDS          16u  /* a power of two; more than any number of readers we expect at once */
 #define RING_FIRST      64u
 #define PREFETCH_LINES  9u   /* a data block's head: entry, view, column, offsets, shared bytes */
+#define PREFETCH_LINES_MAX 128u /* of what is wanted next: more would push out what is used now */
 #define ENTRY_STEP      64u  /* sizes of entries are rounded up to this, ... */
 #define SPARE_WASTE     16u  /* ... and one may lie where another was that was larger by this part of it */
 #define SPARES          4u   /* pieces of memory a shard keeps for the next entries */
@@ -221,7 +222,8 @@ static void prefetch(const struct lsm_cache_entry *entry, size_t lines) {
 
 void lsm_cache_prefetch(const struct lsm_cache_slot *slot, size_t bytes) {
     const struct lsm_cache_entry *entry = atomic_load_explicit(&slot->entry, memory_order_relaxed);
-    if (entry != NULL) prefetch(entry, bytes / 64);
+    size_t lines = bytes / 64;
+    if (entry != NULL) prefetch(entry, lines < PREFETCH_LINES_MAX ? lines : PREFETCH_LINES_MAX);
 }
 
 struct lsm_cache_entry *lsm_cache_pin(struct lsm_cache *cache, struct lsm_cache_slot *slot) {
