@@ -276,9 +276,12 @@ static int try_again(struct lsm_store *store, uint64_t version, uint64_t positio
         *tries = 0;
         return LSM_OK;
     }
-    if (++*tries > TRIES_MAX)
-        return lsm_fail(err, LSM_CORRUPT, "%s: log position %llu: the log file that goes on here is missing, or the manifest is; restore the store from a backup",
-                        store->dir, (unsigned long long)position);
+    if (++*tries > TRIES_MAX) {
+        int status = lsm_share_check_place(store->share, err); /* nothing is missing where the directory is now */
+        return status != LSM_OK ? status
+                                : lsm_fail(err, LSM_CORRUPT, "%s: log position %llu: the log file that goes on here is missing, or the manifest is; restore the store from a backup",
+                                           store->dir, (unsigned long long)position);
+    }
     lsm_env_sleep_us(store->env, TRY_PAUSE_US);
     return LSM_OK;
 }

@@ -308,9 +308,10 @@ static void remove_dropped(struct lsm_store *store) {
     lsm_work_done(store, LSM_WORK_MERGE, status == LSM_OK ? LSM_WORK_SAYS_NOTHING : status, &err);
 }
 
-/* The last process leaves the store as the next one likes to find it. Needs: nobody else is there, no threads. */
-static void tidy_up(struct lsm_store *store) {
-    if (lsm_store_lock_writer(store, 0, NULL) != LSM_OK) return;
+/* The last process leaves the store as the next one likes to find it. False: what others have written last could not be read, so nobody knows here where the
+ * log ends. Needs: nobody else is there, no threads. */
+static bool tidy_up(struct lsm_store *store) {
+    if (lsm_store_lock_writer(store, 0, NULL) != LSM_OK) return false;
     /* Whoever wrote last is gone: the file's preallocated rest is ours to cut. */
     if (store->resume.number != 0 && lsm_store_check_failed(store, NULL) == LSM_OK && lsm_store_open_log(store, store->state->gens[0], NULL) != LSM_OK) {
         /* It stays longer than it needs to be. */
@@ -318,6 +319,7 @@ static void tidy_up(struct lsm_store *store) {
     lsm_store_unlock_writer(store);
     atomic_store_explicit(&store->stop, false, memory_order_relaxed);
     remove_dropped(store);
+    return true;
 }
 
 int lsm_store_close(struct lsm_store *store, struct lsm_error *err) {
@@ -327,12 +329,12 @@ int lsm_store_close(struct lsm_store *store, struct lsm_error *err) {
     if (status != LSM_OK) return status;
     lsm_background_stop(store);
     bool last = lsm_shared_leave(store) && !store->options.read_only;
-    if (last) tidy_up(store);
+    bool at_end = last && tidy_up(store);
     bool failed = lsm_store_check_failed(store, NULL) != LSM_OK;
     if (store->normal_commits) status = failed ? lsm_store_check_failed(store, err) : lsm_store_sync_logs(store, err);
     uint64_t durable = failed ? 0 : lsm_share_synced(store->share);
     if (store->log != NULL) {
-        int closed = lsm_wal_writer_close(store->log, last && !failed, status == LSM_OK ? err : NULL);
+        int closed = lsm_wal_writer_close(store->log, at_end && !failed, status == LSM_OK ? err : NULL);
         if (status == LSM_OK) status = closed;
         store->log = NULL;
     }

@@ -52,6 +52,27 @@ static void a_directory_that_is_gone_is_an_error_of_whoever_flushes_or_merges(vo
     for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "a", "1"));
 }
 
+/* Others may have opened it at its new place and written. */
+static void who_cannot_read_on_because_the_directory_was_moved_says_so(void **state) {
+    (void)state;
+    struct lsm_view *view = NULL;
+    close_store(2);
+    write_row(0, "a", "1");
+    roll_without_flush(0);
+    MUST(lsm_env_rename(world.disk, "db-lsm/store", "db-lsm/moved", &err));
+    world.options.dir = "db-lsm/moved";
+    MUST(open_store(2));
+    write_row(2, "b", "2");
+    assert_int_equal(lsm_view_open(world.stores[1], NULL, &view, &err), LSM_READONLY);
+    assert_non_null(strstr(err.text, "directory was moved"));
+    (void)lsm_store_close(world.stores[0], NULL);
+    (void)lsm_store_close(world.stores[2], NULL);
+    (void)lsm_store_close(world.stores[1], NULL); /* the last one, and the one that knows least */
+    world.stores[0] = world.stores[1] = world.stores[2] = NULL;
+    MUST(open_store(2));
+    assert_true(says(2, "a", "1") && says(2, "b", "2"));
+}
+
 /* Nothing keeps the files that one reads who has no place among those who write. */
 static unsigned merges, merges_wanted;
 
@@ -96,6 +117,23 @@ static void whoever_opens_for_reading_tries_again_when_files_vanish(void **state
     assert_int_equal(open_store(2), LSM_CORRUPT);
     assert_non_null(strstr(err.text, "missing"));
     world.options.read_only = false;
+}
+
+/* It does not know how far the log goes, and must not cut off what others have committed. */
+static void the_last_one_that_cannot_read_what_others_wrote_leaves_the_log_alone(void **state) {
+    (void)state;
+    const struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_OPEN | LSM_ENV_READ, .os_errno = EMFILE, .sticky = true};
+    write_row(0, "a", "1");
+    write_row(1, "b", "2");
+    close_store(1);
+    close_store(2);
+    lsm_env_mem_fail_at(world.disk, &fault);
+    (void)lsm_store_close(world.stores[0], NULL);
+    world.stores[0] = NULL;
+    assert_true(lsm_env_mem_faults(world.disk) > 0);
+    lsm_env_mem_fail_at(world.disk, NULL);
+    MUST(open_store(0));
+    assert_true(says(0, "a", "1") && says(0, "b", "2"));
 }
 
 /* ---- failures, and places where nothing can be shared --------------------------------------------------------------------------- */
@@ -207,7 +245,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_manifest_that_is_missing_is_waited_for_and_then_said),
         TEST(a_directory_that_is_gone_is_an_error_of_whoever_flushes_or_merges),
+        TEST(who_cannot_read_on_because_the_directory_was_moved_says_so),
         TEST(whoever_opens_for_reading_tries_again_when_files_vanish),
+        TEST(the_last_one_that_cannot_read_what_others_wrote_leaves_the_log_alone),
         TEST(a_failed_sync_stops_all_writers_until_all_have_closed),
         TEST(where_the_file_system_cannot_share_one_process_has_the_store_and_says_why),
         TEST(without_the_page_those_who_are_in_go_on_and_nobody_joins),
