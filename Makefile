@@ -88,7 +88,7 @@ $(eval $(call variant,release,-O2 -DNDEBUG,-Wl$(comma)-z$(comma)defs))
 $(eval $(call variant,debug,-O1,))
 $(eval $(call variant,asan,-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=all,))
 $(eval $(call variant,tsan,-O1 -fno-omit-frame-pointer -fsanitize=thread,))
-$(eval $(call variant,cov,-O0 --coverage,))
+$(eval $(call variant,cov,-O0 --coverage -Wl$(comma)--wrap=_exit$(comma)-u$(comma)__gcov_dump,))
 
 lsm.so: build/release/lsm.so
 	@echo "  $@"

@@ -60,7 +60,7 @@ static int give_perm(int fd, const struct lsm_env_perm *perm, mode_t mode) {
 
 static uint64_t file_size_limit(void) {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > INT64_MAX) return INT64_MAX;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return INT64_MAX;
     return (uint64_t)limit.rlim_cur;
 }
 

@@ -4,12 +4,31 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../lsm_core/env/env.h"
 #include "../../lsm_core/env/sync.h"
+
+/* In place of the C library's: the one that is named fails. */
+static const char *failing;
+#define IN_PLACE(name, error, parameters, arguments)                                                                                                 \
+    int name parameters {                                                                                                                            \
+        union {                                                                                                                                      \
+            void *address;                                                                                                                           \
+            __typeof__(name) *function;                                                                                                              \
+        } own = {.address = dlsym(RTLD_NEXT, #name)};                                                                                                \
+        return failing != NULL && strcmp(failing, #name) == 0 ? error : own.function arguments;                                                      \
+    }
+IN_PLACE(pthread_mutex_init, EAGAIN, (pthread_mutex_t * mutex, const pthread_mutexattr_t *how), (mutex, how))
+IN_PLACE(pthread_mutexattr_init, ENOMEM, (pthread_mutexattr_t * how), (how))
+IN_PLACE(pthread_cond_init, EAGAIN, (pthread_cond_t * cond, const pthread_condattr_t *how), (cond, how))
+IN_PLACE(pthread_condattr_init, ENOMEM, (pthread_condattr_t * how), (how))
+IN_PLACE(pthread_create, EAGAIN, (pthread_t * thread, const pthread_attr_t *how, void *(*run)(void *), void *arg), (thread, how, run, arg))
 
 struct shared {
     struct lsm_mutex mutex;
@@ -149,6 +168,33 @@ static void a_thread_without_memory_is_refused_and_leaks_nothing(void **state) {
     shared_release(&shared);
 }
 
+static void what_the_system_refuses_is_want_of_memory_and_leaks_nothing(void **state) {
+    (void)state;
+    struct shared shared;
+    struct lsm_mutex mutex;
+    struct lsm_cond cond;
+    struct lsm_thread thread;
+    int64_t live = lsm_mem_live();
+    shared_init(&shared);
+    failing = "pthread_mutex_init";
+    assert_int_equal(lsm_mutex_init(&mutex), LSM_NOMEM);
+    assert_int_equal(lsm_mutex_init_recursive(&mutex), LSM_NOMEM);
+    failing = "pthread_mutexattr_init";
+    assert_int_equal(lsm_mutex_init_recursive(&mutex), LSM_NOMEM);
+    failing = "pthread_cond_init";
+    assert_int_equal(lsm_cond_init(&cond), LSM_NOMEM);
+    failing = "pthread_condattr_init";
+    assert_int_equal(lsm_cond_init(&cond), LSM_NOMEM);
+    failing = "pthread_create";
+    assert_int_equal(lsm_thread_start(&thread, "x", look_at_self, &shared), LSM_NOMEM);
+    failing = NULL;
+    assert_true(lsm_mem_live() == live);
+    sigset_t blocked; /* this thread takes its signals again */
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &blocked), 0);
+    assert_int_equal(sigismember(&blocked, SIGTERM), 0);
+    shared_release(&shared);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mutex_keeps_threads_apart),
@@ -158,6 +204,7 @@ int main(void) {
         cmocka_unit_test(a_recursive_mutex_can_be_locked_twice),
         cmocka_unit_test(only_the_child_of_a_fork_sees_another_epoch),
         cmocka_unit_test(a_thread_without_memory_is_refused_and_leaks_nothing),
+        cmocka_unit_test(what_the_system_refuses_is_want_of_memory_and_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
