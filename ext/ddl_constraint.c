@@ -214,18 +214,27 @@ static bool merge_conflict(struct parser *p, int *into, int conflict) {
     return true;
 }
 
-/* Without repetitions; the INTEGER PRIMARY KEY is the rowid. */
-static void tidy_columns(const struct vt_schema *schema, struct key_clause *key) {
+/* Moves the columns to `named`, and leaves those without repetitions. */
+static bool name_columns(struct parser *p, struct index_clause *clause) {
+    const struct vt_schema *schema = p->schema;
+    struct key_clause *key = &clause->key;
+    struct vt_key_column *columns = sqlite3_malloc64(((sqlite3_uint64)key->count + 1) * sizeof *columns);
     int count = 0;
+    if (columns == NULL) return fail_nomem(p);
     for (int i = 0; i < key->count; i++) {
-        struct vt_key_column column = key->columns[i];
-        if (key->in_column) column.collation = schema->columns[column.column].collation;
-        if (schema->kind == VT_KIND_ROWID && column.column == schema->rowid_column) column = (struct vt_key_column){.column = -1, .desc = column.desc};
+        struct vt_key_column *column = &key->columns[i];
+        if (key->in_column) column->collation = schema->columns[column->column].collation;
+        /* The INTEGER PRIMARY KEY is the rowid. */
+        if (schema->kind == VT_KIND_ROWID && column->column == schema->rowid_column) *column = (struct vt_key_column){.column = -1, .desc = column->desc};
         bool repeated = false;
-        for (int k = 0; k < count && !repeated; k++) repeated = key->columns[k].column == column.column && key->columns[k].collation == column.collation;
-        if (!repeated) key->columns[count++] = column;
+        for (int k = 0; k < count && !repeated; k++) repeated = columns[k].column == column->column && columns[k].collation == column->collation;
+        if (!repeated) columns[count++] = *column;
     }
+    clause->named = key->columns;
+    clause->named_count = key->count;
+    key->columns = columns;
     key->count = count;
+    return true;
 }
 
 /* *done: it says nothing that is not said already. */
@@ -250,7 +259,7 @@ static bool merge_index(struct parser *p, struct index_clause *clause, bool *don
 bool vt_ddl_settle_index(struct parser *p, struct index_clause *clause) {
     struct vt_schema *schema = p->schema;
     bool done = false;
-    tidy_columns(schema, &clause->key);
+    if (!name_columns(p, clause)) return false;
     if (clause->unique && !merge_index(p, clause, &done)) return false;
     if (done) return true;
     if (schema->index_count >= VT_INDEXES_MAX) return fail_whole(p, sqlite3_mprintf("a table has at most %d indexes", VT_INDEXES_MAX));
@@ -260,9 +269,9 @@ bool vt_ddl_settle_index(struct parser *p, struct index_clause *clause) {
         if (clause->name == NULL) return fail_nomem(p);
     }
     if (vt_index_find(schema, clause->name) >= 0) return fail_whole(p, sqlite3_mprintf("index %s already exists", clause->name));
-    struct vt_index *index = vt_index_add(schema, clause->name, clause->key.columns, clause->key.count);
+    struct vt_index *index = vt_index_add(schema, clause->name, clause->key.columns, clause->key.count, clause->named, clause->named_count);
     clause->name = NULL;
-    clause->key.columns = NULL;
+    clause->key.columns = clause->named = NULL;
     if (index == NULL) return fail_nomem(p);
     index->unique = clause->unique;
     index->conflict = clause->key.conflict;
@@ -283,6 +292,7 @@ void vt_ddl_release_indexes(struct parser *p) {
     for (int i = 0; i < p->index_count; i++) {
         sqlite3_free(p->indexes[i].name);
         sqlite3_free(p->indexes[i].key.columns);
+        sqlite3_free(p->indexes[i].named);
     }
     sqlite3_free(p->indexes);
     p->indexes = NULL;

@@ -21,6 +21,8 @@ struct index_clause {
     char *name; /* NULL: none given */
     bool unique;
     struct key_clause key;
+    int named_count; /* settled: the columns with repetitions */
+    struct vt_key_column *named;
 };
 
 struct parser {

@@ -25,18 +25,19 @@ static bool set_key(const struct vt_schema *schema, struct vt_index *index, cons
     return true;
 }
 
-struct vt_index *vt_index_add(struct vt_schema *schema, char *name, struct vt_key_column *columns, int column_count) {
+struct vt_index *vt_index_add(struct vt_schema *schema, char *name, struct vt_key_column *columns, int column_count, struct vt_key_column *named, int named_count) {
     struct vt_index *grown = sqlite3_realloc64(schema->indexes, ((size_t)schema->index_count + 1) * sizeof *grown);
     struct vt_index *index = NULL;
     if (grown != NULL) schema->indexes = grown;
-    if (grown != NULL && name != NULL && columns != NULL) {
+    if (grown != NULL && name != NULL && columns != NULL && named != NULL) {
         index = &grown[schema->index_count];
-        *index = (struct vt_index){.name = name, .column_count = column_count};
+        *index = (struct vt_index){.name = name, .column_count = column_count, .named = named, .named_count = named_count};
         if (!set_key(schema, index, columns)) index = NULL;
     }
     sqlite3_free(columns);
     if (index == NULL) {
         sqlite3_free(name);
+        sqlite3_free(named);
         return NULL;
     }
     schema->index_count++;
@@ -47,6 +48,7 @@ void vt_index_drop_last(struct vt_schema *schema) {
     struct vt_index *index = &schema->indexes[--schema->index_count];
     sqlite3_free(index->name);
     sqlite3_free(index->key);
+    sqlite3_free(index->named);
 }
 
 int vt_index_find(const struct vt_schema *schema, const char *name) {
@@ -69,8 +71,8 @@ void vt_index_settle(struct vt_schema *schema) {
 char *vt_index_definition(const struct vt_schema *schema, const struct vt_index *index) {
     sqlite3_str *text = sqlite3_str_new(NULL);
     sqlite3_str_appendall(text, index->unique ? "UNIQUE (" : "(");
-    for (int i = 0; i < index->column_count; i++) {
-        const struct vt_key_column *column = &index->key[i];
+    for (int i = 0; i < index->named_count; i++) {
+        const struct vt_key_column *column = &index->named[i];
         int at = column->column < 0 ? schema->rowid_column : column->column;
         sqlite3_str_appendf(text, "%s\"%w\"", i == 0 ? "" : ", ", schema->columns[at].name);
         if (column->collation != schema->columns[at].collation) sqlite3_str_appendf(text, " COLLATE %s", vt_collation_name(column->collation));
@@ -82,8 +84,8 @@ char *vt_index_definition(const struct vt_schema *schema, const struct vt_index 
 
 int vt_index_fail_unique(const struct vt_schema *schema, const struct vt_index *index, const char *table, char **message) {
     sqlite3_str *columns = sqlite3_str_new(NULL);
-    for (int i = 0; i < index->column_count; i++) {
-        int column = index->key[i].column < 0 ? schema->rowid_column : index->key[i].column;
+    for (int i = 0; i < index->named_count; i++) {
+        int column = index->named[i].column < 0 ? schema->rowid_column : index->named[i].column;
         sqlite3_str_appendf(columns, "%s%s.%s", i == 0 ? "" : ", ", table, schema->columns[column].name);
     }
     char *text = sqlite3_str_finish(columns);

@@ -53,6 +53,8 @@ struct vt_index {
     int key_count;             /* with the table's key behind the columns */
     int seek_count;            /* of these can be searched for: up to the first that comes a second time; if unique, column_count */
     struct vt_key_column *key; /* the rowid, and the INTEGER PRIMARY KEY, is column -1 */
+    int named_count;
+    struct vt_key_column *named; /* the columns as they were declared: one that stands twice, too */
     struct lsm_tree_info tree; /* known when the table is bound */
     struct vt_key_rows equal;
 };

@@ -117,3 +117,14 @@ INSERT INTO n VALUES ('1', 2, 3);
 INSERT INTO n VALUES ('1', 2, 1);
 @INDEX UNIQUE n_i0 ON n(a, b);
 INSERT INTO n VALUES ('1', 1, 3);
+-- A column that stands twice in an index is named twice.
+@TABLE twice(a, b TEXT, UNIQUE (a, b, a), UNIQUE (b COLLATE NOCASE, b));
+INSERT INTO twice VALUES (1, 'x'), (2, 'y');
+INSERT INTO twice VALUES (1, 'x');
+INSERT INTO twice VALUES (1, 'z'), (3, 'z');
+DELETE FROM twice;
+INSERT INTO twice VALUES (1, 'x'), (1, 'y');
+@INDEX UNIQUE twice_i ON twice(a DESC, a);
+DELETE FROM twice WHERE b = 'y';
+@INDEX UNIQUE twice_i ON twice(a DESC, a);
+INSERT INTO twice VALUES (1, 'y');

@@ -529,10 +529,19 @@ static void unique_and_index_make_indexes(void **unused) {
     assert_int_equal(schema->index_count, 3);
     expect_index(schema, 0, "unique_1", "UNIQUE (\"a\")");
     expect_index(schema, 1, "two", "UNIQUE (\"b\", \"a\" COLLATE BINARY DESC)");
-    expect_index(schema, 2, "by b", "(\"b\" DESC, \"id\")");
+    expect_index(schema, 2, "by b", "(\"b\" DESC, \"id\", \"b\")");
     assert_int_equal(schema->indexes[1].conflict, SQLITE_REPLACE);
     assert_int_equal(schema->indexes[2].key_count, 3);
     assert_int_equal(schema->indexes[2].seek_count, 2);
+}
+
+static void a_column_that_stands_twice_is_kept_once_and_named_twice(void **unused) {
+    (void)unused;
+    const struct vt_schema *schema = accept("a, b, UNIQUE (a, b, a), INDEX i (b DESC, b COLLATE NOCASE, b)");
+    expect_index(schema, 0, "unique_1", "UNIQUE (\"a\", \"b\", \"a\")");
+    assert_int_equal(schema->indexes[0].column_count, 2);
+    expect_index(schema, 1, "i", "(\"b\" DESC, \"b\" COLLATE NOCASE, \"b\")");
+    assert_int_equal(schema->indexes[1].column_count, 2);
 }
 
 static void what_says_the_same_twice_is_one_index(void **unused) {
@@ -794,6 +803,7 @@ int main(void) {
         cmocka_unit_test_teardown(strict_gives_each_column_its_type, clean_up),
         cmocka_unit_test_teardown(autoincrement_is_taken_where_sqlite_takes_it, clean_up),
         cmocka_unit_test_teardown(unique_and_index_make_indexes, clean_up),
+        cmocka_unit_test_teardown(a_column_that_stands_twice_is_kept_once_and_named_twice, clean_up),
         cmocka_unit_test_teardown(what_says_the_same_twice_is_one_index, clean_up),
         cmocka_unit_test_teardown(what_is_not_supported_is_refused_with_place_and_reason, clean_up),
         cmocka_unit_test_teardown(the_limit_of_columns_counts_the_hidden_one, clean_up),
