@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from twin.coverage import Coverage  # noqa: E402
-from twin.expressions import LITERALS  # noqa: E402
+from twin.expressions import ALIKE, LITERALS  # noqa: E402
 from twin.reads import Reads  # noqa: E402
 from twin.schema import Table, probe  # noqa: E402
 from twin.sides import Difference, REFUSED, Sides  # noqa: E402
@@ -37,15 +37,18 @@ class Round:
         if len(set(self.options["pragmas"]) & {"PRAGMA case_sensitive_like = ON", "PRAGMA trusted_schema = OFF"}) == 2:
             # Together they make LIKE in a CHECK an error, which SQLite finds when it prepares a statement and we when it runs.
             self.options["pragmas"].remove("PRAGMA trusted_schema = OFF")
+        few = rng.sample(ALIKE, rng.choice((4, 7, 12))) if rng.random() < 0.5 else ()
         self.sides = Sides(self.options)
-        self.reads = Reads(rng, sqlite3.sqlite_version_info)
+        self.reads = Reads(rng, sqlite3.sqlite_version_info, few)
         self.writes = Writes(rng, self.reads, self.options)
         self.tables, self.next_name, self.saved = [], 0, []
         self.defined = False  # the transaction has changed definitions, which others do not know
 
     def run(self, step):
         self.log.append(step)
+        overruled = self.sides.overruled
         outcome = self.sides.run(step)
+        self.coverage.note(["SQLite's own: the ordinary table is wrong"] * (self.sides.overruled - overruled), True)
         if outcome == REFUSED and step.get("kind") != "create":
             why = self.sides.refusal[3]
             self.coverage.note(["given up: too long" if why == "interrupted" else "refused: asks for a CAST" if "CAST" in why else "refused: RETURNING of what is not stored"], True)
@@ -69,6 +72,8 @@ class Round:
             self.tables.append(table)
             for made in self.writes.companions(table):
                 self.run(made)
+            if self.reads.few:
+                self.run(dict(self.writes.bulk(table, self.rng.choice((10, 40, 40, 150, 500))), writes=True))
             return table
         raise Difference("no declaration was accepted")
 
@@ -121,21 +126,31 @@ class Round:
     def write(self):
         if self.rng.random() < 0.04:
             self.elsewhere()
-        else:
-            self.run(self.writes.step(self.rng.choice(self.tables), self.tables))
+            return
+        table = self.rng.choice(self.tables)
+        step = self.writes.step(table, self.tables)
+        self.run(step)
+        if not self.sides.ok and step["sql"].startswith("INSERT") and self.rng.random() < 0.5:
+            # A statement that has failed leaves nothing for the next one to stumble over.
+            self.run(dict(self.writes.insert(table, True), writes=True))
+
+    def question(self, tables):
+        """A SELECT, with what a third opinion on it needs: not where tables of one name may stand in several databases."""
+        step = self.reads.step(tables)
+        return dict(step, plain=[table.plain for table in self.tables])
 
     def read(self):
         if self.rng.random() < 0.06:
             self.elsewhere()
         else:
-            self.run(self.reads.step(self.tables))
+            self.run(self.question(self.tables))
 
     def elsewhere(self):
         """A second connection, where readers and the writer do not meet: it writes only if nobody else can have begun to."""
         tables = [table for table in self.tables if table.schema != "temp"]
         if self.options["memory"] or self.options["journal"] != "WAL" or not tables or (self.sides.dbs[0].in_transaction and self.defined):
             return
-        step = self.reads.step(tables)
+        step = self.question(tables)
         if not self.sides.dbs[0].in_transaction and self.rng.random() < 0.5:
             step = self.writes.step(self.rng.choice(tables), tables)
         self.run(dict(step, kind="other", features=["second connection: " + ("write" if step.get("writes") else "read")]))

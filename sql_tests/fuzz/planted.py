@@ -34,6 +34,11 @@ PLANTS = {
     "a list behind another one loses its order": ("if (ranges->count < 2) return;", "if (ranges->count < 8) return;"),
     "a number that begins like another one is passed over": ("== 0 && (key.size == size || ((const uint8_t *)key.data)[size] != 0xff);", "== 0;"),
     "rows that differ in letters only are passed over": ("if (key[i].collation == VT_COLLATE_BINARY && (affinity >=", "if ((affinity >="),
+    "a number behind constant columns is searched as a text": ("if (vt_plan_affinity(schema, &key[i]) == VT_AFFINITY_BLOB) break;", "(void)key;"),
+    "a column that stands twice under two collations gives no order": ("&& (key[i].collation == key[at].collation || key[i].collation == VT_COLLATE_BINARY)) return true;", ") return true;"),
+    "the least integer passes over its real": ("value.type == SQLITE_INTEGER && value.i == INT64_MIN) return true;", "value.type == SQLITE_INTEGER && value.i == INT64_MAX) return true;"),
+    "IS NOT NULL in the ON of an outer join leaves rows out": ("term->usable = term->usable && vt_sqlite_at_least(NOT_NULL_SINCE); break;", "break;"),
+    "a statement is taken for the one that failed before it": ("if (table->statement.epoch != txn->epoch || table->statement.rollbacks != txn->rollbacks) table->statement.caller = NULL;", "(void)txn;"),
     "an upper bound reads texts as numbers": ('*out = vt_value_bytes(SQLITE_TEXT, ":", 1);', "(void)plan;"),
 }
 

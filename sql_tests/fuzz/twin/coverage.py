@@ -5,7 +5,7 @@ from collections import Counter
 PROMISES = [
     ("types and affinities, typeof() of what is stored", ("typeof()", "declare: NOT NULL", "the whole table")),
     ("no key: rowids", ("declare: no key",)), ("INTEGER PRIMARY KEY", ("declare: INTEGER PRIMARY KEY",)), ("AUTOINCREMENT", ("declare: AUTOINCREMENT",)),
-    ("clustered on any key, DESC, COLLATE", ("declare: PRIMARY KEY of *",)), ("STRICT", ("declare: STRICT",)),
+    ("clustered on any key, DESC, COLLATE", ("declare: PRIMARY KEY of *",)), ("a column twice in a key or an index", ("declare: a column twice in a key",)), ("STRICT", ("declare: STRICT",)),
     ("NOT NULL", ("declare: NOT NULL",)), ("DEFAULT", ("declare: DEFAULT*",)), ("CHECK", ("declare: CHECK*",)), ("COLLATE", ("declare: COLLATE*", "COLLATE in a condition")),
     ("UNIQUE", ("declare: UNIQUE (*", "declare: UNIQUE, clustered", "lsm_create_index, unique")), ("ON CONFLICT in the declaration", ("declare: * ON CONFLICT *",)),
     ("INDEX in the declaration", ("declare: INDEX (declared)",)), ("lsm_create_index(), lsm_drop_index()", ("lsm_create_index*", "lsm_drop_index")),
@@ -15,7 +15,8 @@ PROMISES = [
     ("LIKE, GLOB", ("LIKE, GLOB",)), ("OR", ("OR",)), ("row values", ("row values", "row IN (SELECT)")), ("bound parameters", ("bound parameter",)),
     ("ORDER BY, both ways", ("ORDER BY",)), ("ORDER BY up and down", ("ORDER BY columns of an index, up and down",)), ("LIMIT, OFFSET", ("LIMIT, OFFSET*",)),
     ("DISTINCT that passes rows over", ("DISTINCT over a key or an index",)), ("DISTINCT, GROUP BY, aggregates", ("DISTINCT", "GROUP BY", "aggregates")), ("min(), max()", ("min(), max()",)),
-    ("joins, lookups", ("join", "JOIN", "LEFT JOIN", "CROSS JOIN")), ("subqueries", ("*subquery", "EXISTS")), ("compound SELECT", ("compound: *",)), ("window functions", ("window functions",)),
+    ("joins, lookups", ("join", "JOIN", "LEFT JOIN", "CROSS JOIN", "comma join")), ("RIGHT and FULL JOIN, from SQLite 3.39 on", ("RIGHT JOIN", "FULL JOIN")),
+    ("DISTINCT and GROUP BY over joins, in FROM", ("DISTINCT over a join", "GROUP BY over a join", "DISTINCT or GROUP BY in FROM")), ("subqueries", ("*subquery", "EXISTS")), ("compound SELECT", ("compound: *",)), ("window functions", ("window functions",)),
     ("WITH, WITH RECURSIVE", ("WITH*",)),
     ("INSERT of one, several, many rows", ("INSERT of *", "INSERT DEFAULT VALUES")), ("INSERT ... SELECT", ("INSERT ... SELECT",)), ("OR ABORT, FAIL, IGNORE, REPLACE, ROLLBACK", ("* OR *",)),
     ("INSERT ... RETURNING, or refused", ("INSERT ... RETURNING", "refused: RETURNING*")), ("UPDATE, of keys too", ("UPDATE", "UPDATE of key or unique columns")),

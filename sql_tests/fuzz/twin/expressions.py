@@ -3,15 +3,21 @@
 LITERALS = ["NULL", "0", "1", "-1", "2", "3", "7", "42", "-42", "1.0", "2.5", "-0.5", "1e18", "9007199254740993", "9007199254740992.0", "-9223372036854775808", "''", "'a'", "'A'",
             "'b'", "'ab'", "'aB'", "'a '", "'b  '", "' a'", "'10'", "'2.50'", "'1e2'", "' 7 '", "'0x10'", "'zż'", "'%'", "x''", "x'00'", "x'6162'", "x'ff'", "9e999", "'k5'", "'K17'", "TRUE"]
 BOUND = [None, 0, 1, -1, 3, 42, 2.5, 1.0, 1e300, 2 ** 62, "", "a", "A", "ab", "a ", "10", "a\x00b", "żółć", b"", b"\x00", b"ab", "k5", float("inf")]
+# A table of few values has many rows alike: joins meet, lists are long, and what is nearly equal stands side by side.
+ALIKE = ["NULL", "NULL", "0", "1", "2", "3", "5", "1.0", "0.0", "2.5", "-0.5", "'5'", "'05'", "'5.0'", "' 5'", "'5 '", "'1e1'", "10", "'10'", "'a0'", "'A0'", "'a0 '", "'a0  '", "'b1'", "'B1'", "'k'",
+         "''", "x''", "x'35'", "x'6130'", "x'01'", "'a' || char(9)", "9007199254740993", "9007199254740992.0", "-9223372036854775808", "-9223372036854775808.0", "9223372036854775807",
+         "9223372036854775807.0", "1e300"]
 COMPARISONS = ["=", "=", "==", "<", "<=", ">", ">=", "IS", "!=", "IS NOT", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"]
 
 
 class Scope:
     """The columns a query sees: (text to write, column or None for a rowid)."""
 
-    def __init__(self, rng):
+    def __init__(self, rng, few=()):
         self.rng, self.columns, self.key_columns, self.params, self.features = rng, [], [], {}, set()
+        self.few = few        # the literals that most values of this round are taken from
         self.tables = []      # (table, alias)
+        self.comma = []       # what joins with a comma want of WHERE
         self.outside = None   # the scope around a correlated subquery
         self.version = 3040001
 
@@ -34,6 +40,8 @@ class Scope:
 
     def value(self, bindable=True):
         rng = self.rng
+        if self.few and rng.random() < 0.8:
+            return rng.choice(self.few)
         chance = rng.random()
         if chance < 0.15 and bindable:
             self.features.add("bound parameter")

@@ -1,32 +1,13 @@
 """Random SELECTs whose result SQLite defines, up to what Sides.compare() leaves out."""
-from .expressions import Scope
+from .sources import Sources
 
 
-class Reads:
-    def __init__(self, rng, version):
-        self.rng, self.version = rng, version
-
-    def scope(self, tables, outside=None):
-        scope = Scope(self.rng)
-        scope.version, scope.outside = self.version, outside
-        for table, alias in tables:
-            scope.add(table, alias)
-        if outside:
-            scope.params, scope.features = outside.params, outside.features
-        return scope
-
+class Reads(Sources):
     def step(self, tables):
         forms = [self.plain, self.plain, self.plain, self.plain, self.ordered, self.ordered, self.ordered, self.limited, self.limited, self.grouped, self.distinct, self.passed_over,
-                 self.extremes, self.joined, self.joined, self.compound, self.window, self.with_subquery, self.with_subquery, self.common_table, self.counted,
+                 self.extremes, self.joined, self.joined, self.derived, self.compound, self.window, self.with_subquery, self.with_subquery, self.common_table, self.counted,
                  self.declaration, self.outer_limit]
         return self.rng.choice(forms)(tables)
-
-    def where(self, scope, chance=0.88):
-        return " WHERE " + scope.condition() if self.rng.random() < chance else ""
-
-    @staticmethod
-    def made(scope, sql, features=(), **more):
-        return {"sql": sql, "params": scope.params, "features": sorted({"SELECT", *features} | scope.features), **more}
 
     def plain(self, tables):
         table = self.rng.choice(tables)
@@ -92,41 +73,38 @@ class Reads:
         return " LIMIT :most" + rng.choice(("", " OFFSET :past"))
 
     def counted(self, tables):
-        table = self.rng.choice(tables)
-        scope = self.scope([(table, None)])
+        scope, text = self.source(tables)
         column = scope.column()
         where = self.where(scope, 0.7)
         # What a sum is made of is an integer: the order of adding does not matter.
-        return self.made(scope, f"SELECT count(*), count({column}), sum(length({column})), total(typeof({column}) = 'text'), count(DISTINCT {column}) FROM ${table.name}{where}",
+        return self.made(scope, f"SELECT count(*), count({column}), sum(length({column})), total(typeof({column}) = 'text'), count(DISTINCT {column}) FROM {text}{where}",
                          ["aggregates"])
 
     def extremes(self, tables):
-        rng = self.rng
-        table = rng.choice(tables)
-        scope = self.scope([(table, None)])
-        what = rng.choice(("min({0})", "max({0})", "min({0}), max({0})", "max({0}), count(*)")).format(scope.column())
+        scope, text = self.source(tables)
+        what = self.rng.choice(("min({0})", "max({0})", "min({0}), max({0})", "max({0}), count(*)")).format(scope.column())
         where = self.where(scope, 0.6)
-        return self.made(scope, f"SELECT {what} FROM ${table.name}{where}", ["min(), max()"], fold=True)
+        return self.made(scope, f"SELECT {what} FROM {text}{where}", ["min(), max()"], fold=True)
 
     def grouped(self, tables):
         rng = self.rng
-        table = rng.choice(tables)
-        scope = self.scope([(table, None)])
-        names = [scope.column() for _ in range(rng.choice((1, 1, 2)))]
+        scope, text = self.source(tables)
+        names = self.columns_of(scope, 3)
         counted = scope.column()
         where = self.where(scope, 0.5)
         having = " HAVING count(*) > 1" if rng.random() < 0.3 else ""
-        order = " ORDER BY " + ", ".join(names) if rng.random() < 0.4 else ""
-        return self.made(scope, f"SELECT {', '.join(names)}, count(*), count({counted}), max(length({counted})) FROM ${table.name}{where} GROUP BY {', '.join(names)}{having}{order}",
-                         ["GROUP BY"], fold=True, order=len(names) if order else "any")
+        order = " ORDER BY " + ", ".join(name + rng.choice(("", "", " DESC")) for name in names) if rng.random() < 0.5 else ""
+        return self.made(scope, f"SELECT {', '.join(names)}, count(*), count({counted}), max(length({counted})) FROM {text}{where} GROUP BY {', '.join(names)}{having}{order}",
+                         ["GROUP BY"] + ["GROUP BY over a join"] * (len(scope.tables) > 1), fold=True, order=len(names) if order else "any")
 
     def distinct(self, tables):
-        table = self.rng.choice(tables)
-        scope = self.scope([(table, None)])
-        names = [scope.column() for _ in range(self.rng.choice((1, 1, 2)))]
+        rng = self.rng
+        scope, text = self.source(tables)
+        names = self.columns_of(scope, 3)
         where = self.where(scope, 0.5)
-        order = f" ORDER BY {', '.join(names)}" + self.rng.choice(("", f" LIMIT {self.rng.randrange(9)}")) if self.rng.random() < 0.5 else ""
-        return self.made(scope, f"SELECT DISTINCT {', '.join(names)} FROM ${table.name}{where}{order}", ["DISTINCT"], fold=True, order="exact" if order else "any")
+        order = f" ORDER BY {', '.join(name + rng.choice(('', '', ' DESC')) for name in names)}" + rng.choice(("", f" LIMIT {rng.randrange(9)}")) if rng.random() < 0.5 else ""
+        return self.made(scope, f"SELECT DISTINCT {', '.join(names)} FROM {text}{where}{order}", ["DISTINCT"] + ["DISTINCT over a join"] * (len(scope.tables) > 1), fold=True,
+                         order="exact" if order else "any")
 
     def passed_over(self, tables):
         """DISTINCT over the first columns of a key or an index, with conditions that tell apart what is equal there."""
@@ -151,28 +129,11 @@ class Reads:
         where = self.where(scope, 0.7)
         return self.made(scope, f"SELECT {', '.join(f'typeof({column.name}), {column.name}' for column in table.columns)} FROM ${table.name}{where}", ["typeof()"])
 
-    def on(self, scope, left, right):
-        rng = self.rng
-        chance = rng.random()
-        if chance < 0.75:
-            text = f"{rng.choice(scope.key_columns if rng.random() < 0.6 else scope.columns)} {rng.choice(('=', '=', '=', 'IS', '<'))} "
-            wanted = [name for name in scope.columns + scope.key_columns * 2 if name.startswith(right + ".")]
-            text += rng.choice(wanted)
-            return text + (" AND " + scope.condition(1) if rng.random() < 0.3 else "")
-        return scope.condition(1)
-
     def joined(self, tables):
         rng = self.rng
         count = rng.choice((2, 2, 2, 3))
         chosen = [(rng.choice(tables), f"j{i}") for i in range(count)]
-        scope = self.scope(chosen[:1])
-        text = f"${chosen[0][0].name} AS j0"
-        kinds = ["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN"]
-        for table, alias in chosen[1:]:
-            scope.add(table, alias)
-            kind = rng.choice(kinds)
-            scope.features.add(kind)
-            text += f" {kind} ${table.name} AS {alias} ON {self.on(scope, None, alias)}"
+        scope, text = self.join(chosen)
         if rng.random() < 0.25:
             self_where = self.where(scope, 0.9)
             return self.made(scope, f"SELECT count(*), sum(length({scope.columns[0]})), count({scope.columns[-1]}) FROM {text}{self_where}", ["join"])
@@ -183,6 +144,21 @@ class Reads:
             return self.made(scope, f"SELECT {what} FROM {text}{where} ORDER BY {order} LIMIT {rng.randrange(1, 60)}", ["join", "ORDER BY", "LIMIT, OFFSET"], order="exact")
         # A product of large tables is cut: what is not ordered is counted.
         return self.made(scope, f"SELECT count(*), count({scope.columns[-1]}), sum(length({scope.columns[0]})), sum(length({scope.columns[-1]})) FROM {text}{where}", ["join"])
+
+    def derived(self, tables):
+        """Distinct or grouped rows of one table, joined with another. Which of several equal values stands for them must not matter to the join."""
+        rng = self.rng
+        one, other = rng.choice(tables), rng.choice(tables)
+        inner, scope = self.scope([(one, "x")]), self.scope([(other, "b")])
+        inner.params, inner.features = scope.params, scope.features
+        names = [f"x.{column.name}" for column in one.columns if column.affinity in ("INTEGER", "REAL", "TEXT") and (column.collate or "BINARY") == "BINARY"] or [f"typeof(x.{one.columns[0].name})"]
+        first, second = rng.choice(names), rng.choice(names)
+        where = self.where(inner, 0.4)
+        text = f"SELECT DISTINCT {first} AS p, {second} AS q FROM ${one.name} AS x{where}" if rng.random() < 0.7 else \
+            f"SELECT {first} AS p, count(*) AS q FROM ${one.name} AS x{where} GROUP BY 1"
+        what = f"{scope.column()} AS r"
+        join = f"{rng.choice(('JOIN', 'LEFT JOIN'))} ${other.name} AS b ON {scope.column()} = a.{rng.choice('pq')}"
+        return self.made(scope, f"SELECT a.p, a.q, {what} FROM ({text}) AS a {join}{self.where(scope, 0.3)}", ["join", "subquery", "DISTINCT or GROUP BY in FROM"], fold=True)
 
     def outer_limit(self, tables):
         """A LIMIT that must not be pushed through a filter or a join."""
@@ -199,13 +175,12 @@ class Reads:
         arms, width, scope = [], rng.choice((1, 1, 2)), self.scope([(tables[0], None)])
         operators = [rng.choice(("UNION", "UNION ALL", "EXCEPT", "INTERSECT")) for _ in range(rng.choice((1, 1, 2)))]
         for _ in range(len(operators) + 1):
-            table = rng.choice(tables)
-            arm = self.scope([(table, None)])
-            arm.params = scope.params
+            arm, source = self.source(tables, scope.params)
             # An INTEGER PRIMARY KEY of an ordinary table has no collation for the others to differ from.
-            columns = [name for name in arm.columns if table.kind != "ipk" or name != table.key[0]]
+            without = {f"{alias}.{table.key[0]}" if alias else table.key[0] for table, alias in arm.tables if table.kind == "ipk"}
+            columns = [name for name in arm.columns if name not in without]
             names = ", ".join(rng.choice(columns) for _ in range(width))
-            arms.append(f"SELECT {names} FROM ${table.name}{self.where(arm, 0.7)}")
+            arms.append(f"SELECT {names} FROM {source}{self.where(arm, 0.7)}")
             scope.features |= arm.features
         text = arms[0] + "".join(f" {operator} {arm}" for operator, arm in zip(operators, arms[1:]))
         order = "any"
@@ -247,8 +222,12 @@ class Reads:
             left, right = self.alike(table, other, 2)
             text, feature = f"({left}) IN (SELECT {right} FROM ${other.name} AS i{self.where(inner, 0.5)})", "row IN (SELECT)"
         else:
-            return self.made(scope, f"SELECT *, (SELECT count(*) FROM ${other.name} AS i WHERE {inner.column()} {rng.choice(('=', '<', 'IS'))} {scope.column()}) FROM ${table.name} AS o",
-                             ["scalar subquery", "correlated subquery"])
+            counted, compared = inner.column(), inner.column()
+            # SQLite takes a column that equals something for one value, also where a number equals several texts.
+            distinct = "" if counted == compared else "DISTINCT "
+            what = rng.choice(("count(*)", "count(*)", f"count({distinct}{counted})", f"max({counted})", f"min({counted})"))
+            return self.made(scope, f"SELECT {'*, ' if what == 'count(*)' else ''}(SELECT {what} FROM ${other.name} AS i WHERE {compared} {rng.choice(('=', '<', 'IS'))} {scope.column()}) "
+                             f"FROM ${table.name} AS o", ["scalar subquery", "correlated subquery"], fold=what != "count(*)")
         return self.made(scope, f"SELECT * FROM ${table.name} AS o WHERE {text}", [feature, "subquery"])
 
     def alike(self, table, other, width):

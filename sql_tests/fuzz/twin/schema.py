@@ -137,6 +137,12 @@ class Table:
             column.not_null = True
             collate = rng.choice(COLLATIONS) if rng.random() < 0.2 else None
             self.key_terms.append((column.name, collate or column.collate or "BINARY", rng.random() < 0.3, collate))
+        if rng.random() < 0.1:
+            # Once more, under the same collation or another one.
+            column, collate = chosen[0], rng.choice(COLLATIONS + [None])
+            self.key.append(column.name)
+            self.key_terms.append((column.name, collate or column.collate or "BINARY", rng.random() < 0.3, collate))
+            self.features.append("declare: a column twice in a key")
 
     def conflict_clause(self, constraint):
         rng = self.rng
@@ -231,7 +237,15 @@ class Table:
 
     def index_terms(self, columns):
         rng = self.rng
-        return ", ".join(name + (" COLLATE " + rng.choice(COLLATIONS) if rng.random() < 0.15 else "") + rng.choice(("", "", " DESC")) for name in columns)
+        twice = [columns[0]] if rng.random() < 0.08 else []
+        self.features += ["declare: a column twice in a key"] * len(twice)
+        return ", ".join(name + (" COLLATE " + rng.choice(COLLATIONS) if rng.random() < 0.2 else "") + rng.choice(("", "", " DESC")) for name in columns + twice)
+
+    @property
+    def plain(self):
+        """For third.py: (name, columns without keys, columns to copy)."""
+        body = ", ".join(f"{column.name} {'' if column.type == 'ANY' else column.type}" + (f" COLLATE {column.collate}" if column.collate else "") for column in self.columns)
+        return self.name, body, ["rowid"] * self.rowid + [column.name for column in self.columns]
 
     def copy(self):
         """What a rollback goes back to."""

@@ -46,7 +46,8 @@ class Writes:
         rng = self.rng
         if table.kind == "ipk" and column.name == table.key[0]:
             if alone and rng.random() < 0.15:
-                return scope.value()
+                text = scope.value()
+                return "-9223372036854775808" if text == "9223372036854775807" else text  # behind which SQLite takes rowids at random
             return rng.choice(("NULL", str(rng.randrange(-60, 60)), str(rng.randrange(200)), "'12'", "5.0")) if rng.random() < 0.95 else str(rng.randrange(10 ** 12))
         # A wrong type in a STRICT table under OR IGNORE, FAIL or ROLLBACK has another code: SQLite does not let a virtual table give both.
         if table.strict and (not alone or mode not in ("", " OR ABORT") or rng.random() < 0.7):
@@ -67,11 +68,12 @@ class Writes:
         return {"TEXT": rng.choice(("'a'", "'A'", "'b'", f"'k{rng.randrange(97)}'", "''")), "REAL": rng.choice(("1.5", "2", "-7.25")),
                 "BLOB": rng.choice(("x''", "x'00ff'", "x'61'"))}.get(kind, str(rng.randrange(-40, 40)))
 
-    def insert(self, table):
+    def insert(self, table, returning=False):
+        """returning: rather with RETURNING."""
         rng = self.rng
-        scope = Scope(rng)
+        scope = Scope(rng, self.reads.few)
         mode = self.mode(table)
-        count = rng.choice((1, 1, 1, 2, 3, 8, 25))
+        count = 1 if returning else rng.choice((1, 1, 1, 2, 3, 8, 25))
         columns = list(table.columns)
         form, named = rng.random(), ""
         if form < 0.25:
@@ -89,9 +91,9 @@ class Writes:
         if form > 0.985 and not table.conflicts:
             return {"sql": f"INSERT{mode} INTO ${table.name} DEFAULT VALUES", "features": ["INSERT DEFAULT VALUES"]}
         verb = "REPLACE" if mode == " OR REPLACE" and rng.random() < 0.5 else "INSERT" + mode
-        if count == 1 and rng.random() < 0.2 and sqlite3.sqlite_version_info >= (3, 35):
+        if count == 1 and rng.random() < (0.6 if returning else 0.2) and sqlite3.sqlite_version_info >= (3, 35):
             # Refused where other values would be shown than are stored.
-            shown = ", ".join(rng.choice([column.name for column in table.columns] + ["*"]) for _ in range(rng.choice((1, 2))))
+            shown = ", ".join(rng.choice([column.name for column in table.columns] + ["*"] + ["rowid"] * 2 * table.rowid) for _ in range(rng.choice((1, 2))))
             return {"sql": f"{verb} INTO ${table.name}{named} VALUES {', '.join(rows)} RETURNING {shown}", "params": scope.params, "features": ["INSERT ... RETURNING"]}
         return {"sql": f"{verb} INTO ${table.name}{named} VALUES {', '.join(rows)}", "params": scope.params, "features": features}
 
@@ -121,17 +123,23 @@ class Writes:
         return {"sql": f"INSERT{mode} INTO ${table.name} SELECT {', '.join(picked)} FROM ${source.name}{where} ORDER BY {source.total_order()} LIMIT {rng.choice((1, 5, 20, 200))}",
                 "params": scope.params, "features": ["INSERT ... SELECT", "INSERT" + mode, *scope.features]}
 
-    def bulk(self, table):
+    def bulk(self, table, count=None):
         """Many regular rows, so that the planner has choices and memtables roll."""
         rng = self.rng
-        count = rng.choice((50, 50, 200, 1500)) if rng.random() < self.options["bulk"] else 10
+        count = count or (rng.choice((50, 50, 200, 1500)) if rng.random() < self.options["bulk"] else 10)
         prime = rng.choice((7, 31, 101, 7919))
-        makers = [f"(i * {prime}) % 997", f"'k' || (i * {prime} % 97)", "i / 4.0", "i", f"printf('%05d', i * {prime} % 3001)", "CASE i % 7 WHEN 0 THEN NULL ELSE -i END", "CAST('b' || i AS BLOB)"]
+        makers = [f"(i * {prime}) % 997", f"'k' || (i * {prime} % 97)", "i / 4.0", "i", f"printf('%05d', i * {prime} % 3001)", "CASE i % 7 WHEN 0 THEN NULL ELSE -i END",
+                  "CASE i % 9 WHEN 0 THEN i END", "CAST('b' || i AS BLOB)"]
         if self.options["bulk"] > 0.5:
             makers.append("printf('%d %.*c', i, 300, 'p')")
-        picked = [self.guarded(table, column, rng.choice(makers)) for column in table.columns]
+        picked = [self.guarded(table, column, self.one_of_few() if self.reads.few else rng.choice(makers)) for column in table.columns]
         return {"sql": f"WITH RECURSIVE n(i) AS (SELECT {rng.randrange(100)} UNION ALL SELECT i + 1 FROM n LIMIT {count}) INSERT OR IGNORE INTO ${table.name} SELECT {', '.join(picked)} FROM n",
                 "features": ["INSERT of many rows", "WITH RECURSIVE"]}
+
+    def one_of_few(self):
+        """Of a number i, in no order that shows."""
+        few, (a, b, c) = self.reads.few, (self.rng.randrange(1, 1000) for _ in range(3))
+        return f"CASE (i + {a}) * (i + {b}) * {c} % 10007 % {len(few)} {' '.join(f'WHEN {at} THEN {value}' for at, value in enumerate(few))} END"
 
     def one_row(self, table, scope):
         """A condition that holds for one row at most, with a total order on both sides."""
@@ -160,7 +168,7 @@ class Writes:
 
     def update_from(self, table, other, chosen, mode):
         """One row of the table takes values from one row of another."""
-        rng, scope = self.rng, Scope(self.rng)
+        rng, scope = self.rng, Scope(self.rng, self.reads.few)
         alias = "u"
         sets = []
         for name in chosen:

@@ -1,0 +1,37 @@
+"""A third opinion where an ordinary and an LSM table differ: the same query over the same rows, in tables without keys, indexes and constraints.
+
+SQLite goes wrong on its own now and then, where an index, a key or an automatic index comes in: then the LSM table is right, and this shows it. It says nothing of
+statements that fail."""
+import sqlite3
+
+INSTRUCTIONS = 300_000_000
+
+
+def literal(value):
+    """(text in VALUES, what is bound to it). Text that is no UTF-8 does not pass through Python."""
+    return ("CAST(? AS TEXT)", value.encode("utf-8", "surrogateescape")) if isinstance(value, str) else ("?", value)
+
+
+def copy(db, side, table):
+    name, body, columns = table
+    names = ", ".join(columns)
+    db.execute(f"CREATE TABLE {side.prefix}{name}({body})")
+    for row in side.db.execute(f"SELECT {names} FROM {side.prefix}{name}").fetchall():
+        written = [literal(value) for value in row]
+        db.execute(f"INSERT INTO {side.prefix}{name}({names}) VALUES ({', '.join(text for text, _ in written)})", [value for _, value in written])
+
+
+def ask(side, step, pragmas):
+    """A sqlite3 connection that gives the opinion, or None. side: the ordinary one. step["plain"]: what Table.plain says of each table."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    db.text_factory = side.db.text_factory
+    for pragma in pragmas:
+        db.execute(pragma)
+    db.execute("PRAGMA automatic_index = OFF")
+    try:
+        for table in step["plain"]:
+            copy(db, side, table)
+    except sqlite3.Error:
+        db.close()
+        return None
+    return db
