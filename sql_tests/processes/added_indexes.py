@@ -201,7 +201,7 @@ assert a.execute("SELECT lsm_check()").fetchone() == ("ok",)
 def test_duplicates_make_no_unique_index(folder):
     harness.python(PRELUDE + MANY + """
 a.execute("INSERT INTO t VALUES (500000, 209999)")
-for sql, columns in ("SELECT lsm_create_index('t', 'by_v', 'v', 1)", "t.v"), ("SELECT lsm_create_index('t', 'by_v', 'UNIQUE (v, v DESC)')", "t.v"):
+for sql, columns in ("SELECT lsm_create_index('t', 'by_v', 'v', 1)", "t.v"), ("SELECT lsm_create_index('t', 'by_v', 'UNIQUE (v, v DESC)')", "t.v, t.v"):
     try:
         a.execute(sql).fetchall()
         raise SystemExit("made")
