@@ -4,6 +4,7 @@
 
 #include "connection.h"
 #include "pragma.h"
+#include "tail.h"
 
 /* What the shadow tables of a schema say about one store. */
 struct knowledge {
@@ -95,7 +96,7 @@ int vt_decide_settle(struct vt_space *space, char **message) {
         rc = vt_fail(message, SQLITE_CORRUPT_VTAB, "a shadow table (its name ends in _" VT_SHADOW_SUFFIX ") is damaged, and may be the one that says how the "
                      "last transaction of the store %s ended", lsm_store_dir(space->store));
     }
-    if (rc == SQLITE_OK && knowledge.found) rc = vt_decide_make_durable(space, message);
+    if (rc == SQLITE_OK) rc = knowledge.found ? vt_decide_make_durable(space, message) : vt_tail_overwrite(space, message);
     if (rc != SQLITE_OK) return rc;
     struct lsm_error err;
     vt_error_clear(&err);
@@ -283,15 +284,20 @@ bool vt_decide_is_dropped(struct vt_space *space, struct lsm_tree_info tree) {
     return dropped;
 }
 
-bool vt_decide_happened(struct vt_space *space) {
+enum vt_outcome vt_decide_outcome(struct vt_space *space) {
     sqlite3 *fresh = NULL;
     uint8_t token[LSM_TOKEN_BYTES];
     struct knowledge knowledge = {.found = false};
-    if (space->place.memory || lsm_store_pending(space->store, token) != LSM_PENDING_UNKNOWN) return false;
-    if (open_present(space, &fresh) != SQLITE_OK || fresh == NULL) return false;
-    bool known = learn(space, fresh, "main", token, &knowledge, NULL) == SQLITE_OK;
+    enum vt_journal journal = space->txn.journal;
+    enum lsm_pending pending = lsm_store_pending(space->store, token);
+    if (pending == LSM_PENDING_NONE) return VT_OUTCOME_NOTHING;
+    if (pending == LSM_PENDING_COMMITTED) return VT_OUTCOME_COMMITTED;
+    if (journal == VT_JOURNAL_WAL || journal == VT_JOURNAL_UNKNOWN) return VT_OUTCOME_UNKNOWN;
+    if (open_present(space, &fresh) != SQLITE_OK || fresh == NULL) return VT_OUTCOME_UNKNOWN;
+    bool known = learn(space, fresh, "main", token, &knowledge, NULL) == SQLITE_OK && !knowledge.damaged;
     (void)sqlite3_close(fresh);
-    return known && knowledge.found;
+    if (knowledge.found) return VT_OUTCOME_COMMITTED;
+    return known ? VT_OUTCOME_NOTHING : VT_OUTCOME_UNKNOWN;
 }
 
 int vt_decide_compare(struct vt_space *space, enum vt_verdict *verdict, char **message) {

@@ -37,8 +37,10 @@ int vt_decide_compare(struct vt_space *space, enum vt_verdict *verdict, char **m
 int vt_decide_check(struct vt_space *space, char **message) LSM_MUST_CHECK;
 
 /* COMMIT was tried and is now rolled back: has the database kept it nevertheless? An error can come after the point of no return, when the end of the
- * journal is made durable. Between xSync and the end of a transaction that the database decides, after SQLite's own rollback. */
-bool vt_decide_happened(struct vt_space *space);
+ * journal is made durable. Between xSync and the end of a transaction that the database decides, after SQLite's own rollback. In WAL mode nobody can
+ * tell before the database is written again, or opened by the first one (tail.h), nor where the database cannot be read. */
+enum vt_outcome { VT_OUTCOME_UNKNOWN = 0, VT_OUTCOME_COMMITTED, VT_OUTCOME_NOTHING };
+enum vt_outcome vt_decide_outcome(struct vt_space *space);
 
 /* The store does not have this tree: because the table, or its index, was dropped after the snapshot that this connection reads? */
 bool vt_decide_is_dropped(struct vt_space *space, struct lsm_tree_info tree);

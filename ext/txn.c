@@ -267,9 +267,10 @@ void vt_txn_rollback(struct vt_space *space) {
     vt_txn_check(space);
     struct vt_txn *txn = &space->txn;
     if (txn->state == VT_TXN_IDLE) return;
-    bool happened = txn->state == VT_TXN_PREPARED && !txn->decides_itself && vt_decide_happened(space);
+    bool tried = txn->state == VT_TXN_PREPARED && !txn->decides_itself; /* SQLite's own commit, perhaps */
+    enum vt_outcome outcome = tried ? vt_decide_outcome(space) : VT_OUTCOME_NOTHING;
     for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) vt_cursor_break(cursor, 0);
-    if (happened) {
+    if (outcome == VT_OUTCOME_COMMITTED) {
         vt_view_forget(space);
         lsm_txn_commit(txn->engine, false);
         end(space);
@@ -277,7 +278,8 @@ void vt_txn_rollback(struct vt_space *space) {
     }
     vt_view_forget_txn(space, 0);
     /* If the abort of a prepared transaction cannot be written, the store refuses writes from here on and says why. */
-    (void)lsm_txn_rollback(txn->engine, NULL);
+    if (outcome == VT_OUTCOME_UNKNOWN) lsm_txn_leave(txn->engine);
+    else (void)lsm_txn_rollback(txn->engine, NULL);
     if (txn->collected) vt_shared_garbage_set(space->shared, true);
     end(space);
 }

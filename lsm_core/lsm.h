@@ -208,10 +208,14 @@ void lsm_txn_commit(struct lsm_txn *txn, bool durable);
 /* Undo everything and free the transaction, whatever is returned. An error says that a prepared transaction could not be
  * aborted on disk; the store then refuses writes until it is reopened. */
 int lsm_txn_rollback(struct lsm_txn *txn, struct lsm_error *err);
+/* Free a prepared transaction that the database decides, without saying what became of it: nobody can tell yet. As if its process had died: nobody sees it
+ * unless the database is found to have it, and who writes next settles it. */
+void lsm_txn_leave(struct lsm_txn *txn);
 
 /* ---- transactions that the database decides ------------------------------------------------------------------- */
 
-/* A prepared transaction whose process died between lsm_txn_prepare() and lsm_txn_commit(), or is there right now, or was committed without `durable`.
+/* A prepared transaction whose process died between lsm_txn_prepare() and lsm_txn_commit(), or is there right now, or was left, or
+ * was committed without `durable`.
  * There is one at most, and nothing is written behind it. */
 enum lsm_pending {
     LSM_PENDING_NONE = 0,

@@ -31,18 +31,22 @@ void lsm_replay_restart(struct lsm_replay *replay, uint64_t position) {
 }
 
 void lsm_replay_written(struct lsm_replay *replay, uint64_t end, uint64_t check) {
-    const struct lsm_store *store = replay->store;
+    struct lsm_pending_txn *pending = &replay->store->pending;
     forget_txn(replay);
     replay->position = end;
     replay->check = check;
-    if (store->pending.state == LSM_PENDING_COMMITTED) {
-        /* Visible, and still the last record: a COMMIT will follow, and no ABORT any more. */
-        replay->undecided = true;
-        replay->runs = store->pending.seals;
-        replay->txn_position = store->pending.position;
-        replay->txn_end = store->pending.end;
-        memcpy(replay->token, store->pending.token, sizeof replay->token);
-    }
+    if (pending->state == LSM_PENDING_NONE) return;
+    /* Still the last record. Visible: a COMMIT will follow, and no ABORT any more. Left undecided: either, and what takes it back is the replay's. */
+    replay->undecided = true;
+    replay->runs = pending->seals;
+    replay->txn_position = pending->position;
+    replay->txn_end = pending->end;
+    replay->txn_base = pending->base;
+    memcpy(replay->token, pending->token, sizeof replay->token);
+    if (pending->held.data == NULL) return;
+    lsm_buf_free(&replay->batch);
+    replay->batch = pending->held;
+    pending->held = (struct lsm_buf){0};
 }
 
 static int damaged(const struct lsm_replay *replay, uint64_t position, const char *what, struct lsm_error *err) {
@@ -111,7 +115,7 @@ static int stand(struct lsm_replay *replay, uint64_t end, struct lsm_error *err)
 
 /* Take the rows of the last transaction back. */
 static int undo(struct lsm_replay *replay, struct lsm_error *err) {
-    if (lsm_gen_undo(active(replay), lsm_buf_slice(&replay->batch), 0, replay->txn_position, &replay->scratch) == LSM_OK) return LSM_OK;
+    if (lsm_gen_undo(active(replay), lsm_buf_slice(&replay->batch), 0, replay->txn_base, &replay->scratch) == LSM_OK) return LSM_OK;
     replay->broken = true;
     return lsm_fail_nomem(err, 0);
 }
@@ -136,7 +140,7 @@ static int apply_ops(struct lsm_replay *replay, const struct lsm_wal_record *rec
 static int apply_batch(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_slice batch, struct lsm_error *err) {
     replay->txn_end = 0;
     if (lsm_buf_set(&replay->batch, batch) != LSM_OK) return lsm_fail_nomem(err, batch.size);
-    replay->txn_position = record->position;
+    replay->txn_position = replay->txn_base = record->position;
     /* A flush may drop the older generation meanwhile. */
     struct lsm_state *state = lsm_store_ref_state(replay->store);
     int status = apply_ops(replay, record, batch, state, err);
@@ -335,7 +339,7 @@ static int wait_with_files(struct lsm_replay *replay, uint64_t visible, struct l
     struct lsm_state *old = NULL;
     int status = reserve_trees(replay, err);
     if (status == LSM_OK && replay->files != NULL) {
-        struct lsm_pending_txn pending = {.state = LSM_PENDING_UNKNOWN, .position = replay->txn_position, .end = replay->txn_end, .base = replay->txn_position,
+        struct lsm_pending_txn pending = {.state = LSM_PENDING_UNKNOWN, .position = replay->txn_position, .end = replay->txn_end, .base = replay->txn_base,
                                           .batch = lsm_buf_slice(&replay->batch), .gen = active(replay), .seals = true};
         status = lsm_seal_init(store, active(replay), replay->files, &pending.seal, err);
         if (status != LSM_OK) return status;
@@ -366,7 +370,7 @@ int lsm_replay_settle(struct lsm_replay *replay, uint64_t visible, struct lsm_er
     }
     /* The rows are there, and the batch stays for its ABORT. */
     struct lsm_pending_txn pending = {.state = replay->txn_end <= visible ? LSM_PENDING_COMMITTED : LSM_PENDING_UNKNOWN, .position = replay->txn_position,
-                                      .end = replay->txn_end, .base = replay->txn_position, .batch = lsm_buf_slice(&replay->batch), .gen = active(replay)};
+                                      .end = replay->txn_end, .base = replay->txn_base, .batch = lsm_buf_slice(&replay->batch), .gen = active(replay)};
     memcpy(pending.token, replay->token, sizeof pending.token);
     if (pending.state == LSM_PENDING_COMMITTED) remember_token(replay);
     lsm_pending_set(store, &pending);

@@ -26,6 +26,7 @@ struct lsm_replay {
     /* The last transaction, as long as its end may follow. */
     struct lsm_buf batch;
     uint64_t txn_position, txn_end;  /* txn_end 0: none */
+    uint64_t txn_base;               /* its rows have the sequences base + offset in the batch */
     bool undecided;                  /* it is a PREPARE, or a RUNS with a token */
     bool runs;                       /* its record is RUNS: its file ends with it, or with its COMMIT */
     struct lsm_gen *files;           /* of a RUNS; NULL when the store has them: in its state or with the pending transaction */

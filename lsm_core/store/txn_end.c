@@ -244,6 +244,26 @@ void lsm_txn_commit(struct lsm_txn *txn, bool durable) {
     if (bytes != 0 || seals) lsm_background_pace(store, bytes);
 }
 
+void lsm_txn_leave(struct lsm_txn *txn) {
+    struct lsm_store *store = txn->store;
+    struct lsm_pending_txn *pending = &store->pending;
+    if (lsm_store_guard(store, NULL) != LSM_OK) return;
+    assert(txn->prepared && txn->decider != LSM_DECIDES_ITSELF);
+    if (txn->record.end == 0) {
+        (void)lsm_txn_rollback(txn, NULL); /* there is nothing to take back */
+        return;
+    }
+    lsm_mutex_lock(&store->mu);
+    pending->owner = NULL;
+    pending->held = txn->batch;
+    txn->batch = (struct lsm_buf){0};
+    lsm_mutex_unlock(&store->mu);
+    txn->gen->end = lsm_wal_writer_end(store->log);
+    lsm_count_alone(store, LSM_COUNT_ROLLBACKS, 1);
+    lsm_txn_release_phase2(txn, false);
+    end_txn(txn);
+}
+
 int lsm_txn_rollback(struct lsm_txn *txn, struct lsm_error *err) {
     struct lsm_store *store = txn->store;
     int status = lsm_store_guard(store, err);

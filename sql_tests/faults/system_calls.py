@@ -58,30 +58,26 @@ os.write(1, b'end\\n')
 """
 
 LOOK = """
-both, alone, may_part, room = set(map(int, sys.argv[1].split(','))), set(map(int, sys.argv[2].split(','))), sys.argv[3] == 'part', sys.argv[4] == 'room'
+both, alone = set(map(int, sys.argv[1].split(','))), set(map(int, sys.argv[2].split(',')))
 db = connect('test.db', isolation_level=None)
 def rows(sql): return db.execute(sql).fetchall()
 tables = {name for (name,) in rows("SELECT name FROM sqlite_schema")}
-try:
-    if {'l', 'o'} <= tables:
-        l, o = rows("SELECT k, v FROM l ORDER BY k"), rows("SELECT k, v FROM o ORDER BY k")
-        assert l == o, f"{len(l)} rows and {len(o)}"
-        found = {k // 100 for k, v in l}
-        assert len(l) == 6 * len(found), "half of a transaction"
-        assert both - {0} <= found, f"lost: {both - found}"
-    else: assert both == {0}
-    if 'alone' in tables:
-        found = {k for (k,) in rows("SELECT k FROM alone")}
-        assert alone - {0} <= found, f"lost: {alone - found}"
-    else: assert alone == {0}
-    assert rows("SELECT lsm_check()") == [('ok',)], rows("SELECT lsm_check()")
-    assert rows("PRAGMA integrity_check") == [('ok',)]
-    db.execute("CREATE VIRTUAL TABLE IF NOT EXISTS alone USING lsm(k INTEGER PRIMARY KEY, v)")
-    db.execute("INSERT INTO alone VALUES (1000, 1000)")
-    db.execute("DELETE FROM alone WHERE k = 1000")
-except sqlite3.Error as error:
-    if not may_part or 'lsm_accept' not in str(error): raise
-    print('parted')
+if {'l', 'o'} <= tables:
+    l, o = rows("SELECT k, v FROM l ORDER BY k"), rows("SELECT k, v FROM o ORDER BY k")
+    assert l == o, f"{len(l)} rows and {len(o)}"
+    found = {k // 100 for k, v in l}
+    assert len(l) == 6 * len(found), "half of a transaction"
+    assert both - {0} <= found, f"lost: {both - found}"
+else: assert both == {0}
+if 'alone' in tables:
+    found = {k for (k,) in rows("SELECT k FROM alone")}
+    assert alone - {0} <= found, f"lost: {alone - found}"
+else: assert alone == {0}
+assert rows("SELECT lsm_check()") == [('ok',)], rows("SELECT lsm_check()")
+assert rows("PRAGMA integrity_check") == [('ok',)]
+db.execute("CREATE VIRTUAL TABLE IF NOT EXISTS alone USING lsm(k INTEGER PRIMARY KEY, v)")
+db.execute("INSERT INTO alone VALUES (1000, 1000)")
+db.execute("DELETE FROM alone WHERE k = 1000")
 db.close()
 """
 
@@ -116,12 +112,11 @@ def fresh(folder, name):
     return path
 
 
-def look(what, folder, lines, part=False):
+def look(what, folder, lines):
     """What was acknowledged is there."""
     acknowledged = {kind: {0} | {int(line.split()[1]) for line in lines if line.startswith(kind + " ")} for kind in ("both", "alone")}
-    done = python(LOOK, folder, *(",".join(map(str, sorted(acknowledged[kind]))) for kind in ("both", "alone")), "part" if part else "", "", check=False)
+    done = python(LOOK, folder, *(",".join(map(str, sorted(acknowledged[kind]))) for kind in ("both", "alone")), check=False)
     expect(done.code == 0, f"{what}: {done.out}\nthe worker said: {lines[-6:]}")
-    return "parted" in done.out
 
 
 def counted(folder):
@@ -149,13 +144,13 @@ def points(rng, times, every):
     return range(1 + rng.randrange(every), times + 1, every)
 
 
-def sweep(folder, cases, every, part=()):
-    """cases: (system call, what is injected). Returns how often something was injected, and how often database and store were told not to fit."""
+def sweep(folder, cases, every):
+    """cases: (system call, what is injected). Returns how often something was injected."""
     need_strace()
     seed = int(os.environ.get("LSM_TEST_SEED", str(int(time.time()))))
     rng = random.Random(seed)
     print(f"seed {seed}")
-    most, tried, parted = counted(folder), 0, 0
+    most, tried = counted(folder), 0
     for call, inject in cases:
         for n in points(rng, most.get(call, 0), every):
             what = f"{call}:{inject.format(n)}"
@@ -165,34 +160,32 @@ def sweep(folder, cases, every, part=()):
             expect(code in (0, -9) if killed else code == 0, f"{what}: the process ended with {code}: {lines[-5:]}")
             expect(killed or lines[-1] == "end", f"{what}: {lines[-5:]}")
             for line in lines: expect(not line.startswith("error ") or len(line) > 12, f"{what}: an error that says nothing: {line}")
-            parted += look(what, path, lines, call in part)
+            look(what, path, lines)
             tried += 1
             shutil.rmtree(path)
-    return tried, parted
+    return tried
 
 
 KILLED_AT = ("openat", "pwrite64", "write", "fdatasync", "fsync", "ftruncate", "fallocate", "rename", "unlink", "mkdir", "fcntl", "flock", "close", "mmap", "pread64", "newfstatat", "getdents64")
 
 
 def test_killed_at_any_system_call_nothing_acknowledged_is_lost(folder):
-    tried, _ = sweep(folder, [(call, "signal=KILL:when={}") for call in KILLED_AT], EVERY)
+    tried = sweep(folder, [(call, "signal=KILL:when={}") for call in KILLED_AT], EVERY)
     print(f"      {tried} kills")
 
 
 FAULTS = [("pwrite64", "EIO"), ("pwrite64", "ENOSPC"), ("fdatasync", "EIO"), ("fsync", "EIO"), ("openat", "EMFILE"), ("openat", "EACCES"), ("fallocate", "ENOSPC"), ("ftruncate", "EIO"),
           ("pread64", "EIO"), ("rename", "EIO"), ("unlink", "EIO"), ("mkdir", "ENOSPC"), ("mmap", "ENOMEM"), ("flock", "ENOLCK"), ("getdents64", "EIO"), ("clone3", "EAGAIN")]
-# A failed sync or read of SQLite's own log may end in a commit that it has reported as failed.
-MAY_PART = ("fdatasync", "fsync", "pwrite64", "pread64")
 
 
 def test_system_calls_that_fail_once_lose_nothing_acknowledged(folder):
-    tried, parted = sweep(folder, [(call, f"error={error}:when={{}}") for call, error in FAULTS], EVERY, MAY_PART)
-    print(f"      {tried} failed calls; {parted} times database and store were told not to fit")
+    tried = sweep(folder, [(call, f"error={error}:when={{}}") for call, error in FAULTS], EVERY)
+    print(f"      {tried} failed calls")
 
 
 def test_system_calls_that_fail_for_good_lose_nothing_acknowledged(folder):
-    tried, parted = sweep(folder, [(call, f"error={error}:when={{}}+") for call, error in FAULTS], EVERY * 2, MAY_PART)
-    print(f"      {tried} failed calls; {parted} times database and store were told not to fit")
+    tried = sweep(folder, [(call, f"error={error}:when={{}}+") for call, error in FAULTS], EVERY * 2)
+    print(f"      {tried} failed calls")
 
 
 def test_interrupted_system_calls_on_the_stores_files_are_made_again(folder):

@@ -1,4 +1,5 @@
-/* A second process that looks on while the first commits, or is killed in the middle of it: at every operation of the first one on the disk. */
+/* A second process that looks on while the first commits, or is killed in the middle of it: at every operation of the first one on the disk. And a third one,
+ * after both are dead. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -65,7 +66,7 @@ static void start(const struct ledger_plan *plan, const char *journal, const cha
 
 static void end(void) {
     if (run.db != NULL) (void)sqlite3_close(run.db);
-    assert_int_equal(sqlite3_close(run.other), SQLITE_OK);
+    if (run.other != NULL) assert_int_equal(sqlite3_close(run.other), SQLITE_OK);
     process_free(run.first);
     process_free(run.second);
     machine_free(run.machine);
@@ -218,6 +219,62 @@ static void a_survivor_settles_what_a_killed_process_left(void **state) {
         for (uint64_t n = 1; kill_after(n, &plans[i / JOURNALS], journals[i % JOURNALS], syncs[n % 3]); n++) assert_true(n < OPERATIONS_MAX);
 }
 
+/* ---- all of them die ------------------------------------------------------------------------------------------------------------- */
+
+/* Nobody has the database open any more: whoever comes next recovers SQLite's WAL, and finds there what no process has seen that was alive. It fits to what is
+ * in the store, and is worked with. */
+static void expect_whole(int least, int most) {
+    struct ledger_found found;
+    char text[LEDGER_TEXT];
+    struct process *process = process_new(run.machine);
+    sqlite3 *db = connect(process, "full");
+    ledger_read(run.plan, db, &found);
+    int count = expect_agreement(&found, least, most);
+    must(db, ledger_transact(run.plan, db, count + 1, 2), "the next transaction");
+    ledger_read(run.plan, db, &found);
+    (void)expect_agreement(&found, count + 1, count + 1);
+    ledger_check(run.plan, db, text);
+    assert_string_equal(text, "ok");
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    process_free(process);
+}
+
+static void kill_both(void) {
+    process_kill(run.first);
+    process_kill(run.second);
+    (void)sqlite3_close(run.db);
+    (void)sqlite3_close(run.other);
+    run.db = run.other = NULL;
+}
+
+/* The first process dies after its n-th operation. The second one ends what it had begun, in a transaction that writes nothing, or in one that is rolled
+ * back, or not at all; and dies, too. */
+static bool kill_both_after(uint64_t n, const struct ledger_plan *plan, const char *journal, const char *sync) {
+    static const char *const touches[] = {"DELETE FROM main.l WHERE 0", "BEGIN; INSERT INTO main.o VALUES (-1, -1); DELETE FROM main.l; ROLLBACK", ""};
+    start(plan, journal, sync);
+    run.kill_at = n;
+    lsm_env_mem_on_op(run.disk, kill_first, NULL);
+    work();
+    lsm_env_mem_on_op(run.disk, NULL, NULL);
+    bool killed = run.operations >= n;
+    int least = run.acknowledged, most = run.begun;
+    if (killed) {
+        if (n % 3 == 0 && n % 2 == 0) must(run.other, sqlite3_exec(run.other, "PRAGMA cache_spill = OFF", NULL, NULL, NULL), "cache_spill");
+        must(run.other, sqlite3_exec(run.other, touches[n % 3], NULL, NULL, NULL), "touching the table");
+        kill_both();
+        expect_whole(least, most);
+    }
+    end();
+    return killed;
+}
+
+static void what_a_survivor_has_settled_stays_so_when_it_dies_too(void **state) {
+    (void)state;
+    static const char *const syncs[] = {"off", "normal", "full"};
+    for (int i = 0; i < JOURNALS; i++)
+        for (uint64_t n = 1; kill_both_after(n, &plans[0], journals[i], syncs[n / 3 % 3]); n++) assert_true(n < OPERATIONS_MAX);
+}
+
 /* ---- a sync that fails ------------------------------------------------------------------------------------------------------------ */
 
 /* The n-th sync of whatever file fails, once: of a log, the database, its journal or WAL; also the one that is to make the database's commit durable
@@ -251,6 +308,36 @@ static bool fail_sync(uint64_t n, const struct ledger_plan *plan, const char *jo
     return struck;
 }
 
+/* The same, and then everybody is killed: SQLite may find in its WAL what it said had failed. */
+static bool fail_sync_and_kill(uint64_t n, const struct ledger_plan *plan, const char *journal, const char *sync) {
+    struct lsm_env_fault fault = {.at = n, .ops = LSM_ENV_SYNC | LSM_ENV_SYNC_DIR, .keep_on_sync = true};
+    start(plan, journal, sync);
+    lsm_env_mem_fail_at(run.disk, &fault);
+    int rc = SQLITE_OK;
+    for (int k = 1; k <= TRANSACTIONS && rc == SQLITE_OK; k++) {
+        run.begun = k;
+        rc = ledger_transact(run.plan, run.db, k, 0);
+        if (rc == SQLITE_OK) run.acknowledged = k;
+        else if (sqlite3_get_autocommit(run.db) == 0) (void)sqlite3_exec(run.db, "ROLLBACK", NULL, NULL, NULL);
+    }
+    lsm_env_mem_fail_at(run.disk, NULL);
+    bool struck = lsm_env_mem_faults(run.disk) != 0;
+    run.operations = n;
+    /* The log may be read-only until all have closed it. */
+    if (n % 2 == 0) (void)sqlite3_exec(run.db, "DELETE FROM main.l WHERE 0", NULL, NULL, NULL);
+    kill_both();
+    expect_whole(run.acknowledged, run.begun);
+    end();
+    return struck;
+}
+
+static void a_sync_that_fails_and_then_a_kill_leave_no_half_of_a_transaction(void **state) {
+    (void)state;
+    static const char *const modes[][2] = {{"delete", "full"}, {"truncate", "normal"}, {"persist", "full"}, {"wal", "normal"}, {"wal", "full"}};
+    for (size_t i = 0; i < PLANS * (sizeof modes / sizeof modes[0]); i++)
+        for (uint64_t n = 1; fail_sync_and_kill(n, &plans[i % PLANS], modes[i / PLANS][0], modes[i / PLANS][1]); n++) assert_true(n < OPERATIONS_MAX);
+}
+
 static void a_sync_that_fails_leaves_no_half_of_a_transaction(void **state) {
     (void)state;
     static const char *const modes[][2] = {{"delete", "full"},  {"delete", "extra"}, {"truncate", "normal"}, {"truncate", "full"},
@@ -264,7 +351,9 @@ int main(void) {
         cmocka_unit_test(readers_of_another_process_see_all_of_a_transaction_or_nothing),
         cmocka_unit_test(a_check_in_another_process_finds_nothing_while_tables_come_and_go),
         cmocka_unit_test(a_survivor_settles_what_a_killed_process_left),
+        cmocka_unit_test(what_a_survivor_has_settled_stays_so_when_it_dies_too),
         cmocka_unit_test(a_sync_that_fails_leaves_no_half_of_a_transaction),
+        cmocka_unit_test(a_sync_that_fails_and_then_a_kill_leave_no_half_of_a_transaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -276,6 +276,67 @@ static void rolled_back_it_leaves_nothing(void **state) {
     commit_row("third");
 }
 
+/* Nobody knows what became of it. Rows begin at the log's end, the record behind an ABORT: their sequences are not counted from the record. */
+static void leave_row(void) {
+    struct lsm_txn *txn = prepare_row("second", LSM_SYNC_NORMAL);
+    MUST(put(txn, "third"));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_NORMAL, LSM_DECIDED_BY_TOKEN, token, &err));
+    lsm_txn_leave(txn);
+}
+
+static void left_it_waits_until_a_writer_settles_it(void **state) {
+    (void)state;
+    static const enum lsm_decision decisions[] = {LSM_DECISION_ABORT, LSM_DECISION_COMMIT};
+    for (int i = 0; i < 2; i++) {
+        uint8_t present[LSM_TOKEN_BYTES];
+        struct lsm_txn *txn = NULL;
+        bool committed = decisions[i] == LSM_DECISION_COMMIT;
+        leave_row();
+        assert_int_equal(lsm_store_pending(store, present), LSM_PENDING_UNKNOWN);
+        assert_memory_equal(present, token, sizeof token);
+        assert_false(found("second") || found("third"));
+        assert_int_equal(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err), LSM_UNDECIDED);
+        MUST(lsm_store_settle(store, token, decisions[i], 0, &err));
+        assert_true(found("second") == committed && found("third") == committed);
+        commit_row(committed ? "fifth" : "fourth");
+        MUST(lsm_store_flush(store, NULL, NULL, &err));
+        crash(LSM_CRASH_LOSE, NULL);
+        assert_true(found("second") == committed && found("third") == committed && found("fourth") && found("fifth") == committed);
+        check_store();
+    }
+}
+
+static void left_it_may_be_found_to_be_committed(void **state) {
+    (void)state;
+    leave_row();
+    MUST(lsm_store_settle(store, token, LSM_DECISION_SEEN, 0, &err));
+    assert_true(found("second") && found("third"));
+    assert_int_equal(lsm_store_settle(store, token, LSM_DECISION_ABORT, 0, &err), LSM_MISUSE);
+    MUST(lsm_store_settle(store, token, LSM_DECISION_COMMIT, 0, &err));
+    commit_row("fourth");
+    check_store();
+}
+
+static void left_it_waits_over_openings(void **state) {
+    (void)state;
+    leave_row();
+    MUST(lsm_store_close(store, &err));
+    MUST(lsm_store_open(&options, &store, &err));
+    assert_int_equal(lsm_store_pending(store, NULL), LSM_PENDING_UNKNOWN);
+    assert_false(found("second"));
+    MUST(lsm_store_settle(store, token, LSM_DECISION_COMMIT, 0, &err));
+    assert_true(found("second") && found("third"));
+}
+
+static void left_without_a_row_it_is_nothing(void **state) {
+    (void)state;
+    struct lsm_txn *txn = begin();
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_NORMAL, LSM_DECIDED_BY_TOKEN, token, &err));
+    lsm_txn_leave(txn);
+    assert_int_equal(lsm_store_pending(store, NULL), LSM_PENDING_NONE);
+    commit_row("second");
+}
+
 static void trees_of_a_pending_transaction_come_with_it(void **state) {
     (void)state;
     struct lsm_tree_info made;
@@ -348,6 +409,10 @@ int main(void) {
         TEST(a_commit_that_cannot_be_written_is_left_to_the_next_writer),
         TEST(preparing_again_gives_another_token),
         TEST(rolled_back_it_leaves_nothing),
+        TEST(left_it_waits_until_a_writer_settles_it),
+        TEST(left_it_may_be_found_to_be_committed),
+        TEST(left_it_waits_over_openings),
+        TEST(left_without_a_row_it_is_nothing),
         TEST(trees_of_a_pending_transaction_come_with_it),
         TEST(decided_by_absence_it_has_a_token_of_zeros),
         TEST(a_log_that_goes_on_behind_an_undecided_transaction_is_damaged),

@@ -42,6 +42,36 @@ static void a_transaction_that_was_taken_back_is_forgotten_by_all(void **state) 
     for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "key", NULL) && says(i, "more", "y"));
 }
 
+/* Left by process 0, which lives and has the rows; settled by it or by another one, which had met it or had not, one way or the other. */
+static void settle_left(struct lsm_txn *txn, const uint8_t *token, int by, bool met, bool committed) {
+    uint8_t seen[LSM_TOKEN_BYTES];
+    struct lsm_txn *next = NULL;
+    if (met) assert_int_equal(lsm_store_pending(world.stores[1], seen), LSM_PENDING_UNKNOWN);
+    lsm_txn_leave(txn);
+    assert_int_equal(lsm_store_pending(world.stores[0], seen), LSM_PENDING_UNKNOWN);
+    assert_int_equal(lsm_txn_begin(world.stores[by], UINT64_MAX, 0, &next, &err), LSM_UNDECIDED);
+    assert_int_equal(lsm_store_pending(world.stores[by], seen), LSM_PENDING_UNKNOWN);
+    assert_memory_equal(seen, token, sizeof seen);
+    MUST(lsm_store_settle(world.stores[by], token, committed ? LSM_DECISION_COMMIT : LSM_DECISION_ABORT, 0, &err));
+}
+
+static void a_transaction_that_was_left_is_settled_by_any_process(void **state) {
+    (void)state;
+    static const char *const keys[] = {"k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"};
+    for (int i = 0; i < 8; i++) {
+        uint8_t token[LSM_TOKEN_BYTES];
+        bool met = (i & 2) != 0, committed = (i & 4) != 0;
+        settle_left(prepare(0, keys[i], token), token, i & 1, met, committed);
+        for (int p = 0; p < PROCESSES; p++) assert_true(says(p, keys[i], committed ? "x" : NULL));
+        write_row(i % PROCESSES, "more", keys[i]);
+        for (int p = 0; p < PROCESSES; p++) assert_true(says(p, keys[i], committed ? "x" : NULL) && says(p, "more", keys[i]));
+    }
+    struct lsm_txn *last = begin(1);
+    put(last, "end", "of this");
+    commit(last, LSM_SYNC_FULL);
+    expect_durable((const char *const[]){"k4", "x", "k5", "x", "k6", "x", "k7", "x", NULL});
+}
+
 /* Its rows are in table files, which a process that has met it holds ready until it knows more. */
 static struct lsm_txn *prepare_large(int i, uint8_t *token) {
     struct lsm_txn *txn = begin(i);
@@ -93,6 +123,25 @@ static void a_large_transaction_that_waits_is_met_and_made_visible_by_another_pr
         put(txn, "end", "of this");
         commit(txn, LSM_SYNC_FULL);
         expect_durable((const char *const[]){"large", "x", key, "2", "end", "of this", NULL});
+    }
+}
+
+static void a_large_transaction_that_was_left_is_settled_by_any_process(void **state) {
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        uint8_t token[LSM_TOKEN_BYTES];
+        bool met = (i & 2) != 0, committed = (i & 4) != 0;
+        struct lsm_txn *txn = prepare_large(0, token);
+        settle_left(txn, token, i & 1, met, committed);
+        for (int p = 0; p < PROCESSES; p++) assert_true(says(p, "large", committed ? "x" : NULL));
+        if (i < 4) assert_int_equal(table_files(), 0);
+        write_row(i % PROCESSES, "more", i % 2 == 0 ? "y" : "z");
+        for (int p = 0; p < PROCESSES; p++) assert_true(says(p, "large", committed ? "x" : NULL) && says(p, "more", i % 2 == 0 ? "y" : "z"));
+        if (committed) {
+            txn = begin(2);
+            MUST(lsm_txn_delete(txn, world.tree, lsm_slice_of("large", 5), &err));
+            commit(txn, LSM_SYNC_FULL);
+        }
     }
 }
 
@@ -169,6 +218,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_transaction_that_waits_is_met_and_made_visible_by_another_process),
         TEST(a_transaction_that_was_taken_back_is_forgotten_by_all),
+        TEST(a_transaction_that_was_left_is_settled_by_any_process),
+        TEST(a_large_transaction_that_was_left_is_settled_by_any_process),
         TEST(a_large_transaction_that_was_taken_back_is_forgotten_by_all),
         TEST(a_large_transaction_that_waits_is_met_and_made_visible_by_another_process),
         TEST(a_large_transaction_whose_process_died_committing_is_settled_by_the_next_writer),
