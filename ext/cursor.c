@@ -79,12 +79,16 @@ int vt_cursor_row(struct vt_cursor *cursor, struct lsm_slice *key, struct lsm_sl
     return SQLITE_OK;
 }
 
+/* The reader of the present row of a walk over rows. */
+static inline void read_walk(struct vt_cursor *cursor) {
+    vt_row_reader_init(&cursor->reader, vt_cursor_table(cursor)->schema, lsm_cursor_key(cursor->walk), lsm_cursor_value(cursor->walk));
+    cursor->reader_ready = true;
+}
+
 static int ready_reader(struct vt_cursor *cursor) {
     if (cursor->reader_ready) return SQLITE_OK;
     struct lsm_slice key, record;
-    int rc = SQLITE_OK;
-    if (cursor->mode == CURSOR_WALK && cursor->index == NULL) lsm_cursor_row(cursor->walk, &key, &record);
-    else rc = vt_cursor_row(cursor, &key, &record);
+    int rc = vt_cursor_row(cursor, &key, &record);
     if (rc != SQLITE_OK) return rc;
     vt_row_reader_init(&cursor->reader, vt_cursor_table(cursor)->schema, key, record);
     cursor->reader_ready = true;
@@ -342,6 +346,21 @@ static int resume(struct vt_cursor *cursor) {
     return range->point ? next_range(cursor) : enter_range(cursor);
 }
 
+/* A walk has come to its end, or has failed. */
+static VT_APART int end_walk(struct vt_cursor *cursor, int status, const struct lsm_error *err) {
+    if (status == LSM_OK) return next_range(cursor);
+    vt_cursor_drop_row(cursor);
+    return vt_cursor_fail(cursor, status, err);
+}
+
+static inline int step(struct vt_cursor *cursor) {
+    struct lsm_error err;
+    vt_error_clear(&err);
+    cursor->walked++;
+    int status = cursor->plan.desc ? lsm_cursor_prev(cursor->walk, &err) : lsm_cursor_next(cursor->walk, &err);
+    return status == LSM_OK && lsm_cursor_valid(cursor->walk) ? SQLITE_OK : end_walk(cursor, status, &err);
+}
+
 static int pass_over(struct vt_cursor *cursor) {
     int rc = vt_cursor_pass_over(cursor);
     if (rc == SQLITE_OK && !lsm_cursor_valid(cursor->walk)) return next_range(cursor);
@@ -349,24 +368,22 @@ static int pass_over(struct vt_cursor *cursor) {
     return rc;
 }
 
-int vt_cursor_next(sqlite3_vtab_cursor *base) {
-    struct vt_cursor *cursor = (struct vt_cursor *)base;
+/* Whatever is not a step to the next row of a walk. */
+static VT_APART int next_elsewhere(struct vt_cursor *cursor) {
     if (cursor->broken != SQLITE_OK) return cursor->broken;
     bool passes_over = cursor->plan.distinct > 0 && !cursor->rowid_told;
     vt_cursor_forget_row(cursor);
     if (cursor->mode == CURSOR_FOUND) return vt_cursor_find_next(cursor);
     if (cursor->mode == CURSOR_DETACHED) return resume(cursor);
     if (cursor->mode != CURSOR_WALK) return next_range(cursor);
-    if (passes_over) return pass_over(cursor);
-    cursor->walked++;
-    struct lsm_error err;
-    vt_error_clear(&err);
-    int status = cursor->plan.desc ? lsm_cursor_prev(cursor->walk, &err) : lsm_cursor_next(cursor->walk, &err);
-    if (status != LSM_OK) {
-        vt_cursor_drop_row(cursor);
-        return vt_cursor_fail(cursor, status, &err);
-    }
-    return lsm_cursor_valid(cursor->walk) ? SQLITE_OK : next_range(cursor);
+    return passes_over ? pass_over(cursor) : step(cursor);
+}
+
+int vt_cursor_next(sqlite3_vtab_cursor *base) {
+    struct vt_cursor *cursor = (struct vt_cursor *)base;
+    if (cursor->mode != CURSOR_WALK || cursor->plan.distinct > 0) return next_elsewhere(cursor);
+    vt_cursor_forget_row(cursor);
+    return step(cursor);
 }
 
 int vt_cursor_eof(sqlite3_vtab_cursor *base) {
@@ -400,20 +417,27 @@ static int column_of_update(struct vt_cursor *cursor, sqlite3_context *context, 
     return SQLITE_OK;
 }
 
+/* A column of the present row, which has not been looked at yet, or is of an entry or in an UPDATE. */
+static VT_APART int column_elsewhere(struct vt_cursor *cursor, sqlite3_context *context, int column) {
+    if (cursor->broken != SQLITE_OK) return cursor->broken;
+    if (cursor->mode == CURSOR_END) return SQLITE_OK;
+    if (cursor->updating) return column_of_update(cursor, context, column);
+    struct vt_value value;
+    int rc = SQLITE_OK;
+    bool known = column_of_entry(cursor, column, &value, &rc);
+    if (known) vt_value_result(context, &value, SQLITE_TRANSIENT);
+    if (rc == SQLITE_OK && !known) rc = ready_reader(cursor);
+    if (rc == SQLITE_OK && !known) rc = vt_cursor_fail_row(cursor, vt_row_result(&cursor->reader, column, context, SQLITE_TRANSIENT));
+    return rc;
+}
+
 int vt_cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column) {
     struct vt_cursor *cursor = (struct vt_cursor *)base;
-    int rc = SQLITE_OK;
     if (!cursor->reader_ready || cursor->updating) {
-        if (cursor->broken != SQLITE_OK) return cursor->broken;
-        if (cursor->mode == CURSOR_END) return SQLITE_OK;
-        if (cursor->updating) return column_of_update(cursor, context, column);
-        struct vt_value value;
-        bool known = column_of_entry(cursor, column, &value, &rc);
-        if (known) vt_value_result(context, &value, SQLITE_TRANSIENT);
-        if (rc == SQLITE_OK && !known) rc = ready_reader(cursor);
-        if (rc != SQLITE_OK || known) return rc;
+        if (cursor->mode != CURSOR_WALK || cursor->index != NULL || cursor->updating) return column_elsewhere(cursor, context, column);
+        read_walk(cursor);
     }
-    rc = vt_row_result(&cursor->reader, column, context, SQLITE_TRANSIENT);
+    int rc = vt_row_result(&cursor->reader, column, context, SQLITE_TRANSIENT);
     return rc == SQLITE_OK ? SQLITE_OK : vt_cursor_fail_row(cursor, rc);
 }
 

@@ -8,8 +8,8 @@ enum {
     TAG_NEGATIVE = 0x1f, /* minus the number of bytes of ~v: 0x17 .. 0x1f */
     TAG_POSITIVE = 0x20, /* plus the number of bytes of v: 0x20 .. 0x28 */
     TAG_ABOVE = 0x29,    /* a real above int64: 8 bytes */
-    TAG_TEXT = 0x30,
-    TAG_BLOB = 0x40
+    TAG_TEXT = VT_KEY_TEXT,
+    TAG_BLOB = VT_KEY_BLOB
 };
 
 #define MARK_FRACTION 0xff /* behind an integer: plus a fraction, 8 bytes */
@@ -455,14 +455,6 @@ int vt_key_read(const struct vt_key_column *columns, int column_count, struct ls
     if (!read_columns(columns, column_count, key, index, &value, &plain) || !plain) return SQLITE_CORRUPT_VTAB;
     *out = value;
     return SQLITE_OK;
-}
-
-bool vt_key_only_bytes(const struct vt_key_column *column, struct lsm_slice key, bool *text, struct lsm_slice *bytes) {
-    if (column->desc || column->collation == VT_COLLATE_NOCASE || key.size == 0) return false;
-    if (key.data[0] != TAG_TEXT && key.data[0] != TAG_BLOB) return false;
-    *text = key.data[0] == TAG_TEXT;
-    *bytes = (struct lsm_slice){.data = key.data + 1, .size = key.size - 1};
-    return true;
 }
 
 bool vt_key_prefix(const struct vt_key_column *columns, int column_count, struct lsm_slice key, int count, size_t *bytes) {

@@ -70,8 +70,16 @@ extern const struct vt_key_column vt_rowid_key[1];
  * fractions, texts and blobs that stand there as they are. Depends on nothing but its arguments. */
 bool vt_key_keeps(const struct vt_value *value, const struct vt_key_column *column, bool last);
 
-/* The shortest way to the value of a key's only column: true if it is text or a blob that stands in the key as it is. */
-bool vt_key_only_bytes(const struct vt_key_column *column, struct lsm_slice key, bool *text, struct lsm_slice *bytes);
+/* The first byte of a column that is text or a blob, if it is ascending. */
+enum { VT_KEY_TEXT = 0x30, VT_KEY_BLOB = 0x40 };
+
+/* The shortest way to the value of vt_schema.bytes_column, the key's only one: true if it is text or a blob, which stands in the key as it is. */
+static inline bool vt_key_only_bytes(struct lsm_slice key, bool *text, struct lsm_slice *bytes) {
+    if (key.size == 0 || (key.data[0] != VT_KEY_TEXT && key.data[0] != VT_KEY_BLOB)) return false;
+    *text = key.data[0] == VT_KEY_TEXT;
+    *bytes = (struct lsm_slice){.data = key.data + 1, .size = key.size - 1};
+    return true;
+}
 
 /* Key column `index`'s value, of one vt_key_keeps() was true for. Bytes borrow from key. SQLITE_OK, or SQLITE_CORRUPT_VTAB if the key is not
  * well formed up to there or does not keep it. */

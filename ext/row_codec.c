@@ -39,31 +39,33 @@ static size_t varint_size(uint64_t v) {
     return n;
 }
 
-/* Reads from p[*at .. end); false if it does not end there or is not in its shortest form. */
-static bool load_long_varint(const uint8_t *p, size_t *at, size_t end, uint64_t *out) {
+/* Returns what is behind it; NULL if it does not end before `end` or is not in its shortest form. */
+static const uint8_t *load_long_varint(const uint8_t *p, const uint8_t *end, uint64_t *out) {
     uint64_t v = 0;
-    for (unsigned shift = 0; *at < end && shift < 7 * VARINT_BYTES_MAX; shift += 7) {
-        uint8_t byte = p[(*at)++];
-        if (shift == 63 && byte > 1) return false;
+    for (unsigned shift = 0; p < end && shift < 7 * VARINT_BYTES_MAX; shift += 7) {
+        uint8_t byte = *p++;
+        if (shift == 63 && byte > 1) return NULL;
         v |= (uint64_t)(byte & 0x7f) << shift;
         if (byte >= 0x80) continue;
         *out = v;
-        return byte != 0 || shift == 0;
+        return byte != 0 || shift == 0 ? p : NULL;
     }
-    return false;
+    return NULL;
 }
 
-static inline bool load_varint(const uint8_t *p, size_t *at, size_t end, uint64_t *out) {
-    size_t i = *at;
-    if (i < end && p[i] < 0x80) {
-        *out = p[i];
-        *at = i + 1;
-        return true;
+static inline const uint8_t *load_varint(const uint8_t *p, const uint8_t *end, uint64_t *out) {
+    if (p < end && p[0] < 0x80) {
+        *out = p[0];
+        return p + 1;
     }
-    if (end - i < 2 || i >= end || p[i + 1] == 0 || p[i + 1] >= 0x80) return load_long_varint(p, at, end, out);
-    *out = (uint64_t)(p[i] & 0x7f) | (uint64_t)p[i + 1] << 7;
-    *at = i + 2;
-    return true;
+    if (end - p >= 2 && p[1] != 0 && p[1] < 0x80) {
+        *out = (uint64_t)(p[0] & 0x7f) | (uint64_t)p[1] << 7;
+        return p + 2;
+    }
+    uint64_t value = 0; /* a copy: what the caller has can stay in a register */
+    p = load_long_varint(p, end, &value);
+    *out = value;
+    return p;
 }
 
 static inline uint64_t from_be(uint64_t v) {
@@ -170,9 +172,10 @@ int vt_row_encode(const struct vt_schema *schema, const struct vt_value *values,
         return rc;
     }
     uint8_t *p = out->data + out->size;
+    const uint8_t *types = out->data + at, *types_end = p;
     for (int i = 0; i < schema->column_count; i++) {
         uint64_t serial = SERIAL_NULL;
-        (void)load_varint(out->data, &at, out->size, &serial); /* written just now */
+        types = load_varint(types, types_end, &serial); /* written just now */
         p = put_body(p, serial, &values[i]);
     }
     out->size = (size_t)(p - out->data);
@@ -184,35 +187,17 @@ int vt_row_encode(const struct vt_schema *schema, const struct vt_value *values,
 /* Put the walk before column 0. A header size of 0 is no record: kept for a later format. */
 static void rewind_reader(struct vt_row_reader *reader) {
     uint64_t header = 0;
+    const uint8_t *data = reader->record.data, *types = reader->record.size == 0 ? NULL : load_varint(data, data + reader->record.size, &header);
     reader->next_column = 0;
-    reader->header_at = 0;
-    bool ok = load_varint(reader->record.data, &reader->header_at, reader->record.size, &header);
-    reader->corrupt = !ok || header < reader->header_at || header > reader->record.size;
-    reader->header_end = reader->body_at = reader->corrupt ? 0 : (size_t)header;
+    reader->corrupt = types == NULL || header < (uint64_t)(types - data) || header > reader->record.size;
+    reader->types = types;
+    reader->types_end = reader->body = reader->corrupt ? types : data + header;
 }
 
-void vt_row_reader_init(struct vt_row_reader *reader, const struct vt_schema *schema, struct lsm_slice key, struct lsm_slice record) {
-    reader->schema = schema;
-    reader->key = key;
-    reader->record = record;
-    rewind_reader(reader);
-}
-
+/* A type above SERIAL_BLOB says it itself. */
 static inline uint64_t serial_size(uint64_t serial) {
-    static const uint8_t sizes[] = {0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0};
-    if (serial >= SERIAL_BLOB) return (serial - SERIAL_BLOB) / 2;
-    return serial == SERIAL_RESERVED ? NO_SIZE : sizes[serial];
-}
-
-/* Step over one column: its type, and where its bytes are. False: damaged. */
-static inline bool step(struct vt_row_reader *reader, uint64_t *serial, struct lsm_slice *bytes) {
-    if (!load_varint(reader->record.data, &reader->header_at, reader->header_end, serial)) return false;
-    uint64_t size = serial_size(*serial);
-    if (size > reader->record.size - reader->body_at) return false;
-    *bytes = (struct lsm_slice){.data = reader->record.data + reader->body_at, .size = (size_t)size};
-    reader->body_at += (size_t)size;
-    reader->next_column++;
-    return true;
+    static const uint64_t sizes[] = {0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, NO_SIZE};
+    return serial >= SERIAL_BLOB ? (serial - SERIAL_BLOB) / 2 : sizes[serial];
 }
 
 static uint64_t load_be_signed(struct lsm_slice bytes) {
@@ -250,17 +235,27 @@ static int value_of_serial(const struct vt_row_reader *reader, int i, uint64_t s
 
 /* Find column i: its serial type and its bytes. *serial is SERIAL_RESERVED for a column younger than the row. */
 static inline int find_stored(struct vt_row_reader *reader, int i, uint64_t *serial, struct lsm_slice *bytes) {
-    if (i < reader->next_column) rewind_reader(reader);
-    *serial = SERIAL_RESERVED;
-    *bytes = (struct lsm_slice){0};
-    while (reader->next_column <= i && !reader->corrupt) {
-        if (reader->header_at == reader->header_end) {
-            *serial = SERIAL_RESERVED;
-            return SQLITE_OK;
+    if (i < reader->next_column) rewind_reader(reader); /* or it has not begun */
+    if (reader->corrupt) return SQLITE_CORRUPT_VTAB;
+    const uint8_t *types = reader->types, *types_end = reader->types_end, *body = reader->body;
+    const uint8_t *end = reader->record.data + reader->record.size;
+    uint64_t type = SERIAL_RESERVED, size = 0;
+    int next = reader->next_column;
+    for (; next <= i && types < types_end; next++) {
+        body += size;
+        types = load_varint(types, types_end, &type);
+        size = serial_size(type);
+        if (types == NULL || size > (uint64_t)(end - body)) {
+            reader->corrupt = true;
+            return SQLITE_CORRUPT_VTAB;
         }
-        if (!step(reader, serial, bytes)) reader->corrupt = true;
     }
-    return reader->corrupt ? SQLITE_CORRUPT_VTAB : SQLITE_OK;
+    *serial = next > i ? type : SERIAL_RESERVED;
+    *bytes = (struct lsm_slice){.data = body, .size = next > i ? (size_t)size : 0};
+    reader->types = types;
+    reader->body = body + size;
+    reader->next_column = next;
+    return SQLITE_OK;
 }
 
 /* The value of what find_stored() found. */
@@ -306,17 +301,13 @@ static inline void result_bytes(bool text, struct lsm_slice bytes, sqlite3_conte
     else sqlite3_result_blob64(context, data, bytes.size, destructor);
 }
 
-int vt_row_result(struct vt_row_reader *reader, int i, sqlite3_context *context, sqlite3_destructor_type destructor) {
+/* Any column but one that stands in the key byte for byte. */
+static VT_APART int result_other(struct vt_row_reader *reader, int i, sqlite3_context *context, sqlite3_destructor_type destructor) {
     const struct vt_schema *schema = reader->schema;
     struct vt_value value;
     uint64_t serial;
     struct lsm_slice bytes;
-    bool text;
     int rc;
-    if (i == schema->bytes_column && vt_key_only_bytes(schema->key, reader->key, &text, &bytes)) {
-        result_bytes(text, bytes, context, destructor);
-        return SQLITE_OK;
-    }
     if (i >= 0 && i < schema->column_count && i != schema->rowid_column) {
         rc = find_stored(reader, i, &serial, &bytes);
         if (rc == SQLITE_OK && serial >= SERIAL_BLOB) {
@@ -329,6 +320,14 @@ int vt_row_result(struct vt_row_reader *reader, int i, sqlite3_context *context,
     }
     if (rc == SQLITE_OK) vt_value_result(context, &value, destructor);
     return rc;
+}
+
+int vt_row_result(struct vt_row_reader *reader, int i, sqlite3_context *context, sqlite3_destructor_type destructor) {
+    bool text;
+    struct lsm_slice bytes;
+    if (i != reader->schema->bytes_column || !vt_key_only_bytes(reader->key, &text, &bytes)) return result_other(reader, i, context, destructor);
+    result_bytes(text, bytes, context, destructor);
+    return SQLITE_OK;
 }
 
 /* ---- checking ------------------------------------------------------------------------------------------------- */
@@ -346,5 +345,5 @@ int vt_row_check(const struct vt_schema *schema, struct lsm_slice key, struct ls
     vt_row_reader_init(&reader, schema, key, record);
     for (int i = 0; i < schema->column_count && rc == SQLITE_OK; i++) rc = get_stored(&reader, i, &value);
     if (rc != SQLITE_OK) return rc;
-    return reader.header_at == reader.header_end && reader.body_at == record.size ? SQLITE_OK : SQLITE_CORRUPT_VTAB;
+    return reader.types == reader.types_end && reader.body == record.data + record.size ? SQLITE_OK : SQLITE_CORRUPT_VTAB;
 }

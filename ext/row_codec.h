@@ -8,6 +8,8 @@
 #ifndef VT_ROW_CODEC_H
 #define VT_ROW_CODEC_H
 
+#include <limits.h>
+
 #include "key_codec.h"
 
 /* Append the record of a row to out. values: column_count of them, affinity applied; the rowid column's is not looked at. The key of the row
@@ -15,19 +17,26 @@
  * SQLITE_OK, SQLITE_NOMEM, or SQLITE_TOOBIG over LSM_VALUE_BYTES_MAX. */
 int vt_row_encode(const struct vt_schema *schema, const struct vt_value *values, struct vt_bytes *out) LSM_MUST_CHECK;
 
-/* Reads columns of one row. Cheap to initialise; asking for columns in ascending order costs one pass over the header. */
+#define VT_ROW_UNREAD INT_MAX
+
+/* Reads columns of one row. Cheap to initialise: the record is not looked at before a column of it is asked for; asking for columns in ascending order costs one pass over the header. */
 struct vt_row_reader {
     /* Immutable after init. */
     const struct vt_schema *schema;
     struct lsm_slice key, record;
-    /* Where the walk over the header stands; see row_codec.c. */
+    /* Where the walk over the types of the header stands, and the bytes of the column it has come to. VT_ROW_UNREAD: it has not begun. */
     int next_column;
-    size_t header_at, header_end, body_at;
+    const uint8_t *types, *types_end, *body;
     bool corrupt;
 };
 
 /* key and record must outlive the use of the reader (of what it hands out, too). Never fails: damage shows when columns are read. */
-void vt_row_reader_init(struct vt_row_reader *reader, const struct vt_schema *schema, struct lsm_slice key, struct lsm_slice record);
+static inline void vt_row_reader_init(struct vt_row_reader *reader, const struct vt_schema *schema, struct lsm_slice key, struct lsm_slice record) {
+    reader->schema = schema;
+    reader->key = key;
+    reader->record = record;
+    reader->next_column = VT_ROW_UNREAD;
+}
 
 /* Column i, 0 .. column_count - 1; column_count is the hidden key column of a clustered table. Bytes borrow from key, record or
  * schema. SQLITE_OK or SQLITE_CORRUPT_VTAB. */

@@ -10,6 +10,9 @@
 #include "../lsm_core/lsm.h"
 #include "sqlite_api.h"
 
+/* A function kept out of its callers, so that these stay short. */
+#define VT_APART __attribute__((noinline))
+
 /* ---- growable bytes ------------------------------------------------------------------------------------------- */
 
 /* Owns data. Zero-initialise. Appending succeeds or returns SQLITE_NOMEM and changes nothing. */

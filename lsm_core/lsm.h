@@ -287,7 +287,6 @@ bool lsm_cursor_valid(const struct lsm_cursor *cursor);
 /* Of a valid cursor; the bytes live until it moves or closes. The key comes without its tree. */
 struct lsm_slice lsm_cursor_key(const struct lsm_cursor *cursor);
 struct lsm_slice lsm_cursor_value(const struct lsm_cursor *cursor);
-void lsm_cursor_row(const struct lsm_cursor *cursor, struct lsm_slice *key, struct lsm_slice *value); /* both */
 
 /* About how much lies in [low, high): from block indexes and memtable counts, no data is read. */
 struct lsm_estimate {

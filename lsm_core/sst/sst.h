@@ -111,6 +111,9 @@ void lsm_sst_iter_init(struct lsm_sst_iter *iter, struct lsm_sst *sst, bool fill
 /* Another table for the same iterator, which stands nowhere afterwards. Its memory stays: cheaper than release and init. */
 void lsm_sst_iter_move(struct lsm_sst_iter *iter, struct lsm_sst *sst);
 
+/* To the next entry of the present block, or back to the one before: the caller knows that there is one. Cheaper than lsm_iter_next(). */
+void lsm_sst_iter_step(struct lsm_sst_iter *iter, bool forward);
+
 /* Bytes of data blocks that may hold keys of [low, high), and entries as a share of them; NULL bounds are open. No I/O. */
 void lsm_sst_estimate(const struct lsm_sst *sst, const struct lsm_slice *low, const struct lsm_slice *high, double *bytes, double *entries);
 

@@ -160,6 +160,11 @@ static void show(struct lsm_sst_iter *iter) {
     iter->base.valid = true;
 }
 
+void lsm_sst_iter_step(struct lsm_sst_iter *iter, bool forward) {
+    iter->entry_no += forward ? 1 : (size_t)-1;
+    show(iter);
+}
+
 /* To the first entry of block i, or to nothing behind the last block. */
 static void enter_first(struct lsm_sst_iter *iter, size_t i) {
     iter->base.valid = false;

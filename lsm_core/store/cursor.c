@@ -18,6 +18,10 @@ struct lsm_cursor {
     /* Their 8 bytes behind the tree's, or zeros: what has less there than high lies below it, what has more than low above it; else only the bytes tell. */
     uint64_t low_number, high_number;
     struct lsm_merge_iter merge;
+    /* Where one table is all that is left to walk in this direction, its entries show as they stand, as far as its present block lies within the bounds: */
+    struct lsm_sst_iter *table;        /* NULL: the merge shows */
+    size_t table_low, table_high;      /* these entries of the block */
+    const struct lsm_iter *entry;      /* what shows */
     struct lsm_iter **sources;         /* newest first: generations (memtables and runs), level 0 runs, levels */
     const uint64_t **sequences;        /* of each source: where its current entry's sequence stands; NULL for a run */
     size_t count;
@@ -216,6 +220,8 @@ static int settle_backward(struct lsm_cursor *cursor, struct lsm_error *err) {
 
 static int start(struct lsm_cursor *cursor, struct lsm_error *err) {
     cursor->valid = false;
+    cursor->table = NULL;
+    cursor->entry = &cursor->merge.base;
     lsm_count_read(cursor->view->store, LSM_COUNT_SEEKS);
     return lsm_store_guard(cursor->view->store, err);
 }
@@ -243,30 +249,69 @@ int lsm_cursor_seek(struct lsm_cursor *cursor, struct lsm_slice key, struct lsm_
     return settle_forward(cursor, err);
 }
 
+/* Is one table all that is left to walk? Told by the merge, so that it is so in the direction it goes. */
+static void find_table(struct lsm_cursor *cursor) {
+    const struct lsm_merge_iter *merge = &cursor->merge;
+    if (merge->live != 1 || cursor->sequences[merge->source] != NULL || !lsm_ranges_empty(&cursor->ranges)) return;
+    struct lsm_sst_iter *table = &((struct lsm_run_iter *)merge->heap[0].iter)->table;
+    bool exact;
+    cursor->table_low = lsm_block_seek(&table->view, lsm_buf_slice(&cursor->low), &exact);
+    cursor->table_high = lsm_block_seek(&table->view, lsm_buf_slice(&cursor->high), &exact);
+    cursor->table = table;
+    cursor->entry = &table->base;
+}
+
+/* The merge shows again. */
+static void leave_table(struct lsm_cursor *cursor) {
+    if (cursor->table == NULL) return;
+    cursor->merge.base.key = cursor->table->base.key;
+    cursor->merge.base.value = cursor->table->base.value;
+    cursor->merge.base.kind = cursor->table->base.kind;
+    cursor->entry = &cursor->merge.base;
+    cursor->table = NULL;
+}
+
+static int next_of_merge(struct lsm_cursor *cursor, bool stepped, struct lsm_error *err) {
+    leave_table(cursor);
+    if (!stepped) lsm_iter_next(&cursor->merge.base);
+    cursor->valid = is_plain(cursor) && number_of(cursor->merge.base.key) < cursor->high_number;
+    int status = cursor->valid ? LSM_OK : settle_forward(cursor, err);
+    if (cursor->valid) find_table(cursor);
+    return status;
+}
+
+static int prev_of_merge(struct lsm_cursor *cursor, bool stepped, struct lsm_error *err) {
+    leave_table(cursor);
+    if (!stepped) lsm_iter_prev(&cursor->merge.base);
+    cursor->valid = is_plain(cursor) && number_of(cursor->merge.base.key) > cursor->low_number;
+    int status = cursor->valid ? LSM_OK : settle_backward(cursor, err);
+    if (cursor->valid) find_table(cursor);
+    return status;
+}
+
 int lsm_cursor_next(struct lsm_cursor *cursor, struct lsm_error *err) {
     assert(cursor->valid);
-    lsm_iter_next(&cursor->merge.base);
-    cursor->valid = is_plain(cursor) && number_of(cursor->merge.base.key) < cursor->high_number;
-    return cursor->valid ? LSM_OK : settle_forward(cursor, err);
+    struct lsm_sst_iter *table = cursor->table;
+    bool here = table != NULL && table->entry_no + 1 < cursor->table_high && !cursor->merge.backward;
+    if (!here) return next_of_merge(cursor, false, err);
+    lsm_sst_iter_step(table, true);
+    return table->base.kind == LSM_KIND_PUT ? LSM_OK : next_of_merge(cursor, true, err);
 }
 
 int lsm_cursor_prev(struct lsm_cursor *cursor, struct lsm_error *err) {
     assert(cursor->valid);
-    lsm_iter_prev(&cursor->merge.base);
-    cursor->valid = is_plain(cursor) && number_of(cursor->merge.base.key) > cursor->low_number;
-    return cursor->valid ? LSM_OK : settle_backward(cursor, err);
+    struct lsm_sst_iter *table = cursor->table;
+    bool here = table != NULL && table->entry_no > cursor->table_low && cursor->merge.backward;
+    if (!here) return prev_of_merge(cursor, false, err);
+    lsm_sst_iter_step(table, false);
+    return table->base.kind == LSM_KIND_PUT ? LSM_OK : prev_of_merge(cursor, true, err);
 }
 
 bool lsm_cursor_valid(const struct lsm_cursor *cursor) { return cursor->valid; }
 
 struct lsm_slice lsm_cursor_key(const struct lsm_cursor *cursor) {
-    struct lsm_slice key = cursor->merge.base.key;
-    return lsm_slice_of(key.data + LSM_TREE_BYTES, key.size - LSM_TREE_BYTES);
+    const struct lsm_iter *entry = cursor->entry;
+    return lsm_slice_of(entry->key.data + LSM_TREE_BYTES, entry->key.size - LSM_TREE_BYTES);
 }
 
-struct lsm_slice lsm_cursor_value(const struct lsm_cursor *cursor) { return cursor->merge.base.value; }
-
-void lsm_cursor_row(const struct lsm_cursor *cursor, struct lsm_slice *key, struct lsm_slice *value) {
-    *key = lsm_cursor_key(cursor);
-    *value = cursor->merge.base.value;
-}
+struct lsm_slice lsm_cursor_value(const struct lsm_cursor *cursor) { return cursor->entry->value; }
