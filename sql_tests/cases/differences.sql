@@ -11,6 +11,16 @@ CREATE TABLE ok(a TEXT, b ANY, PRIMARY KEY (a)) WITHOUT ROWID, STRICT;
 CREATE VIRTUAL TABLE lk USING lsm(a TEXT, b ANY, PRIMARY KEY (a), STRICT);
 SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info('ok') UNION ALL SELECT '--', '', '', '', '' UNION ALL SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info('lk');
 SELECT dflt_value, pk FROM pragma_table_info('o') UNION ALL SELECT '--', '' UNION ALL SELECT dflt_value, pk FROM pragma_table_info('l');
+.print other PRAGMAs and the schema: what is there, and of what kind
+SELECT name, type FROM pragma_table_list WHERE name GLOB '[ol]k*' ORDER BY name;
+SELECT 'ok', count(*) FROM pragma_index_list('ok') UNION ALL SELECT 'lk', count(*) FROM pragma_index_list('lk');
+SELECT name, hidden FROM pragma_table_xinfo('lk');
+.print an INTEGER PRIMARY KEY that is named twice
+INSERT INTO o(id, id, a) VALUES (20, 21, 1);
+INSERT INTO l(id, id, a) VALUES (20, 21, 1);
+SELECT id FROM o WHERE id >= 20 UNION ALL SELECT '--' UNION ALL SELECT id FROM l WHERE id >= 20;
+DELETE FROM o WHERE id >= 20;
+DELETE FROM l WHERE id >= 20;
 .print OR ABORT in a trigger
 CREATE TABLE oc(a PRIMARY KEY ON CONFLICT REPLACE, b) WITHOUT ROWID;
 CREATE VIRTUAL TABLE lc USING lsm(a PRIMARY KEY ON CONFLICT REPLACE, b);

@@ -180,3 +180,48 @@ assert few[0] < 60 < 1000 < many[0], (few[0], many[0])
 near, far = instructions("SELECT id FROM l ORDER BY id LIMIT 1 OFFSET 10"), instructions("SELECT id FROM l ORDER BY id LIMIT 1 OFFSET 910")
 assert far[1] == [(911,)] and far[0] - near[0] <= 4 * 900, (near, far)
 """, folder)
+
+
+def test_what_sqlite_says_of_its_own_file_knows_nothing_of_lsm_rows(folder):
+    """PRAGMA data_version, max_page_count and secure_delete, beside ordinary tables."""
+    harness.python("""
+import glob, os
+db = connect("own.db", isolation_level=None)
+db.execute("PRAGMA journal_mode = WAL")
+db.execute("CREATE TABLE o(a)")
+db.execute("CREATE VIRTUAL TABLE l USING lsm(a)")
+other = connect("own.db")
+def moved(*statements):
+    before = other.execute("PRAGMA data_version").fetchone()
+    db.execute("BEGIN")
+    for sql in statements: db.execute(sql)
+    db.execute("COMMIT")
+    return other.execute("PRAGMA data_version").fetchone() != before
+assert moved("INSERT INTO o VALUES (1)")
+assert not moved("INSERT INTO l VALUES (1)")
+assert moved("INSERT INTO l VALUES (2)", "UPDATE o SET a = a + 1")
+assert other.execute("SELECT count(*) FROM l").fetchone() == (2,)
+other.close()
+
+db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+db.execute("PRAGMA max_page_count = 1")
+try:
+    db.execute("INSERT INTO o VALUES (zeroblob(1000000))")
+    raise AssertionError("an ordinary table has outgrown max_page_count")
+except sqlite3.OperationalError as error:
+    assert "full" in str(error), error
+db.execute("INSERT INTO l VALUES (zeroblob(1000000))")
+db.execute("PRAGMA max_page_count = 1073741823")
+
+def files_with(mark): return [name for name in glob.glob("own.db*") + glob.glob("own.db-lsm/**", recursive=True) if os.path.isfile(name) and mark in open(name, "rb").read()]
+db.execute("PRAGMA journal_mode = DELETE")
+db.execute("PRAGMA secure_delete = ON")
+for name, mark in ("o", "Xq9-kept-by-none"), ("l", "Zr7-kept-by-some"):
+    db.execute(f"INSERT INTO {name} VALUES (?)", (mark,))
+    assert files_with(mark.encode())
+    db.execute(f"DELETE FROM {name} WHERE a = ?", (mark,))
+assert files_with(b"Xq9-kept-by-none") == []
+assert files_with(b"Zr7-kept-by-some")
+db.execute("SELECT lsm_compact()")
+assert files_with(b"Zr7-kept-by-some") == [], files_with(b"Zr7-kept-by-some")
+""", folder)
