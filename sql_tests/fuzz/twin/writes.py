@@ -215,7 +215,8 @@ class Writes:
             other = rng.choice(others)
             inner = self.reads.scope([(other, "i")])
             inner.params = scope.params
-            where = f" WHERE {scope.column()} IN (SELECT {inner.column()} FROM ${other.name} AS i{self.reads.where(inner, 0.8)})"
+            # The plus: looked for as a rowid, the real beside the least integer is not found.
+            where = f" WHERE {scope.column()} IN (SELECT +{inner.column()} FROM ${other.name} AS i{self.reads.where(inner, 0.8)})"
             features.append("DELETE with a subquery")
         elif rng.random() < 0.03:
             where = ""
