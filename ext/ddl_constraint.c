@@ -242,7 +242,9 @@ static bool merge_index(struct parser *p, struct index_clause *clause, bool *don
     struct vt_schema *schema = p->schema;
     struct key_clause *key = &clause->key;
     *done = true;
-    if (schema->kind == VT_KIND_CLUSTERED && same_columns(schema->key, schema->key_count, key->columns, key->count)) {
+    /* SQLite compares the columns as they were named, repetitions included; the key's may have gone. */
+    bool key_as_named = schema->kind == VT_KIND_CLUSTERED && p->key.count == schema->key_count;
+    if (key_as_named && same_columns(schema->key, schema->key_count, clause->named, clause->named_count)) {
         return merge_conflict(p, &schema->key_conflict, key->conflict);
     }
     /* The rowid is unique without it. But where the key replaces, SQLite asks this constraint first. */
@@ -250,7 +252,7 @@ static bool merge_index(struct parser *p, struct index_clause *clause, bool *don
     if (schema->kind == VT_KIND_ROWID && key->count == 1 && key->columns[0].column < 0 && !first) return true;
     for (int i = 0; i < schema->index_count; i++) {
         struct vt_index *index = &schema->indexes[i];
-        if (index->unique && same_columns(index->key, index->column_count, key->columns, key->count)) return merge_conflict(p, &index->conflict, key->conflict);
+        if (index->unique && same_columns(index->named, index->named_count, clause->named, clause->named_count)) return merge_conflict(p, &index->conflict, key->conflict);
     }
     *done = false;
     return true;

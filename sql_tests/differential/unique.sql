@@ -128,3 +128,9 @@ INSERT INTO twice VALUES (1, 'x'), (1, 'y');
 DELETE FROM twice WHERE b = 'y';
 @INDEX UNIQUE twice_i ON twice(a DESC, a);
 INSERT INTO twice VALUES (1, 'y');
+-- What says the same in other words is an index of its own.
+@CLUSTERED words(a TEXT, b, PRIMARY KEY (a, a), UNIQUE (a));
+INSERT INTO words VALUES ('x', 1);
+INSERT INTO words VALUES ('x', 2);
+@TABLE words2(a, b, UNIQUE (a, a), UNIQUE (a));
+INSERT INTO words2 VALUES (1, 1), (1, 2);

@@ -551,6 +551,7 @@ static void what_says_the_same_twice_is_one_index(void **unused) {
     assert_int_equal(accept("id INTEGER PRIMARY KEY UNIQUE, b, UNIQUE (id, b)")->index_count, 1);
     assert_int_equal(accept("a TEXT, UNIQUE (a), UNIQUE (a COLLATE NOCASE)")->index_count, 2);
     assert_int_equal(accept("a UNIQUE, b, UNIQUE (b), PRIMARY KEY (a, b), UNIQUE (b, a)")->key_place, 2);
+    assert_int_equal(accept("a, PRIMARY KEY (a, a), UNIQUE (a), UNIQUE (a, a), UNIQUE (a)")->index_count, 2);
     refuse("a UNIQUE ON CONFLICT REPLACE, UNIQUE (a) ON CONFLICT ABORT", "conflicting ON CONFLICT clauses specified");
     refuse("a, INDEX i(a), INDEX I(a)", "index I already exists");
     refuse("a, INDEX (a)", "near \"(\"");
