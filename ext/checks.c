@@ -9,11 +9,7 @@ static bool text_mentions(const char *text, const char *name) {
         struct vt_token token = vt_token_scan(text);
         if (token.kind == VT_TOKEN_END || token.kind == VT_TOKEN_BAD) return false;
         text = token.start + token.size;
-        if (token.kind != VT_TOKEN_ID && token.kind != VT_TOKEN_STRING) continue;
-        char *word = vt_token_unquoted(token);
-        bool same = word == NULL || sqlite3_stricmp(word, name) == 0; /* out of memory: a column too many does no harm */
-        sqlite3_free(word);
-        if (same) return true;
+        if ((token.kind == VT_TOKEN_ID || token.kind == VT_TOKEN_STRING) && vt_token_names(&token, name)) return true;
     }
 }
 
@@ -33,7 +29,8 @@ static bool rowid_is_mentioned(const struct vt_schema *schema, const char *name)
 }
 
 void vt_checks_settle(struct vt_schema *schema) {
-    for (int i = 0; i < schema->column_count && schema->check_count > 0; i++) schema->columns[i].checked = is_mentioned(schema, schema->columns[i].name);
+    for (int i = 0; i < schema->column_count && schema->check_count > 0; i++)
+        schema->columns[i].checked = is_mentioned(schema, schema->columns[i].name);
     schema->rowid_checked = schema->rowid_column >= 0 && schema->columns[schema->rowid_column].checked;
     for (int i = 0; i < ROWID_NAMES && !schema->rowid_checked; i++) schema->rowid_checked = rowid_is_mentioned(schema, rowid_names[i]);
 }
@@ -74,8 +71,10 @@ static void put_columns(sqlite3_str *sql, const struct vt_schema *schema) {
     }
 }
 
-static void put_table(sqlite3_str *sql, const struct vt_schema *schema, const char *schema_name, const char *table, const char *key, const char *row) {
-    sqlite3_str_appendf(sql, "CREATE TABLE \"%w\".\"%w_" VT_CHECKS_SUFFIX "\"(\"%w\" PRIMARY KEY ON CONFLICT IGNORE, \"%w\"", schema_name, table, key, row);
+static void put_table(sqlite3_str *sql, const struct vt_schema *schema, const char *schema_name, const char *table, const char *key,
+                      const char *row) {
+    sqlite3_str_appendf(sql, "CREATE TABLE \"%w\".\"%w_" VT_CHECKS_SUFFIX "\"(\"%w\" PRIMARY KEY ON CONFLICT IGNORE, \"%w\"", schema_name, table, key,
+                        row);
     put_columns(sql, schema);
     for (int i = 0; i < schema->check_count; i++) {
         const struct vt_check *check = &schema->checks[i];
@@ -104,17 +103,19 @@ int vt_checks_drop(sqlite3 *db, const char *schema_name, const char *table, cons
     return run(db, message, sqlite3_mprintf("DROP TABLE IF EXISTS \"%w\".\"%w_" VT_CHECKS_SUFFIX "\"", schema_name, table));
 }
 
-int vt_checks_rename(struct vt_checks *checks, sqlite3 *db, const char *schema_name, const char *table, const char *new_table, const struct vt_schema *schema,
-                     char **message) {
+int vt_checks_rename(struct vt_checks *checks, sqlite3 *db, const char *schema_name, const char *table, const char *new_table,
+                     const struct vt_schema *schema, char **message) {
     vt_checks_release(checks);
     if (schema->check_count == 0) return SQLITE_OK;
-    return run(db, message,
-               sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_" VT_CHECKS_SUFFIX "\" RENAME TO \"%w_" VT_CHECKS_SUFFIX "\"", schema_name, table, new_table));
+    return run(
+        db, message,
+        sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_" VT_CHECKS_SUFFIX "\" RENAME TO \"%w_" VT_CHECKS_SUFFIX "\"", schema_name, table, new_table));
 }
 
 /* ---- checking a row --------------------------------------------------------------------------------------------- */
 
-static int prepare(struct vt_checks *checks, sqlite3 *db, const char *schema_name, const char *table, const struct vt_schema *schema, char **message) {
+static int prepare(struct vt_checks *checks, sqlite3 *db, const char *schema_name, const char *table, const struct vt_schema *schema,
+                   char **message) {
     char *key = free_name(schema, "_key"), *row = free_name(schema, "_row");
     checks->columns = sqlite3_malloc64(((size_t)schema->column_count + ROWID_NAMES) * sizeof *checks->columns);
     int rc = key == NULL || row == NULL || checks->columns == NULL ? SQLITE_NOMEM : SQLITE_OK;
@@ -136,7 +137,8 @@ static int prepare(struct vt_checks *checks, sqlite3 *db, const char *schema_nam
         for (int i = 0; i < checks->count; i++) sqlite3_str_appendall(sql, ", ?");
         sqlite3_str_appendall(sql, ")");
         char *text = sqlite3_str_finish(sql);
-        rc = text == NULL ? SQLITE_NOMEM : sqlite3_prepare_v3(db, text, -1, SQLITE_PREPARE_PERSISTENT | SQLITE_PREPARE_NO_VTAB, &checks->insert, NULL);
+        rc =
+            text == NULL ? SQLITE_NOMEM : sqlite3_prepare_v3(db, text, -1, SQLITE_PREPARE_PERSISTENT | SQLITE_PREPARE_NO_VTAB, &checks->insert, NULL);
         sqlite3_free(text);
         if (rc != SQLITE_OK) rc = vt_fail_sqlite(message, rc, db);
     }

@@ -134,6 +134,15 @@ bool vt_token_is_type_word(const struct vt_token *token) {
     return vt_token_is_name(token) && !vt_token_is_join(token) && !vt_token_is(token, "INDEXED");
 }
 
+bool vt_token_names(const struct vt_token *token, const char *name) {
+    size_t skip = token->quote != 0;
+    for (size_t i = skip; i + skip < token->size; i++, name++) {
+        if (sqlite3_strnicmp(token->start + i, name, 1) != 0) return false; /* at the end of the name, too */
+        if (skip != 0 && token->quote != '[' && token->start[i] == token->quote) i++;
+    }
+    return *name == '\0';
+}
+
 char *vt_token_unquoted(struct vt_token token) {
     char *text = sqlite3_malloc64(token.size + 1);
     if (text == NULL) return NULL;

@@ -44,6 +44,8 @@ bool vt_token_is_join(const struct vt_token *token);
 /* What can be part of a type's name. */
 bool vt_token_is_type_word(const struct vt_token *token);
 
+/* True if the token, a name or a string, is this one without its quotes; the case of ASCII letters does not matter. Allocates nothing. */
+bool vt_token_names(const struct vt_token *token, const char *name);
 /* A name or string without its quotes, to be freed with sqlite3_free(); NULL if out of memory. */
 char *vt_token_unquoted(struct vt_token token);
 

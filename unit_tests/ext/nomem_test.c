@@ -1,0 +1,312 @@
+/* Every allocation of a statement fails once, SQLite's and the engine's: statements of every kind, over tables with everything that a declaration can have.
+ *
+ * The statement succeeds, or says that memory was out; either all of it has happened or nothing, for SELECT the rows are right or there is an error, and
+ * what undoes it works at once. txn_test does the same with memory that stays out, fault_test within long sessions.
+ *
+ * LSM_NOMEM=1 strikes every allocation; N: every N-th of each statement, from another one on in each; 11 if it does not say.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../ext/sqlite_api.h"
+#include "../../lsm_core/base/base.h"
+#include "../support/sqlite_memory.h"
+
+int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
+
+enum { TEXT_BYTES = 60000, POINTS_MAX = 20000 };
+
+static char folder[64];
+static sqlite3 *db;
+static char error[400]; /* of the last statement that failed */
+
+/* ---- scaffolding ----------------------------------------------------------------------------------------------------------------- */
+
+/* All values of all rows of all statements, into text; SQLite's code. */
+static int run(const char *sql, char *text) {
+    size_t size = 0;
+    int rc = SQLITE_OK;
+    text[0] = '\0';
+    while (rc == SQLITE_OK && *sql != '\0') {
+        sqlite3_stmt *statement = NULL;
+        rc = sqlite3_prepare_v2(db, sql, -1, &statement, &sql);
+        while (rc == SQLITE_OK && statement != NULL && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
+            for (int i = 0; i < sqlite3_column_count(statement) && size < TEXT_BYTES - 200; i++) {
+                const unsigned char *value = sqlite3_column_text(statement, i);
+                bool lost = value == NULL && sqlite3_column_type(statement, i) != SQLITE_NULL;
+                size += (size_t)snprintf(text + size, TEXT_BYTES - size, "%.100s ", lost ? "(lost)" : value == NULL ? "NULL" : (const char *)value);
+            }
+            rc = strstr(text, "(lost)") != NULL ? SQLITE_NOMEM : SQLITE_OK; /* the text of a value had no room */
+        }
+        if (rc == SQLITE_DONE) rc = SQLITE_OK;
+        if (rc != SQLITE_OK) (void)snprintf(error, sizeof error, "%s", sqlite3_errmsg(db));
+        sqlite3_finalize(statement);
+    }
+    return rc;
+}
+
+static void must(const char *sql) {
+    static char text[TEXT_BYTES];
+    int rc = run(sql, text);
+    if (rc != SQLITE_OK) fail_msg("%d %s: %.200s", rc, error, sql);
+}
+
+static void open_database(void) {
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/test.db", folder);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_extended_result_codes(db, 1);
+    assert_int_equal(sqlite3_lsm_init(db, NULL, NULL), SQLITE_OK);
+}
+
+static int set_up(void **unused) {
+    (void)unused;
+    strcpy(folder, "/tmp/lsm-nomem-XXXXXX");
+    if (mkdtemp(folder) == NULL) return 1;
+    open_database();
+    must("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
+         /* everything */
+         "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v TEXT COLLATE NOCASE NOT NULL, w, n NUMERIC NOT NULL DEFAULT 7, d NOT NULL "
+         "DEFAULT (abs(-3) || 'x'), e NOT NULL DEFAULT ('y'),"
+         "  UNIQUE(w), CONSTRAINT small CHECK (n < 1000), CHECK (v <> 'bad'));"
+         "CREATE VIRTUAL TABLE u USING lsm(k TEXT PRIMARY KEY, v);"
+         "CREATE VIRTUAL TABLE c USING lsm(a, b REAL, x NOT NULL DEFAULT (1 + 1), PRIMARY KEY(a DESC, b));"
+         "CREATE VIRTUAL TABLE a USING lsm(id INTEGER PRIMARY KEY AUTOINCREMENT, v);"
+         "CREATE VIRTUAL TABLE m USING lsm(g, h, i);"
+         "INSERT INTO t(id, v, w) VALUES (1, 'one', 'x'), (2, 'two', 'y'), (3, 'three', NULL), (10, 'ten', 4.5);"
+         "INSERT INTO u VALUES ('a', 1), ('b', 2), ('c', NULL); INSERT INTO c(a, b) VALUES (1, 2), (1, 3), ('x', 1), (x'00', 5); INSERT INTO a(v) "
+         "VALUES (1), (2);"
+         "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r WHERE x < 400) INSERT INTO m SELECT x % 7, x % 40, 'text ' || x FROM r;"
+         "SELECT lsm_create_index('m', 'by_g', 'g, h'); SELECT lsm_create_index('u', 'by_v', 'v DESC', 1); SELECT lsm_flush(); ANALYZE");
+    return 0;
+}
+
+static int tear_down(void **unused) {
+    (void)unused;
+    static char text[TEXT_BYTES], command[128];
+    assert_int_equal(run("SELECT lsm_check()", text), SQLITE_OK);
+    assert_string_equal(text, "ok ");
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+/* ---- one statement ----------------------------------------------------------------------------------------------------------------- */
+
+static int64_t stride(void) {
+    const char *text = getenv("LSM_NOMEM");
+    int64_t n = text == NULL ? 11 : atoi(text);
+    return n < 1 ? 1 : n;
+}
+
+enum memory { OF_SQLITE, OF_THE_ENGINE };
+static const char *const memory_names[] = {"SQLite's", "the engine's"};
+
+static void arm(enum memory memory, int64_t n) {
+    if (memory == OF_SQLITE)
+        sqlite_memory_fail_after(n, false);
+    else
+        lsm_mem_fail_after(n, false);
+}
+
+/* Has the n-th allocation failed? */
+static bool struck(enum memory memory, int64_t n, uint64_t calls_before) {
+    arm(memory, 0);
+    return memory == OF_SQLITE ? sqlite_memory_failed() : lsm_mem_calls() - calls_before >= (uint64_t)n;
+}
+
+static void must_be_want_of_memory(int rc, const char *sql, enum memory memory, int64_t n) {
+    if ((rc & 0xff) == SQLITE_NOMEM || rc == SQLITE_IOERR_NOMEM || strstr(error, "out of memory") != NULL) return;
+    fail_msg("%s: allocation %lld of %s: %d '%s'", sql, (long long)n, memory_names[memory], rc, error);
+}
+
+/* What all tables hold. */
+static const char state_query[] =
+    "SELECT name FROM sqlite_schema ORDER BY 1; SELECT * FROM t; SELECT * FROM u; SELECT * FROM c; SELECT * FROM a; SELECT sum(h), count(*) FROM m;"
+    "SELECT id FROM t WHERE w IS NOT NULL ORDER BY w; SELECT k FROM u ORDER BY v DESC; SELECT part FROM lsm_tables WHERE name <> 'w'";
+
+/* undo: takes back what the statement does, or nothing where it has not happened. */
+static void sweep(const char *sql, const char *undo, enum memory memory) {
+    static int64_t sweeps;
+    static char before[TEXT_BYTES], after[TEXT_BYTES], wanted[TEXT_BYTES], got[TEXT_BYTES], now[TEXT_BYTES];
+    assert_int_equal(run(state_query, before), SQLITE_OK);
+    int rc = run(sql, wanted);
+    if (rc != SQLITE_OK) fail_msg("%s: %s", sql, error);
+    assert_int_equal(run(state_query, after), SQLITE_OK);
+    must(undo);
+    assert_int_equal(run(state_query, now), SQLITE_OK);
+    assert_string_equal(now, before);
+    bool hit = true;
+    for (int64_t n = 1 + sweeps++ % stride(); hit; n += stride()) {
+        uint64_t calls = lsm_mem_calls();
+        arm(memory, n);
+        rc = run(sql, got);
+        hit = struck(memory, n, calls);
+        if (rc != SQLITE_OK)
+            must_be_want_of_memory(rc, sql, memory, n);
+        else if (strcmp(got, wanted) != 0)
+            fail_msg("%s: allocation %lld of %s: got '%s'", sql, (long long)n, memory_names[memory], got);
+        if (!hit) assert_int_equal(rc, SQLITE_OK);
+        if (sqlite3_get_autocommit(db) == 0) must("ROLLBACK");
+        assert_int_equal(run(state_query, now), SQLITE_OK);
+        if (strcmp(now, after) != 0 && (rc == SQLITE_OK || strcmp(now, before) != 0))
+            fail_msg("%s: allocation %lld of %s, %d %s: '%s' and before '%s'", sql, (long long)n, memory_names[memory], rc, error, now, before);
+        if (undo[0] == '\0') continue;
+        must(undo);
+        assert_int_equal(run(state_query, now), SQLITE_OK);
+        if (strcmp(now, before) != 0) fail_msg("%s: allocation %lld of %s: undone to '%s'", sql, (long long)n, memory_names[memory], now);
+        assert_true(n < POINTS_MAX);
+    }
+}
+
+#define PUT_BACK_T "DELETE FROM t; INSERT INTO t(id, v, w) VALUES (1, 'one', 'x'), (2, 'two', 'y'), (3, 'three', NULL), (10, 'ten', 4.5)"
+
+static const char *const writes[][2] = {
+    {"INSERT INTO t(v, w) VALUES ('four', 'z')", "DELETE FROM t WHERE id = 11"},
+    {"INSERT OR REPLACE INTO t(id, v, w) VALUES (2, 'again', 'x')", PUT_BACK_T},
+    {"INSERT OR IGNORE INTO t(id, v, w) VALUES (5, 'five', 'x'), (2, 'again', 'k')", ""},
+    {"UPDATE t SET id = id + 100, w = w || id WHERE id < 10", PUT_BACK_T},
+    {"DELETE FROM t WHERE v = 'TWO' OR w = 4.5", PUT_BACK_T},
+    {"INSERT INTO t(v) SELECT 'n' || h FROM m WHERE g = 3 AND h < 20 ORDER BY h", PUT_BACK_T},
+    {"INSERT INTO u VALUES ('d', 4), ('e', NULL)", "DELETE FROM u WHERE k > 'c'"},
+    {"UPDATE u SET k = k || 'x', v = v + 10", "UPDATE u SET k = substr(k, 1, 1), v = v - 10 WHERE length(k) = 2"},
+    {"REPLACE INTO u VALUES ('c', 2)", "DELETE FROM u; INSERT INTO u VALUES ('a', 1), ('b', 2), ('c', NULL)"},
+    {"INSERT INTO c(a, b) VALUES (1, 4)", "DELETE FROM c WHERE b = 4"},
+    {"UPDATE c SET a = 7, x = 5 WHERE b = 2", "UPDATE c SET a = 1, x = 2 WHERE a = 7"},
+    {"DELETE FROM c WHERE a = 'x'", "INSERT OR IGNORE INTO c(a, b) VALUES ('x', 1)"},
+    {"SELECT lsm_delete_range('c', 1, 2)", "INSERT OR IGNORE INTO c(a, b) VALUES (1, 2), (1, 3)"},
+    {"SELECT lsm_delete_range('t', 2, 10)", PUT_BACK_T},
+    {"SELECT lsm_truncate('main.t')", PUT_BACK_T},
+    {"SELECT lsm_create_index('c', 'by_b', 'b, x COLLATE NOCASE DESC', 1)",
+     "SELECT lsm_drop_index('c', 'by_b') WHERE EXISTS (SELECT 1 FROM lsm_tables WHERE part = 'by_b')"},
+    {"BEGIN; UPDATE m SET h = h + 1 WHERE i = 'text 5'; SELECT lsm_create_index('m', 'by_i', 'i'); COMMIT",
+     "UPDATE m SET h = 5 WHERE i = 'text 5'; SELECT lsm_drop_index('m', 'by_i') WHERE EXISTS (SELECT 1 FROM lsm_tables WHERE part = 'by_i')"},
+    {"CREATE VIRTUAL TABLE w USING lsm(x TEXT NOT NULL DEFAULT 'd', y NOT NULL DEFAULT (random()), UNIQUE(x, y), CHECK (x <> ''), PRIMARY KEY(x))",
+     "DROP TABLE IF EXISTS w"},
+    {"BEGIN; CREATE VIRTUAL TABLE w USING lsm(x UNIQUE, y NOT NULL DEFAULT (1), CHECK (y > 0)); INSERT INTO w(x) VALUES (1); ALTER TABLE w RENAME TO "
+     "w2; INSERT INTO w2(x) VALUES (2); COMMIT",
+     "DROP TABLE IF EXISTS w; DROP TABLE IF EXISTS w2"},
+    {"BEGIN; CREATE VIRTUAL TABLE w USING lsm(x); DROP TABLE w; COMMIT", ""},
+    {"BEGIN; INSERT INTO t(v) VALUES ('k'); SAVEPOINT s; DELETE FROM t; DROP TABLE u; ROLLBACK TO s; RELEASE s; COMMIT", PUT_BACK_T},
+    {"CREATE TABLE plain(x)", "DROP TABLE IF EXISTS plain"},
+    {"SELECT lsm_drop_index('m', 'by_g')",
+     "SELECT lsm_create_index('m', 'by_g', 'g, h') WHERE NOT EXISTS (SELECT 1 FROM lsm_tables WHERE part = 'by_g')"},
+    {"BEGIN IMMEDIATE; INSERT INTO u VALUES ('d', 4); SELECT count(*) FROM m, u WHERE m.h = u.v; COMMIT", "DELETE FROM u WHERE k > 'c'"},
+};
+
+static const char *const reads[] = {
+    "SELECT id, v, w, n, d, e FROM t WHERE id BETWEEN 2 AND 9 ORDER BY id DESC",
+    "SELECT id FROM t WHERE id IN (3, 1, 99, 2.0, '10', 'x') ORDER BY id",
+    "SELECT id FROM t WHERE w IN ('x', NULL, 4.5, 'none') ORDER BY w DESC",
+    "SELECT id FROM t WHERE id > 1 AND id < 'x' LIMIT 2 OFFSET 1",
+    "SELECT k FROM u WHERE k >= 'a' AND k < 'c' AND v IS NOT NULL",
+    "SELECT k FROM u WHERE v IS NULL",
+    "SELECT b FROM c WHERE a = 1 AND b > 1.5 ORDER BY a DESC, b",
+    "SELECT rowid FROM m WHERE g = 3 AND h IN (3, 10, 17) ORDER BY h",
+    "SELECT DISTINCT g FROM m",
+    "SELECT DISTINCT g, h FROM m WHERE g BETWEEN 2 AND 3 ORDER BY g",
+    "SELECT g, count(*) FROM m GROUP BY g",
+    "SELECT count(*) FROM m AS x, m AS y WHERE x.i = y.i AND x.g = y.h",
+    "SELECT count(*) FROM m AS x LEFT JOIN m AS y ON y.h = x.g AND y.i LIKE 'text 1%'",
+    "SELECT (SELECT max(i) FROM m AS y WHERE y.h = x.h) FROM m AS x WHERE x.g = 1 ORDER BY 1",
+    "SELECT min(id), max(id), count(*), sum(length(v)) FROM t",
+    "SELECT lsm_check()",
+    "PRAGMA integrity_check",
+    "SELECT lsm_check('temp')",
+    "SELECT lsm_accept()",
+    "SELECT name FROM lsm_stats WHERE name LIKE 'merge%'",
+    "SELECT name, part FROM lsm_tables ORDER BY name",
+    "SELECT count(*) FROM lsm_files",
+    "SELECT lsm_flush(), lsm_flush('main')",
+    "SELECT t.v FROM t JOIN u ON t.w = u.k OR u.v = t.id",
+};
+
+static void sweep_all(enum memory memory) {
+    for (size_t i = 0; i < sizeof writes / sizeof writes[0]; i++) sweep(writes[i][0], writes[i][1], memory);
+    for (size_t i = 0; i < sizeof reads / sizeof reads[0]; i++) sweep(reads[i], "", memory);
+}
+
+static void a_statement_without_sqlites_memory_has_happened_or_not(void **unused) {
+    (void)unused;
+    sweep_all(OF_SQLITE);
+}
+
+static void a_statement_without_the_engines_memory_has_happened_or_not(void **unused) {
+    (void)unused;
+    sweep_all(OF_THE_ENGINE);
+}
+
+/* What its CHECKs mention is the same for who makes the shadow table and who fills it. */
+static void a_table_made_while_memory_is_short_takes_rows_and_checks_them(void **unused) {
+    (void)unused;
+    static char text[TEXT_BYTES];
+    bool hit = true;
+    for (int64_t n = 1; hit; n++) {
+        arm(OF_SQLITE, n);
+        int rc = run("CREATE VIRTUAL TABLE w USING lsm(x, \"y\"\"z\", CHECK (x > 0 AND [rowid] < 100 AND \"y\"\"z\" <> '_KEY'))", text);
+        hit = struck(OF_SQLITE, n, 0);
+        if (rc != SQLITE_OK) continue;
+        must("INSERT INTO w(rowid, x, \"y\"\"z\") VALUES (7, 1, 'a')");
+        assert_int_equal(run("INSERT INTO w VALUES (0, 'a')", text), SQLITE_CONSTRAINT_CHECK);
+        assert_int_equal(run("INSERT INTO w VALUES (1, '_KEY')", text), SQLITE_CONSTRAINT_CHECK);
+        assert_int_equal(run("INSERT INTO w(rowid, x) VALUES (100, 1)", text), SQLITE_CONSTRAINT_CHECK);
+        must("DROP TABLE w");
+    }
+}
+
+/* ---- connections ------------------------------------------------------------------------------------------------------------------- */
+
+/* The extension loaded and the tables seen for the first time, by a connection of its own. */
+static int first_look(char *text) {
+    sqlite3 *old = db;
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/test.db", folder);
+    int rc = sqlite3_open(path, &db);
+    if (rc == SQLITE_OK) rc = sqlite3_lsm_init(db, NULL, NULL);
+    if (rc == SQLITE_OK) rc = run("SELECT * FROM t; DELETE FROM u WHERE k = 'none'; SELECT lsm_version()", text);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    db = old;
+    return rc;
+}
+
+static void a_connection_without_memory_harms_nobody(void **unused) {
+    (void)unused;
+    static char wanted[TEXT_BYTES], got[TEXT_BYTES];
+    assert_int_equal(first_look(wanted), SQLITE_OK);
+    for (enum memory memory = OF_SQLITE; memory <= OF_THE_ENGINE; memory++) {
+        for (int alone = 0; alone < 2; alone++) { /* beside one that has everything open, and as the first */
+            if (alone == 1) assert_int_equal(sqlite3_close(db), SQLITE_OK);
+            db = alone == 1 ? NULL : db;
+            bool hit = true;
+            for (int64_t n = 1; hit; n += stride()) {
+                uint64_t calls = lsm_mem_calls();
+                arm(memory, n);
+                int rc = first_look(got);
+                hit = struck(memory, n, calls);
+                if (rc != SQLITE_OK) assert_true(hit);
+                if (rc == SQLITE_OK) assert_string_equal(got, wanted);
+            }
+            if (alone == 1) open_database();
+        }
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_statement_without_sqlites_memory_has_happened_or_not),
+        TEST(a_statement_without_the_engines_memory_has_happened_or_not),
+        TEST(a_table_made_while_memory_is_short_takes_rows_and_checks_them),
+        TEST(a_connection_without_memory_harms_nobody),
+    };
+    sqlite_memory_take();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
