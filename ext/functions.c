@@ -104,11 +104,18 @@ static void accept_both(sqlite3_context *context, int argc, sqlite3_value **argv
 
 /* ---- indexes ---------------------------------------------------------------------------------------------------- */
 
-/* `table` or `schema.table`, as in SQL; both the caller's to free. False: out of memory, or no such name. */
-static bool split_name(sqlite3_value *argument, char **schema, char **table) {
-    const char *text = (const char *)sqlite3_value_text(argument);
+/* *text: of an argument, NULL if it is NULL. SQLITE_NOMEM if there is no room for it. */
+static int text_of(sqlite3_value *argument, const char **text) {
+    *text = (const char *)sqlite3_value_text(argument);
+    return *text == NULL && sqlite3_value_type(argument) != SQLITE_NULL ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+/* `table` or `schema.table`, as in SQL; both the caller's to free. NULL has no name: SQLITE_MISUSE. */
+static int split_name(sqlite3_value *argument, char **schema, char **table) {
+    const char *text;
     *schema = *table = NULL;
-    if (text == NULL) return false;
+    int rc = text_of(argument, &text);
+    if (rc != SQLITE_OK || text == NULL) return rc == SQLITE_OK ? SQLITE_MISUSE : rc;
     struct vt_token first = vt_token_scan(text), dot = vt_token_scan(first.start + first.size), second = vt_token_scan(dot.start + dot.size);
     bool qualified = dot.kind == VT_TOKEN_PUNCT && *dot.start == '.';
     struct vt_token last = qualified ? second : first;
@@ -119,18 +126,26 @@ static bool split_name(sqlite3_value *argument, char **schema, char **table) {
         *schema = qualified ? vt_token_unquoted(first) : sqlite3_mprintf("main");
         *table = vt_token_unquoted(last);
     }
-    return *schema != NULL && *table != NULL;
+    return *schema != NULL && *table != NULL ? SQLITE_OK : SQLITE_NOMEM;
 }
 
-static void change_indexes(sqlite3_context *context, sqlite3_value **argv, const struct vt_index_request *request) {
+/* columns NULL: the index is dropped. */
+static void change_indexes(sqlite3_context *context, sqlite3_value **argv, sqlite3_value *columns, bool unique) {
     char *schema, *table, *message = NULL;
-    const char *name = (const char *)sqlite3_value_text(argv[1]);
-    bool named = split_name(argv[0], &schema, &table) && name != NULL && (request == NULL || request->columns != NULL);
-    struct vt_index_name which = {.schema = schema, .table = table, .name = name};
+    struct vt_index_request request = {.unique = unique};
+    struct vt_index_name which = {0};
     struct vt_connection *connection = sqlite3_user_data(context);
-    int rc = SQLITE_MISUSE;
-    if (named) rc = request == NULL ? vt_index_drop(connection, &which, &message) : vt_index_create(connection, &which, request, &message);
-    if (!named) message = sqlite3_mprintf("the names of a table and of an index are wanted, and for a new one its columns");
+    int rc = split_name(argv[0], &schema, &table);
+    which.schema = schema;
+    which.table = table;
+    if (rc == SQLITE_OK) rc = text_of(argv[1], &which.name);
+    if (rc == SQLITE_OK && columns != NULL) rc = text_of(columns, &request.columns);
+    if (rc == SQLITE_OK && (which.name == NULL || (columns != NULL && request.columns == NULL))) rc = SQLITE_MISUSE;
+    if (rc == SQLITE_OK) {
+        rc = columns == NULL ? vt_index_drop(connection, &which, &message) : vt_index_create(connection, &which, &request, &message);
+    } else if (rc == SQLITE_MISUSE) {
+        message = sqlite3_mprintf("the names of a table and of an index are wanted, and for a new one its columns");
+    }
     if (rc == SQLITE_OK) {
         sqlite3_result_text(context, "ok", -1, SQLITE_STATIC);
     } else {
@@ -141,13 +156,12 @@ static void change_indexes(sqlite3_context *context, sqlite3_value **argv, const
 }
 
 static void create_index(sqlite3_context *context, int argc, sqlite3_value **argv) {
-    struct vt_index_request request = {.columns = (const char *)sqlite3_value_text(argv[2]), .unique = argc > 3 && sqlite3_value_int(argv[3]) != 0};
-    change_indexes(context, argv, &request);
+    change_indexes(context, argv, argv[2], argc > 3 && sqlite3_value_int(argv[3]) != 0);
 }
 
 static void drop_index(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
-    change_indexes(context, argv, NULL);
+    change_indexes(context, argv, NULL, false);
 }
 
 /* ---- many rows at once ------------------------------------------------------------------------------------------- */
@@ -156,13 +170,11 @@ static void drop_index(sqlite3_context *context, int argc, sqlite3_value **argv)
 static void delete_many(sqlite3_context *context, sqlite3_value *name, sqlite3_value *low, sqlite3_value *high) {
     struct vt_connection *connection = sqlite3_user_data(context);
     char *schema, *table, *message = NULL;
-    int rc = SQLITE_MISUSE;
-    if (!split_name(name, &schema, &table)) {
+    int rc = split_name(name, &schema, &table);
+    if (rc == SQLITE_OK) {
+        rc = low == NULL ? vt_range_truncate(connection, schema, table, &message) : vt_range_delete(connection, schema, table, low, high, &message);
+    } else if (rc == SQLITE_MISUSE) {
         message = sqlite3_mprintf("the name of a table is wanted");
-    } else if (low == NULL) {
-        rc = vt_range_truncate(connection, schema, table, &message);
-    } else {
-        rc = vt_range_delete(connection, schema, table, low, high, &message);
     }
     if (rc == SQLITE_OK) {
         sqlite3_result_text(context, "ok", -1, SQLITE_STATIC);
