@@ -110,7 +110,8 @@ enum lsm_crash_mode {
     LSM_CRASH_KEEP,  /* everything is left */
     LSM_CRASH_TORN,  /* everything but the end of the last unsynced write */
     LSM_CRASH_RANDOM /* each unsynced change and directory operation on its own: kept, lost, torn at sectors of 512 or 4096 bytes, or the file
-                        grown but the data not written: zeros or garbage. A sector never holds what it did not hold at some time. */
+                        grown but the data not written: zeros or garbage. A sector never holds what it did not hold at some time; in the middle of a
+                        write_reserved() that does not grow the file, some words of it. */
 };
 /* Make it what the disk could hold if the power failed now; the same seed gives the same. Open files are dead (all calls fail, close them),
  * locks gone, fault and cut cleared; space, clock and numbers go on. LSM_NOMEM: nothing happened. */

@@ -103,6 +103,8 @@ uint64_t lsm_env_mem_faults(struct lsm_env *env) {
 
 /* ---- what a crash does to one change ---------------------------------------------------------------------------- */
 
+enum { WORD_BYTES = 8 };
+
 enum fate {
     FATE_KEPT,
     FATE_LOST,
@@ -185,11 +187,26 @@ static int grow_only(struct crash *crash, struct mem_content *left, const struct
     return status;
 }
 
-/* then: the content as it was right after the change. */
-static int crash_change(struct crash *crash, struct mem_content *left, const struct mem_content *then, const struct mem_change *change) {
+/* A page that is mapped can go to the disk in the middle of a store: some words of it are there, the others are as they were (`before`). */
+static int keep_words(struct crash *crash, struct mem_content *left, const struct mem_content *then, const struct mem_change *store, const uint8_t *before) {
+    struct mem_content middle = {0};
+    int status = lsm_mem_content_copy(&middle, then);
+    for (uint64_t at = 0, end; status == LSM_OK && at < store->size; at = end) {
+        end = at + WORD_BYTES - (store->offset + at) % WORD_BYTES;
+        if (end > store->size) end = store->size;
+        if (draw(crash, 2) == 0) status = lsm_mem_content_write(&middle, store->offset + at, before + at, (size_t)(end - at));
+    }
+    if (status == LSM_OK) status = keep_sectors(crash, left, &middle, store, FATE_TORN_HOLES);
+    lsm_mem_content_release(&middle);
+    return status;
+}
+
+/* then: the content as it was right after the change. before: what was there, of a store into a map. */
+static int crash_change(struct crash *crash, struct mem_content *left, const struct mem_content *then, const struct mem_change *change, const uint8_t *before) {
     if (change->kind != LSM_ENV_WRITE) return is_kept(crash, change->number) ? lsm_mem_change_apply(change, left) : LSM_OK;
     enum fate fate = fate_of(crash, change->number);
     if (fate == FATE_LOST) return LSM_OK;
+    if (fate != FATE_KEPT && before != NULL) return keep_words(crash, left, then, change, before);
     if (fate == FATE_ZEROS || fate == FATE_GARBAGE) return grow_only(crash, left, change, fate);
     return keep_sectors(crash, left, then, change, fate);
 }
@@ -205,8 +222,13 @@ static int crash_data(struct crash *crash, bool strict, const struct mem_node *n
     }
     status = lsm_mem_content_copy(&then, left);
     for (size_t i = 0; status == LSM_OK && i < node->change_count; i++) {
-        status = lsm_mem_change_apply(&node->changes[i], &then);
-        if (status == LSM_OK) status = crash_change(crash, left, &then, &node->changes[i]);
+        const struct mem_change *change = &node->changes[i];
+        uint8_t *before = change->mapped ? lsm_malloc((size_t)change->size) : NULL;
+        if (change->mapped && before == NULL) status = LSM_NOMEM;
+        if (before != NULL) (void)lsm_mem_content_read(&then, change->offset, before, (size_t)change->size);
+        if (status == LSM_OK) status = lsm_mem_change_apply(change, &then);
+        if (status == LSM_OK) status = crash_change(crash, left, &then, change, before);
+        lsm_free(before);
     }
     lsm_mem_content_release(&then);
     return status;

@@ -4,6 +4,8 @@
 #include "env_mem_private.h"
 #include "os_error.h"
 
+enum { WINDOW_BYTES = 8192 };
+
 void lsm_mem_close(struct lsm_file *base) {
     struct mem_env *mem = lsm_mem_of(base->env);
     struct mem_file *file = lsm_mem_file_of(base);
@@ -67,31 +69,57 @@ static int check_writable(const struct mem_file *file, uint64_t offset, uint64_t
     return offset > MEM_CONTENT_BYTES_MAX || size > MEM_CONTENT_BYTES_MAX - offset ? EFBIG : 0;
 }
 
+/* As env_posix_window.c does: what is behind the store becomes zeros, in what is mapped next. Zeros are not noted where there are zeros. */
+static int open_window(struct mem_env *mem, struct mem_file *file, const struct lsm_env_op *op) {
+    static const uint8_t zeros[WINDOW_BYTES];
+    uint8_t there[WINDOW_BYTES];
+    uint64_t end = op->offset + op->size, left = file->node->now.size - op->offset;
+    if (op->offset >= file->window_low && end <= file->window_end) return LSM_OK;
+    size_t bytes = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
+    if (bytes < op->size) bytes = 0;
+    file->window_low = op->offset;
+    file->window_end = op->offset + bytes;
+    if (lsm_mem_content_read(&file->node->now, op->offset, there, bytes) == bytes && memcmp(there, zeros, bytes) == 0) return LSM_OK;
+    struct mem_change fill = {.number = op->number, .kind = LSM_ENV_WRITE, .offset = op->offset, .size = bytes};
+    return change_file(mem, file->node, fill, zeros);
+}
+
 /* Write what fits and, if a fault has struck, leaves half: the caller hears of a failure then. */
-static int write_file(struct mem_env *mem, struct mem_file *file, const struct lsm_env_op *op, struct lsm_error *err) {
+static int write_file(struct mem_env *mem, struct mem_file *file, const struct lsm_env_op *op, bool reserved, struct lsm_error *err) {
     int error = check_writable(file, op->offset, op->size);
     if (error != 0) return transfer_fail(err, error, true, "write", op);
     uint64_t end = op->offset + op->size, growth = end > file->node->now.size ? end - file->node->now.size : 0;
     uint64_t missing = growth - space_for(mem, growth);
     uint64_t landing = missing < op->size ? op->size - missing : 0;
-    struct mem_change change = {.number = op->number, .kind = LSM_ENV_WRITE, .offset = op->offset, .size = landing};
+    /* What lies in the file, and is small, would be stored into a map of it. */
+    bool mapped = reserved && mem->strict && growth == 0 && op->size <= WINDOW_BYTES;
+    struct mem_change change = {.number = op->number, .kind = LSM_ENV_WRITE, .offset = op->offset, .size = landing, .mapped = mapped};
+    if (mapped && open_window(mem, file, op) != LSM_OK) return lsm_mem_fail_nomem(err);
     if (landing > 0 && change_file(mem, file->node, change, op->bytes) != LSM_OK) return lsm_mem_fail_nomem(err);
     return missing == 0 ? LSM_OK : transfer_fail(err, ENOSPC, true, "write", op);
 }
 
-int lsm_mem_write_at(struct lsm_file *base, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) {
+static int write_to(struct lsm_file *base, uint64_t offset, const void *bytes, size_t size, bool reserved, struct lsm_error *err) {
     struct mem_env *mem = lsm_mem_of(base->env);
     struct mem_file *file = lsm_mem_file_of(base);
     struct lsm_env_op op = {.kind = LSM_ENV_WRITE, .path = base->path, .offset = offset, .size = size, .bytes = bytes};
     lsm_mem_enter(base->env, op.kind, base->path);
     int status = lsm_mem_admit(base->env, &op, file, "write file", err);
-    if (status == LSM_OK) status = write_file(mem, file, &op, err);
+    if (status == LSM_OK) status = write_file(mem, file, &op, reserved, err);
     else if (mem->fault_struck && mem->fault.short_write) {
         struct lsm_env_op half = op;
         half.size = size / 2;
-        (void)write_file(mem, file, &half, NULL); /* the failure has been told already */
+        (void)write_file(mem, file, &half, reserved, NULL); /* the failure has been told already */
     }
     return lsm_mem_leave(mem, &op, status);
+}
+
+int lsm_mem_write_at(struct lsm_file *base, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) {
+    return write_to(base, offset, bytes, size, false, err);
+}
+
+int lsm_mem_write_reserved(struct lsm_file *base, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) {
+    return write_to(base, offset, bytes, size, true, err);
 }
 
 int lsm_mem_read_at(struct lsm_file *base, uint64_t offset, void *bytes, size_t size, size_t *got, struct lsm_error *err) {

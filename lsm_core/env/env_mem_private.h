@@ -38,6 +38,7 @@ struct mem_change {
     enum lsm_env_op_kind kind; /* write, truncate or allocate */
     uint64_t offset, size;     /* truncate: offset is the new size; allocate: offset + size is the least one */
     uint8_t *bytes;            /* owned; of a write */
+    bool mapped;               /* a store into a map: it is there word by word, and any of them may reach the disk without the others */
 };
 
 /* A change of a node's place that is not synced: creation, rename or removal. Holds a use of all it names. */
@@ -121,6 +122,7 @@ struct mem_file {
     bool killed; /* with its process: no longer an open file */
     void *mapped; /* NULL: not */
     size_t mapped_bytes;
+    uint64_t window_low, window_end; /* of what write_reserved() stores into; both 0: none yet */
     void *copy; /* what lsm_mem_map_read() gave; NULL: nothing */
     struct mem_file *next, *prev; /* in mem_env.files */
 };
@@ -143,6 +145,7 @@ int lsm_mem_fail_nomem(struct lsm_error *err) LSM_MUST_CHECK;
 
 void lsm_mem_close(struct lsm_file *base);
 int lsm_mem_write_at(struct lsm_file *base, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err);
+int lsm_mem_write_reserved(struct lsm_file *base, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err);
 int lsm_mem_read_at(struct lsm_file *base, uint64_t offset, void *bytes, size_t size, size_t *got, struct lsm_error *err);
 int lsm_mem_sync(struct lsm_file *base, struct lsm_error *err);
 int lsm_mem_truncate(struct lsm_file *base, uint64_t size, struct lsm_error *err);

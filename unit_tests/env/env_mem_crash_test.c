@@ -258,6 +258,72 @@ static void random_crashes_tear_and_leave_zeros_and_garbage(void **state) {
     lsm_file_close(file);
 }
 
+static void reserved_ok(struct lsm_file *file, uint64_t offset, int byte, size_t size) {
+    uint8_t bytes[64];
+    memset(bytes, byte, sizeof bytes);
+    assert_int_equal(lsm_file_write_reserved(file, offset, bytes, size, NULL), LSM_OK);
+}
+
+/* How often the 64 bytes at 100 of a file, which were 'a' before, are all new, all old, and both, word by word. */
+struct tears {
+    int whole, none, some;
+};
+
+static struct tears count_tears(struct lsm_env *env, const char *path) {
+    struct tears tears = {0};
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct lsm_env *clone = crashed(env, LSM_CRASH_RANDOM, seed);
+        uint8_t *bytes = NULL;
+        size_t size = 0;
+        int fresh = 0;
+        assert_int_equal(lsm_env_mem_read_file(clone, path, &bytes, &size), LSM_OK);
+        assert_true(size == 1000 && bytes[99] == 'a');
+        for (size_t i = 100; i < 164; i++) {
+            assert_true(bytes[i] == 'b' || bytes[i] == 'a');
+            assert_true(i % 8 == 0 || i == 100 || bytes[i] == bytes[i - 1]);
+            fresh += bytes[i] == 'b';
+        }
+        tears.whole += fresh == 64;
+        tears.none += fresh == 0;
+        tears.some += fresh != 0 && fresh != 64;
+        lsm_free(bytes);
+        lsm_env_mem_free(clone);
+    }
+    return tears;
+}
+
+static void a_store_into_a_map_is_torn_within_its_sector(void **state) {
+    struct lsm_env *env = *state;
+    struct lsm_file *file = file_with(env, "f", 'a', 1000, true);
+    write_ok(file, 100, 'b', 64);
+    struct tears tears = count_tears(env, "f");
+    assert_true(tears.whole > 0 && tears.none > 0 && tears.some == 0);
+    /* Over the same bytes, which are durable again; a window is open, and not filled a second time. */
+    reserved_ok(file, 100, 'a', 64);
+    write_ok(file, 164, 'a', 836);
+    assert_int_equal(lsm_file_sync(file, NULL), LSM_OK);
+    reserved_ok(file, 100, 'b', 64);
+    tears = count_tears(env, "f");
+    assert_true(tears.whole > 0 && tears.none > 0 && tears.some > 0);
+    /* Synced it is whole. */
+    assert_int_equal(lsm_file_sync(file, NULL), LSM_OK);
+    tears = count_tears(env, "f");
+    assert_true(tears.none == 0 && tears.some == 0);
+    lsm_file_close(file);
+}
+
+static void what_is_behind_a_store_into_a_map_becomes_zeros(void **state) {
+    struct lsm_env *env = *state;
+    struct lsm_file *file = file_with(env, "f", 'a', 20000, true);
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    reserved_ok(file, 100, 'b', 64);
+    assert_int_equal(lsm_env_mem_read_file(env, "f", &bytes, &size), LSM_OK);
+    assert_true(size == 20000 && bytes[99] == 'a' && bytes[100] == 'b' && bytes[163] == 'b' && bytes[164] == 0 && bytes[19999] == 'a');
+    lsm_free(bytes);
+    lsm_file_close(file);
+}
+
 static void a_sector_never_holds_a_later_write_without_the_earlier(void **state) {
     struct lsm_env *env = *state;
     struct lsm_file *file = file_with(env, "f", 'a', 512, true);
@@ -606,6 +672,8 @@ int main(void) {
         TEST(lost_renames_of_directories_make_no_cycles),
         TEST(only_the_last_write_is_torn),
         TEST(random_crashes_tear_and_leave_zeros_and_garbage),
+        TEST(a_store_into_a_map_is_torn_within_its_sector),
+        TEST(what_is_behind_a_store_into_a_map_becomes_zeros),
         TEST(a_sector_never_holds_a_later_write_without_the_earlier),
         TEST(the_same_seed_gives_the_same_state),
         TEST(after_a_crash_open_files_are_dead_and_locks_are_gone),
