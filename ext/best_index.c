@@ -14,6 +14,14 @@
 /* Values an IN is thought to have. */
 #define LIST_VALUES 8.0
 
+/* What SQLite itself checks leaves out rows, too. How many is unknown; the same guesses as where.c makes for ordinary tables, or joins would begin with the wrong table. */
+#define CHECKED_SHARE 0.933      /* of any condition */
+#define CHECKED_EQUAL_SHARE 0.25 /* at most, of the table's rows, where one is an equality */
+#define CHECKED_FLAG_SHARE 0.5   /* the same where it is one with -1, 0 or 1 */
+/* Until LIMIT has its rows, so many are read for one that all conditions let through: rather too many, as a walk in vain to the end of an index is worse than a sort. */
+#define LIMIT_PER_EQUAL 64.0
+#define LIMIT_PER_OTHER 4.0
+
 #define LIMIT_ROWS 100.0 /* what a LIMIT is thought to be if its value is not known */
 #define INDEX_SHARE 0.7 /* the cost of reading an entry of an index, of that of a row */
 #define LOOKUP_ROWS_MIN 8.0  /* walks shorter than this are walked each time */
@@ -123,27 +131,57 @@ static bool covers(const struct vt_schema *schema, int index, sqlite3_uint64 use
 struct price {
     double cost;  /* told to SQLite */
     double whole; /* with the sorting that SQLite adds: what plans are compared by */
-    double rows;
+    double rows;  /* that are walked */
+    double left;  /* of them, when SQLite has checked them: told to SQLite */
 };
 
-/* After how many rows SQLite will stop, if the plan serves all it asks for; otherwise `rows`. */
+/* A condition that the walk does not see to. */
+static bool is_checked_by_sqlite(const sqlite3_index_info *info, const struct vt_plan *plan, int at) {
+    int op = info->aConstraint[at].op;
+    if (!info->aConstraint[at].usable || op == SQLITE_INDEX_CONSTRAINT_LIMIT || op == SQLITE_INDEX_CONSTRAINT_OFFSET) return false;
+    for (int i = 0; i < vt_plan_walk_args(plan); i++) {
+        if (plan->terms[i] == at) return false;
+    }
+    return true;
+}
+
+static bool is_equality(const sqlite3_index_info *info, int at) {
+    return info->aConstraint[at].op == SQLITE_INDEX_CONSTRAINT_EQ || info->aConstraint[at].op == SQLITE_INDEX_CONSTRAINT_IS;
+}
+
+static bool is_flag(sqlite3_index_info *info, int at) {
+    sqlite3_value *value = NULL;
+    if (rhs_type(info, at) != SQLITE_INTEGER || sqlite3_vtab_rhs_value(info, at, &value) != SQLITE_OK || value == NULL) return false;
+    return sqlite3_value_int64(value) >= -1 && sqlite3_value_int64(value) <= 1;
+}
+
+static double rows_left(sqlite3_index_info *info, const struct vt_plan *plan, double rows, double total) {
+    double most = 1;
+    for (int i = 0; i < info->nConstraint; i++) {
+        if (!is_checked_by_sqlite(info, plan, i)) continue;
+        rows *= CHECKED_SHARE;
+        double share = !is_equality(info, i) ? 1 : is_flag(info, i) ? CHECKED_FLAG_SHARE : CHECKED_EQUAL_SHARE;
+        if (share < most) most = share;
+    }
+    if (rows > total * most) rows = total * most;
+    return rows < 1 ? 1 : rows;
+}
+
+/* After how many of `rows` SQLite will have what LIMIT asks for. */
 static double rows_read(sqlite3_index_info *info, const struct vt_plan *plan, double rows) {
-    int others = 0;
-    double limit = -1;
+    double limit = -1, each = 1;
     if (!vt_sqlite_at_least(3038000) || (info->nOrderBy > 0 && !plan->ordered)) return rows;
     for (int i = 0; i < info->nConstraint; i++) {
         sqlite3_value *value = NULL;
         int op = info->aConstraint[i].op;
-        if (op != SQLITE_INDEX_CONSTRAINT_LIMIT && op != SQLITE_INDEX_CONSTRAINT_OFFSET) {
-            others++;
-            continue;
-        }
+        if (is_checked_by_sqlite(info, plan, i)) each *= is_equality(info, i) ? LIMIT_PER_EQUAL : LIMIT_PER_OTHER;
+        if (op != SQLITE_INDEX_CONSTRAINT_LIMIT && op != SQLITE_INDEX_CONSTRAINT_OFFSET) continue;
         bool known = sqlite3_vtab_rhs_value(info, i, &value) == SQLITE_OK && value != NULL;
         double count = known ? sqlite3_value_double(value) : LIMIT_ROWS;
         if (op == SQLITE_INDEX_CONSTRAINT_LIMIT && count < 0) return rows;
         if (count > 0) limit = (limit < 0 ? 0 : limit) + count;
     }
-    return limit >= 0 && limit < rows && others == vt_plan_walk_args(plan) ? limit : rows;
+    return limit >= 0 && limit * each < rows ? limit * each : rows;
 }
 
 static struct price price_of(struct vt_table *table, sqlite3_index_info *info, const struct vt_plan *plan) {
@@ -169,6 +207,7 @@ static struct price price_of(struct vt_table *table, sqlite3_index_info *info, c
     }
     double read = rows_read(info, plan, rows);
     struct price price = {.cost = scan ? read * per_row : seek + read * per_row, .rows = rows};
+    price.left = plan->unique ? 1 : rows_left(info, plan, rows, total);
     price.whole = price.cost;
     if (info->nOrderBy > 0 && !plan->ordered) price.whole += rows * rough_log2(rows + 1) * SORT_PER_ROW;
     return price;
@@ -180,6 +219,7 @@ static struct price price_of_lookup(struct vt_table *table, struct price walk) {
     int sources;
     vt_table_estimate(table, &total, &sources);
     struct price price = {.rows = walk.rows < LOOKUP_ROWS ? walk.rows : LOOKUP_ROWS};
+    price.left = price.rows;
     price.cost = price.whole = rough_log2(total + 1) + price.rows * COST_PER_ROW + walk.cost / LOOKUP_USES;
     return price;
 }
@@ -199,7 +239,7 @@ static int answer(struct vt_table *table, sqlite3_index_info *info, const struct
     info->idxStr = vt_plan_text(table->schema, plan);
     info->needToFreeIdxStr = 1;
     info->estimatedCost = price->cost;
-    info->estimatedRows = price->rows > 1e15 ? (sqlite3_int64)1e15 : (sqlite3_int64)price->rows;
+    info->estimatedRows = price->left > 1e15 ? (sqlite3_int64)1e15 : (sqlite3_int64)price->left;
     if (plan->unique) info->idxFlags |= SQLITE_INDEX_SCAN_UNIQUE;
     return info->idxStr == NULL ? SQLITE_NOMEM : SQLITE_OK;
 }

@@ -43,6 +43,10 @@ SELECT count(*) FROM r WHERE (code = 'c5' OR ts BETWEEN 9 AND 11) AND kind = 'k9
 SELECT id, v FROM r ORDER BY ts LIMIT 2;
 SELECT id, v FROM r ORDER BY ts DESC LIMIT 1 OFFSET 1;
 SELECT count(*) FROM (SELECT v FROM r ORDER BY ts);
+-- Conditions that nothing serves count, too, for how soon a LIMIT has its rows.
+SELECT id, v FROM r WHERE v > 'a' ORDER BY ts LIMIT 2;
+SELECT id FROM r WHERE v = 'value of row 7' ORDER BY ts LIMIT 1;
+SELECT id FROM r WHERE v = 'value of row 7' ORDER BY ts LIMIT 1000;
 .eqp off
 CREATE VIRTUAL TABLE s USING lsm(id INTEGER PRIMARY KEY, few INT, many INT, v, INDEX by_few (few), INDEX by_many (many));
 INSERT INTO s SELECT id, id % 2, id % 700, v FROM r;

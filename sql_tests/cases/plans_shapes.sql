@@ -72,6 +72,9 @@ SELECT count(*) FROM o JOIN plain ON plain.x = o.k WHERE o.k < 0;
 SELECT count(*) FROM r AS x JOIN t ON t.a = x.k JOIN n ON n.name = x.v WHERE x.id = -1;
 SELECT count(*) FROM plain AS x JOIN plain AS y ON y.x = x.y WHERE x.rowid = -1;
 SELECT count(*) FROM t JOIN o ON t.a = 77 AND t.c = o.k AND t.v IS o.v;
+.print joins: conditions that nothing serves say which table is first
+SELECT count(*) FROM plain AS x JOIN plain AS y ON y.x = x.x WHERE x.y < 900 AND y.y = 7;
+SELECT count(*) FROM plain AS x JOIN plain AS y ON y.x = x.x WHERE x.y = 7 AND y.y < 900;
 .print subqueries
 SELECT count(*) FROM o WHERE k < 0 AND EXISTS (SELECT 1 FROM r WHERE r.id = o.k);
 SELECT (SELECT v FROM r WHERE id = o.k) FROM o WHERE k < 0;
