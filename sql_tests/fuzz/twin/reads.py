@@ -4,7 +4,7 @@ from .sources import Sources
 
 class Reads(Sources):
     def step(self, tables):
-        forms = [self.plain, self.plain, self.plain, self.plain, self.ordered, self.ordered, self.ordered, self.limited, self.limited, self.grouped, self.distinct, self.passed_over,
+        forms = [self.plain, self.plain, self.plain, self.plain, self.ordered, self.ordered, self.ordered, self.limited, self.limited, self.grouped, self.distinct, self.passed_over, self.passed_over,
                  self.extremes, self.joined, self.joined, self.derived, self.compound, self.window, self.with_subquery, self.with_subquery, self.common_table, self.counted,
                  self.declaration, self.outer_limit]
         return self.rng.choice(forms)(tables)
@@ -112,9 +112,13 @@ class Reads(Sources):
         table = rng.choice(tables)
         scope = self.scope([(table, None)])
         columns = rng.choice([table.key] + list(table.indexes.values()) * 3)
+        overlooking = {column.name for column in table.columns if column.collate in ("NOCASE", "RTRIM")}
+        if rng.random() < 0.5:  # rather a key in which texts are equal that are not the same
+            columns = rng.choice([each for each in [table.key] + list(table.indexes.values()) if each[0] in overlooking] or [columns])
         names = columns[:rng.choice((1, 1, 1, 2))]
         one = rng.choice(columns)
-        exact = f"hex({names[0]}) IN (hex('{rng.choice(('A', 'aB', 'K17', 'a ', 'b  '))}'), hex('{rng.choice(('A', 'k1', 'ab', 'K17', 'a '))}'))"
+        texts = [text for text in self.few if text.startswith("'")] or ["'A'", "'aB'", "'K17'", "'a '", "'b  '", "'k1'", "'ab'"]
+        exact = f"hex({names[0]}) IN (hex({rng.choice(texts)}), hex({rng.choice(texts)}))"
         condition = rng.choice((exact, exact, exact, "", "", f"{one} GLOB '*[A-Z]*'", f"{one} = lower({one}) COLLATE BINARY", f"typeof({one}) <> '{rng.choice(('real', 'integer', 'text'))}'",
                                 f"length({one}) > {rng.randrange(4)}", f"{one} > {scope.value()}", f"{one} IS NOT NULL", f"{rng.choice(table.columns).name} > {scope.value()}",
                                 scope.prefix(), f"rowid % 3 = {rng.randrange(3)}" if table.rowid else ""))
@@ -224,8 +228,7 @@ class Reads(Sources):
         else:
             counted, compared = inner.column(), inner.column()
             # SQLite takes a column that equals something for one value, also where a number equals several texts.
-            distinct = "" if counted == compared else "DISTINCT "
-            what = rng.choice(("count(*)", "count(*)", f"count({distinct}{counted})", f"max({counted})", f"min({counted})"))
+            what = "count(*)" if counted == compared else rng.choice(("count(*)", "count(*)", f"count(DISTINCT {counted})", f"max({counted})", f"min({counted})"))
             return self.made(scope, f"SELECT {'*, ' if what == 'count(*)' else ''}(SELECT {what} FROM ${other.name} AS i WHERE {compared} {rng.choice(('=', '<', 'IS'))} {scope.column()}) "
                              f"FROM ${table.name} AS o", ["scalar subquery", "correlated subquery"], fold=what != "count(*)")
         return self.made(scope, f"SELECT * FROM ${table.name} AS o WHERE {text}", [feature, "subquery"])

@@ -1,7 +1,7 @@
 """Random declarations over what docs/sql.md says is supported. What this library refuses is found out first, by asking."""
 import copy
 
-TYPES = ["", "INTEGER", "INT", "BIGINT", "UNSIGNED BIG INT", "TEXT", "VARCHAR(20)", "CLOB", "REAL", "DOUBLE PRECISION", "FLOAT", "NUMERIC", "DECIMAL(10,5)",
+TYPES = ["", "", "", "INTEGER", "INT", "BIGINT", "UNSIGNED BIG INT", "TEXT", "VARCHAR(20)", "CLOB", "REAL", "DOUBLE PRECISION", "FLOAT", "NUMERIC", "DECIMAL(10,5)",
          "BOOLEAN", "DATE", "STRING", "BLOB", "FLOATING POINT", "CHARINT"]
 STRICT_TYPES = ["INTEGER", "INT", "TEXT", "REAL", "BLOB", "ANY"]
 COLLATIONS = ["BINARY", "NOCASE", "RTRIM"]

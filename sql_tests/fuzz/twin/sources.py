@@ -24,10 +24,22 @@ class Sources:
     def made(scope, sql, features=(), **more):
         return {"sql": sql, "params": scope.params, "features": sorted({"SELECT", *features} | scope.features), **more}
 
+    def along_a_key(self, scope, right):
+        """The first columns of a key or an index have one value each, the next one comes from another table."""
+        rng = self.rng
+        table = next(table for table, alias in scope.tables if alias == right)
+        names = [f"{right}.{name}" for name in rng.choice([each for each in [table.key] + list(table.indexes.values()) if len(each) > 1] or [table.key])]
+        at = rng.randrange(len(names))
+        others = [name for name in scope.columns if not name.startswith(right + ".")]
+        return " AND ".join([f"{name} {rng.choice(('=', '=', 'IS'))} {scope.value()}" for name in names[:at]] + [f"{names[at]} {rng.choice(('=', '=', '=', '>=', 'IS'))} {rng.choice(others)}"])
+
     def on(self, scope, right):
         rng = self.rng
-        if rng.random() < 0.2:
+        chance = rng.random()
+        if chance < 0.15:
             return scope.condition(1)
+        if chance < 0.4:
+            return self.along_a_key(scope, right)
         text = f"{rng.choice(scope.key_columns if rng.random() < 0.6 else scope.columns)} {rng.choice(('=', '=', '=', 'IS', '<'))} "
         text += rng.choice([name for name in scope.columns + scope.key_columns * 2 if name.startswith(right + ".")])
         chance = rng.random()
