@@ -50,10 +50,7 @@ struct lsm_wal_writer;
 int lsm_wal_writer_create(struct lsm_env *env, const char *dir, const struct lsm_env_perm *perm, const uint8_t *store_id,
                           uint64_t generation, uint64_t start, uint64_t prev_check, bool sync, struct lsm_wal_writer **writer,
                           struct lsm_error *err) LSM_MUST_CHECK;
-/* Go on with a generation whose file ends exactly where its last record does (lsm_wal_reader_clean()). */
-int lsm_wal_writer_resume(struct lsm_env *env, const char *dir, const uint8_t *store_id, uint64_t generation, uint64_t start, uint64_t end,
-                          uint64_t prev_check, uint64_t synced, struct lsm_wal_writer **writer, struct lsm_error *err) LSM_MUST_CHECK;
-/* Go on with a generation that another process has written up to `end`: check and synced as it left them. What is preallocated behind the end
+/* Go on with a generation that an earlier life or another process has written up to `end`: check and synced as it left them. What is preallocated behind the end
  * stays; what else stands there is no record and is overwritten. Needs: nobody else appends meanwhile (nor to advance()). */
 int lsm_wal_writer_attach(struct lsm_env *env, const char *dir, const uint8_t *store_id, uint64_t generation, uint64_t start, uint64_t end,
                           uint64_t prev_check, uint64_t synced, struct lsm_wal_writer **writer, struct lsm_error *err) LSM_MUST_CHECK;
@@ -108,7 +105,6 @@ bool lsm_wal_reader_rolled(const struct lsm_wal_reader *reader);         /* the 
 uint64_t lsm_wal_reader_end(const struct lsm_wal_reader *reader);        /* position behind the last good record */
 uint64_t lsm_wal_reader_check(const struct lsm_wal_reader *reader);      /* check of the last good record, or prev_check */
 uint64_t lsm_wal_reader_synced(const struct lsm_wal_reader *reader);     /* greatest synced position any good record told */
-bool lsm_wal_reader_clean(const struct lsm_wal_reader *reader);          /* at the end: the file ends right behind the last record, which is no ROLL: it can be resumed */
 void lsm_wal_reader_close(struct lsm_wal_reader *reader);                /* NULL is allowed */
 
 #endif

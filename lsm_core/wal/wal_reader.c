@@ -62,8 +62,3 @@ uint64_t lsm_wal_reader_prev_check(const struct lsm_wal_reader *reader) { return
 uint64_t lsm_wal_reader_end(const struct lsm_wal_reader *reader) { return lsm_chain_end(reader->chain); }
 uint64_t lsm_wal_reader_check(const struct lsm_wal_reader *reader) { return lsm_chain_check(reader->chain); }
 uint64_t lsm_wal_reader_synced(const struct lsm_wal_reader *reader) { return lsm_chain_synced(reader->chain); }
-
-bool lsm_wal_reader_clean(const struct lsm_wal_reader *reader) {
-    /* What is appended behind a ROLL is no record. */
-    return !reader->rolled && lsm_chain_file_bytes(reader->chain) == lsm_chain_end_offset(reader->chain);
-}

@@ -124,8 +124,8 @@ out:
     return status;
 }
 
-/* Does the open file carry this generation's header and end at `end`, or, shared, not before it? *size: its size. */
-static int check_resumable(const struct lsm_wal_writer *writer, const uint8_t *store_id, uint64_t end, bool shared, uint64_t *size, struct lsm_error *err) {
+/* Does the open file carry this generation's header and end at `end` or behind it? *size: its size. */
+static int check_attachable(const struct lsm_wal_writer *writer, const uint8_t *store_id, uint64_t end, uint64_t *size, struct lsm_error *err) {
     struct lsm_chain_header header;
     uint8_t bytes[LSM_CHAIN_HEADER_BYTES] = {0};
     size_t got = 0;
@@ -137,7 +137,7 @@ static int check_resumable(const struct lsm_wal_writer *writer, const uint8_t *s
         memcmp(header.store_id, store_id, LSM_STORE_ID_BYTES) != 0) {
         return lsm_fail(err, LSM_CORRUPT, "%s: offset 0: the header is not the one read before", path);
     }
-    if (end < writer->start || end % LSM_WAL_ALIGN != 0 || *size < offset_of(writer, end) || (!shared && *size != offset_of(writer, end))) {
+    if (end < writer->start || end % LSM_WAL_ALIGN != 0 || *size < offset_of(writer, end)) {
         return lsm_fail(err, LSM_MISUSE, "%s: %" PRIu64 " bytes long, but the log ends at position %" PRIu64 "; start a new generation", path, *size,
                         end);
     }
@@ -155,29 +155,13 @@ static void stand_at(struct lsm_wal_writer *writer, uint64_t size, uint64_t end,
 }
 
 /* Open a file that is there. */
-static int writer_open(struct lsm_wal_writer *writer, const uint8_t *store_id, uint64_t end, bool shared, uint64_t *size, struct lsm_error *err) {
+static int writer_open(struct lsm_wal_writer *writer, const uint8_t *store_id, uint64_t end, uint64_t *size, struct lsm_error *err) {
     char *path = lsm_file_path(writer->dir, LSM_FILE_WAL, writer->generation);
     int status = path == NULL ? lsm_fail_nomem(err, strlen(writer->dir)) : LSM_OK;
     if (status == LSM_OK) status = lsm_env_open(writer->env, path, LSM_OPEN_WRITE, NULL, &writer->file, err);
-    if (status == LSM_OK) status = check_resumable(writer, store_id, end, shared, size, err);
+    if (status == LSM_OK) status = check_attachable(writer, store_id, end, size, err);
     lsm_free(path);
     return status;
-}
-
-int lsm_wal_writer_resume(struct lsm_env *env, const char *dir, const uint8_t *store_id, uint64_t generation, uint64_t start, uint64_t end,
-                          uint64_t prev_check, uint64_t synced, struct lsm_wal_writer **writer, struct lsm_error *err) {
-    *writer = NULL;
-    uint64_t size = 0;
-    struct lsm_wal_writer *made = writer_new(env, dir, store_id, generation, start);
-    if (made == NULL) return lsm_fail_nomem(err, sizeof *made);
-    int status = writer_open(made, store_id, end, false, &size, err);
-    if (status != LSM_OK) {
-        writer_free(made);
-        return status;
-    }
-    stand_at(made, size, end, prev_check, synced);
-    *writer = made;
-    return LSM_OK;
 }
 
 int lsm_wal_writer_attach(struct lsm_env *env, const char *dir, const uint8_t *store_id, uint64_t generation, uint64_t start, uint64_t end,
@@ -186,7 +170,7 @@ int lsm_wal_writer_attach(struct lsm_env *env, const char *dir, const uint8_t *s
     uint64_t size = 0;
     struct lsm_wal_writer *made = writer_new(env, dir, store_id, generation, start);
     if (made == NULL) return lsm_fail_nomem(err, sizeof *made);
-    int status = writer_open(made, store_id, end, true, &size, err);
+    int status = writer_open(made, store_id, end, &size, err);
     if (status != LSM_OK) {
         writer_free(made);
         return status;

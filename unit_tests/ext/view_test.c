@@ -382,7 +382,7 @@ static void what_watches_is_let_go_with_the_last_table(void **unused) {
     assert_int_equal(sqlite3_close(third), SQLITE_OK);
 }
 
-/* The words of a statement are kept with its text. */
+/* The words of a statement are kept with its text by the table that it wrote: kept for all tables, they would be the ones of the trigger's statement. */
 static void a_text_that_comes_to_mean_another_table_is_read_again(void **unused) {
     static const char sql[] = "INSERT INTO name(v) VALUES ('x') RETURNING rowid";
     (void)unused;

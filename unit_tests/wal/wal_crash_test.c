@@ -432,7 +432,7 @@ static void a_resumed_log_makes_its_name_durable_at_the_first_sync(void **state)
     kit_ok(append(LSM_WAL_TXN, 100), &err);
     uint64_t end = lsm_wal_writer_end(mini.writer), check = lsm_wal_writer_check(mini.writer);
     kit_ok(lsm_wal_writer_close(mini.writer, true, &err), &err);
-    kit_ok(lsm_wal_writer_resume(mini.env, KIT_DIR, kit_id, 1, 0, end, check, 0, &mini.writer, &err), &err);
+    kit_ok(lsm_wal_writer_attach(mini.env, KIT_DIR, kit_id, 1, 0, end, check, 0, &mini.writer, &err), &err);
     check_crashes(mini.env, 20);
     kit_ok(sync_all(), &err);
     check_crashes(mini.env, 20);
