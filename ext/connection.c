@@ -162,7 +162,7 @@ static void fill_options(const struct vt_space *space, const struct vt_place *pl
     options->owner_uid = place->uid;
     options->owner_gid = place->gid;
     options->process_name = program_invocation_short_name;
-    if (sqlite3_threadsafe() == 0) options->threads = 0;
+    if (sqlite3_threadsafe() == 0) options->threads = 0; /* LCOV_EXCL_BR_LINE: a SQLite built without threads */
     options->exclusive = place->memory;
     if (place->memory) return;
     options->write_buffer_bytes = uri_bytes(space, "lsm_write_buffer", options->write_buffer_bytes);

@@ -53,7 +53,7 @@ static void set_bytes(struct lsm_arena *arena, size_t bytes) {
 /* Makes sure that the table has a place for the next chunk. */
 static bool reserve_slot(struct lsm_arena *arena) {
     uint32_t number = arena->now.chunks;
-    if (number >= CHUNKS_MAX) return false;
+    if (number >= CHUNKS_MAX) return false; /* LCOV_EXCL_BR_LINE: more than any memory */
     _Atomic(struct lsm_arena_leaf *) *place = &arena->leaf[number >> LSM_ARENA_LEAF_SHIFT];
     if (atomic_load_explicit(place, memory_order_relaxed) != NULL) return true;
     struct lsm_arena_leaf *leaf = lsm_calloc(1, sizeof *leaf);

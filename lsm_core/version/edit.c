@@ -39,7 +39,7 @@ void lsm_edit_release(struct lsm_edit *edit) {
 /* The array with room for one more element, or NULL, the old one untouched. */
 static void *grow(void *array, size_t count, size_t *capacity, size_t element_bytes) {
     if (count < *capacity) return array;
-    if (*capacity > SIZE_MAX / 4 / element_bytes) return NULL;
+    if (*capacity > SIZE_MAX / 4 / element_bytes) return NULL; /* LCOV_EXCL_BR_LINE: more than any memory */
     size_t wanted = *capacity == 0 ? 4 : *capacity * 2;
     void *grown = lsm_realloc(array, wanted * element_bytes);
     if (grown != NULL) *capacity = wanted;
