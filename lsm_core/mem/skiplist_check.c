@@ -13,9 +13,9 @@ static const char *check_node(const struct lsm_skiplist *list, const struct lsm_
     if (count == 0 && node_next(node, 0) != NULL) return "an empty node in a list that is not empty";
     for (unsigned rank = 0; rank < count; rank++) {
         unsigned slot = slots_at(slots, rank);
-        struct lsm_slice key = entry_key(list, node->entry[slot]);
         if (slot >= count || (seen & 1u << slot) != 0) return "slots are not a permutation";
         seen |= 1u << slot;
+        struct lsm_slice key = entry_key(list, node->entry[slot]);
         if (node->prefix[slot] != key_prefix(root->shared, key, &outside)) return "a prefix is not its key's";
         if (node->low_entry != 0 && lsm_slice_compare(low, key) > 0) return "an entry below the node's low";
         if (rank > 0 && lsm_slice_compare(entry_key(list, node->entry[slots_at(slots, rank - 1)]), key) >= 0) return "entries out of order";
