@@ -41,6 +41,14 @@ int lsm_work_claim(struct lsm_store *store, enum lsm_work work, lsm_interrupt_fn
     return status;
 }
 
+bool lsm_work_try_both(struct lsm_store *store) {
+    lsm_mutex_lock(&store->mu);
+    bool idle = !store->flushing && !store->merging;
+    if (idle) store->flushing = store->merging = true;
+    lsm_mutex_unlock(&store->mu);
+    return idle;
+}
+
 /* Keep or forget an error. Locks: needs mu. */
 static void note(struct lsm_store *store, enum lsm_work work, int status, const struct lsm_error *err) {
     struct lsm_trouble *trouble = &store->trouble[work];

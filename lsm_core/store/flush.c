@@ -57,8 +57,8 @@ static int run_stretch(struct flush *flush, struct stretch *stretch, struct lsm_
     job->count = stretch->count;
     job->below = flush->below;
     job->below_count = flush->below_count;
-    job->sst =
-        (struct lsm_sst_options){.block_bytes = options->block_bytes, .compression = LSM_COMPRESS_NONE, .filter_bits_per_key = FILTER_BITS_PER_KEY};
+    job->sst = (struct lsm_sst_options){.block_bytes = options->block_bytes, .compression = lsm_store_compression(store, 0),
+                                        .filter_bits_per_key = FILTER_BITS_PER_KEY};
     job->file_bytes = options->file_bytes > options->write_buffer_bytes ? options->file_bytes : options->write_buffer_bytes;
     job->log_low = flush->gens[stretch->first + stretch->count - 1]->start;
     job->log_high = flush->gens[stretch->first]->end;
@@ -144,22 +144,34 @@ static int collect_trees(struct lsm_store *store, uint64_t position, struct lsm_
 }
 
 /* The last token among them: the log that has it goes. */
-static void collect_token(const struct flush *flush, struct lsm_edit *edit) {
-    for (size_t i = 0; i < flush->count && !edit->has_token; i++) {
-        const struct lsm_gen *gen = flush->gens[i];
+static void collect_token(struct lsm_gen *const *gens, size_t count, struct lsm_edit *edit) {
+    for (size_t i = 0; i < count && !edit->has_token; i++) {
+        const struct lsm_gen *gen = gens[i];
         edit->has_token = gen->has_token;
         memcpy(edit->token, gen->token, sizeof edit->token);
     }
 }
 
 /* The log files behind the generations; 0 and 0 if there are none: a generation of nothing but undone rows has none. */
-static void log_files(const struct flush *flush, uint64_t *first, uint64_t *last) {
+static void log_files(struct lsm_gen *const *gens, size_t count, uint64_t *first, uint64_t *last) {
     *first = *last = 0;
-    for (size_t i = flush->count; i-- > 0;) {
-        const struct lsm_gen *gen = flush->gens[i];
+    for (size_t i = count; i-- > 0;) {
+        const struct lsm_gen *gen = gens[i];
         if (*first == 0) *first = gen->first_log;
         if (gen->last_log != 0) *last = gen->last_log;
     }
+}
+
+int lsm_flush_edit(struct lsm_store *store, struct lsm_gen *const *gens, size_t count, struct lsm_edit *edit) {
+    uint64_t first_log, last_log;
+    log_files(gens, count, &first_log, &last_log);
+    edit->log_position = gens[0]->end;
+    edit->log_generation = last_log == 0 ? 0 : last_log + 1;
+    lsm_mutex_lock(&store->set.manifest_mu);
+    edit->next_tree = store->set.next_tree;
+    lsm_mutex_unlock(&store->set.manifest_mu);
+    collect_token(gens, count, edit);
+    return collect_trees(store, gens[0]->end, edit);
 }
 
 /* Remove what was written, but not the files that generations brought: those are still theirs. */
@@ -167,16 +179,11 @@ static void discard(struct flush *flush) {
     for (size_t i = 0; i < flush->stretches_count; i++) lsm_job_discard(&flush->stretches[i].job);
 }
 
-static int write_edit(struct flush *flush, uint64_t last_log, struct lsm_error *err) {
+static int write_edit(struct flush *flush, struct lsm_error *err) {
     struct lsm_store *store = flush->store;
-    const struct lsm_gen *newest = flush->gens[0];
-    struct lsm_edit edit = {.base = flush->state->version, .log_position = newest->end, .log_generation = last_log == 0 ? 0 : last_log + 1};
+    struct lsm_edit edit = {.base = flush->state->version};
     bool keep_files = false;
-    lsm_mutex_lock(&store->set.manifest_mu);
-    edit.next_tree = store->set.next_tree;
-    lsm_mutex_unlock(&store->set.manifest_mu);
-    collect_token(flush, &edit);
-    int status = collect_trees(store, newest->end, &edit);
+    int status = lsm_flush_edit(store, flush->gens, flush->count, &edit);
     if (status == LSM_OK) status = collect_files(flush, &edit);
     status = status == LSM_OK ? lsm_version_set_apply(&store->set, &edit, &keep_files, err) : lsm_fail_nomem(err, 0);
     lsm_edit_release(&edit);
@@ -184,9 +191,10 @@ static int write_edit(struct flush *flush, uint64_t last_log, struct lsm_error *
     return status;
 }
 
-/* Forget the log files up to `last`: close those still open, then unlink. */
-static void remove_logs(struct lsm_store *store, uint64_t first, uint64_t last) {
+void lsm_flush_remove_logs(struct lsm_store *store, struct lsm_gen *const *gens, size_t count) {
     struct lsm_old_log *gone = NULL, *next;
+    uint64_t first, last;
+    log_files(gens, count, &first, &last);
     if (last == 0) return;
     lsm_mutex_lock(&store->mu);
     while (store->syncing) lsm_cond_wait(&store->done, &store->mu);
@@ -228,8 +236,8 @@ static void release_stretches(struct flush *flush) {
     flush->below = NULL;
 }
 
-/* The sealed generations that nothing holds back: those of a transaction that is visible and not settled yet wait. Locks: needs mu. */
-static size_t count_due(const struct lsm_store *store) {
+/* Those of a transaction that is visible and not settled yet wait. */
+size_t lsm_flush_count_due(const struct lsm_store *store) {
     const struct lsm_state *state = store->state;
     uint64_t limit = store->pending.state == LSM_PENDING_NONE ? UINT64_MAX : store->pending.position;
     size_t first = 1;
@@ -237,31 +245,30 @@ static size_t count_due(const struct lsm_store *store) {
     return state->gens_count - first;
 }
 
-bool lsm_store_flush_is_due(const struct lsm_store *store) { return count_due(store) != 0; }
+bool lsm_store_flush_is_due(const struct lsm_store *store) { return lsm_flush_count_due(store) != 0; }
 
 static int run_flush(struct lsm_store *store, struct lsm_error *err) {
     struct flush flush = {.store = store};
     lsm_mutex_lock(&store->mu);
     flush.state = store->state;
-    flush.count = count_due(store);
+    flush.count = lsm_flush_count_due(store);
     lsm_state_ref(flush.state);
     lsm_mutex_unlock(&store->mu);
     flush.gens = &flush.state->gens[flush.state->gens_count - flush.count];
     struct lsm_state *spare = NULL;
-    uint64_t started = lsm_env_monotonic_us(store->env), first_log = 0, last_log = 0;
+    uint64_t started = lsm_env_monotonic_us(store->env);
     int status = LSM_NOTFOUND;
     if (flush.count == 0) goto out;
     spare = lsm_store_spare(store, err);
     status = spare == NULL ? LSM_NOMEM : run_stretches(&flush, err);
     if (status != LSM_OK) discard(&flush);
-    log_files(&flush, &first_log, &last_log);
-    if (status == LSM_OK) status = write_edit(&flush, last_log, err);
+    if (status == LSM_OK) status = write_edit(&flush, err);
     status = lsm_job_outcome(status, err);
     release_stretches(&flush);
     if (status != LSM_OK) goto out;
     lsm_store_install(store, spare, NULL, flush.gens[0]->end);
     spare = NULL;
-    remove_logs(store, first_log, last_log);
+    lsm_flush_remove_logs(store, flush.gens, flush.count);
     uint64_t us = lsm_env_monotonic_us(store->env) - started + 1;
     lsm_mutex_lock(&store->mu);
     store->flush_rate = flush.bytes_written * 1000000 / us;
@@ -333,12 +340,19 @@ static int wait_for_writer(struct lsm_store *store, lsm_interrupt_fn interrupted
     return status;
 }
 
-int lsm_store_flush(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
+int lsm_flush_lock_writer(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
     int status = lsm_store_guard(store, err);
     if (status == LSM_OK) status = wait_for_writer(store, interrupted, arg, err);
     if (status != LSM_OK) return status;
     status = lsm_store_check_failed(store, err);
-    if (status == LSM_OK) status = lsm_store_roll(store, err);
+    if (status != LSM_OK) lsm_store_unlock_writer(store);
+    return status;
+}
+
+int lsm_store_flush(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
+    int status = lsm_flush_lock_writer(store, interrupted, arg, err);
+    if (status != LSM_OK) return status;
+    status = lsm_store_roll(store, err);
     lsm_store_unlock_writer(store);
     while (status == LSM_OK && is_due(store)) status = lsm_store_flush_turn(store, interrupted, arg, err);
     return status;

@@ -1,13 +1,11 @@
 /* Merging: build the shape, ask the policy, run the job, write the edit. */
-#include "../compact/job.h"
-#include "store.h"
+#include "merge.h"
 
 #include <stdlib.h>
 
 enum {
     FILTER_BITS_PER_KEY = 10,
     FILES_AIMED_AT = 256,        /* file size grows with the store, so that open files stay in the hundreds */
-    BUSY_PAUSE_US = 5000,        /* between two looks at another process that merges */
     BOTTOM = LSM_LEVELS - 1,
     BASE_MEMTABLES = 4,          /* the base level holds what so many memtables do: as much as level 0 */
     LEVEL0_RUNS = 4,
@@ -76,65 +74,51 @@ static int build_shape(const struct lsm_version *version, struct lsm_shape *shap
 
 /* ---- one merge -------------------------------------------------------------------------------------------------------------- */
 
-/* Inputs newest first, each a stretch of files of one run. */
-struct input {
-    struct lsm_file_meta *const *files;
-    size_t count;
-};
-
-struct merge {
-    struct lsm_store *store;
-    struct lsm_version *version;
-    struct input *inputs;
-    size_t inputs_count;
-    int to;
-    bool rewrites;                   /* the inputs stay in their level: there is nothing to move */
-    uint64_t run;                    /* of the output, if it stays in level 0 */
-    const struct lsm_run **below;
-    size_t below_count;
-    struct lsm_run_iter *iters;
-    struct lsm_iter **sources;
-    struct lsm_job job;
-};
-
 static uint64_t file_bytes_of(const struct lsm_store *store, const struct lsm_version *version) {
     uint64_t share = version->bytes / FILES_AIMED_AT;
     return store->options.file_bytes > share ? store->options.file_bytes : share;
 }
 
-static enum lsm_compression compression_of(const struct lsm_store *store, int level) {
-    return level == 0 ? LSM_COMPRESS_NONE : store->options.compression;
+enum lsm_compression lsm_store_compression(const struct lsm_store *store, int level) {
+    enum lsm_compression wanted = store->options.compression;
+    return level == 0 && wanted != LSM_COMPRESS_NONE ? LSM_COMPRESS_LZ4 : wanted;
 }
 
-static int init_merge(struct merge *merge, struct lsm_store *store, struct lsm_version *version) {
+int lsm_merge_init(struct lsm_merge *merge, struct lsm_store *store, struct lsm_version *version) {
     size_t most = version->level0_count + LSM_LEVELS;
-    *merge = (struct merge){.store = store, .version = version};
+    *merge = (struct lsm_merge){.store = store, .version = version};
     merge->inputs = lsm_calloc(most, sizeof *merge->inputs);
     merge->below = lsm_calloc(most, sizeof(const struct lsm_run *));
     merge->iters = lsm_calloc(most, sizeof *merge->iters);
-    merge->sources = lsm_calloc(most, sizeof(struct lsm_iter *));
-    bool ok = merge->inputs != NULL && merge->below != NULL && merge->iters != NULL && merge->sources != NULL;
+    merge->gen_iters = lsm_calloc(LSM_GENS_MAX, sizeof *merge->gen_iters);
+    merge->sources = lsm_calloc(most + LSM_GENS_MAX, sizeof(struct lsm_iter *));
+    merge->sequences = lsm_calloc(most + LSM_GENS_MAX, sizeof(const uint64_t *));
+    bool ok = merge->inputs != NULL && merge->below != NULL && merge->iters != NULL && merge->gen_iters != NULL && merge->sources != NULL &&
+              merge->sequences != NULL;
     return ok ? LSM_OK : LSM_NOMEM;
 }
 
-static void release_merge(struct merge *merge) {
+void lsm_merge_release(struct lsm_merge *merge) {
     if (merge->iters != NULL)
         for (size_t i = 0; i < merge->inputs_count; i++) lsm_iter_release(&merge->iters[i].base);
+    for (size_t i = 0; i < merge->gen_iters_count; i++) lsm_iter_release(&merge->gen_iters[i].base);
     lsm_job_release(&merge->job);
     lsm_free(merge->inputs);
     lsm_free(merge->below);
     lsm_free(merge->iters);
+    lsm_free(merge->gen_iters);
     lsm_free(merge->sources);
+    lsm_free(merge->sequences);
 }
 
-static void add_input(struct merge *merge, struct lsm_file_meta *const *files, size_t count) {
-    if (count != 0) merge->inputs[merge->inputs_count++] = (struct input){.files = files, .count = count};
+void lsm_merge_add(struct lsm_merge *merge, struct lsm_file_meta *const *files, size_t count) {
+    if (count != 0) merge->inputs[merge->inputs_count++] = (struct lsm_merge_input){.files = files, .count = count};
 }
 
 /* Smallest and largest key of all inputs. */
-static void input_bounds(const struct merge *merge, struct lsm_slice *low, struct lsm_slice *high, bool *high_open) {
+static void input_bounds(const struct lsm_merge *merge, struct lsm_slice *low, struct lsm_slice *high, bool *high_open) {
     for (size_t i = 0; i < merge->inputs_count; i++) {
-        const struct input *input = &merge->inputs[i];
+        const struct lsm_merge_input *input = &merge->inputs[i];
         const struct lsm_file_meta *last = input->files[input->count - 1];
         struct lsm_slice first_key = lsm_buf_slice(&input->files[0]->smallest), last_key = lsm_buf_slice(&last->largest);
         if (i == 0 || lsm_slice_compare(first_key, *low) < 0) *low = first_key;
@@ -146,16 +130,16 @@ static void input_bounds(const struct merge *merge, struct lsm_slice *low, struc
 }
 
 /* Turn a plan into inputs and what lies below them. */
-static void plan_inputs(struct merge *merge, const struct lsm_plan *plan) {
+static void plan_inputs(struct lsm_merge *merge, const struct lsm_plan *plan) {
     const struct lsm_version *version = merge->version;
     merge->to = plan->to;
     merge->rewrites = plan->kind == LSM_PLAN_NEIGHBOURS;
     if (plan->kind == LSM_PLAN_LEVEL0) {
-        for (size_t r = plan->first; r < plan->first + plan->count; r++) add_input(merge, version->level0[r].files, version->level0[r].count);
+        for (size_t r = plan->first; r < plan->first + plan->count; r++) lsm_merge_add(merge, version->level0[r].files, version->level0[r].count);
         merge->run = version->level0[plan->first].number;
         for (size_t r = plan->first + plan->count; r < version->level0_count; r++) merge->below[merge->below_count++] = &version->level0[r];
     } else {
-        add_input(merge, &version->levels[plan->from].files[plan->first], plan->count);
+        lsm_merge_add(merge, &version->levels[plan->from].files[plan->first], plan->count);
     }
     if (plan->to > 0 && plan->kind != LSM_PLAN_NEIGHBOURS) {
         struct lsm_slice low = {0}, high = {0};
@@ -163,12 +147,12 @@ static void plan_inputs(struct merge *merge, const struct lsm_plan *plan) {
         size_t first, count;
         input_bounds(merge, &low, &high, &high_open);
         overlapping(&version->levels[plan->to], low, high, high_open, &first, &count);
-        if (count != 0) add_input(merge, &version->levels[plan->to].files[first], count);
+        if (count != 0) lsm_merge_add(merge, &version->levels[plan->to].files[first], count);
     }
     for (int level = plan->to + 1; level < LSM_LEVELS; level++) merge->below[merge->below_count++] = &version->levels[level];
 }
 
-static size_t input_files(const struct merge *merge) {
+static size_t input_files(const struct lsm_merge *merge) {
     size_t count = 0;
     for (size_t i = 0; i < merge->inputs_count; i++) count += merge->inputs[i].count;
     return count;
@@ -180,8 +164,8 @@ static int by_smallest(const void *a_void, const void *b_void) {
 }
 
 /* Would rewriting the file make it any better? Tombstones that hide nothing, or blocks not packed as the level wants them. */
-static bool gains_by_rewrite(const struct merge *merge, const struct lsm_file_meta *meta) {
-    if (meta->compression != compression_of(merge->store, merge->to)) return true;
+static bool gains_by_rewrite(const struct lsm_merge *merge, const struct lsm_file_meta *meta) {
+    if (meta->compression != lsm_store_compression(merge->store, merge->to)) return true;
     if (meta->tombstones == 0 && meta->range_tombstones == 0) return false;
     for (size_t i = 0; i < merge->below_count; i++) {
         size_t first, count;
@@ -191,8 +175,7 @@ static bool gains_by_rewrite(const struct merge *merge, const struct lsm_file_me
     return true;
 }
 
-/* Can the inputs go to their new level as they are? LSM_OK and *moves. */
-static int is_move(const struct merge *merge, bool *moves) {
+int lsm_merge_is_move(const struct lsm_merge *merge, bool *moves) {
     size_t count = 0, total = input_files(merge);
     struct lsm_file_meta **all = lsm_calloc(total, sizeof(struct lsm_file_meta *));
     if (all == NULL) return LSM_NOMEM;
@@ -208,14 +191,15 @@ static int is_move(const struct merge *merge, bool *moves) {
     return LSM_OK;
 }
 
-/* Out with the inputs, in with `files`. */
-static int write_edit(struct merge *merge, struct lsm_file_meta *const *files, size_t count, bool move, struct lsm_error *err) {
+/* Out with the inputs, in with `files`; and the log need not keep the memtables that were taken along. */
+static int write_edit(struct lsm_merge *merge, struct lsm_file_meta *const *files, size_t count, bool move, struct lsm_error *err) {
     struct lsm_store *store = merge->store;
     struct lsm_edit edit = {.base = merge->version};
     struct lsm_state *spare = lsm_store_spare(store, err);
     bool keep_files = false;
     int status = spare == NULL ? LSM_NOMEM : LSM_OK;
-    uint64_t run = merge->to == 0 ? merge->run : 0;
+    uint64_t run = merge->to == 0 ? merge->run : 0, covered = merge->gens_count == 0 ? 0 : merge->gens[0]->end;
+    if (merge->gens_count != 0 && status == LSM_OK) status = lsm_flush_edit(store, merge->gens, merge->gens_count, &edit);
     for (size_t i = 0; i < merge->inputs_count; i++)
         for (size_t f = 0; f < merge->inputs[i].count && status == LSM_OK; f++) {
             status = lsm_edit_remove_file(&edit, merge->inputs[i].files[f]->number);
@@ -225,19 +209,38 @@ static int write_edit(struct merge *merge, struct lsm_file_meta *const *files, s
     status = status == LSM_OK ? lsm_version_set_apply(&store->set, &edit, &keep_files, err) : lsm_fail_nomem(err, 0);
     lsm_edit_release(&edit);
     if (status != LSM_OK && !keep_files) lsm_job_discard(&merge->job);
-    if (status == LSM_OK) lsm_store_install(store, spare, NULL, 0);
+    if (status == LSM_OK) lsm_store_install(store, spare, NULL, covered);
     else lsm_free(spare);
+    if (status == LSM_OK) lsm_flush_remove_logs(store, merge->gens, merge->gens_count);
     return status;
 }
 
-static int open_sources(struct merge *merge, struct lsm_error *err) {
+static int open_memtables(struct lsm_merge *merge) {
     struct lsm_job *job = &merge->job;
+    for (size_t i = 0; i < merge->gens_count; i++) {
+        const struct lsm_gen *gen = merge->gens[i];
+        struct lsm_gen_iter *iter = &merge->gen_iters[i];
+        if (lsm_gen_iter_init(iter, gen, 0, UINT64_MAX) != LSM_OK) return LSM_NOMEM;
+        merge->gen_iters_count++;
+        merge->sources[i] = &iter->base;
+        merge->sequences[i] = &iter->sequence;
+        if (lsm_gen_add_ranges(gen, 0, UINT64_MAX, (uint32_t)i, &job->ranges) != LSM_OK) return LSM_NOMEM;
+        if (gen->start < job->log_low) job->log_low = gen->start;
+        if (gen->end > job->log_high) job->log_high = gen->end;
+    }
+    return LSM_OK;
+}
+
+static int open_sources(struct lsm_merge *merge, struct lsm_error *err) {
+    struct lsm_job *job = &merge->job;
+    size_t newer = merge->gens_count;
     job->log_low = UINT64_MAX;
+    if (open_memtables(merge) != LSM_OK) return lsm_fail_nomem(err, 0);
     for (size_t i = 0; i < merge->inputs_count; i++) {
-        const struct input *input = &merge->inputs[i];
+        const struct lsm_merge_input *input = &merge->inputs[i];
         lsm_run_iter_init(&merge->iters[i], &merge->store->set, input->files, input->count, false);
-        merge->sources[i] = &merge->iters[i].base;
-        int status = lsm_job_add_file_ranges(&merge->store->set, input->files, input->count, (uint32_t)i, &job->ranges, err);
+        merge->sources[newer + i] = &merge->iters[i].base;
+        int status = lsm_job_add_file_ranges(&merge->store->set, input->files, input->count, (uint32_t)(newer + i), &job->ranges, err);
         if (status != LSM_OK) return status;
         for (size_t f = 0; f < input->count; f++) {
             lsm_count(merge->store, LSM_COUNT_MERGE_READ, input->files[f]->bytes);
@@ -248,11 +251,11 @@ static int open_sources(struct merge *merge, struct lsm_error *err) {
     return LSM_OK;
 }
 
-static int run_merge(struct merge *merge, bool (*cancelled)(void *), void *cancelled_arg, struct lsm_error *err) {
+int lsm_merge_run(struct lsm_merge *merge, bool (*cancelled)(void *), void *cancelled_arg, struct lsm_error *err) {
     struct lsm_store *store = merge->store;
     struct lsm_job *job = &merge->job;
     bool moves = false;
-    if (!merge->rewrites && is_move(merge, &moves) != LSM_OK) return lsm_fail_nomem(err, 0);
+    if (!merge->rewrites && merge->gens_count == 0 && lsm_merge_is_move(merge, &moves) != LSM_OK) return lsm_fail_nomem(err, 0);
     if (moves) {
         lsm_count(store, LSM_COUNT_TRIVIAL_MOVES, input_files(merge));
         return write_edit(merge, NULL, 0, true, err);
@@ -261,10 +264,11 @@ static int run_merge(struct merge *merge, bool (*cancelled)(void *), void *cance
     int status = open_sources(merge, err);
     if (status != LSM_OK) return status;
     job->sources = merge->sources;
-    job->count = merge->inputs_count;
+    job->sequences = merge->sequences;
+    job->count = merge->gens_count + merge->inputs_count;
     job->below = merge->below;
     job->below_count = merge->below_count;
-    job->sst = (struct lsm_sst_options){.block_bytes = store->options.block_bytes, .compression = compression_of(store, merge->to),
+    job->sst = (struct lsm_sst_options){.block_bytes = store->options.block_bytes, .compression = lsm_store_compression(store, merge->to),
                                         .filter_bits_per_key = FILTER_BITS_PER_KEY};
     job->file_bytes = file_bytes_of(store, merge->version);
     job->cancelled = cancelled;
@@ -277,8 +281,7 @@ static int run_merge(struct merge *merge, bool (*cancelled)(void *), void *cance
     return LSM_OK;
 }
 
-/* Work on the table files that are in use now: fn(store, version, arg), one process at a time. */
-static int with_version(struct lsm_store *store, int (*fn)(struct lsm_store *, struct lsm_version *, void *, struct lsm_error *), void *arg, struct lsm_error *err) {
+int lsm_merge_with_version(struct lsm_store *store, int (*fn)(struct lsm_store *, struct lsm_version *, void *, struct lsm_error *), void *arg, struct lsm_error *err) {
     struct lsm_shared_work shared;
     struct lsm_state *state = NULL;
     struct lsm_share_pin pin = {0};
@@ -300,87 +303,22 @@ static int merge_once(struct lsm_store *store, struct lsm_version *version, void
     struct lsm_policy_options options = {.level0_runs = LEVEL0_RUNS, .base_bytes = (uint64_t)store->options.write_buffer_bytes * BASE_MEMTABLES,
                                          .ratio = LEVEL_RATIO, .file_bytes = file_bytes_of(store, version)};
     struct lsm_shape shape;
-    struct merge merge = {0};
+    struct lsm_merge merge = {0};
     int status = build_shape(version, &shape) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
     struct lsm_plan plan = {.kind = LSM_PLAN_NONE};
     if (status == LSM_OK) plan = lsm_policy_pick(&shape, &options);
     if (status == LSM_OK && plan.kind == LSM_PLAN_NONE) status = LSM_NOTFOUND;
-    if (status == LSM_OK && init_merge(&merge, store, version) != LSM_OK) status = lsm_fail_nomem(err, 0);
+    if (status == LSM_OK && lsm_merge_init(&merge, store, version) != LSM_OK) status = lsm_fail_nomem(err, 0);
     if (status == LSM_OK) {
         plan_inputs(&merge, &plan);
-        status = lsm_job_outcome(run_merge(&merge, lsm_merge_cancelled, store, err), err);
+        status = lsm_job_outcome(lsm_merge_run(&merge, lsm_merge_cancelled, store, err), err);
     }
-    release_merge(&merge);
+    lsm_merge_release(&merge);
     release_shape(&shape);
     return status;
 }
 
-int lsm_store_merge_job(struct lsm_store *store, struct lsm_error *err) { return with_version(store, merge_once, NULL, err); }
-
-/* ---- everything into the bottom --------------------------------------------------------------------------------------------- */
-
-/* Is there nothing to gain: one level only, well packed, no tombstones? */
-static bool is_compact(const struct lsm_store *store, const struct lsm_version *version) {
-    if (version->level0_count != 0) return false;
-    for (int level = 1; level < BOTTOM; level++)
-        if (version->levels[level].count != 0) return false;
-    for (size_t i = 0; i < version->levels[BOTTOM].count; i++) {
-        const struct lsm_file_meta *meta = version->levels[BOTTOM].files[i];
-        if (meta->tombstones != 0 || meta->range_tombstones != 0 || meta->compression != (uint8_t)store->options.compression) return false;
-    }
-    return true;
-}
-
-struct stop_asker {
-    struct lsm_store *store;
-    lsm_interrupt_fn interrupted;
-    void *arg;
-};
-
-static bool must_stop(void *arg) {
-    const struct stop_asker *asker = arg;
-    return lsm_merge_cancelled(asker->store) || (asker->interrupted != NULL && asker->interrupted(asker->arg));
-}
-
-static int compact_once(struct lsm_store *store, struct lsm_version *version, void *arg, struct lsm_error *err) {
-    struct merge merge = {0};
-    int status = LSM_NOTFOUND;
-    if (is_compact(store, version)) goto out;
-    status = init_merge(&merge, store, version) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
-    if (status != LSM_OK) goto out;
-    for (size_t r = 0; r < version->level0_count; r++) add_input(&merge, version->level0[r].files, version->level0[r].count);
-    for (int level = 1; level < LSM_LEVELS; level++) add_input(&merge, version->levels[level].files, version->levels[level].count);
-    merge.to = BOTTOM;
-    status = lsm_job_outcome(run_merge(&merge, must_stop, arg, err), err);
-out:
-    release_merge(&merge);
-    return status;
-}
-
-/* LSM_WORK_ELSEWHERE: another process merges; and while it does, nothing here can be promised to be one bottom run. */
-static int compact_turn(struct stop_asker *asker, struct lsm_error *err) {
-    struct lsm_store *store = asker->store;
-    struct lsm_error local = {0};
-    int status = lsm_work_claim(store, LSM_WORK_MERGE, asker->interrupted, asker->arg, err);
-    if (status != LSM_OK) return status;
-    status = with_version(store, compact_once, asker, &local);
-    lsm_work_done(store, LSM_WORK_MERGE, status == LSM_NOTFOUND ? LSM_WORK_SAYS_NOTHING : status, &local);
-    if (status == LSM_NOTFOUND) return LSM_OK;
-    if (status != LSM_OK && err != NULL) *err = local;
-    if (status != LSM_WORK_ELSEWHERE) return status;
-    lsm_env_sleep_us(store->env, BUSY_PAUSE_US);
-    if (asker->interrupted != NULL && asker->interrupted(asker->arg)) return lsm_fail(err, LSM_INTERRUPTED, "interrupted");
-    return LSM_WORK_ELSEWHERE;
-}
-
-int lsm_store_compact(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
-    struct stop_asker asker = {.store = store, .interrupted = interrupted, .arg = arg};
-    int status = lsm_store_flush(store, interrupted, arg, err);
-    if (status != LSM_OK) return status;
-    do status = compact_turn(&asker, err);
-    while (status == LSM_WORK_ELSEWHERE);
-    return status;
-}
+int lsm_store_merge_job(struct lsm_store *store, struct lsm_error *err) { return lsm_merge_with_version(store, merge_once, NULL, err); }
 
 /* ---- dropped trees ------------------------------------------------------------------------------------------------------------ */
 
@@ -434,7 +372,7 @@ int lsm_store_drop_job(struct lsm_store *store, struct lsm_error *err) {
     struct drop_search search = {.store = store, .durable = atomic_load_explicit(&store->published, memory_order_acquire)};
     if (lsm_store_pending(store, NULL) != LSM_PENDING_NONE) return LSM_OK; /* it stays wanted until that is settled */
     int status = lsm_store_sync_logs(store, err);
-    if (status == LSM_OK) status = with_version(store, drop_once, &search, err);
+    if (status == LSM_OK) status = lsm_merge_with_version(store, drop_once, &search, err);
     if (status != LSM_OK) {
         lsm_mutex_lock(&store->mu);
         store->drop_wanted = true; /* they are still there */

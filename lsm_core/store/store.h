@@ -341,6 +341,17 @@ bool lsm_store_flush_is_due(const struct lsm_store *store); /* Locks: needs mu *
 int lsm_job_outcome(int status, struct lsm_error *err) LSM_MUST_CHECK;
 /* One flush by whoever asks for it, or a moment's wait for the process that is at it. LSM_OK too if there was nothing to do. Locks: none held */
 int lsm_store_flush_turn(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) LSM_MUST_CHECK;
+/* How blocks of a level are packed: what is young at small cost, since it is soon merged. */
+enum lsm_compression lsm_store_compression(const struct lsm_store *store, int level);
+/* For a merge that takes sealed generations along. gens: newest first, the oldest ones of a state.
+ * How many nothing holds back, of the oldest ones. Locks: needs mu */
+size_t lsm_flush_count_due(const struct lsm_store *store);
+/* What the manifest must know before the log forgets these, but for files. LSM_NOMEM. Locks: takes manifest_mu, then mu */
+int lsm_flush_edit(struct lsm_store *store, struct lsm_gen *const *gens, size_t count, struct lsm_edit *edit) LSM_MUST_CHECK;
+/* The manifest knows it: close and remove the log files behind them. Locks: takes mu */
+void lsm_flush_remove_logs(struct lsm_store *store, struct lsm_gen *const *gens, size_t count);
+/* Be the writer, waiting for who is, so that the memtables can be sealed. On error there is no lock to give back. Locks: none held */
+int lsm_flush_lock_writer(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) LSM_MUST_CHECK;
 int lsm_store_merge_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 /* Take out the files that hold nothing but dropped trees. */
 int lsm_store_drop_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
@@ -357,6 +368,8 @@ void lsm_background_retry(struct lsm_store *store);
 /* Claim a kind of work, waiting for whoever is at it (interrupted, if not NULL, ends the wait); give it back with its outcome. */
 int lsm_work_claim(struct lsm_store *store, enum lsm_work work, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) LSM_MUST_CHECK;
 void lsm_work_done(struct lsm_store *store, enum lsm_work work, int status, const struct lsm_error *err);
+/* Claim both kinds of work if nobody is at either; false: somebody is. */
+bool lsm_work_try_both(struct lsm_store *store);
 /* Sync everything committed so far. Locks: none held. */
 int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 /* Turn the store read-only for good. Locks: takes mu. */

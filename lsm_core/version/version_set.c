@@ -267,8 +267,9 @@ static bool is_overtaken(const struct lsm_version_set *set, const struct lsm_edi
     /* A transaction's files that somebody else has handed in already. */
     for (size_t i = 0; i < edit->added_count; i++)
         if (edit->added[i].lent && lsm_version_find(set->current, edit->added[i].meta) != NULL) return true;
-    if (edit->log_position != 0) return edit->base->log_position != set->log_position;
-    return !lsm_version_only_flushed(edit->base, set->current);
+    if (edit->log_position != 0 && edit->base->log_position != set->log_position) return true;
+    bool merges = edit->log_position == 0 || edit->removed_count != 0;
+    return merges && !lsm_version_only_flushed(edit->base, set->current);
 }
 
 /* Locks: needs manifest_mu. */
