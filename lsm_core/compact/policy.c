@@ -2,7 +2,7 @@
 
 enum {
     BOTTOM = LSM_LEVELS - 1,
-    SMALL_AGAINST_BASE = 4,   /* level 0 smaller than a 4th of the base level: rewriting the base would cost 5 bytes for each byte */
+    SMALL_AGAINST_BASE = 3,   /* level 0 smaller than a third of the base level: rewriting that would cost 4 bytes for each byte, and less if it waits */
     LEVEL0_RUNS_LIMIT = 3,    /* but with 3 times too many runs it goes down whatever it costs: reads suffer */
     RUNS_AT_ONCE = 32,        /* each run that a merge reads takes some 300 KiB; a transaction larger than memory can leave hundreds */
     FILES_LIMIT = 400,        /* of a level: each that is read is an open file, and a process often may have 1024 */
@@ -21,7 +21,8 @@ void lsm_policy_targets(const struct lsm_shape *shape, const struct lsm_policy_o
         if (shape->levels[level].bytes > bytes) bytes = shape->levels[level].bytes;
     }
     targets[0] = UINT64_MAX;
-    /* From the bottom up, each a ratio smaller, until one is small enough to be merged with all of level 0. */
+    /* From the bottom up, each a ratio smaller, until one is small enough to be merged with all of level 0: one level
+     * of n times level 0 costs n + 1 bytes for each byte, two of them about 2 + 2 * sqrt(n), which is more up to n = 6. */
     *base = deepest;
     while (*base > 1 && bytes > options->base_bytes) {
         bytes /= options->ratio;

@@ -16,7 +16,7 @@
 
 struct lsm_policy_options {
     size_t level0_runs;     /* merge level 0 when it has this many; default 4 */
-    uint64_t base_bytes;    /* most that the base level should hold; default 4 memtables */
+    uint64_t base_bytes;    /* most that the base level should hold; default 24 memtables */
     unsigned ratio;         /* size of a level over the one above; default 10 */
     uint64_t file_bytes;    /* what a merge into a level would make of its files */
 };

@@ -7,7 +7,7 @@ enum {
     FILTER_BITS_PER_KEY = 10,
     FILES_AIMED_AT = 256,        /* file size grows with the store, so that open files stay in the hundreds */
     BOTTOM = LSM_LEVELS - 1,
-    BASE_MEMTABLES = 4,          /* the base level holds what so many memtables do: as much as level 0 */
+    BASE_MEMTABLES = 24,         /* up to six times what level 0 holds, rewriting one level costs fewer bytes than pushing files through two */
     LEVEL0_RUNS = 4,
     LEVEL_RATIO = 10
 };

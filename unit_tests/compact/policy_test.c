@@ -91,7 +91,8 @@ static void each_shape_gets_its_plan(void **state) {
         {"0: 1 2 6 18  6: 400", "runs 0+4 to 0"},
         {"0: 1 3 6 18  6: 400", "runs 0+4 to 6"},                /* no two neighbours of a size */
         {"0: 1 1 1 1 1 1 1 1 1 1 1 1  6: 400", "runs 0+12 to 6"}, /* too many: down, whatever it costs */
-        {"0: 25 25 25 25  6: 400", "runs 0+4 to 6"},             /* a quarter of the base is worth it */
+        {"0: 33 33 33 33  6: 400", "runs 0+4 to 0"},
+        {"0: 34 34 34 34  6: 400", "runs 0+4 to 6"},             /* a third of the base is worth it */
         {"6: 400t", "none"},                                     /* nothing to gain at the bottom */
         {"5: 10 10t 6: 500", "file 1 of 5 to 6"},                /* mostly tombstones go down */
         {"5: 10 10r 6: 500", "file 1 of 5 to 6"},
