@@ -1,9 +1,9 @@
 /* Walking a table file. Where blocks come from:
  *
  *     in the cache?            -> pinned there
- *     not, and a walk goes on  -> the window: one large read over several blocks, larger each time up to WINDOW_BYTES_MAX;
+ *     not, and a walk goes on  -> from its third block on the window: one large read over several blocks, larger each time up to WINDOW_BYTES_MAX;
  *                                 the first of them are copied into the cache (with fill_cache), the others used where they lie
- *     not, and a first step    -> one block is read (into the cache, with fill_cache)
+ *     not, and a first step or two -> one block is read (into the cache, with fill_cache)
  * A mapped file has no window: blocks are used in the map, or unpacked from it. But a merge reads it, to fail with a message where a map would raise SIGBUS;
  * so it passes over blocks in the cache that only say where they lie in the map.
  */
@@ -12,6 +12,7 @@
 #define WINDOW_BYTES_FIRST ((size_t)16 * 1024)
 #define WINDOW_BYTES_MAX   ((size_t)256 * 1024)
 #define WINDOW_GROWTH      4u
+#define WALK_BLOCKS_ALONE  2u  /* of a walk's first blocks: a query for a few rows ends there */
 #define WALK_BLOCKS_KEPT   32u /* of a walk's first blocks: 128 KiB, what a query for some rows reads */
 #define SMALL_TABLE_SHARE  8u  /* a table below this part of the cache may as well lie in it whole */
 
@@ -123,7 +124,7 @@ static int load_block(struct lsm_sst_iter *iter, size_t i, struct lsm_error *err
     if (is_mapped(iter)) return load_ahead(iter, i, &handle, err);
     if (!window_has(iter, &handle)) {
         size_t grown = iter->window_want == 0 ? WINDOW_BYTES_FIRST : iter->window_want * WINDOW_GROWTH;
-        iter->window_want = !walking ? 0 : grown < iter->window_most ? grown : iter->window_most;
+        iter->window_want = iter->walked < WALK_BLOCKS_ALONE ? 0 : grown < iter->window_most ? grown : iter->window_most;
     }
     if (iter->window_want != 0 || !iter->fill_cache) return load_ahead(iter, i, &handle, err);
     int status = lsm_sst_block_get(iter->sst, i, true, &block, err);
