@@ -59,6 +59,36 @@ static void count_up(_Atomic uint64_t *counter) {
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
+/* The smallest spare that fits, or NULL. Needs the shard's mutex. */
+static struct lsm_cache_entry *take_spare(struct shard *shard, size_t size) {
+    unsigned best = SPARES;
+    for (unsigned i = 0; i < shard->spares_count; i++) {
+        size_t spare = shard->spares[i]->bytes;
+        if (spare < size || spare > size + size / SPARE_WASTE) continue;
+        if (best == SPARES || spare < shard->spares[best]->bytes) best = i;
+    }
+    if (best == SPARES) return NULL;
+    struct lsm_cache_entry *entry = shard->spares[best];
+    shard->spares[best] = shard->spares[--shard->spares_count];
+    return entry;
+}
+
+/* Keep memory for the next entries; returns what is to be freed, if anything: of too many the smallest, which fits the fewest. Needs the shard's mutex. */
+static struct lsm_cache_entry *keep_spare(struct shard *shard, struct lsm_cache_entry *entry) {
+    if (entry->bytes > SPARE_BYTES_MAX) return entry;
+    if (shard->spares_count < SPARES) {
+        shard->spares[shard->spares_count++] = entry;
+        return NULL;
+    }
+    for (unsigned i = 0; i < SPARES; i++) {
+        struct lsm_cache_entry *spare = shard->spares[i];
+        if (spare->bytes >= entry->bytes) continue;
+        shard->spares[i] = entry;
+        entry = spare;
+    }
+    return entry;
+}
+
 struct lsm_cache_entry *lsm_cache_entry_new(struct lsm_cache *cache, size_t bytes) {
     if (bytes > SIZE_MAX - ENTRY_STEP) return NULL; /* LCOV_EXCL_BR_LINE: no block is so large */
     size_t size = (bytes + ENTRY_STEP - 1) / ENTRY_STEP * ENTRY_STEP;
@@ -67,14 +97,9 @@ struct lsm_cache_entry *lsm_cache_entry_new(struct lsm_cache *cache, size_t byte
         unsigned at = atomic_load_explicit(&cache->next_spare, memory_order_relaxed);
         struct shard *shard = &cache->shards[at % SHARDS];
         lsm_mutex_lock(&shard->mu);
-        for (unsigned i = shard->spares_count; i-- > 0 && entry == NULL;) {
-            size_t spare = shard->spares[i]->bytes;
-            if (spare < size || spare > size + size / SPARE_WASTE) continue;
-            entry = shard->spares[i];
-            shard->spares[i] = shard->spares[--shard->spares_count];
-            size = spare;
-        }
+        entry = take_spare(shard, size);
         lsm_mutex_unlock(&shard->mu);
+        if (entry != NULL) size = entry->bytes;
     }
     if (entry == NULL) entry = lsm_malloc(size);
     if (entry != NULL) *entry = (struct lsm_cache_entry){.bytes = size};
@@ -131,8 +156,8 @@ static bool evict_one(struct lsm_cache *cache, struct shard *shard, struct lsm_c
         struct lsm_cache_entry *entry = pins == 0 ? empty_slot(cache, shard, slot) : NULL;
         shard->hand++; /* the youngest, which took the victim's place, is the last to be visited again */
         if (entry == NULL) continue;
-        if (shard->spares_count < SPARES && entry->bytes <= SPARE_BYTES_MAX) shard->spares[shard->spares_count++] = entry;
-        else *victim = entry;
+        if (shard->hand < shard->count) __builtin_prefetch(shard->ring[shard->hand]); /* the next one to go is not in the processor's cache */
+        *victim = keep_spare(shard, entry);
         return true;
     }
     return false;

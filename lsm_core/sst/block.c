@@ -4,6 +4,8 @@
 
 #include <assert.h>
 
+#define PREFETCH_ENTRIES 48u /* of the column: six lines */
+#define PREFETCH_STEP    8u
 #define NARROW_BYTES_MAX 0xffffu /* payloads up to this size have 2-byte offsets */
 
 /* The first 8 bytes of a suffix as a number, zeros behind the end: orders as the bytes do, up to ties. */
@@ -70,6 +72,10 @@ const char *lsm_block_open(struct lsm_block *block, struct lsm_slice payload) {
 /* First entry whose column is >= target. No branch depends on the data: mispredictions would cost more than the loads. */
 static size_t lower_bound(const struct lsm_block *block, uint64_t target) {
     size_t base = 0, left = block->count;
+    for (; left > PREFETCH_ENTRIES; left -= left / 2) base += (size_t)(lsm_block_column(block, base + left / 2 - 1) < target) * (left / 2);
+    /* An index is larger than the nearest caches: its last steps wait for memory once, not one after the other. */
+    for (size_t i = 0; block->count > PREFETCH_ENTRIES && i < PREFETCH_ENTRIES; i += PREFETCH_STEP)
+        __builtin_prefetch(block->column + (base + i) * LSM_BLOCK_COLUMN_BYTES);
     while (left > 1) {
         size_t half = left / 2;
         base += (size_t)(lsm_block_column(block, base + half - 1) < target) * half;
