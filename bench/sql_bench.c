@@ -14,8 +14,9 @@
 #define RUNS_MAX 15
 #define RANGE_ROWS 100
 
-enum side { ORDINARY, LSM, SIDES };
-static const char *const side_names[SIDES] = {"ordinary", "lsm"};
+/* LSM1: SQLite's own lsm1 table, gone since 3.47 or so; only its inserts are compared, and only if --lsm1 says where it is. */
+enum side { ORDINARY, LSM, SIDES, LSM1 = SIDES, ALL_SIDES };
+static const char *const side_names[ALL_SIDES] = {"ordinary", "lsm", "lsm1"};
 
 enum measure { INSERT, INSERT_FIRST, SETTLE, POINT, MISSING, RANGE, FORWARD, BACKWARD, COUNT, UPDATE, DELETE_ROWS, AUTOCOMMIT, MEASURES };
 static const char *const measure_names[MEASURES] = {
@@ -23,15 +24,15 @@ static const char *const measure_names[MEASURES] = {
     "ordered scan backward, rows", "sum(length(v)), rows", "update by key", "delete by key", "insert, autocommit"};
 
 struct options {
-    const char *extension, *dir, *synchronous;
+    const char *extension, *lsm1, *dir, *synchronous;
     uint64_t rows, per_transaction, points;
     size_t value_bytes;
     int runs, cache_mib, verify, csv, require, keep;
 };
 
-static struct options opt = {"./lsm", NULL, "NORMAL", 300000, 1000, 100000, 100, 3, 64, 0, 0, 0, 0};
-static double results[SIDES][MEASURES][RUNS_MAX];
-static char databases[SIDES][4200];
+static struct options opt = {"./lsm", NULL, NULL, "NORMAL", 300000, 1000, 100000, 100, 3, 64, 0, 0, 0, 0};
+static double results[ALL_SIDES][MEASURES][RUNS_MAX];
+static char databases[ALL_SIDES][4200];
 
 static void die(sqlite3 *db, const char *what) {
     (void)fprintf(stderr, "sql_bench: %s: %s\n", what, db != NULL ? sqlite3_errmsg(db) : strerror(errno));
@@ -62,10 +63,11 @@ static sqlite3 *open_database(enum side side) {
     sqlite3 *db = NULL;
     char sql[128], *message = NULL;
     if (sqlite3_open(databases[side], &db) != SQLITE_OK) die(db, databases[side]);
-    if (side == LSM) {
+    if (side != ORDINARY) {
+        const char *extension = side == LSM ? opt.extension : opt.lsm1;
         (void)sqlite3_enable_load_extension(db, 1);
-        if (sqlite3_load_extension(db, opt.extension, NULL, &message) != SQLITE_OK) {
-            (void)fprintf(stderr, "sql_bench: %s: %s\n", opt.extension, message);
+        if (sqlite3_load_extension(db, extension, NULL, &message) != SQLITE_OK) {
+            (void)fprintf(stderr, "sql_bench: %s: %s\n", extension, message);
             exit(2);
         }
     }
@@ -195,8 +197,8 @@ static void autocommit(sqlite3 *db, enum side side, int turn) {
 }
 
 static void remove_database(enum side side) {
-    char command[4400];
-    (void)snprintf(command, sizeof command, "rm -rf '%s' '%s-wal' '%s-shm' '%s-lsm'", databases[side], databases[side], databases[side], databases[side]);
+    char command[2 * sizeof databases[side] + 16];
+    (void)snprintf(command, sizeof command, "rm -rf '%s' '%s'-*", databases[side], databases[side]);
     if (system(command) != 0) die(NULL, command);
 }
 
@@ -213,6 +215,17 @@ static void fill_and_read(enum side side, int turn) {
     scan(db, side, turn, BACKWARD, "SELECT k, v FROM t ORDER BY k DESC");
     scan(db, side, turn, COUNT, "SELECT sum(length(v)) FROM t");
     (void)sqlite3_close(db);
+}
+
+static void fill_lsm1(int turn) {
+    remove_database(LSM1);
+    sqlite3 *db = open_database(LSM1);
+    char sql[4300];
+    (void)snprintf(sql, sizeof sql, "CREATE VIRTUAL TABLE t USING lsm1(\"%s-lsm\", k, TEXT, v)", databases[LSM1]);
+    run(db, sql);
+    insert_rows(db, LSM1, turn);
+    (void)sqlite3_close(db);
+    remove_database(LSM1);
 }
 
 static void modify(enum side side, int turn) {
@@ -282,6 +295,12 @@ static int verify(void) {
 
 /* ---- report --------------------------------------------------------------------------------------------------- */
 
+static void report_lsm1(void) {
+    double old = median(results[LSM1][INSERT], (size_t)opt.runs), lsm = median(results[LSM][INSERT], (size_t)opt.runs);
+    char number[32];
+    (void)fprintf(opt.csv ? stderr : stdout, "%-30s %16s %36.2fx\n", "insert, lsm1, and lsm beside it", thousands(old, number), lsm / old);
+}
+
 static double ratio(enum measure what) {
     double ordinary = median(results[ORDINARY][what], (size_t)opt.runs), lsm = median(results[LSM][what], (size_t)opt.runs);
     return ordinary <= 0 ? 0 : lsm / ordinary;
@@ -341,6 +360,7 @@ static void parse(int argc, char **argv) {
         else if (strcmp(a, "--require") == 0) opt.require = 1;
         else if (strcmp(a, "--keep") == 0) opt.keep = 1;
         else if (strcmp(a, "--extension") == 0) opt.extension = value_of(argc, argv, &i);
+        else if (strcmp(a, "--lsm1") == 0) opt.lsm1 = value_of(argc, argv, &i);
         else if (strcmp(a, "--dir") == 0) opt.dir = value_of(argc, argv, &i);
         else if (strcmp(a, "--synchronous") == 0) opt.synchronous = value_of(argc, argv, &i);
         else if (strcmp(a, "--rows") == 0) opt.rows = strtoull(value_of(argc, argv, &i), NULL, 10);
@@ -350,7 +370,7 @@ static void parse(int argc, char **argv) {
         else if (strcmp(a, "--runs") == 0) opt.runs = atoi(value_of(argc, argv, &i));
         else if (strcmp(a, "--cache-mib") == 0) opt.cache_mib = atoi(value_of(argc, argv, &i));
         else {
-            (void)fprintf(stderr, "usage: sql_bench [--extension ./lsm] [--rows N] [--runs N] [--per-transaction N] [--points N] [--value-bytes N]\n"
+            (void)fprintf(stderr, "usage: sql_bench [--extension ./lsm] [--lsm1 build/peers/lsm1/lib/lsm1] [--rows N] [--runs N] [--per-transaction N] [--points N] [--value-bytes N]\n"
                                   "                 [--synchronous OFF|NORMAL|FULL] [--cache-mib N] [--dir D] [--verify] [--require] [--csv] [--keep]\n");
             exit(2);
         }
@@ -366,15 +386,17 @@ int main(int argc, char **argv) {
     char made[] = "/tmp/lsm-bench-XXXXXX";
     if (opt.dir == NULL && mkdtemp(made) == NULL) die(NULL, made);
     const char *dir = opt.dir == NULL ? made : opt.dir;
-    for (int s = 0; s < SIDES; s++) (void)snprintf(databases[s], sizeof databases[s], "%.4000s/%s.db", dir, side_names[s]);
+    for (int s = 0; s < ALL_SIDES; s++) (void)snprintf(databases[s], sizeof databases[s], "%.4000s/%s.db", dir, side_names[s]);
     int bad = 0;
     for (int turn = 0; turn < opt.runs; turn++) {
         for (int s = 0; s < SIDES; s++) fill_and_read((enum side)s, turn);
+        if (opt.lsm1 != NULL) fill_lsm1(turn);
         if (opt.verify && turn + 1 == opt.runs) bad |= verify();
         for (int s = 0; s < SIDES; s++) modify((enum side)s, turn);
         if (opt.verify && turn + 1 == opt.runs) bad |= verify();
     }
     report();
+    if (opt.lsm1 != NULL) report_lsm1();
     if (opt.require) bad |= required();
     if (!opt.keep)
         for (int s = 0; s < SIDES; s++) remove_database((enum side)s);
