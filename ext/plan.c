@@ -80,10 +80,16 @@ static bool can_build_on(const struct vt_term *term, enum vt_affinity affinity) 
     return affinity == VT_AFFINITY_TEXT || term->rhs_type != 0;
 }
 
+/* The range has exactly what SQLite would let through: a number on the other side, or what has the affinity of one, changes nothing about a column of numbers, and
+ * a text or blob that is known now has none. Of a value that comes later that cannot be seen, a parameter's either. */
+static bool is_exact(const struct vt_term *term, enum vt_affinity affinity) {
+    return affinity >= VT_AFFINITY_NUMERIC || term->rhs_type == SQLITE_TEXT || term->rhs_type == SQLITE_BLOB;
+}
+
 /* If a column before this one may have to be widened, this one's constraint would be lost: then SQLite has to check it. */
-static void take_term(struct vt_plan *plan, int at, int term, enum vt_affinity affinity) {
+static void take_term(struct vt_plan *plan, int at, const struct vt_question *question, int term, enum vt_affinity affinity) {
     plan->terms[at] = term;
-    plan->omit[at] = affinity >= VT_AFFINITY_NUMERIC && (at == 0 || plan->omit[at - 1]);
+    plan->omit[at] = is_exact(&question->terms[term], affinity) && (at == 0 || plan->omit[at - 1]);
 }
 
 /* All that have the same values in the columns before have the same here: not so where a collation before overlooks a difference. */
@@ -132,7 +138,7 @@ static int choose_equal(const struct vt_schema *schema, const struct vt_question
         if (term->list && at < VT_PLAN_LISTS) plan->lists |= 1u << at;
         if (constant == at && !term->list && can_build_on(term, affinity)) constant++;
         if (plan->index != VT_PLAN_PRIMARY && term->op != SQLITE_INDEX_CONSTRAINT_EQ) plan->nulls = true;
-        take_term(plan, at, at_term, affinity);
+        take_term(plan, at, question, at_term, affinity);
         /* Lists of many values are not multiplied with each other: then SQLite has to check. */
         if (listed && term->list) plan->omit[at] = false;
         plan->equal_count++;
@@ -157,12 +163,12 @@ static void choose_bounds(const struct vt_schema *schema, const struct vt_questi
     }
     if (lower >= 0) {
         plan->lower = question->terms[lower].op;
-        take_term(plan, args++, lower, affinity);
+        take_term(plan, args++, question, lower, affinity);
     }
     if (upper >= 0) {
         plan->upper = question->terms[upper].op;
         plan->upper_plain = question->terms[upper].rhs_type == SQLITE_TEXT;
-        take_term(plan, args, upper, affinity);
+        take_term(plan, args, question, upper, affinity);
     }
 }
 

@@ -199,6 +199,24 @@ static void a_number_against_text_promises_nothing(void **unused) {
     vt_schema_free(schema);
 }
 
+static void a_text_or_blob_that_is_known_needs_no_second_look(void **unused) {
+    (void)unused;
+    struct vt_schema *schema = table("k TEXT|u|PRIMARY KEY(k, u)");
+    struct vt_term terms[] = {term(0, EQ), term(1, GE), term(1, LT)};
+    struct vt_plan plan;
+    for (int i = 0; i < 3; i++) terms[i].rhs_type = SQLITE_TEXT;
+    terms[2].rhs_type = SQLITE_BLOB;
+    choose(schema, terms, 3, &plan);
+    assert_true(plan.omit[0] && plan.omit[1] && plan.omit[2]);
+    terms[1].rhs_type = SQLITE_INTEGER; /* may be CAST, whose affinity is a number's */
+    choose(schema, terms, 3, &plan);
+    assert_true(plan.omit[0] && !plan.omit[1] && !plan.omit[2]);
+    terms[0].rhs_type = terms[1].rhs_type = 0; /* not known: a parameter, or a column of numbers */
+    choose(schema, terms, 3, &plan);
+    assert_false(plan.omit[0] || plan.omit[1] || plan.omit[2]);
+    vt_schema_free(schema);
+}
+
 static void a_key_with_another_collation_than_its_column_orders_nothing(void **unused) {
     (void)unused;
     struct vt_schema *schema = table("k TEXT|n INTEGER|PRIMARY KEY(k COLLATE NOCASE, n)");
@@ -433,6 +451,7 @@ int main(void) {
         cmocka_unit_test(lists_may_stand_on_several_columns),
         cmocka_unit_test(not_null_is_a_range_of_an_index),
         cmocka_unit_test(a_number_against_text_promises_nothing),
+        cmocka_unit_test(a_text_or_blob_that_is_known_needs_no_second_look),
         cmocka_unit_test(a_key_with_another_collation_than_its_column_orders_nothing),
         cmocka_unit_test(indexes_are_walked_as_keys_are),
         cmocka_unit_test(nulls_are_looked_for_in_indexes_only),
