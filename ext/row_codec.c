@@ -40,7 +40,7 @@ static size_t varint_size(uint64_t v) {
 }
 
 /* Returns what is behind it; NULL if it does not end before `end` or is not in its shortest form. */
-static const uint8_t *load_long_varint(const uint8_t *p, const uint8_t *end, uint64_t *out) {
+static VT_APART const uint8_t *load_long_varint(const uint8_t *p, const uint8_t *end, uint64_t *out) {
     uint64_t v = 0;
     for (unsigned shift = 0; p < end && shift < 7 * VARINT_BYTES_MAX; shift += 7) {
         uint8_t byte = *p++;
@@ -185,13 +185,26 @@ int vt_row_encode(const struct vt_schema *schema, const struct vt_value *values,
 /* ---- decoding ------------------------------------------------------------------------------------------------- */
 
 /* Put the walk before column 0. A header size of 0 is no record: kept for a later format. */
-static void rewind_reader(struct vt_row_reader *reader) {
+static VT_APART void rewind_slowly(struct vt_row_reader *reader) {
     uint64_t header = 0;
     const uint8_t *data = reader->record.data, *types = reader->record.size == 0 ? NULL : load_varint(data, data + reader->record.size, &header);
     reader->next_column = 0;
     reader->corrupt = types == NULL || header < (uint64_t)(types - data) || header > reader->record.size;
     reader->types = types;
     reader->types_end = reader->body = reader->corrupt ? types : data + header;
+}
+
+/* Most headers say in one byte how long they are. */
+static inline void rewind_reader(struct vt_row_reader *reader) {
+    const uint8_t *data = reader->record.data;
+    if (reader->record.size == 0 || data[0] == 0 || data[0] >= 0x80 || data[0] > reader->record.size) {
+        rewind_slowly(reader);
+        return;
+    }
+    reader->next_column = 0;
+    reader->corrupt = false;
+    reader->types = data + 1;
+    reader->types_end = reader->body = data + data[0];
 }
 
 /* A type above SERIAL_BLOB says it itself. */
@@ -233,8 +246,8 @@ static int value_of_serial(const struct vt_row_reader *reader, int i, uint64_t s
     return SQLITE_OK;
 }
 
-/* Find column i: its serial type and its bytes. *serial is SERIAL_RESERVED for a column younger than the row. */
-static inline int find_stored(struct vt_row_reader *reader, int i, uint64_t *serial, struct lsm_slice *bytes) {
+/* Find column i: its serial type and its bytes. *serial is SERIAL_RESERVED for a column younger than the row. Within its callers, what it finds stays in registers. */
+static inline __attribute__((always_inline)) int find_stored(struct vt_row_reader *reader, int i, uint64_t *serial, struct lsm_slice *bytes) {
     if (i < reader->next_column) rewind_reader(reader); /* or it has not begun */
     if (reader->corrupt) return SQLITE_CORRUPT_VTAB;
     const uint8_t *types = reader->types, *types_end = reader->types_end, *body = reader->body;
