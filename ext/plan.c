@@ -208,8 +208,10 @@ static int distinct_columns(const struct vt_schema *schema, const struct vt_ques
 }
 
 static void choose_order(const struct vt_schema *schema, const struct vt_question *question, int constant, struct vt_plan *plan) {
-    plan->ordered = plan->unique || gives_order(schema, plan->index, 0, question, &plan->desc);
-    if (plan->ordered || constant == 0) return;
+    plan->in_order = gives_order(schema, plan->index, 0, question, &plan->desc);
+    /* One row is in any order. If several come after all, what was built on its being one must not go wrong in silence (cursor_search.c). */
+    plan->ordered = plan->unique != plan->in_order;
+    if (plan->in_order || plan->unique || constant == 0) return;
     plan->ordered = gives_order(schema, plan->index, constant, question, &plan->desc);
     if (plan->ordered) plan->single = true;
 }
