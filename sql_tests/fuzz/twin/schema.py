@@ -114,7 +114,7 @@ class Table:
                 names[at] = rng.choice([each for each in ODD_NAMES if each not in names])
         self.columns = [Column(name, rng.choice(STRICT_TYPES if self.strict else TYPES)) for name in names]
         for column in self.columns:
-            if rng.random() < 0.25:
+            if rng.random() < 0.35:
                 column.collate = rng.choice(COLLATIONS)
                 self.features.append("declare: COLLATE " + column.collate)
 

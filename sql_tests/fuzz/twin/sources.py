@@ -40,8 +40,8 @@ class Sources:
             return scope.condition(1)
         if chance < 0.4:
             return self.along_a_key(scope, right)
-        text = f"{rng.choice(scope.key_columns if rng.random() < 0.6 else scope.columns)} {rng.choice(('=', '=', '=', 'IS', '<'))} "
-        text += rng.choice([name for name in scope.columns + scope.key_columns * 2 if name.startswith(right + ".")])
+        text = f"{rng.choice(scope.key_columns if rng.random() < 0.5 else scope.columns)} {rng.choice(('=', '=', '=', 'IS', '<'))} "
+        text += rng.choice([name for name in scope.columns * 2 + scope.key_columns if name.startswith(right + ".")])
         chance = rng.random()
         if chance < 0.2:
             text += f" AND {scope.column()} IS {rng.choice(('NOT NULL', 'NOT NULL', 'NULL'))}"

@@ -190,7 +190,7 @@ class Writes:
         if table.strict:
             return self.value(table, column, scope, alone, mode)
         form = rng.random()
-        if form < 0.06:
+        if form < (0.25 if column.default else 0.06):
             return "NULL"
         if form < 0.5:
             return self.value(table, column, scope, alone, mode)
