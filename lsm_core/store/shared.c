@@ -36,6 +36,7 @@ int lsm_shared_join(struct lsm_store *store, const char *process_name, struct ls
     int status = lsm_share_join(&options, &store->share, &local);
     if (status == LSM_READONLY) {
         /* Nothing can be written here, so nobody else writes either, or he does and is not disturbed. */
+        store->failed_error = local;
         store->options.read_only = options.detached = true;
         status = lsm_share_join(&options, &store->share, &local);
     }
@@ -82,7 +83,9 @@ int lsm_shared_freeze(struct lsm_store *store, struct lsm_error *err) {
     lsm_version_each(state->version, open_table, &freeze);
     for (size_t i = 0; i < state->gens_count && freeze.status == LSM_OK; i++)
         if (state->gens[i]->files != NULL) lsm_version_each(state->gens[i]->files, open_table, &freeze);
-    int status = lsm_fail(&why, LSM_READONLY, "%s: the store was opened for reading only", store->dir);
+    bool denied = store->failed_error.text[0] != 0;
+    int status = lsm_fail(&why, LSM_READONLY, "%s: the store was opened for reading only%s%s", store->dir, denied ? ": " : "",
+                          denied ? store->failed_error.text : "");
     (void)status;
     lsm_store_set_failed(store, &why);
     return freeze.status;

@@ -136,6 +136,23 @@ static void the_last_one_that_cannot_read_what_others_wrote_leaves_the_log_alone
     assert_true(says(0, "a", "1") && says(0, "b", "2"));
 }
 
+static void who_may_not_write_is_told_which_permission_is_missing(void **state) {
+    (void)state;
+    struct lsm_txn *txn = NULL;
+    const struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_CREATE, .among = "LOCK", .os_errno = EACCES};
+    write_row(0, "a", "1");
+    for (int i = 0; i < PROCESSES; i++) close_store(i);
+    MUST(lsm_env_unlink(world.disk, "db-lsm/store/LOCK", &err));
+    lsm_env_mem_fail_at(world.disk, &fault);
+    MUST(open_store(2));
+    lsm_env_mem_fail_at(world.disk, NULL);
+    assert_true(says(2, "a", "1"));
+    assert_int_equal(lsm_txn_begin(world.stores[2], UINT64_MAX, 0, &txn, &err), LSM_READONLY);
+    assert_non_null(strstr(err.text, "reading only: "));
+    assert_non_null(strstr(err.text, "LOCK: "));
+    assert_non_null(strstr(err.text, "permissions"));
+}
+
 /* ---- failures, and places where nothing can be shared --------------------------------------------------------------------------- */
 
 static void a_failed_sync_stops_all_writers_until_all_have_closed(void **state) {
@@ -248,6 +265,7 @@ int main(void) {
         TEST(who_cannot_read_on_because_the_directory_was_moved_says_so),
         TEST(whoever_opens_for_reading_tries_again_when_files_vanish),
         TEST(the_last_one_that_cannot_read_what_others_wrote_leaves_the_log_alone),
+        TEST(who_may_not_write_is_told_which_permission_is_missing),
         TEST(a_failed_sync_stops_all_writers_until_all_have_closed),
         TEST(where_the_file_system_cannot_share_one_process_has_the_store_and_says_why),
         TEST(without_the_page_those_who_are_in_go_on_and_nobody_joins),
