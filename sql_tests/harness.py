@@ -19,8 +19,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EXTENSION = os.path.abspath(os.environ.get("LSM_SO", os.path.join(ROOT, "lsm.so")))
 SHELL = "sqlite3"
 if os.environ.get("LSM_SQLITE"):
-    SHELL = os.path.join(os.environ["LSM_SQLITE"], "sqlite3")
-    os.environ["LD_LIBRARY_PATH"] = os.environ["LSM_SQLITE"]
+    # Every host works in a folder of its own: a relative path would not be found there, and the library silently replaced by the system's.
+    SHELL = os.path.join(os.path.abspath(os.environ["LSM_SQLITE"]), "sqlite3")
+    os.environ["LD_LIBRARY_PATH"] = os.path.dirname(SHELL)
 # 3.40, say.
 VERSION = ".".join(subprocess.run([SHELL, "--version"], stdout=subprocess.PIPE).stdout.decode().split(".")[:2]) if shutil.which(SHELL) else ""
 SLOW = bool(os.environ.get("LSM_SLOW"))
