@@ -143,7 +143,10 @@ static int make_watch(struct vt_connection *connection) {
 
 int vt_watch_join(struct vt_connection *connection) {
     if (connection->watching) return SQLITE_OK;
-    int rc = write_watch(connection);
+    /* Asked for, not tried: a statement that names no table has SQLite look whether a schema of the connection is out of date, and then read all of them anew, that of
+     * temp included, where a CREATE TABLE temp.x AS SELECT that runs at this moment has half a row. */
+    bool there = connection->watch != NULL || sqlite3_table_column_metadata(connection->db, "temp", VT_WATCH_NAME, NULL, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
+    int rc = there ? write_watch(connection) : SQLITE_ERROR;
     /* A check can do without. PRAGMA integrity_check, which goes on to temp afterwards, would take the pages of what is made there for lost ones. */
     if (rc == SQLITE_ERROR && !connection->checking) rc = make_watch(connection);
     return rc == SQLITE_OK && !connection->watching ? SQLITE_ERROR : rc;

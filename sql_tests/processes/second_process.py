@@ -296,3 +296,29 @@ db = connect_here()
 print(db.execute('SELECT (SELECT count(*) FROM o) = (SELECT count(*) FROM l), (SELECT count(*) FROM o) > 0').fetchone())
 """, folder)
     expect_equal(result.lines, ["(1, 1)"])
+
+
+def test_a_temporary_copy_is_the_first_reading_of_a_transaction_beside_a_changed_schema(folder):
+    """CREATE TABLE temp.x AS SELECT has half a row in temp's schema while it runs: it must not be read then, whoever changed what elsewhere."""
+    for words in ("main.t", "y.t"):
+        result = python("""
+for name in ('test.db', 'y.db'):
+    db = connect(name, isolation_level=None)
+    if not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]: db.execute("CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v)")
+    db.execute("INSERT OR REPLACE INTO t VALUES (1, 'one')")
+    db.close()
+a = connect('test.db', isolation_level=None)
+a.execute("ATTACH 'y.db' AS y")
+a.execute("SELECT count(*) FROM y.sqlite_schema").fetchall()
+b = connect('y.db', isolation_level=None)
+b.execute("DROP TABLE IF EXISTS z")
+b.execute("CREATE TABLE z(a)")
+for end in ('ROLLBACK', 'COMMIT'):
+    a.execute("BEGIN")
+    a.execute("CREATE TABLE temp.copy AS SELECT * FROM " + sys.argv[1])
+    print(a.execute("SELECT * FROM copy").fetchall())
+    a.execute(end)
+    b.execute("DROP TABLE z")
+    b.execute("CREATE TABLE z(a, b)")
+""", folder, words)
+        expect_equal(result.lines, ["[(1, 'one')]"] * 2)
