@@ -98,6 +98,7 @@ static int posix_open(struct lsm_env *env, const char *path, unsigned flags, con
         lsm_free(made);
         return lsm_fail_nomem(err, strlen(path) + 1);
     }
+    made->forks = lsm_posix_forks();
     made->is_dir = (flags & LSM_OPEN_DIR) != 0;
     if (made->is_dir) made->fd = open_dir(path);
     int error = !made->is_dir ? open_fd(path, flags, perm, &made->fd) : made->fd < 0 ? errno : 0;

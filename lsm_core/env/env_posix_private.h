@@ -25,6 +25,7 @@ struct posix_file {
     bool window_refused;   /* this file is not to be written through a map */
     _Atomic unsigned calls; /* of write_reserved() that were system calls, since the last sync */
     /* Guarded by locked_mu of env_posix_share.c. */
+    unsigned forks;         /* lsm_posix_forks() before it was opened */
     _Atomic bool is_listed; /* has taken a lock: to be closed in the child of a fork. Once true it stays so, and may be looked at without */
     struct posix_file *next, *prev;
 };
@@ -50,6 +51,8 @@ bool lsm_posix_write_window(struct posix_file *file, uint64_t offset, const void
 void lsm_posix_drop_window(struct posix_file *file);
 
 /* ---- env_posix_share.c again ---- */
+/* How many forks of this process have begun, from the first file on that was opened. */
+unsigned lsm_posix_forks(void);
 /* Close the descriptor and what hangs on it. */
 void lsm_posix_close_fd(struct posix_file *file);
 

@@ -19,13 +19,18 @@
 /* ---- fork -------------------------------------------------------------------------------------------------------------------------- */
 
 /* A lock belongs to the open file description, which a child of fork() shares: it would outlive the parent's death in the child, who does not know
- * of it. So the child closes every descriptor that has ever locked something. */
+ * of it. So the child closes every descriptor that has ever locked something. One that was opened before a fork and first locks after it is opened again then: a
+ * child may have the old one. */
 static struct lsm_mutex locked_mu = LSM_MUTEX_STATIC;
 static struct posix_file *locked_files; /* guarded by locked_mu */
 static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
 static int watch_status; /* written in watch_once only */
+static _Atomic unsigned forks; /* begun; changed under locked_mu */
 
-static void before_fork(void) { lsm_mutex_lock(&locked_mu); }
+static void before_fork(void) {
+    lsm_mutex_lock(&locked_mu);
+    (void)atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
+}
 
 static void after_fork(void) { lsm_mutex_unlock(&locked_mu); }
 
@@ -42,12 +47,31 @@ static void in_child(void) {
 
 static void watch_forks(void) { watch_status = pthread_atfork(before_fork, after_fork, in_child) == 0 ? LSM_OK : LSM_NOMEM; }
 
-static int list_file(struct posix_file *file) {
-    if (atomic_load_explicit(&file->is_listed, memory_order_relaxed)) return LSM_OK;
+unsigned lsm_posix_forks(void) {
     (void)pthread_once(&watch_once, watch_forks);
-    if (watch_status != LSM_OK) return watch_status;
+    return atomic_load_explicit(&forks, memory_order_relaxed);
+}
+
+/* The same file by another open, under the same number: other threads may be using it. */
+static int reopen(struct posix_file *file) {
+    struct stat old, fresh;
+    int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (fcntl(file->fd, F_GETFL) & O_ACCMODE) | (file->is_dir ? O_DIRECTORY : 0), fd;
+    do fd = open(file->base.path, flags);
+    while (fd < 0 && errno == EINTR);
+    bool same = fd >= 0 && fstat(file->fd, &old) == 0 && fstat(fd, &fresh) == 0 && old.st_dev == fresh.st_dev && old.st_ino == fresh.st_ino;
+    int status = same && dup3(fd, file->fd, O_CLOEXEC) == file->fd ? LSM_OK : LSM_IO;
+    if (fd >= 0) (void)close(fd);
+    if (status == LSM_OK) file->forks = atomic_load_explicit(&forks, memory_order_relaxed);
+    return status;
+}
+
+static int list_file(struct posix_file *file, struct lsm_error *err) {
+    if (atomic_load_explicit(&file->is_listed, memory_order_relaxed)) return LSM_OK;
+    if (watch_status != LSM_OK) return lsm_fail_nomem(err, 0);
+    int status = LSM_OK;
     lsm_mutex_lock(&locked_mu);
-    if (!file->is_listed) { /* LCOV_EXCL_BR_LINE: another thread has listed it since the look above */
+    if (file->forks != atomic_load_explicit(&forks, memory_order_relaxed)) status = reopen(file);
+    if (status == LSM_OK && !file->is_listed) { /* LCOV_EXCL_BR_LINE: another thread has listed it since the look above */
         atomic_store_explicit(&file->is_listed, true, memory_order_relaxed);
         file->prev = NULL;
         file->next = locked_files;
@@ -55,7 +79,8 @@ static int list_file(struct posix_file *file) {
         locked_files = file;
     }
     lsm_mutex_unlock(&locked_mu);
-    return LSM_OK;
+    if (status == LSM_OK) return LSM_OK;
+    return lsm_fail(err, LSM_IO, "%s: opened before a fork, and cannot be opened again to be locked; try again", file->base.path);
 }
 
 /* Not retried on EINTR: Linux has closed it all the same. */
@@ -104,7 +129,8 @@ int lsm_posix_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, str
     if (byte_too_big(byte)) return lsm_os_fail(err, EINVAL, false, "lock file", base->path);
     if (lock == LSM_LOCK_SHARED) range.l_type = F_RDLCK;
     if (lock == LSM_LOCK_EXCLUSIVE) range.l_type = F_WRLCK;
-    if (lock != LSM_UNLOCK && list_file(posix_of(base)) != LSM_OK) return lsm_fail_nomem(err, 0);
+    int listed = lock == LSM_UNLOCK ? LSM_OK : list_file(posix_of(base), err);
+    if (listed != LSM_OK) return listed;
     do rc = posix_of(base)->is_dir ? lock_dir(posix_of(base)->fd, lock) : fcntl(posix_of(base)->fd, F_OFD_SETLK, &range);
     while (rc != 0 && errno == EINTR);
     if (rc == 0) return LSM_OK;

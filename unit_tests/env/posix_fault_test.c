@@ -445,9 +445,10 @@ static void a_process_whose_forks_cannot_be_watched_takes_no_locks(void **state)
     if (child == 0) {
         struct lsm_mutex mutex;
         struct lsm_thread thread;
+        struct lsm_file *first = NULL;
         sys_fail("pthread_atfork", 0, UINT32_MAX);
-        bool ok = lsm_file_lock(file, 1, LSM_LOCK_SHARED, &err) == LSM_NOMEM && lsm_mutex_init(&mutex) == LSM_NOMEM &&
-                  lsm_mutex_init_recursive(&mutex) == LSM_NOMEM && lsm_thread_start(&thread, "none", NULL, NULL) == LSM_NOMEM;
+        bool ok = lsm_env_open(lsm_env_posix(), "/etc/passwd", LSM_OPEN_READ, NULL, &first, &err) == LSM_OK &&
+                  lsm_file_lock(first, 1, LSM_LOCK_SHARED, &err) == LSM_NOMEM && lsm_mutex_init(&mutex) == LSM_NOMEM && lsm_mutex_init_recursive(&mutex) == LSM_NOMEM && lsm_thread_start(&thread, "none", NULL, NULL) == LSM_NOMEM;
         _exit(ok ? 0 : 1);
     }
     must_be_right(child);
@@ -568,7 +569,7 @@ static void behind_the_end_of_the_file_is_no_window(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(a_process_whose_forks_cannot_be_watched_takes_no_locks), /* the first: nothing is watched yet */
+        cmocka_unit_test(a_process_whose_forks_cannot_be_watched_takes_no_locks), /* the first, and nothing set up: no file was opened yet */
         TEST(what_is_interrupted_is_made_again),
         TEST(what_fails_says_of_which_file_and_why),
         TEST(a_file_system_without_owners_and_modes_does_for_new_files),

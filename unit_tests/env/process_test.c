@@ -408,6 +408,42 @@ static void a_child_of_a_fork_holds_no_directory_of_its_parent(void **state) {
     for (int i = 0; i < 2; i++) (void)close(go[i]);
 }
 
+/* Opened, forked, then locked for the first time: the child, which lives on, has what was opened, but not what is locked. */
+static void a_child_of_a_fork_before_the_first_lock_does_not_hold_it(void **state) {
+    struct place *place = *state;
+    int go[2];
+    char byte = 0;
+    struct lsm_file *file = open_ok(place->disk, place->path, RW_CREATE), *dir = open_ok(place->disk, place->dir, LSM_OPEN_DIR);
+    assert_int_equal(pipe(go), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) child_ends(read(go[0], &byte, 1) == 1);
+    assert_int_equal(lsm_file_lock(file, 3, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    assert_int_equal(lsm_file_lock(dir, 0, LSM_LOCK_EXCLUSIVE, NULL), LSM_OK);
+    assert_int_equal(lsm_file_write_at(file, 0, "x", 1, NULL), LSM_OK);
+    struct lsm_file *other = open_ok(place->disk, place->path, LSM_OPEN_WRITE), *other_dir = open_ok(place->disk, place->dir, LSM_OPEN_DIR);
+    assert_true(is_locked(other, 3));
+    assert_int_equal(lsm_file_lock(other_dir, 0, LSM_LOCK_SHARED, NULL), LSM_BUSY);
+    lsm_file_close(file);
+    lsm_file_close(dir);
+    assert_false(is_locked(other, 3));
+    assert_int_equal(lsm_file_lock(other_dir, 0, LSM_LOCK_SHARED, NULL), LSM_OK);
+    assert_int_equal(write(go[1], "g", 1), 1);
+    assert_true(child_was_right(child));
+    /* A file that is not there any more under its name cannot be opened again. */
+    file = open_ok(place->disk, place->path, LSM_OPEN_WRITE);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) child_ends(true);
+    assert_true(child_was_right(child));
+    assert_int_equal(unlink(place->path), 0);
+    assert_int_equal(lsm_file_lock(file, 3, LSM_LOCK_EXCLUSIVE, NULL), LSM_IO);
+    lsm_file_close(file);
+    lsm_file_close(other);
+    lsm_file_close(other_dir);
+    for (int i = 0; i < 2; i++) (void)close(go[i]);
+}
+
 static void a_killed_process_leaves_its_locks_and_a_living_one_keeps_its_memory(void **state) {
     struct place *place = *state;
     struct lsm_file *file = open_ok(place->disk, place->path, RW_CREATE);
@@ -506,6 +542,7 @@ int main(void) {
         MEMORY(a_file_written_before_it_is_mapped_is_what_was_written),
         POSIX(a_child_of_a_fork_holds_no_lock_of_its_parent),
         POSIX(a_child_of_a_fork_holds_no_directory_of_its_parent),
+        POSIX(a_child_of_a_fork_before_the_first_lock_does_not_hold_it),
         POSIX(a_killed_process_leaves_its_locks_and_a_living_one_keeps_its_memory),
         POSIX(who_waits_at_a_word_is_woken_by_another_process),
         POSIX(forks_while_files_are_locked_and_closed_never_hang),
