@@ -234,7 +234,7 @@ static int answer(struct vt_table *table, sqlite3_index_info *info, const struct
     for (int i = 0; i < plan->equal_count; i++) {
         if (vt_plan_is_list(plan, i)) (void)sqlite3_vtab_in(info, plan->terms[i], 1);
     }
-    info->orderByConsumed = plan->ordered || plan->in_order;
+    info->orderByConsumed = plan->ordered;
     info->idxNum = vt_plan_write(plan);
     info->idxStr = vt_plan_text(table->schema, plan);
     info->needToFreeIdxStr = 1;

@@ -61,7 +61,7 @@ int vt_cursor_resolve(void *arg, const struct vt_ranges *ranges, int column, sql
     if (rc != SQLITE_OK || search.count < 2) return rc;
     /* A SELECT can do with several rows where one was foretold; an UPDATE or DELETE would stop after the first, and an order would be lost. */
     bool writing = table->space->txn.state != VT_TXN_IDLE && table->joined_epoch == table->space->txn.epoch;
-    if (cursor->plan.unique && !cursor->plan.ordered && !writing) return SQLITE_OK;
+    if (cursor->plan.unique && !writing) return SQLITE_OK;
     return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_ERROR,
                    "several texts in key column %s of table %s equal the number it is compared with, where the plan of the statement allows one: "
                    "compare it with CAST(... AS TEXT)",

@@ -207,11 +207,18 @@ static int distinct_columns(const struct vt_schema *schema, const struct vt_ques
     return columns < key_count ? columns : 0;
 }
 
+/* One row is in any order; but several texts may equal a number (cursor_search.c), and then SQLite has to sort them. */
+static bool is_one_row(const struct vt_schema *schema, const struct vt_question *question, const struct vt_plan *plan) {
+    int key_count;
+    const struct vt_key_column *key = vt_plan_key(schema, plan->index, &key_count);
+    bool one = plan->unique;
+    for (int i = 0; i < plan->equal_count && one; i++) one = is_exact(&question->terms[plan->terms[i]], vt_plan_affinity(schema, &key[i]));
+    return one;
+}
+
 static void choose_order(const struct vt_schema *schema, const struct vt_question *question, int constant, struct vt_plan *plan) {
-    plan->in_order = gives_order(schema, plan->index, 0, question, &plan->desc);
-    /* One row is in any order. If several come after all, what was built on its being one must not go wrong in silence (cursor_search.c). */
-    plan->ordered = plan->unique != plan->in_order;
-    if (plan->in_order || plan->unique || constant == 0) return;
+    plan->ordered = gives_order(schema, plan->index, 0, question, &plan->desc) || is_one_row(schema, question, plan);
+    if (plan->ordered || plan->unique || constant == 0) return;
     plan->ordered = gives_order(schema, plan->index, constant, question, &plan->desc);
     if (plan->ordered) plan->single = true;
 }

@@ -57,7 +57,7 @@ struct vt_plan {
     unsigned lists;      /* the equal columns with a list of values: bit i for column i < VT_PLAN_LISTS */
     int lower, upper;    /* SQLITE_INDEX_CONSTRAINT_GT, _GE, _LT, _LE; 0: none. lower may be _ISNOTNULL, which has a NULL for its value */
     bool desc;           /* walk downwards */
-    bool ordered;        /* rows come in the order asked for; `unique`: because there is one, not because the walk is in that order */
+    bool ordered;        /* rows come in the order asked for */
     bool single;         /* at most one row, or the order holds only if the equal columns (before the first list) have one value each */
     bool unique;         /* at most one row */
     bool upper_plain;    /* the upper bound is a text literal, so that no affinity but the column's counts */
@@ -68,7 +68,6 @@ struct vt_plan {
         bool nulls;      /* IS: NULL is sought like a value */
     } lookup[VT_PLAN_LOOKUP_MAX];
     /* Known to xBestIndex only. */
-    bool in_order;               /* the walk is in the order asked for, whatever the values */
     int terms[VT_PLAN_ARGS_MAX]; /* which constraint is argument i of xFilter: equalities, bounds, lookups */
     bool omit[VT_PLAN_ARGS_MAX]; /* SQLite need not check it again */
 };

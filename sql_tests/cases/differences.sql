@@ -101,10 +101,6 @@ INSERT INTO lt VALUES ('5'), ('5.0');
 SELECT k FROM lt WHERE k = (SELECT n FROM n);
 CREATE VIRTUAL TABLE lto USING lsm(k TEXT PRIMARY KEY, v);
 INSERT INTO lto VALUES ('5', 1), ('5.0', 3), ('05', 2);
-SELECT max(v) FROM lto WHERE k = (SELECT n FROM n);
-SELECT v FROM lto WHERE k = (SELECT n FROM n) ORDER BY v;
-SELECT v FROM lto WHERE k = (SELECT n FROM n) ORDER BY k DESC;
-SELECT v FROM lto WHERE k = (SELECT CAST(n AS TEXT) FROM n) ORDER BY v;
 SELECT n FROM n LEFT JOIN lto ON k = n;
 SELECT n FROM n LEFT JOIN lto ON +k = n;
 .print the key of a row IN a SELECT of numbers

@@ -55,7 +55,7 @@ static void expect(struct vt_schema *schema, const struct vt_term *terms, int te
     char *text = vt_plan_text(schema, &plan);
     assert_string_equal(text, words);
     sqlite3_free(text);
-    assert_int_equal(plan.ordered || plan.in_order, ordered);
+    assert_int_equal(plan.ordered, ordered);
     assert_true(vt_plan_read(schema, vt_plan_write(&plan), &again));
     text = vt_plan_text(schema, &again);
     assert_string_equal(text, words);
