@@ -33,7 +33,7 @@ static void report(struct check *check, const char *format, ...) {
 /* Sort an outcome: a finding, a reason to stop, or nothing. */
 static bool outcome(struct check *check, int status, const struct lsm_error *err) {
     if (status == LSM_OK) return true;
-    if (status == LSM_INTERRUPTED || status == LSM_NOMEM) {
+    if (status == LSM_INTERRUPTED || status == LSM_NOMEM || status == LSM_BUSY) {
         check->status = status;
         if (check->err != NULL) *check->err = *err;
         return false;

@@ -136,6 +136,22 @@ static void the_last_one_that_cannot_read_what_others_wrote_leaves_the_log_alone
     assert_true(says(0, "a", "1") && says(0, "b", "2"));
 }
 
+/* A process that is stopped in an append to the manifest is no damage. */
+static void a_check_that_others_hold_up_finds_nothing_but_is_busy(void **state) {
+    (void)state;
+    uint64_t problems = 1;
+    write_row(0, "a", "1");
+    MUST(lsm_version_set_lock(&world.stores[0]->set, &err));
+    lsm_env_mem_set_clock(world.disk, lsm_env_now_us(world.disk));
+    assert_int_equal(lsm_store_check(world.stores[1], NULL, NULL, NULL, NULL, &problems, &err), LSM_BUSY);
+    lsm_env_mem_set_clock(world.disk, 0);
+    assert_int_equal(problems, 0);
+    assert_non_null(strstr(err.text, "is changing the manifest"));
+    lsm_version_set_unlock(&world.stores[0]->set);
+    MUST(lsm_store_check(world.stores[1], NULL, NULL, NULL, NULL, &problems, &err));
+    assert_int_equal(problems, 0);
+}
+
 static void who_may_not_write_is_told_which_permission_is_missing(void **state) {
     (void)state;
     struct lsm_txn *txn = NULL;
@@ -265,6 +281,7 @@ int main(void) {
         TEST(who_cannot_read_on_because_the_directory_was_moved_says_so),
         TEST(whoever_opens_for_reading_tries_again_when_files_vanish),
         TEST(the_last_one_that_cannot_read_what_others_wrote_leaves_the_log_alone),
+        TEST(a_check_that_others_hold_up_finds_nothing_but_is_busy),
         TEST(who_may_not_write_is_told_which_permission_is_missing),
         TEST(a_failed_sync_stops_all_writers_until_all_have_closed),
         TEST(where_the_file_system_cannot_share_one_process_has_the_store_and_says_why),
