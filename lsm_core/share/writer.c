@@ -27,11 +27,19 @@ static bool take_free(struct lsm_share *share, uint32_t waited) {
 
 uint64_t lsm_writer_owner(struct lsm_share *share) { return atomic_load_explicit(&share->page->writer, RELAXED) & ~WRITER_WAITED; }
 
+/* Nobody has ever stored what stands there: the bit without an owner, or this process, which does not write. So the page is damaged, and it is free. */
+static bool take_damaged(struct lsm_share *share) {
+    uint32_t seen = atomic_load_explicit(&share->page->writer, RELAXED), owner = seen & ~WRITER_WAITED;
+    if (seen == 0 || (owner != 0 && owner != (uint32_t)(share->slot + 1))) return false;
+    return atomic_compare_exchange_strong_explicit(&share->page->writer, &seen, (uint32_t)(share->slot + 1) | WRITER_WAITED, ACQUIRE, RELAXED);
+}
+
 /* Somebody has it. */
 static LSM_RARE bool take_later(struct lsm_share *share, uint64_t timeout_us) {
     uint64_t now = 0, until = 0, nap_us = nap_first_us;
     uint32_t waited = 0;
     do {
+        if (take_damaged(share)) return true;
         uint64_t owner = lsm_writer_owner(share);
         if (owner == 0 || lsm_slot_is_dead(share, owner - 1)) continue;
         if (timeout_us == 0) return false;

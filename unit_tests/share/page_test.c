@@ -110,12 +110,33 @@ static void bytes_of_LOCK_are_locked_as_the_format_says(void **state) {
     lsm_file_close(file);
 }
 
+/* The word WRITER says what nobody stores: the bit without an owner, or who asks for it himself. It must not keep anybody from writing, nor from giving up. */
+static void a_damaged_word_of_the_writer_is_taken(void **state) {
+    struct fixture *fixture = *state;
+    struct lsm_share *share = fixture_open(fixture, 0), *other = fixture_open(fixture, 1);
+    struct lsm_file *file;
+    uint8_t *page = (uint8_t *)(uintptr_t)map_page(fixture, &file);
+    const uint32_t words[] = {(uint32_t)1 << 31, 1, (uint32_t)1 << 31 | 1};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        memcpy(page + 208, &words[i], sizeof words[i]);
+        if (i > 0) assert_int_equal(lsm_share_lock(other, LSM_SHARE_WRITER, 0, NULL), LSM_BUSY);
+        assert_int_equal(lsm_share_lock(share, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
+        assert_int_equal(lsm_share_lock(other, LSM_SHARE_WRITER, 0, NULL), LSM_BUSY);
+        lsm_share_unlock(share, LSM_SHARE_WRITER);
+        assert_true(u32_at(page, 208) == 0);
+        assert_int_equal(lsm_share_lock(other, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
+        lsm_share_unlock(other, LSM_SHARE_WRITER);
+    }
+    lsm_file_close(file);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(every_number_stands_where_the_format_says),
         TEST(the_floor_stands_where_the_format_says),
         TEST(bytes_of_LOCK_are_locked_as_the_format_says),
+        TEST(a_damaged_word_of_the_writer_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
