@@ -11,7 +11,7 @@
  *
  * Anything else is pwrite(). To readers both are the same: the kernel has one page for the map and for read and write, of all processes. To fdatasync() as well:
  * the first store into a clean page is a fault, which marks the page dirty. That fault is dearer than a pwrite(), so a window is for those who write often
- * between two syncs. And its rest is first filled with zeros in one call: the kernel then has it in few large pieces, each of which costs one fault, where
+ * between two syncs. And its rest is first filled with zeros in a few calls: the kernel then has it in few large pieces, each of which costs one fault, where
  * each page would have cost one that reads ahead as well (64 instead of 580 ns a record of 176 bytes; Linux 6.18, ext4).
  */
 #include "env_posix_private.h"
@@ -27,6 +27,7 @@
 
 enum {
     STORE_BYTES_MAX = 8 * 1024, /* a larger write is as cheap by a call: each page of the window begins with a fault */
+    FILL_BYTES = 256 * 1024,    /* one call */
     CALLS_FIRST = 8,            /* after so many calls since the last sync a window pays */
     MAGIC_EXT4 = 0xef53,        /* numbers of statfs(2) */
     MAGIC_TMPFS = 0x01021994
@@ -55,13 +56,19 @@ static bool reserve(int fd, uint64_t offset, size_t size) {
     return rc == 0;
 }
 
-/* In one call or not at all: what it does is not needed. */
+/* In large pieces or not at all: what it does is not needed. */
 static bool fill_with_zeros(int fd, uint64_t offset, size_t size) {
-    static uint8_t zeros[LSM_POSIX_WINDOW_BYTES]; /* not const: it takes no room in the library */
-    ssize_t n;
-    do n = pwrite(fd, zeros, size, (off_t)offset);
-    while (n < 0 && errno == EINTR);
-    return n == (ssize_t)size;
+    static uint8_t zeros[FILL_BYTES]; /* not const: it takes no room in the library */
+    while (size != 0) {
+        size_t piece = size < sizeof zeros ? size : sizeof zeros;
+        ssize_t n;
+        do n = pwrite(fd, zeros, piece, (off_t)offset);
+        while (n < 0 && errno == EINTR);
+        if (n != (ssize_t)piece) return false;
+        offset += piece;
+        size -= piece;
+    }
+    return true;
 }
 
 /* Map [low, low + bytes), which is in the file, and of which [low, from) is of worth. NULL: not this one. */
