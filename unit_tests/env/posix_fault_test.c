@@ -547,7 +547,7 @@ static void without_a_window_records_are_written_by_calls(void **state) {
     assert_int_equal(lsm_env_open(env, path, RW_CREATE, NULL, &file, &err), LSM_OK);
     sys.fs_type = MAGIC_TMPFS;
     sys_fail("fstat", EIO, 1);
-    assert_int_equal(calls_for_records(), 1); /* the zeros that a window is filled with */
+    assert_int_equal(calls_for_records(), 4); /* the zeros that a window is filled with, a MiB in pieces */
 }
 
 /* A record behind the end of the file: the window would have to begin where nothing is. */
