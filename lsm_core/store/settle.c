@@ -1,7 +1,11 @@
 /* Everything into the bottom, asked for by hand: what lies in table files, and the memtables along with it where that saves writing them twice. */
 #include "merge.h"
 
-enum { BUSY_PAUSE_US = 5000 /* between two looks at another process that merges */, BOTTOM = LSM_LEVELS - 1 };
+enum {
+    BUSY_PAUSE_US = 5000, /* between two looks at another process that merges */
+    SEALED_MAX = 2,       /* with more, writers are held up at once, and wait for a flush */
+    BOTTOM = LSM_LEVELS - 1
+};
 
 static void add_all(struct lsm_merge *merge) {
     const struct lsm_version *version = merge->version;
@@ -63,7 +67,7 @@ static int compact_turn(struct stop_asker *asker, struct lsm_error *err) {
 }
 
 /* The memtables that were sealed just now go straight to the bottom, instead of into a run of level 0 that would be read and written again at once. No flush
- * can be made meanwhile; so if a writer fills another memtable it is given up, and done the other way. */
+ * can be made meanwhile, by any process; so if a writer in any of them fills another memtable it is given up, and done the other way. */
 struct settling {
     struct stop_asker *asker;
     int sealed;                      /* generations when it began */
@@ -74,6 +78,9 @@ static bool must_give_way(void *arg) {
     struct settling *settling = arg;
     struct lsm_store *store = settling->asker->store;
     lsm_share_beat(store->share, LSM_SHARE_FLUSH);
+    if (lsm_follow_if_behind(store, NULL) != LSM_OK) {
+        /* What another process has written cannot be read now: who reads it will say why. */
+    }
     settling->gave_way = atomic_load_explicit(&store->sealed, memory_order_relaxed) > settling->sealed;
     return settling->gave_way || must_stop(settling->asker);
 }
@@ -130,7 +137,7 @@ static int settle_state(struct stop_asker *asker, struct lsm_state *state, struc
     lsm_mutex_lock(&store->mu);
     size_t due = store->state == state ? lsm_flush_count_due(store) : 0;
     lsm_mutex_unlock(&store->mu);
-    if (due == 0 || due != state->gens_count - 1 || due > LSM_GENS_MAX) return LSM_NOTFOUND;
+    if (due == 0 || due != state->gens_count - 1 || due > SEALED_MAX) return LSM_NOTFOUND;
     for (size_t i = 1; i <= due; i++)
         if (state->gens[i]->files != NULL) return LSM_NOTFOUND;
     struct lsm_merge merge;

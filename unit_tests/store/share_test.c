@@ -275,6 +275,74 @@ static void a_process_flushes_what_it_follows(void **state) {
     assert_true(atomic_load(&flushes) >= 20);
 }
 
+/* Nobody can flush while one settles his memtables into the bottom: somebody else who fills his, or commits what is larger, must not wait for the end of it. */
+struct settler {
+    void (*meanwhile)(void);
+    bool asked;
+};
+
+static void other_fills_a_memtable(void) {
+    write_much(1, 5000, 100);
+    assert_true(atomic_load(&world.stores[1]->sealed) > 1);
+}
+
+static void other_commits_more_than_memory(void) {
+    struct lsm_txn *txn = begin(1);
+    put_large(txn);
+    commit(txn, LSM_SYNC_OFF);
+}
+
+static bool others_write(void *arg) {
+    struct settler *settler = arg;
+    if (!settler->asked) {
+        settler->asked = true;
+        settler->meanwhile();
+    }
+    return false;
+}
+
+static void settle_while(void (*meanwhile)(void)) {
+    struct settler settler = {.meanwhile = meanwhile};
+    for (unsigned row = 0; row < 1200; row++) {
+        char key[20];
+        (void)snprintf(key, sizeof key, "few-%06u", row);
+        write_row(0, key, "old");
+    }
+    MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    write_row(0, "few-000007", "new");
+    uint64_t flushed = atomic_load(&world.stores[0]->counters[LSM_COUNT_FLUSH_BYTES]);
+    MUST(lsm_store_compact(world.stores[0], others_write, &settler, &err));
+    /* Given up: what was sealed is flushed, and merged then. */
+    assert_true(atomic_load(&world.stores[0]->counters[LSM_COUNT_FLUSH_BYTES]) > flushed);
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "few-000007", "new") && says(i, "few-000008", "old"));
+}
+
+static void one_who_settles_gives_way_to_others_who_fill_their_memory(void **state) {
+    (void)state;
+    settle_while(other_fills_a_memtable);
+    assert_true(says(0, "much-005099", NULL) == false);
+    settle_while(other_commits_more_than_memory);
+    assert_true(says(0, "large", "x"));
+}
+
+/* Writers would wait for the flush of so many, from the first moment on. */
+static void more_than_two_memtables_that_wait_are_flushed_and_not_settled(void **state) {
+    (void)state;
+    for (unsigned sealed = 1; sealed <= 4; sealed++) {
+        char value[20];
+        (void)snprintf(value, sizeof value, "%u", sealed);
+        for (unsigned i = 0; i < sealed; i++) {
+            write_row(0, "a", value);
+            roll_without_flush(0);
+        }
+        uint64_t flushed = atomic_load(&world.stores[0]->counters[LSM_COUNT_FLUSH_BYTES]);
+        MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+        assert_int_equal(atomic_load(&world.stores[0]->counters[LSM_COUNT_FLUSH_BYTES]) > flushed, sealed > 2);
+        assert_int_equal(atomic_load(&world.stores[0]->sealed), 0);
+        for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "a", value));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_commit_is_seen_by_the_next_view_of_everybody),
@@ -288,6 +356,8 @@ int main(void) {
         TEST(a_laggard_jumps_over_what_was_flushed),
         TEST(what_is_flushed_and_goes_while_one_follows_is_found_in_the_tables),
         TEST(a_process_flushes_what_it_follows),
+        TEST(one_who_settles_gives_way_to_others_who_fill_their_memory),
+        TEST(more_than_two_memtables_that_wait_are_flushed_and_not_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
