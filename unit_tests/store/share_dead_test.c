@@ -92,7 +92,6 @@ static void who_dies_behind_the_rename_of_current_leaves_it_to_the_next_one_to_m
     expect_durable((const char *const[]){"a", "1", "b", "2", "c", "3", NULL});
 }
 
-/* Its number is taken, and it is not the file that the log goes on in. */
 static void kill_behind_a_table(void *arg, const struct lsm_env_op *op) {
     bool *done = arg;
     size_t length = strlen(op->path);
@@ -130,6 +129,7 @@ static void a_page_that_a_crash_has_spoilt_vouches_for_nothing(void **state) {
     }
 }
 
+/* Its number is taken, and it is not the file that the log goes on in. */
 static void a_log_file_that_a_dead_process_left_without_a_header_is_stepped_over(void **state) {
     (void)state;
     struct stop stop = {.kind = LSM_ENV_WRITE, .suffix = ".wal", .meanwhile = kill_process};
