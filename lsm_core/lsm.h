@@ -105,7 +105,7 @@ struct lsm_options {
     uint64_t map_bytes;                   /* table files are read through maps of them, up to so many bytes in all; default 0: none (lsm_store_allow_map()) */
     size_t block_bytes;                   /* payload of a data block; default 4096, 512 .. 65536 */
     size_t file_bytes;                    /* size at which a merge starts a new table file; default 16 MiB */
-    enum lsm_compression compression;     /* of the older levels; default LSM_COMPRESS_LZ4; young levels: none */
+    enum lsm_compression compression;     /* of the older levels; default LSM_COMPRESS_LZ4, as level 0 has it unless this is none */
     int threads;                          /* background threads; default 2; 0: flush and merge inside the writer's calls */
     bool exclusive;                       /* let no other process in; default false: any number may have the store open */
     bool read_only;                       /* touch nothing: the store as it is now, whatever others do to it meanwhile; changes get

@@ -126,7 +126,9 @@ static int has_files_to_move(const struct lsm_merge *merge, bool *moves) {
         for (size_t t = 0; t < merge->gens[i]->trees && status == LSM_OK; t++) status = meets_memtable(merge->version, trees[t]->memtable, &meets);
         lsm_free(trees);
     }
-    *moves = *moves && !meets && merge->inputs_count != 0;
+    /* A file of memtables is packed as what is young is; where the bottom is packed otherwise it would be written again, and all others with it. */
+    bool packed = lsm_store_compression(merge->store, 0) == lsm_store_compression(merge->store, merge->to);
+    *moves = *moves && packed && !meets && merge->inputs_count != 0;
     return status;
 }
 

@@ -113,6 +113,26 @@ static void files_in_front_of_what_is_in_memory_are_not_written_again(void **sta
     expect_row(tree, 18, "first");
 }
 
+/* A flushed run has lz4, and is written again on its way to a bottom that has not: then it is written once, with all others. */
+static void where_the_bottom_is_packed_otherwise_nothing_is_flushed_first(void **state) {
+    (void)state;
+    uint64_t rows, tombstones;
+    uint32_t tree = tree_of(0);
+    MUST(world_close(&world));
+    world.options.compression = LSM_COMPRESS_ZSTD;
+    MUST(world_open(&world));
+    for (unsigned i = 0; i < ROWS; i++) put_row(tree, i, "first");
+    MUST(lsm_store_compact(world.store, NULL, NULL, &world.err));
+    for (unsigned i = 0; i < ROWS; i++) put_row(tree, ROWS + i, "second");
+    uint64_t flushed = stats_now().flush_bytes;
+    MUST(lsm_store_compact(world.store, NULL, NULL, &world.err));
+    assert_int_equal(stats_now().flush_bytes, flushed);
+    (void)must_be_settled(&rows, &tombstones);
+    assert_int_equal(rows, 2 * ROWS);
+    expect_row(tree, 17, "first");
+    expect_row(tree, ROWS + 17, "second");
+}
+
 /* Asked whether to go on, somebody fills a memtable. */
 struct busy_writer {
     uint32_t tree;
@@ -154,6 +174,7 @@ int main(void) {
         TEST(what_is_in_memory_is_written_once),
         TEST(deletes_in_memory_meet_the_rows_in_files),
         TEST(files_in_front_of_what_is_in_memory_are_not_written_again),
+        TEST(where_the_bottom_is_packed_otherwise_nothing_is_flushed_first),
         TEST(a_writer_who_fills_a_memtable_meanwhile_does_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
