@@ -164,6 +164,8 @@ static void choose_bounds(const struct vt_schema *schema, const struct vt_questi
     if (lower >= 0) {
         plan->lower = question->terms[lower].op;
         take_term(plan, args++, question, lower, affinity);
+        /* Below a number there may be texts that SQLite reads as smaller ones: then all texts are walked, those below this bound, too. */
+        if (upper >= 0 && !is_exact(&question->terms[upper], affinity)) plan->omit[args - 1] = false;
     }
     if (upper >= 0) {
         plan->upper = question->terms[upper].op;

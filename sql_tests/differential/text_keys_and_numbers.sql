@@ -70,6 +70,13 @@ SELECT quote(a) FROM t LEFT JOIN (SELECT 1 AS one) ON a >= '9' ORDER BY a;
 SELECT one, quote(a) FROM (SELECT 1 AS one) LEFT JOIN t ON a > 'abc' AND a < 'b';
 SELECT u, v FROM behind WHERE c = 5 AND u >= '0' AND u < 'x' ORDER BY u;
 SELECT u, v FROM behind WHERE c = '5' AND u <= '0' ORDER BY u, v;
+-- But where the upper bound is a number, all texts are walked, and SQLite has to look at the lower one, too.
+SELECT quote(a) FROM u WHERE a > '3' AND a < 100 ORDER BY a;
+SELECT quote(a) FROM u WHERE a >= '5' AND a <= CAST('7' AS INTEGER) ORDER BY a;
+SELECT quote(a) FROM u WHERE a >= x'35' AND a < (SELECT CAST('7' AS REAL)) ORDER BY a;
+SELECT quote(a) FROM t WHERE a > '3' AND a < CAST('7' AS INTEGER) ORDER BY a;
+@SORTED SELECT q.rowid, quote(u.a) FROM q CROSS JOIN u WHERE u.a < q.c AND u.a > '1';
+SELECT u, v FROM behind WHERE c = 5 AND u > '1' AND u < CAST('3' AS INTEGER) ORDER BY u;
 UPDATE behind SET v = v || '!' WHERE c = 5 AND u >= '0';
 DELETE FROM u WHERE a <= '9' AND a > '';
 SELECT quote(a) FROM u ORDER BY a;
