@@ -393,35 +393,22 @@ static bool remove_if_last(void *arg, int level, size_t run, struct lsm_file_met
     return true;
 }
 
-/* Take what may be removed out of the list. Locks: takes graveyard_mu. */
-static struct lsm_file_meta *take_removable(struct lsm_version_set *set) {
-    struct lsm_file_meta *taken = NULL;
+void lsm_version_set_sweep(struct lsm_version_set *set) {
+    if (atomic_load_explicit(&set->obsolete_count, memory_order_relaxed) == 0) return;
     lsm_mutex_lock(&set->graveyard_mu);
-    for (struct lsm_file_meta **link = &set->obsolete; *link != NULL;) {
+    struct lsm_file_meta **link = &set->obsolete;
+    while (*link != NULL) {
         struct lsm_file_meta *meta = *link;
         if (!may_remove(set, meta)) {
             link = &meta->next;
             continue;
         }
         *link = meta->next;
-        meta->next = taken;
-        taken = meta;
-    }
-    lsm_mutex_unlock(&set->graveyard_mu);
-    return taken;
-}
-
-void lsm_version_set_sweep(struct lsm_version_set *set) {
-    if (atomic_load_explicit(&set->obsolete_count, memory_order_relaxed) == 0) return;
-    struct lsm_file_meta *meta = take_removable(set);
-    /* Without the lock: giving a file's blocks back can take a tenth of a second, and everybody who closes a view comes by. */
-    while (meta != NULL) {
-        struct lsm_file_meta *next = meta->next;
         remove_table(set, meta->number);
         lsm_file_meta_unref(meta);
         (void)atomic_fetch_sub_explicit(&set->obsolete_count, 1, memory_order_relaxed);
-        meta = next;
     }
+    lsm_mutex_unlock(&set->graveyard_mu);
 }
 
 void lsm_version_set_unref(struct lsm_version_set *set, struct lsm_version *version) {

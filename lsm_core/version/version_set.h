@@ -137,8 +137,7 @@ struct lsm_version_content {
 };
 /* Locks: takes manifest_mu, mu. */
 int lsm_version_set_content(struct lsm_version_set *set, struct lsm_version_content *content, struct lsm_error *err) LSM_MUST_CHECK;
-/* Remove from the disk what no version of this set names any more and no other process needs. Cheap if there is nothing. Any threads at once. Locks: takes
- * graveyard_mu, and holds none while files are unlinked and closed. */
+/* Remove from the disk what no version of this set names any more and no other process needs. Cheap if there is nothing. Locks: takes graveyard_mu. */
 void lsm_version_set_sweep(struct lsm_version_set *set);
 
 /* Private to the set's two files. */

@@ -222,45 +222,6 @@ static void a_removed_file_stays_while_any_process_needs_it(void **state) {
     end(&f);
 }
 
-/* An environment whose unlink() looks whether a version can be let go of meanwhile. */
-static struct watched {
-    struct lsm_env_ops ops;
-    const struct lsm_env_ops *below;
-    struct lsm_version_set *set;
-    int unlinked;
-} watched;
-
-static int watched_unlink(struct lsm_env *env, const char *path, struct lsm_error *e) {
-    assert_int_equal(pthread_mutex_trylock(&watched.set->graveyard_mu.mutex), 0);
-    (void)pthread_mutex_unlock(&watched.set->graveyard_mu.mutex);
-    watched.unlinked++;
-    return watched.below->unlink(env, path, e);
-}
-
-static void who_lets_go_of_a_version_does_not_wait_while_another_removes_files(void **state) {
-    (void)state;
-    struct fixture f;
-    int64_t live = lsm_mem_live();
-    begin(&f);
-    uint64_t numbers[3];
-    for (size_t i = 0; i < 3; i++) numbers[i] = add(&f, 0, 8 * i + 8);
-    f.page.needed = f.page.version;
-    for (size_t i = 0; i < 3; i++) kit_ok(remove_file(&f, 0, numbers[i]), &err);
-    lsm_version_set_sweep(&f.sets[0]);
-    assert_int_equal(atomic_load(&f.sets[0].obsolete_count), 3);
-    f.page.needed = 0;
-    watched = (struct watched){.ops = *f.env->ops, .below = f.env->ops, .set = &f.sets[0]};
-    watched.ops.unlink = watched_unlink;
-    f.env->ops = &watched.ops;
-    lsm_version_set_sweep(&f.sets[0]);
-    f.env->ops = watched.below;
-    assert_int_equal(watched.unlinked, 3);
-    assert_int_equal(atomic_load(&f.sets[0].obsolete_count), 0);
-    for (size_t i = 0; i < 3; i++) assert_false(on_disk(&f, LSM_FILE_TABLE, numbers[i]));
-    end(&f);
-    assert_int_equal(lsm_mem_live(), live);
-}
-
 static void what_a_dead_process_wrote_and_did_not_publish_is_taken_over_and_made_durable(void **state) {
     (void)state;
     struct fixture f;
@@ -474,7 +435,6 @@ int main(void) {
         cmocka_unit_test(sets_append_in_turn_and_follow_each_other),
         cmocka_unit_test(a_file_has_one_meta_wherever_it_moves),
         cmocka_unit_test(a_removed_file_stays_while_any_process_needs_it),
-        cmocka_unit_test(who_lets_go_of_a_version_does_not_wait_while_another_removes_files),
         cmocka_unit_test(what_a_dead_process_wrote_and_did_not_publish_is_taken_over_and_made_durable),
         cmocka_unit_test(over_a_torn_record_a_new_manifest_is_begun_and_others_follow),
         cmocka_unit_test(a_laggard_loads_whatever_manifest_counts_by_then),
