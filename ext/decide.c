@@ -123,7 +123,7 @@ int vt_decide_slot(struct vt_space *space, const char *shadow_table, struct vt_s
     return rc;
 }
 
-static int write_to(struct vt_space *space, const char *shadow_table, const uint8_t *token, char **message) {
+int vt_decide_write(struct vt_space *space, const char *shadow_table, const uint8_t *token, char **message) {
     struct vt_shadow_slot slot;
     int rc = vt_shadow_slot_open(&slot, space->connection->db, space->schema, shadow_table, message);
     if (rc == SQLITE_OK) rc = vt_shadow_slot_write(&slot, token, message);
@@ -135,7 +135,7 @@ int vt_decide_write_all(struct vt_space *space, const uint8_t *token, char **mes
     struct vt_shadow_list list;
     int rc = vt_shadow_list(space->connection->db, space->schema, &list, message);
     for (int i = 0; i < list.count && rc == SQLITE_OK; i++) {
-        if (is_of_store(space, &list.entries[i])) rc = write_to(space, list.entries[i].table, token, message);
+        if (is_of_store(space, &list.entries[i])) rc = vt_decide_write(space, list.entries[i].table, token, message);
     }
     vt_shadow_list_release(&list);
     return rc;
@@ -152,7 +152,7 @@ static bool hand_to(struct vt_space *space, const char *table, const char *heir,
     *rc = SQLITE_OK;
     if (!is_newer(leaving.shadow.token, staying.shadow.token)) return true;
     char *name = shadow_name(heir);
-    *rc = name == NULL ? SQLITE_NOMEM : write_to(space, name, leaving.shadow.token, message);
+    *rc = name == NULL ? SQLITE_NOMEM : vt_decide_write(space, name, leaving.shadow.token, message);
     sqlite3_free(name);
     return true;
 }
@@ -171,7 +171,7 @@ static int hand_to_newest(struct vt_space *space, const char *shadow_table, char
         }
     }
     if (rc == SQLITE_OK && leaving != NULL && heir != NULL && is_newer(leaving->shadow.token, heir->shadow.token)) {
-        rc = write_to(space, heir->table, leaving->shadow.token, message);
+        rc = vt_decide_write(space, heir->table, leaving->shadow.token, message);
     }
     vt_shadow_list_release(&list);
     return rc;

@@ -53,6 +53,8 @@ int vt_decide_hand_over(struct vt_space *space, const char *table, const char *h
  * store. The slot is to be released in any case. */
 int vt_decide_slot(struct vt_space *space, const char *shadow_table, struct vt_shadow_slot *slot, char **message) LSM_MUST_CHECK;
 
+/* Write the token into the row of one shadow table, in the database's write transaction. */
+int vt_decide_write(struct vt_space *space, const char *shadow_table, const uint8_t *token, char **message) LSM_MUST_CHECK;
 /* The same token into all of them. */
 int vt_decide_write_all(struct vt_space *space, const uint8_t *token, char **message) LSM_MUST_CHECK;
 

@@ -30,15 +30,6 @@ static int flush_though_kept(sqlite3 *db) {
     return rc;
 }
 
-/* The page of a token, with this one in it. */
-static int write_page(struct vt_space *space, const char *table, const uint8_t *token, char **message) {
-    struct vt_shadow_slot slot;
-    int rc = vt_shadow_slot_open(&slot, space->connection->db, space->schema, table, message);
-    if (rc == SQLITE_OK) rc = vt_shadow_slot_write(&slot, token, message);
-    vt_shadow_slot_release(&slot);
-    return rc;
-}
-
 /* A frame with the same bytes as the one that was there would leave the next ones valid, since checksums go on from frame to frame: so the page says
  * something random meanwhile. */
 static int flush_noise(struct vt_space *space, const char *table, const uint8_t *token, char **message) {
@@ -46,14 +37,14 @@ static int flush_noise(struct vt_space *space, const char *table, const uint8_t 
     uint8_t noise[LSM_TOKEN_BYTES];
     sqlite3_randomness(sizeof noise, noise);
     int rc = flush_though_kept(db); /* then it is this page that counts */
-    if (rc == SQLITE_OK) rc = write_page(space, table, noise, message);
+    if (rc == SQLITE_OK) rc = vt_decide_write(space, table, noise, message);
     if (rc != SQLITE_OK) return rc;
     int before = pages_written(db);
     rc = flush_though_kept(db);
     if (rc == SQLITE_OK && pages_written(db) == before)
         rc = vt_fail(message, SQLITE_BUSY, "what a COMMIT that failed has left in the log of %s cannot be written over: table %s is being read, or PRAGMA cache_spill is off "
                      "inside of BEGIN; write to an LSM table outside of it first", space->place.file, table);
-    int restored = write_page(space, table, token, rc == SQLITE_OK ? message : NULL);
+    int restored = vt_decide_write(space, table, token, rc == SQLITE_OK ? message : NULL);
     return rc == SQLITE_OK ? restored : rc;
 }
 
