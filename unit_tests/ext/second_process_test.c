@@ -295,10 +295,8 @@ static void what_a_survivor_has_settled_stays_so_when_it_dies_too(void **state) 
 
 /* ---- a sync that fails ------------------------------------------------------------------------------------------------------------ */
 
-/* The n-th sync of whatever file fails, once: of a log, the database, its journal or WAL; also the one that is to make the database's commit durable
- * before the log says so. The store may be read-only then until all have closed it; nobody sees half a transaction. False: there was no n-th. */
-static bool fail_sync(uint64_t n, const struct ledger_plan *plan, const char *journal, const char *sync) {
-    struct ledger_found found;
+/* Transactions, of which the n-th sync of whatever file fails, once. False: there was no n-th. */
+static bool work_without_sync(uint64_t n, const struct ledger_plan *plan, const char *journal, const char *sync) {
     struct lsm_env_fault fault = {.at = n, .ops = LSM_ENV_SYNC | LSM_ENV_SYNC_DIR, .keep_on_sync = true};
     start(plan, journal, sync);
     lsm_env_mem_fail_at(run.disk, &fault);
@@ -310,8 +308,15 @@ static bool fail_sync(uint64_t n, const struct ledger_plan *plan, const char *jo
         else if (sqlite3_get_autocommit(run.db) == 0) (void)sqlite3_exec(run.db, "ROLLBACK", NULL, NULL, NULL);
     }
     lsm_env_mem_fail_at(run.disk, NULL);
-    bool struck = lsm_env_mem_faults(run.disk) != 0;
     run.operations = n;
+    return lsm_env_mem_faults(run.disk) != 0;
+}
+
+/* The n-th sync of whatever file fails, once: of a log, the database, its journal or WAL; also the one that is to make the database's commit durable
+ * before the log says so. The store may be read-only then until all have closed it; nobody sees half a transaction. False: there was no n-th. */
+static bool fail_sync(uint64_t n, const struct ledger_plan *plan, const char *journal, const char *sync) {
+    struct ledger_found found;
+    bool struck = work_without_sync(n, plan, journal, sync);
     ledger_read(run.plan, run.other, &found);
     int count = expect_agreement(&found, run.acknowledged, run.begun);
     ledger_read(run.plan, run.db, &found);
@@ -328,19 +333,7 @@ static bool fail_sync(uint64_t n, const struct ledger_plan *plan, const char *jo
 
 /* The same, and then everybody is killed: SQLite may find in its WAL what it said had failed. */
 static bool fail_sync_and_kill(uint64_t n, const struct ledger_plan *plan, const char *journal, const char *sync) {
-    struct lsm_env_fault fault = {.at = n, .ops = LSM_ENV_SYNC | LSM_ENV_SYNC_DIR, .keep_on_sync = true};
-    start(plan, journal, sync);
-    lsm_env_mem_fail_at(run.disk, &fault);
-    int rc = SQLITE_OK;
-    for (int k = 1; k <= TRANSACTIONS && rc == SQLITE_OK; k++) {
-        run.begun = k;
-        rc = ledger_transact(run.plan, run.db, k, 0);
-        if (rc == SQLITE_OK) run.acknowledged = k;
-        else if (sqlite3_get_autocommit(run.db) == 0) (void)sqlite3_exec(run.db, "ROLLBACK", NULL, NULL, NULL);
-    }
-    lsm_env_mem_fail_at(run.disk, NULL);
-    bool struck = lsm_env_mem_faults(run.disk) != 0;
-    run.operations = n;
+    bool struck = work_without_sync(n, plan, journal, sync);
     /* The log may be read-only until all have closed it. */
     if (n % 2 == 0) (void)sqlite3_exec(run.db, "DELETE FROM main.l WHERE 0", NULL, NULL, NULL);
     kill_both();
