@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "place.h"
+#include "hex.h"
 #include "shadow.h"
-
-#define NONCE_BYTES 8
+#include "sql.h"
 
 void vt_catalogue_release(struct vt_catalogue *catalogue) {
     for (int i = 0; i < catalogue->count; i++) {
@@ -20,15 +19,12 @@ void vt_catalogue_release(struct vt_catalogue *catalogue) {
 /* `<tree> <nonce>[ definition]` */
 static bool parse_value(const char *text, struct lsm_tree_info *tree, const char **definition) {
     uint64_t number = 0;
-    uint8_t nonce[NONCE_BYTES];
     const char *p = text;
     for (; *p >= '0' && *p <= '9' && p - text < 10; p++) number = number * 10 + (uint64_t)(*p - '0');
     if (p == text || *p != ' ' || number == 0 || number > UINT32_MAX) return false;
-    if (strlen(p + 1) < 2 * sizeof nonce || !vt_hex_read(p + 1, 2 * sizeof nonce, nonce, sizeof nonce)) return false;
+    if (strlen(p + 1) < VT_NONCE_HEX_BYTES || !vt_nonce_read(p + 1, VT_NONCE_HEX_BYTES, &tree->nonce)) return false;
     tree->tree = (uint32_t)number;
-    tree->nonce = 0;
-    for (int i = 0; i < NONCE_BYTES; i++) tree->nonce = tree->nonce << 8 | nonce[i];
-    *definition = p + 1 + 2 * sizeof nonce;
+    *definition = p + 1 + VT_NONCE_HEX_BYTES;
     return **definition == '\0' || **definition == ' ';
 }
 
@@ -71,29 +67,17 @@ const struct vt_catalogue_entry *vt_catalogue_find(const struct vt_catalogue *ca
     return NULL;
 }
 
-static int run(sqlite3 *db, char **message, char *sql) {
-    if (sql == NULL) return SQLITE_NOMEM;
-    char *text = NULL;
-    int rc = sqlite3_exec(db, sql, NULL, NULL, &text);
-    sqlite3_free(sql);
-    if (rc != SQLITE_OK && rc != SQLITE_NOMEM) (void)vt_fail(message, rc, "%s", text != NULL ? text : sqlite3_errstr(rc));
-    sqlite3_free(text);
-    return rc;
-}
-
 int vt_catalogue_add(sqlite3 *db, const char *schema, const char *table, const char *kind, const char *name, struct lsm_tree_info tree, const char *definition,
                      char **message) {
-    char nonce[2 * NONCE_BYTES + 1];
-    uint8_t bytes[NONCE_BYTES];
-    for (int i = 0; i < NONCE_BYTES; i++) bytes[i] = (uint8_t)(tree.nonce >> (56 - 8 * i));
-    vt_hex_write(bytes, NONCE_BYTES, nonce);
+    char nonce[VT_NONCE_HEX_BYTES + 1];
+    vt_nonce_write(tree.nonce, nonce);
     sqlite3_int64 rowid = sqlite3_last_insert_rowid(db);
-    int rc = run(db, message, sqlite3_mprintf("INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"(key, value) VALUES('%q%q', '%u %s%q')", schema, table, kind, name,
+    int rc = vt_sql_run(db, message, sqlite3_mprintf("INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"(key, value) VALUES('%q%q', '%u %s%q')", schema, table, kind, name,
                                               tree.tree, nonce, definition));
     sqlite3_set_last_insert_rowid(db, rowid);
     return rc;
 }
 
 int vt_catalogue_remove(sqlite3 *db, const char *schema, const char *table, const char *kind, const char *name, char **message) {
-    return run(db, message, sqlite3_mprintf("DELETE FROM \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" WHERE key = '%q%q' COLLATE nocase", schema, table, kind, name));
+    return vt_sql_run(db, message, sqlite3_mprintf("DELETE FROM \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" WHERE key = '%q%q' COLLATE nocase", schema, table, kind, name));
 }

@@ -1,6 +1,7 @@
 #include "checks.h"
 
 #include "ddl_token.h"
+#include "sql.h"
 
 /* ---- which columns are mentioned ------------------------------------------------------------------------------- */
 
@@ -48,16 +49,6 @@ static char *free_name(const struct vt_schema *schema, const char *name) {
 
 /* ---- the shadow table ------------------------------------------------------------------------------------------- */
 
-static int run(sqlite3 *db, char **message, char *sql) {
-    if (sql == NULL) return SQLITE_NOMEM;
-    char *text = NULL;
-    int rc = sqlite3_exec(db, sql, NULL, NULL, &text);
-    sqlite3_free(sql);
-    if (rc != SQLITE_OK && rc != SQLITE_NOMEM) (void)vt_fail(message, rc, "%s", text != NULL ? text : sqlite3_errstr(rc));
-    sqlite3_free(text);
-    return rc;
-}
-
 static void put_columns(sqlite3_str *sql, const struct vt_schema *schema) {
     for (int i = 0; i < schema->column_count; i++) {
         const struct vt_column *column = &schema->columns[i];
@@ -95,19 +86,19 @@ int vt_checks_create(sqlite3 *db, const char *schema_name, const char *table, co
     }
     sqlite3_free(key);
     sqlite3_free(row);
-    return run(db, message, text);
+    return vt_sql_run(db, message, text);
 }
 
 int vt_checks_drop(sqlite3 *db, const char *schema_name, const char *table, const struct vt_schema *schema, char **message) {
     if (schema->check_count == 0) return SQLITE_OK;
-    return run(db, message, sqlite3_mprintf("DROP TABLE IF EXISTS \"%w\".\"%w_" VT_CHECKS_SUFFIX "\"", schema_name, table));
+    return vt_sql_run(db, message, sqlite3_mprintf("DROP TABLE IF EXISTS \"%w\".\"%w_" VT_CHECKS_SUFFIX "\"", schema_name, table));
 }
 
 int vt_checks_rename(struct vt_checks *checks, sqlite3 *db, const char *schema_name, const char *table, const char *new_table,
                      const struct vt_schema *schema, char **message) {
     vt_checks_release(checks);
     if (schema->check_count == 0) return SQLITE_OK;
-    return run(
+    return vt_sql_run(
         db, message,
         sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_" VT_CHECKS_SUFFIX "\" RENAME TO \"%w_" VT_CHECKS_SUFFIX "\"", schema_name, table, new_table));
 }

@@ -1,14 +1,6 @@
 #include "defaults.h"
 
-static int run(sqlite3 *db, char **message, char *sql) {
-    if (sql == NULL) return SQLITE_NOMEM;
-    char *text = NULL;
-    int rc = sqlite3_exec(db, sql, NULL, NULL, &text);
-    sqlite3_free(sql);
-    if (rc != SQLITE_OK && rc != SQLITE_NOMEM) (void)vt_fail(message, rc, "%s", text != NULL ? text : sqlite3_errstr(rc));
-    sqlite3_free(text);
-    return rc;
-}
+#include "sql.h"
 
 /* Prepared and thrown away: SQLite judges what can be a default, as it would in a table of its own. */
 static int judge(sqlite3 *db, const char *schema_name, const char *table, const struct vt_schema *schema, char **message) {
@@ -39,7 +31,7 @@ static int make_view(sqlite3 *db, const char *schema_name, const char *table, co
         sqlite3_str_appendf(sql, "%s(%s\n) AS \"%w\"", first ? "" : ", ", column->default_text, column->name);
         first = false;
     }
-    return run(db, message, sqlite3_str_finish(sql));
+    return vt_sql_run(db, message, sqlite3_str_finish(sql));
 }
 
 int vt_defaults_create(sqlite3 *db, const char *schema_name, const char *table, const struct vt_schema *schema, char **message) {
@@ -51,7 +43,7 @@ int vt_defaults_create(sqlite3 *db, const char *schema_name, const char *table, 
 int vt_defaults_drop(struct vt_defaults *defaults, sqlite3 *db, const char *schema_name, const char *table, const struct vt_schema *schema, char **message) {
     vt_defaults_release(defaults);
     if (schema->default_count == 0) return SQLITE_OK;
-    return run(db, message, sqlite3_mprintf("DROP VIEW IF EXISTS \"%w\".\"%w_" VT_DEFAULTS_SUFFIX "\"", schema_name, table));
+    return vt_sql_run(db, message, sqlite3_mprintf("DROP VIEW IF EXISTS \"%w\".\"%w_" VT_DEFAULTS_SUFFIX "\"", schema_name, table));
 }
 
 int vt_defaults_rename(struct vt_defaults *defaults, sqlite3 *db, const char *schema_name, const char *table, const char *new_table,

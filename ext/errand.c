@@ -1,18 +1,9 @@
 #include "errand.h"
 
 #include "connection.h"
+#include "sql.h"
 
 #define SAVEPOINT "\"lsm_errand\""
-
-static int run(sqlite3 *db, char **message, char *sql) {
-    if (sql == NULL) return SQLITE_NOMEM;
-    char *text = NULL;
-    int rc = sqlite3_exec(db, sql, NULL, NULL, &text);
-    sqlite3_free(sql);
-    if (rc != SQLITE_OK && rc != SQLITE_NOMEM && *message == NULL) (void)vt_fail(message, rc, "%s", text != NULL ? text : sqlite3_errstr(rc));
-    sqlite3_free(text);
-    return rc;
-}
 
 void vt_errand_call(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
@@ -54,14 +45,14 @@ int vt_errand_run(struct vt_connection *connection, const char *schema, const ch
     sqlite3_stmt *statement = NULL;
     bool alone = sqlite3_get_autocommit(db) != 0;
     int rc = prepare(db, message, sqlite3_mprintf("DELETE FROM \"%w\".\"%w\" WHERE " VT_ERRAND_FUNCTION "()", schema, table), &statement);
-    if (rc == SQLITE_OK) rc = run(db, message, sqlite3_mprintf("SAVEPOINT " SAVEPOINT));
+    if (rc == SQLITE_OK) rc = vt_sql_run(db, message, sqlite3_mprintf("SAVEPOINT " SAVEPOINT));
     if (rc != SQLITE_OK) {
         sqlite3_finalize(statement);
         return rc;
     }
     rc = step(connection, errand, statement, message);
     sqlite3_finalize(statement);
-    if (rc == SQLITE_OK) rc = run(db, message, sqlite3_mprintf("RELEASE " SAVEPOINT));
+    if (rc == SQLITE_OK) rc = vt_sql_run(db, message, sqlite3_mprintf("RELEASE " SAVEPOINT));
     /* After an error that took the whole transaction there is no savepoint to go back to. To release the outermost one is to commit, which may be what has failed. */
     if (rc != SQLITE_OK && sqlite3_get_autocommit(db) == 0) {
         (void)sqlite3_exec(db, alone ? "ROLLBACK" : "ROLLBACK TO " SAVEPOINT "; RELEASE " SAVEPOINT, NULL, NULL, NULL);

@@ -7,19 +7,10 @@
 #include "errand.h"
 #include "index.h"
 #include "pulse.h"
+#include "sql.h"
 #include "table.h"
 
 #define INTERRUPT_ROWS 1024 /* how often building looks whether it is to stop */
-
-static int run(sqlite3 *db, char **message, char *sql) {
-    if (sql == NULL) return SQLITE_NOMEM;
-    char *text = NULL;
-    int rc = sqlite3_exec(db, sql, NULL, NULL, &text);
-    sqlite3_free(sql);
-    if (rc != SQLITE_OK && rc != SQLITE_NOMEM) (void)vt_fail(message, rc, "%s", text != NULL ? text : sqlite3_errstr(rc));
-    sqlite3_free(text);
-    return rc;
-}
 
 /* The table, which takes part in the transaction. */
 static int find(struct vt_space *space, const struct vt_index_name *which, struct vt_table **table, char **message) {
@@ -37,7 +28,7 @@ static int find(struct vt_space *space, const struct vt_index_name *which, struc
 static int announce(struct vt_table *table, const struct vt_index_name *which, char **message) {
     uint64_t random;
     sqlite3_randomness((int)sizeof random, &random);
-    return run(table->space->connection->db, message,
+    return vt_sql_run(table->space->connection->db, message,
                sqlite3_mprintf("CREATE VIEW \"%w\".\"lsm_%llx\" AS SELECT 1; DROP VIEW \"%w\".\"lsm_%llx\"", which->schema, random, which->schema, random));
 }
 

@@ -8,8 +8,7 @@
 
 #include "environment.h"
 #include "error.h"
-
-#define VT_STORE_HEX_BYTES (2 * LSM_STORE_ID_BYTES)
+#include "hex.h"
 
 struct vt_place {
     bool memory;
@@ -33,10 +32,5 @@ int vt_place_prepare(const struct vt_place *place, char **message) LSM_MUST_CHEC
 
 /* Make what was created or removed beside the database file durable. */
 int vt_place_sync(const struct vt_place *place, char **message) LSM_MUST_CHECK;
-
-/* 2 * size lower-case hex digits and a NUL. */
-void vt_hex_write(const uint8_t *bytes, size_t size, char *out);
-/* False unless text is exactly 2 * size lower-case hex digits. */
-bool vt_hex_read(const char *text, size_t text_size, uint8_t *bytes, size_t size);
 
 #endif

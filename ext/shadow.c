@@ -2,35 +2,18 @@
 
 #include <string.h>
 
-#include "place.h"
+#include "hex.h"
+#include "sql.h"
 
-#define NONCE_BYTES 8
 #define TOKEN_HEX_BYTES (2 * LSM_TOKEN_BYTES)
 #define TOKEN_ROW 5 /* rowid of the token */
 
-/* Formats with SQLite's own quoting (%w) and runs. */
-static int run(sqlite3 *db, char **message, char *sql) {
-    if (sql == NULL) return SQLITE_NOMEM;
-    char *text = NULL;
-    int rc = sqlite3_exec(db, sql, NULL, NULL, &text);
-    sqlite3_free(sql);
-    if (rc != SQLITE_OK && rc != SQLITE_NOMEM) (void)vt_fail(message, rc, "%s", text != NULL ? text : sqlite3_errstr(rc));
-    sqlite3_free(text);
-    return rc;
-}
-
-static void nonce_bytes(uint64_t nonce, uint8_t *out) {
-    for (int i = 0; i < NONCE_BYTES; i++) out[i] = (uint8_t)(nonce >> (56 - 8 * i));
-}
-
 int vt_shadow_create(sqlite3 *db, const char *schema, const char *table, const struct vt_shadow *shadow, char **message) {
-    char id[VT_STORE_HEX_BYTES + 1], nonce[2 * NONCE_BYTES + 1];
-    uint8_t bytes[NONCE_BYTES];
+    char id[VT_STORE_HEX_BYTES + 1], nonce[VT_NONCE_HEX_BYTES + 1];
     vt_hex_write(shadow->store_id, LSM_STORE_ID_BYTES, id);
-    nonce_bytes(shadow->tree.nonce, bytes);
-    vt_hex_write(bytes, NONCE_BYTES, nonce);
+    vt_nonce_write(shadow->tree.nonce, nonce);
     sqlite3_int64 rowid = sqlite3_last_insert_rowid(db);
-    int rc = run(db, message, sqlite3_mprintf(
+    int rc = vt_sql_run(db, message, sqlite3_mprintf(
         "CREATE TABLE \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"(id INTEGER PRIMARY KEY, key TEXT, value);"
         "INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" VALUES(1,'format',%d),(2,'store',%Q),(3,'tree',%u),(4,'nonce',%Q),(%d,'token','%032d')",
         schema, table, schema, table, VT_SHADOW_FORMAT, id, shadow->tree.tree, nonce, TOKEN_ROW, 0));
@@ -39,11 +22,11 @@ int vt_shadow_create(sqlite3 *db, const char *schema, const char *table, const s
 }
 
 int vt_shadow_drop(sqlite3 *db, const char *schema, const char *table, char **message) {
-    return run(db, message, sqlite3_mprintf("DROP TABLE IF EXISTS \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"", schema, table));
+    return vt_sql_run(db, message, sqlite3_mprintf("DROP TABLE IF EXISTS \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"", schema, table));
 }
 
 int vt_shadow_rename(sqlite3 *db, const char *schema, const char *table, const char *new_table, char **message) {
-    return run(db, message, sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" RENAME TO \"%w_" VT_SHADOW_SUFFIX "\"", schema, table, new_table));
+    return vt_sql_run(db, message, sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" RENAME TO \"%w_" VT_SHADOW_SUFFIX "\"", schema, table, new_table));
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
@@ -71,13 +54,7 @@ static int take_row(sqlite3_stmt *statement, struct vt_shadow *shadow, int64_t *
     if (text == NULL) return 0;
     if (strcmp(key, "store") == 0) return vt_hex_read(text, size, shadow->store_id, LSM_STORE_ID_BYTES) ? SEEN_STORE : 0;
     if (strcmp(key, "token") == 0 && !vt_hex_read(text, size, shadow->token, LSM_TOKEN_BYTES)) memset(shadow->token, 0, LSM_TOKEN_BYTES);
-    if (strcmp(key, "nonce") == 0) {
-        uint8_t bytes[NONCE_BYTES];
-        if (!vt_hex_read(text, size, bytes, NONCE_BYTES)) return 0;
-        shadow->tree.nonce = 0;
-        for (int i = 0; i < NONCE_BYTES; i++) shadow->tree.nonce = shadow->tree.nonce << 8 | bytes[i];
-        return SEEN_NONCE;
-    }
+    if (strcmp(key, "nonce") == 0) return vt_nonce_read(text, size, &shadow->tree.nonce) ? SEEN_NONCE : 0;
     return 0;
 }
 
@@ -221,7 +198,7 @@ int vt_shadow_slot_write(struct vt_shadow_slot *slot, const uint8_t *token, char
     char hex[TOKEN_HEX_BYTES + 1];
     vt_hex_write(token, LSM_TOKEN_BYTES, hex);
     if (slot->blob == NULL) {
-        return run(slot->db, message, sqlite3_mprintf("UPDATE \"%w\".\"%w\" SET value = %Q WHERE key = 'token'", slot->schema, slot->table, hex));
+        return vt_sql_run(slot->db, message, sqlite3_mprintf("UPDATE \"%w\".\"%w\" SET value = %Q WHERE key = 'token'", slot->schema, slot->table, hex));
     }
     int rc = sqlite3_blob_write(slot->blob, hex, TOKEN_HEX_BYTES, 0);
     return rc == SQLITE_OK ? rc : vt_fail_sqlite(message, rc, slot->db);
