@@ -46,7 +46,23 @@ static int rhs_type(sqlite3_index_info *info, int i) {
     return sqlite3_value_type(value);
 }
 
-static void read_terms(sqlite3_index_info *info, struct vt_term *terms) {
+/* Of the columns of a row value, (b, a) IN (SELECT ...), SQLite says one by one that they equal something, each under the collation of the first, and not that it is a
+ * list. It comes with each row of the list and then checks only if the row found is in it: rows that another collation takes for equal would be found once for each of
+ * them. Such a term looks like an equality under a collation that is not its column's, behind one under that of its own column. */
+static bool may_be_of_a_row_value(const struct vt_schema *schema, const struct vt_term *terms, int at) {
+    const struct vt_term *term = &terms[at];
+    if (term->op != SQLITE_INDEX_CONSTRAINT_EQ || !term->collates || term->list || term->rhs_type != 0) return false;
+    if (term->column < 0 || term->column >= schema->column_count || schema->columns[term->column].collation == term->collation) return false;
+    for (int i = 0; i < at; i++) {
+        const struct vt_term *first = &terms[i];
+        if (!first->usable || first->op != SQLITE_INDEX_CONSTRAINT_EQ || first->list || first->rhs_type != 0 || first->column == term->column) continue;
+        if (first->column < 0 || first->column >= schema->column_count || first->collation != term->collation) continue;
+        if (schema->columns[first->column].collation == first->collation) return true;
+    }
+    return false;
+}
+
+static void read_terms(const struct vt_schema *schema, sqlite3_index_info *info, struct vt_term *terms) {
     for (int i = 0; i < info->nConstraint; i++) {
         const struct sqlite3_index_constraint *constraint = &info->aConstraint[i];
         struct vt_term *term = &terms[i];
@@ -71,6 +87,7 @@ static void read_terms(sqlite3_index_info *info, struct vt_term *terms) {
         term->collates = collation != NULL && vt_collation_of_name(collation, &term->collation);
         term->rhs_type = rhs_type(info, i);
         term->list = vt_sqlite_at_least(3038000) && sqlite3_vtab_in(info, i, -1) != 0; /* LCOV_EXCL_BR_LINE: no SQLite tested is so old */
+        if (may_be_of_a_row_value(schema, terms, i)) term->usable = false;
     }
 }
 
@@ -274,7 +291,7 @@ int vt_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
     struct vt_order_term *orders = sqlite3_malloc64((order_count + 1) * sizeof *orders);
     int rc = terms == NULL || orders == NULL ? SQLITE_NOMEM : SQLITE_OK;
     if (rc == SQLITE_OK) {
-        read_terms(info, terms);
+        read_terms(table->schema, info, terms);
         for (size_t i = 0; i < order_count; i++) orders[i] = (struct vt_order_term){.column = info->aOrderBy[i].iColumn, .desc = info->aOrderBy[i].desc != 0};
         struct vt_question question = {.terms = terms, .term_count = info->nConstraint, .orders = orders, .order_count = info->nOrderBy};
         int distinct = vt_sqlite_at_least(3038000) ? sqlite3_vtab_distinct(info) : 0; /* LCOV_EXCL_BR_LINE: no SQLite tested is so old */
