@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from twin.coverage import Coverage  # noqa: E402
-from twin.expressions import ALIKE, LITERALS  # noqa: E402
+from twin.expressions import LITERALS, few_of  # noqa: E402
 from twin.reads import Reads  # noqa: E402
 from twin.schema import Table, probe  # noqa: E402
 from twin.sides import Difference, REFUSED, Sides  # noqa: E402
@@ -33,15 +33,16 @@ class Round:
         self.options = {"connections": rng.choice((1, 2)), "memory": rng.random() < 0.4, "journal": rng.choice(("WAL", "WAL", "DELETE", "TRUNCATE")), "extension": extension,
                         "folder": folder, "bulk": rng.choice((0, 0, 0.3, 0.9)), "cached": rng.choice((0, 8, 128)), "aux": rng.random() < 0.3,
                         "pragmas": [pragma for pragma in ("PRAGMA case_sensitive_like = ON", "PRAGMA automatic_index = OFF", "PRAGMA mmap_size = 67108864", "PRAGMA reverse_unordered_selects = ON",
-                                                          "PRAGMA recursive_triggers = ON", "PRAGMA trusted_schema = OFF", "PRAGMA cache_size = 20") if rng.random() < 0.12]}
+                                                          "PRAGMA recursive_triggers = ON", "PRAGMA trusted_schema = OFF", "PRAGMA cache_size = 20", "PRAGMA foreign_keys = ON") if rng.random() < 0.12]}
         if len(set(self.options["pragmas"]) & {"PRAGMA case_sensitive_like = ON", "PRAGMA trusted_schema = OFF"}) == 2:
             # Together they make LIKE in a CHECK an error, which SQLite finds when it prepares a statement and we when it runs.
             self.options["pragmas"].remove("PRAGMA trusted_schema = OFF")
-        few = rng.sample(ALIKE, rng.choice((4, 7, 12))) if rng.random() < 0.5 else ()
+        few = few_of(rng) if rng.random() < 0.55 else ()
         self.sides = Sides(self.options)
         self.reads = Reads(rng, sqlite3.sqlite_version_info, few)
         self.writes = Writes(rng, self.reads, self.options)
         self.tables, self.next_name, self.saved = [], 0, []
+        self.asked = []        # SELECTs, some of which come again: a statement that was prepared before
         self.defined = False  # the transaction has changed definitions, which others do not know
 
     def run(self, step):
@@ -59,7 +60,7 @@ class Round:
     def create(self):
         for _ in range(20):
             schema = self.rng.choice(["main", "main", "temp"] + ["aux"] * 3 * self.options["aux"])
-            table = Table(f"t{self.next_name}", self.rng, self.supported, schema if self.rng.random() < 0.4 else "main")
+            table = Table(f"t{self.next_name}", self.rng, self.supported, schema if self.rng.random() < 0.4 else "main", bool(self.reads.few))
             self.next_name += 1
             if self.options["connections"] == 1 and any(each.endswith("ON CONFLICT ROLLBACK") for each in table.features):
                 continue
@@ -83,20 +84,21 @@ class Round:
         added = sorted(name for name in table.indexes if not name.endswith("_d"))
         if added and rng.random() < 0.4:
             name = rng.choice(added)
-            columns = table.indexes.pop(name)
+            columns, _ = table.indexes.pop(name), table.index_orders.pop(name)
             if columns in table.unique:
                 table.unique.remove(columns)
             self.run({"sql": f"DROP INDEX ${name}", "lsm": f"SELECT lsm_drop_index('{table.schema}.${table.name}', '${name}')", "features": ["lsm_drop_index"], "rowless": True})
             return
         columns = table.some_columns()
-        name, terms = f"{table.name}_i{len(self.log)}", table.index_terms(columns)
+        name, order = f"{table.name}_i{len(self.log)}", table.index_terms(columns)
+        terms = table.terms_text(order)
         unique = "lsm_create_index, unique" in self.supported and rng.random() < 0.3
         quoted = terms.replace("'", "''")
         self.run({"sql": f"CREATE {'UNIQUE ' if unique else ''}INDEX {table.place}${name} ON ${table.name}({terms})", "rowless": True,
                   "lsm": f"SELECT lsm_create_index('{table.schema}.${table.name}', '${name}', '{quoted}'{', 1' if unique else ''})",
                   "features": ["lsm_create_index, unique" if unique else "lsm_create_index"]})
         if self.sides.ok:
-            table.indexes[name] = columns
+            table.indexes[name], table.index_orders[name] = columns, order
             if unique:
                 table.unique.append(columns)
 
@@ -112,8 +114,12 @@ class Round:
         elif chance < 0.95:
             schema = rng.choice(sorted({table.schema for table in self.tables}))
             self.run({"kind": "lsm", "sql": f"SELECT lsm_{rng.choice(('flush', 'flush', 'compact'))}('{schema}')", "features": ["flush, compact"]})
-        elif chance < 0.96:
+        elif chance < 0.955:
             self.reopen()
+        elif chance < 0.958:
+            self.maintenance()
+        elif chance < 0.96:
+            self.toggle()
         elif chance < 0.967:
             self.rename()
         elif chance < 0.975:
@@ -140,10 +146,46 @@ class Round:
         return dict(step, plain=[table.plain for table in self.tables])
 
     def read(self):
-        if self.rng.random() < 0.06:
+        rng = self.rng
+        chance = rng.random()
+        if chance < 0.06:
             self.elsewhere()
+        elif chance < 0.1 and self.asked:
+            # Its tables may be others now, or gone.
+            again = rng.choice(self.asked)
+            self.run(dict(again, plain=[table.plain for table in self.tables], features=["a SELECT again"]))
+        elif chance < 0.13:
+            self.between()
         else:
-            self.run(self.question(self.tables))
+            step = self.question(self.tables)
+            self.asked = self.asked[-8:] + [step]
+            self.run(step)
+
+    def between(self):
+        """A SELECT that stands half way while another one runs, or a write of a table that it does not read."""
+        rng = self.rng
+        table = rng.choice(self.tables)
+        others = [each for each in self.tables if each is not table and "ON CONFLICT ROLLBACK" not in each.body]
+        step = self.question([table])
+        inner, features = self.question(self.tables), ["two SELECTs side by side"]
+        if others and rng.random() < 0.7:
+            inner, features = self.writes.step(rng.choice(others), others), ["a write while a SELECT of another table is open"]
+            if "ROLLBACK" in inner["sql"] or "$src_" in inner["sql"]:  # which end the open SELECT, too
+                return
+        self.run(dict(step, kind="between", first=rng.choice((1, 2, 5)), inner=inner, features=features))
+
+    def maintenance(self):
+        """What is done to a database now and then."""
+        rng = self.rng
+        self.common(rng.choice(["ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA optimize", "REINDEX", "PRAGMA shrink_memory"] +
+                               ["VACUUM"] * all(table.kind != "rowid" for table in self.tables)), "ANALYZE, VACUUM, REINDEX, checkpoints")
+
+    def toggle(self):
+        """PRAGMAs between statements that are prepared already."""
+        rng = self.rng
+        pragma = rng.choice(("PRAGMA reverse_unordered_selects", "PRAGMA recursive_triggers", "PRAGMA case_sensitive_like", "PRAGMA automatic_index"))
+        if "PRAGMA trusted_schema = OFF" not in self.options["pragmas"]:
+            self.run({"kind": "common", "rowless": True, "sql": f"{pragma} = {rng.choice(('ON', 'OFF'))}", "features": ["PRAGMAs between statements"]})
 
     def elsewhere(self):
         """A second connection, where readers and the writer do not meet: it writes only if nobody else can have begun to."""
@@ -191,7 +233,8 @@ class Round:
                 return
             gone = self.tables.pop(at)
             self.run({"sql": f"DROP VIEW $v_{gone.stem}"})
-            self.run({"sql": f"DROP TABLE $src_{gone.stem}"})
+            for name in ("src", "up", "log"):
+                self.run({"sql": f"DROP TABLE {gone.place}${name}_{gone.stem}"})
             self.run({"sql": f"DROP TABLE ${gone.name}", "features": ["DROP TABLE"]})
         elif len(self.tables) < 4:
             self.create()
@@ -210,34 +253,57 @@ class Round:
             if not self.sides.dbs[0].in_transaction:
                 break
             self.inside(marks)
-        self.writes.in_transaction = False
         if not self.sides.dbs[0].in_transaction:
-            self.tables = base
+            self.writes.in_transaction, self.tables = False, base
             return
         undone = rng.random() < 0.35
         if started == "SAVEPOINT outer":
             if undone:
                 self.common("ROLLBACK TO outer", "ROLLBACK")
-            self.common("RELEASE outer", "RELEASE")
+            undone = self.refused_commit("RELEASE outer", undone) or undone
+            if self.sides.dbs[0].in_transaction:
+                self.common("RELEASE outer", "RELEASE")
         else:
-            self.common("ROLLBACK" if undone else "COMMIT", "ROLLBACK" if undone else "BEGIN, COMMIT")
+            undone = self.refused_commit("COMMIT", undone) or undone
+            if self.sides.dbs[0].in_transaction:
+                self.common("ROLLBACK" if undone else "COMMIT", "ROLLBACK" if undone else "BEGIN, COMMIT")
+        self.writes.in_transaction = False
         if undone:
             self.tables = base
+
+    def refused_commit(self, commit, undone):
+        """A COMMIT that a deferred foreign key refuses leaves the transaction as it was; then there is the parent, or ROLLBACK: True."""
+        rng = self.rng
+        if "PRAGMA foreign_keys = ON" not in self.options["pragmas"] or undone or rng.random() < 0.4:
+            return False
+        number = len(self.log)
+        self.common(f"INSERT INTO child_ VALUES ({number})", "COMMIT that a foreign key refuses")
+        self.common(commit, "COMMIT that a foreign key refuses")
+        self.read()
+        if rng.random() < 0.5:
+            self.write()
+        if not self.sides.dbs[0].in_transaction:
+            return True
+        if rng.random() < 0.4:
+            self.common("ROLLBACK", "ROLLBACK")
+            return True
+        self.common(f"INSERT INTO parent_ VALUES ({number})", "COMMIT that a foreign key refuses")
+        return False
 
     def inside(self, marks):
         """One step of a transaction. marks: the savepoints that are open, with the tables there were."""
         rng = self.rng
         chance = rng.random()
         if chance < 0.15:
-            marks.append((f"s{len(marks)}", [table.copy() for table in self.tables]))
+            marks.append((rng.choice(("s0", "s1", "s2", "S0")), [table.copy() for table in self.tables]))
             self.common("SAVEPOINT " + marks[-1][0], "SAVEPOINT")
         elif chance < 0.25 and marks:
-            at = rng.randrange(len(marks))
+            at = self.innermost(marks)
             self.common("ROLLBACK TO " + marks[at][0], "ROLLBACK TO")
             self.tables = [table.copy() for table in marks[at][1]]
             del marks[at + 1:]
         elif chance < 0.3 and marks:
-            at = rng.randrange(len(marks))
+            at = self.innermost(marks)
             self.common("RELEASE " + marks[at][0], "RELEASE")
             del marks[at:]
         elif chance < 0.33:
@@ -253,15 +319,25 @@ class Round:
         else:
             self.read()
 
+    def innermost(self, marks):
+        """Of the savepoints of one name the last one."""
+        name = self.rng.choice(marks)[0].lower()
+        return max(at for at, mark in enumerate(marks) if mark[0].lower() == name)
+
     def check_all(self):
         for table in self.tables:
             what = "rowid, *" if table.rowid else "*"
             self.run({"sql": f"SELECT {what} FROM ${table.name} ORDER BY {table.total_order()}", "order": "exact", "features": ["the whole table"]})
+            for name in ("log", "up"):
+                self.run({"sql": f"SELECT * FROM {table.place}${name}_{table.stem} ORDER BY 1", "order": "exact", "features": ["changes(), last_insert_rowid() in triggers"]})
         if not self.options["memory"] or self.rng.random() < 0.5:
             for schema in sorted({table.schema for table in self.tables}):
                 self.run({"kind": "lsm", "sql": f"SELECT lsm_check('{schema}')", "features": ["lsm_check"]})
 
     def play(self, steps):
+        if "PRAGMA foreign_keys = ON" in self.options["pragmas"]:
+            self.run({"kind": "common", "sql": "CREATE TABLE parent_(id INTEGER PRIMARY KEY)"})
+            self.run({"kind": "common", "sql": "CREATE TABLE child_(p REFERENCES parent_ DEFERRABLE INITIALLY DEFERRED)"})
         for _ in range(self.rng.choice((1, 1, 2, 3))):
             self.create()
         for _ in range(steps):
@@ -367,7 +443,7 @@ def main():
     parser.add_argument("--round", type=int, help="this round of the seed only")
     parser.add_argument("--first", action="store_true", help="stop at the first difference")
     arguments = parser.parse_args()
-    print(f"seed {arguments.seed}", flush=True)
+    print(f"seed {arguments.seed}, SQLite {sqlite3.connect(':memory:').execute('SELECT sqlite_version()').fetchone()[0]}", flush=True)
     start = arguments.round or 0
     if arguments.round is not None:
         arguments.rounds = start + 1

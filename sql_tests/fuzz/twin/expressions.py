@@ -1,13 +1,27 @@
 """Random values, conditions and expressions over the columns in reach."""
 
 LITERALS = ["NULL", "0", "1", "-1", "2", "3", "7", "42", "-42", "1.0", "2.5", "-0.5", "1e18", "9007199254740993", "9007199254740992.0", "-9223372036854775808", "''", "'a'", "'A'",
-            "'b'", "'ab'", "'aB'", "'a '", "'b  '", "' a'", "'10'", "'2.50'", "'1e2'", "' 7 '", "'0x10'", "'zż'", "'%'", "x''", "x'00'", "x'6162'", "x'ff'", "9e999", "'k5'", "'K17'", "TRUE"]
-BOUND = [None, 0, 1, -1, 3, 42, 2.5, 1.0, 1e300, 2 ** 62, "", "a", "A", "ab", "a ", "10", "a\x00b", "żółć", b"", b"\x00", b"ab", "k5", float("inf")]
+            "'b'", "'ab'", "'aB'", "'a '", "'b  '", "' a'", "'10'", "'2.50'", "'1e2'", "' 7 '", "'0x10'", "'zż'", "'%'", "x''", "x'00'", "x'6162'", "x'ff'", "9e999", "'k5'", "'K17'", "TRUE",
+            "0.0", "-0.0", "-9e999", "0x1F", "9007199254740992", "9223372036854775807", "'é'", "'É'", "x'610062'", "char(0)", "CAST(x'61ff' AS TEXT)", "CAST(x'6100' AS TEXT)"]
+NAN = float("nan")  # which is bound as NULL
+BOUND = [None, 0, 1, -1, 3, 42, 2.5, 1.0, 1e300, 2 ** 62, "", "a", "A", "ab", "a ", "10", "a\x00b", "żółć", b"", b"\x00", b"ab", "k5", float("inf"), float("-inf"), NAN, -0.0, 2 ** 63 - 1, -2 ** 63,
+         2 ** 53 + 1, b"a\x00b", "\x00", "😀"]
 # A table of few values has many rows alike: joins meet, lists are long, and what is nearly equal stands side by side.
 ALIKE = ["NULL", "NULL", "0", "1", "2", "3", "5", "1.0", "0.0", "2.5", "-0.5", "'5'", "'05'", "'5.0'", "' 5'", "'5 '", "'1e1'", "10", "'10'", "'a0'", "'A0'", "'a0 '", "'a0  '", "'b1'", "'B1'", "'k'",
          "''", "x''", "x'35'", "x'6130'", "x'01'", "'a' || char(9)", "9007199254740993", "9007199254740992.0", "-9223372036854775808", "-9223372036854775808.0", "9223372036854775807",
          "9223372036854775807.0", "1e300"]
+# Of one of these a round takes all.
+FAMILIES = [["'a0'", "'A0'", "'a0 '", "'a0  '", "'A0 '"], ["'a0'", "'A0'", "'b1'", "'B1'", "'b1 '"], ["5", "'5'", "'05'", "'5.0'", "' 5'", "'5 '", "x'35'"], ["0", "0.0", "-0.0", "'0'", "'-0.0'", "''", "x''"],
+            ["9007199254740993", "9007199254740992.0", "9007199254740992", "'9007199254740993'"], ["9223372036854775807", "9223372036854775807.0", "9223372036854775806", "'9223372036854775807'"],
+            ["'a'", "x'61'", "CAST(x'6100' AS TEXT)", "x'6100'", "CAST(x'61ff' AS TEXT)", "CAST(x'6100ff' AS TEXT)", "'a '"], ["'é'", "'É'", "'e'", "'E'", "'😀'", "CAST(x'c3' AS TEXT)"]]
 COMPARISONS = ["=", "=", "==", "<", "<=", ">", ">=", "IS", "!=", "IS NOT", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"]
+
+
+def few_of(rng):
+    """The literals that most values of a round are taken from."""
+    if rng.random() < 0.4:
+        return rng.sample(ALIKE, rng.choice((4, 7, 12)))
+    return rng.choice(FAMILIES) + rng.sample(ALIKE, rng.choice((1, 3, 6)))
 
 
 class Scope:
@@ -180,7 +194,8 @@ class Scope:
         before = alias + "." if alias else ""
         names = [before + name for name in (table.key if len(table.key) > 1 and rng.random() < 0.6 else [column.name for column in table.columns][:rng.choice((2, 2, 3))])]
         width = len(names)
-        if rng.random() < 0.35:
+        # Of (a, b) IN (...) over RIGHT and FULL JOIN SQLite loses rows, of ordinary tables too, where one column has an index.
+        if rng.random() < 0.35 and not self.features & {"RIGHT JOIN", "FULL JOIN"}:
             rows = ", ".join("(" + ", ".join(self.value() for _ in range(width)) + ")" for _ in range(rng.randrange(1, 4)))
             return f"({', '.join(names)}) IN (VALUES {rows})"
         return f"({', '.join(names)}) {rng.choice(('<', '<=', '>', '>=', '=', '!=', 'IS'))} ({', '.join(self.value() for _ in range(width))})"

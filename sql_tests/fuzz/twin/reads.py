@@ -1,12 +1,12 @@
 """Random SELECTs whose result SQLite defines, up to what Sides.compare() leaves out."""
-from .sources import Sources
+from .applications import Applications
 
 
-class Reads(Sources):
+class Reads(Applications):
     def step(self, tables):
         forms = [self.plain, self.plain, self.plain, self.plain, self.ordered, self.ordered, self.ordered, self.limited, self.limited, self.grouped, self.distinct, self.passed_over, self.passed_over,
                  self.extremes, self.joined, self.joined, self.derived, self.compound, self.window, self.with_subquery, self.with_subquery, self.common_table, self.counted,
-                 self.declaration, self.outer_limit]
+                 self.declaration, self.outer_limit] + [self.application] * 10
         return self.rng.choice(forms)(tables)
 
     def plain(self, tables):

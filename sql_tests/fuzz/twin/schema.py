@@ -3,6 +3,7 @@ import copy
 
 TYPES = ["", "", "", "INTEGER", "INT", "BIGINT", "UNSIGNED BIG INT", "TEXT", "VARCHAR(20)", "CLOB", "REAL", "DOUBLE PRECISION", "FLOAT", "NUMERIC", "DECIMAL(10,5)",
          "BOOLEAN", "DATE", "STRING", "BLOB", "FLOATING POINT", "CHARINT"]
+DENSE_TYPES = ["", "", "TEXT", "TEXT", "VARCHAR(20)", "INT", "REAL", "NUMERIC"]
 STRICT_TYPES = ["INTEGER", "INT", "TEXT", "REAL", "BLOB", "ANY"]
 COLLATIONS = ["BINARY", "NOCASE", "RTRIM"]
 CONFLICTS = ["ABORT", "REPLACE", "FAIL", "IGNORE", "ROLLBACK"]
@@ -75,13 +76,16 @@ class Column:
 class Table:
     """One declaration: columns, the key, and the steps that make it."""
 
-    def __init__(self, name, rng, supported, schema="main"):
+    def __init__(self, name, rng, supported, schema="main", dense=False):
+        """dense: rather columns of few types, collations and indexes, where values that are nearly alike meet."""
+        self.dense = dense and rng.random() < 0.7
         self.name, self.rng, self.supported = name, rng, supported
         self.stem = name       # what its companions are called after, whatever it is renamed to
         self.schema = schema
         self.features = []
         self.unique = []       # lists of column names that are unique, the key aside
         self.indexes = {}      # name: columns
+        self.index_orders = {}  # name: (column, COLLATE or None, DESC or not), the repeated ones too
         self.conflicts = False  # an ON CONFLICT clause stands in the declaration
         self.strict = self.may("STRICT", 0.12)
         self.kind = rng.choice(("rowid", "ipk", "ipk", "clustered", "clustered", "clustered"))
@@ -112,9 +116,9 @@ class Table:
         if self.may("quoted and unicode names", 0.2):
             for at in rng.sample(range(len(names)), 2):
                 names[at] = rng.choice([each for each in ODD_NAMES if each not in names])
-        self.columns = [Column(name, rng.choice(STRICT_TYPES if self.strict else TYPES)) for name in names]
+        self.columns = [Column(name, rng.choice(STRICT_TYPES if self.strict else DENSE_TYPES if self.dense else TYPES)) for name in names]
         for column in self.columns:
-            if rng.random() < 0.35:
+            if rng.random() < (0.5 if self.dense else 0.35):
                 column.collate = rng.choice(COLLATIONS)
                 self.features.append("declare: COLLATE " + column.collate)
 
@@ -123,7 +127,7 @@ class Table:
         if self.kind == "rowid":
             self.key, self.key_terms = ["rowid"], [("rowid", "BINARY", False)]
             return
-        count = 1 if self.kind == "ipk" else rng.choice((1, 1, 2, 2, 3))
+        count = 1 if self.kind == "ipk" else rng.choice((2, 2, 3) if self.dense else (1, 1, 2, 2, 3))
         chosen = rng.sample(self.columns, min(count, len(self.columns)))
         self.key = [column.name for column in chosen]
         if self.kind == "ipk":
@@ -137,7 +141,7 @@ class Table:
             column.not_null = True
             collate = rng.choice(COLLATIONS) if rng.random() < 0.2 else None
             self.key_terms.append((column.name, collate or column.collate or "BINARY", rng.random() < 0.3, collate))
-        if rng.random() < 0.1:
+        if rng.random() < (0.25 if self.dense else 0.1):
             # Once more, under the same collation or another one.
             column, collate = chosen[0], rng.choice(COLLATIONS + [None])
             self.key.append(column.name)
@@ -227,19 +231,27 @@ class Table:
 
     def create_step(self):
         declared = ""
-        if self.may("INDEX (declared)", 0.25):
-            columns = self.some_columns()
-            self.indexes[f"{self.name}_d"] = columns
-            declared = f", INDEX ${self.name}_d ({self.index_terms(columns)})"
+        if self.may("INDEX (declared)", 0.6 if self.dense else 0.25):
+            columns, name = self.some_columns(), f"{self.name}_d"
+            self.indexes[name], self.index_orders[name] = columns, self.index_terms(columns)
+            declared = f", INDEX ${name} ({self.terms_text(self.index_orders[name])})"
         options = [each for each, wanted in (("WITHOUT ROWID", not self.rowid), ("STRICT", self.strict)) if wanted]
         return {"kind": "create", "sql": f"CREATE TABLE {self.place}${self.name}({self.body}) " + ", ".join(options),
                 "lsm": f"CREATE VIRTUAL TABLE {self.place}${self.name} USING lsm({self.body}{declared}{', STRICT' if self.strict else ''})"}
 
     def index_terms(self, columns):
         rng = self.rng
-        twice = [columns[0]] if rng.random() < 0.08 else []
+        twice = [columns[0]] if rng.random() < (0.25 if self.dense else 0.08) else []
         self.features += ["declare: a column twice in a key"] * len(twice)
-        return ", ".join(name + (" COLLATE " + rng.choice(COLLATIONS) if rng.random() < 0.2 else "") + rng.choice(("", "", " DESC")) for name in columns + twice)
+        return [(name, rng.choice(COLLATIONS) if rng.random() < 0.2 + 0.3 * len(twice) else None, rng.random() < 0.33) for name in columns + twice]
+
+    @staticmethod
+    def terms_text(terms):
+        return ", ".join(name + (f" COLLATE {collate}" if collate else "") + (" DESC" if descending else "") for name, collate, descending in terms)
+
+    def trees(self):
+        """The terms of the key and of each index, as index_terms() gives them."""
+        return [[(term[0], term[3] if len(term) == 4 else None, term[2]) for term in self.key_terms]] + list(self.index_orders.values())
 
     @property
     def plain(self):
@@ -250,10 +262,14 @@ class Table:
     def copy(self):
         """What a rollback goes back to."""
         copied = copy.copy(self)
-        copied.indexes, copied.unique = dict(self.indexes), list(self.unique)
+        copied.indexes, copied.index_orders, copied.unique = dict(self.indexes), dict(self.index_orders), list(self.unique)
         return copied
 
     def total_order(self, alias=None, direction=""):
         """ORDER BY terms that leave no two rows equal."""
         before = alias + "." if alias else ""
         return ", ".join(f"{before}{term[0]}" + ("" if term[0] == "rowid" else f" COLLATE {term[1]}") + direction for term in self.key_terms)
+
+    def sure_order(self, alias=None):
+        """For writes: the plus keeps SQLite from taking a term for one value that a condition only makes equal to a number, as '5' and '05' are."""
+        return ", ".join("+" + term for term in self.total_order(alias).split(", "))

@@ -7,12 +7,13 @@ kind   both      on the ordinary side and on the LSM side; `$` before a name bec
        lsm       on the LSM side only: flush, compact
        create    both; a refusal by the LSM side is told to the caller
        reopen    closes and opens the connections
+       between   `inner`, another step, while the SELECT of this one has given `first` of its rows
 order  exact     the same rows in the same order
        any       the same rows
        a number  the same rows, and the first so many columns in the same order
 rowless  rows are not compared
 plain    what third.py needs to know of the tables that are read
-several  the statement may fail for more than one reason: the first one counts, whichever it is
+several  the statement may break more than one constraint: the first one counts, whichever it is; "any": it may fail for other reasons, too
 fold   which of several equal values is shown (1 or 1.0, 'a' or 'A' under NOCASE) depends on the order of reading and does not count
 """
 import sqlite3
@@ -23,6 +24,7 @@ REFUSED = "refused"
 REFUSALS = ("CAST", "INSERT ... RETURNING would show")  # of what docs/sql.md lists
 # Joins can be long. A statement is given up after so many instructions, on the ordinary side after many more.
 INSTRUCTIONS = 3_000_000
+FAILURES = (sqlite3.Error, OverflowError, UnicodeDecodeError)  # the last one for messages that show what is no UTF-8
 
 
 class Difference(Exception):
@@ -40,7 +42,7 @@ def fold_value(value):
 def shown(value, fold):
     if fold:
         value = fold_value(value)
-    return type(value).__name__, value
+    return type(value).__name__, "-0.0" if value == 0 and str(value) == "-0.0" else value
 
 
 class Side:
@@ -50,6 +52,10 @@ class Side:
 
     def run(self, step):
         """('rows', rows) or ('error', class, extended code, message)"""
+        return self.rest(*self.begin(dict(step, first=0)))
+
+    def begin(self, step):
+        """(cursor, its first rows, step), or (None, the error, step)."""
         left = [self.instructions // 10_000]
 
         def give_up():
@@ -59,13 +65,23 @@ class Side:
         self.db.set_progress_handler(None if step.get("kind") == "lsm" else give_up, 10_000)
         sql = (step.get("lsm") if self.is_lsm else None) or step["sql"]
         try:
-            rows = self.db.execute(sql.replace("$", self.prefix), step.get("params", ())).fetchall()
-            if step.get("rowless"):
-                return "rows", []
-        except sqlite3.Error as error:
-            return "error", type(error).__name__, getattr(error, "sqlite_errorcode", 0), str(error).replace(self.prefix, "$") if self.prefix else str(error)
-        except OverflowError as error:
-            return "error", "OverflowError", 0, str(error)
+            cursor = self.db.execute(sql.replace("$", self.prefix), step.get("params", ()))
+            return cursor, cursor.fetchmany(step["first"]) if step["first"] else [], step
+        except FAILURES as error:
+            return None, self.failure(error), step
+
+    def failure(self, error):
+        text = str(error).replace(self.prefix, "$") if self.prefix else str(error)
+        return "error", type(error).__name__, getattr(error, "sqlite_errorcode", 0), text
+
+    def rest(self, cursor, rows, step):
+        """What run() returns, of a statement that begin() began."""
+        if cursor is None:
+            return rows
+        try:
+            rows = rows + cursor.fetchall()
+        except FAILURES as error:
+            return self.failure(error)
         if step.get("rowless"):  # what is DDL on one side is a SELECT on the other
             rows = []
         fold = step.get("fold")
@@ -164,6 +180,8 @@ class Sides:
             return True
         if kind == "other":
             return self.elsewhere(step)
+        if kind == "between":
+            return self.between(step)
         return self.both(step, kind)
 
     def elsewhere(self, step):
@@ -179,10 +197,28 @@ class Sides:
             raise Difference("second connections\n" + problem)
         return True
 
+    def between(self, step):
+        halves = [side.begin(step) for side in (self.ordinary, self.lsm)]
+        outcome = self.run(step["inner"])
+        if outcome is not REFUSED and self.ok and step["inner"].get("writes"):
+            self.read_inside = self.read_inside or self.dbs[-1].in_transaction
+        wanted, got = [side.rest(*half) for side, half in zip((self.ordinary, self.lsm), halves)]
+        if "interrupted" in (wanted[-1], got[-1]) or got[0] == "error" and any(word in got[3] for word in REFUSALS):
+            self.refusal = got if got[0] == "error" else wanted
+            return REFUSED
+        self.count, self.ok = len(wanted[1]) if wanted[0] == "rows" else 0, wanted[0] == "rows"
+        problem = self.judge(step, self.ordinary, wanted, got)
+        if problem is not None:
+            raise Difference(f"with this between its rows: {step['inner']['sql']}\n{problem}")
+        return True
+
     def common(self, step):
         outcomes = []
         for db in self.dbs:
             outcomes.append(Side(db, "").run(step))
+            if step["sql"] == "VACUUM":  # last_insert_rowid() is that of the last table's definition then
+                db.execute("INSERT OR REPLACE INTO temp.counted(rowid, n) VALUES (1, 0)")
+                self.forget_changes()
         if outcomes[0][:3] != outcomes[-1][:3]:
             raise Difference(f"ordinary: {outcomes[0]}\nlsm:      {outcomes[-1]}")
         return outcomes[0][0] == "rows"
@@ -239,9 +275,11 @@ class Sides:
         db = third.ask(side, step, self.options["pragmas"])
         if db is None:
             return problem
-        opinion = Side(db, side.prefix, instructions=third.INSTRUCTIONS).run(step)
+        third_side = Side(db, side.prefix, instructions=third.INSTRUCTIONS)
+        opinion, again = third_side.run(step), third.sorted_for_sure(step["sql"])
+        opinions = [opinion] + ([third_side.run(dict(step, sql=again))] if again != step["sql"] else [])
         db.close()
-        if opinion[0] == "rows" and self.compare(step, opinion, lsm) is None:
+        if any(each[0] == "rows" and self.compare(step, each, lsm) is None for each in opinions):
             self.overruled += 1
             return None
         return problem + ("\nwithout keys and indexes as on the ordinary table" if opinion[0] == "rows" and self.compare(step, ordinary, opinion) is None else
@@ -259,7 +297,7 @@ class Sides:
                                for a, b in zip(ordinary[1], lsm[1]))
         else:
             # Which of several bad rows an UPDATE meets first is not defined.
-            same = ordinary == lsm or (step.get("several") and ordinary[0] == lsm[0] and ordinary[2] & 255 == lsm[2] & 255 == 19)
+            same = ordinary == lsm or (step.get("several") and ordinary[0] == lsm[0] and (step["several"] == "any" or ordinary[2] & 255 == lsm[2] & 255 == 19))
         if same:
             return None
         if ordinary[0] == lsm[0] == "rows":

@@ -1,12 +1,13 @@
 """Random writes whose outcome SQLite defines, whatever the order in which rows are found, and that docs/sql.md does not list as different."""
 import sqlite3
 
-from .expressions import LITERALS, Scope
+from .companions import Companions
+from .expressions import LITERALS, NAN, Scope
 
 MODES = ["", "", "", " OR REPLACE", " OR REPLACE", " OR IGNORE", " OR FAIL", " OR ABORT", " OR ROLLBACK"]
 
 
-class Writes:
+class Writes(Companions):
     def __init__(self, rng, reads, options):
         self.rng, self.reads, self.options = rng, reads, options
         self.in_transaction = False
@@ -22,8 +23,10 @@ class Writes:
             made = self.bulk(table)
         elif chance < 0.8:
             made = self.update(table, tables)
-        elif chance < 0.94:
+        elif chance < 0.92:
             made = self.delete(table, tables)
+        elif chance < 0.95:
+            made = self.rng.choice((self.update_counted, self.delete_doubles, self.delete_first, self.insert_next, self.insert_failing, self.update_row))(table, tables)
         else:
             made = self.through(table)
         made["writes"] = True
@@ -48,16 +51,17 @@ class Writes:
             if alone and rng.random() < 0.15:
                 text = scope.value()
                 # Behind the greatest SQLite takes rowids at random; the least it does not find by the real that equals it.
-                return "-7" if text in ("9223372036854775807", "-9223372036854775808") else text
+                shown = str(scope.params[text[1:]]) if text.startswith(":") else text
+                return "-7" if "922337203685477580" in shown else text
             return rng.choice(("NULL", str(rng.randrange(-60, 60)), str(rng.randrange(200)), "'12'", "5.0")) if rng.random() < 0.95 else str(rng.randrange(10 ** 12))
         # A wrong type in a STRICT table under OR IGNORE, FAIL or ROLLBACK has another code: SQLite does not let a virtual table give both.
         if table.strict and (not alone or mode not in ("", " OR ABORT") or rng.random() < 0.7):
             return self.strict_value(column)
         if rng.random() < 0.01:
-            return rng.choice(("zeroblob(3000)", "hex(zeroblob(2000))", "char(0)", "printf('%.*c', 20000, 'x')", "CAST(x'41ff42' AS TEXT)"))
+            return rng.choice(("zeroblob(3000)", "hex(zeroblob(2000))", "char(0)", "printf('%.*c', 20000, 'x')", "CAST(x'41ff42' AS TEXT)")) if rng.random() < 0.9 or column.default else "9e999 - 9e999"
         text = scope.value()
         # SQLite hands a virtual table NULL for a column that was left out.
-        while column.default and (text == "NULL" or text.startswith(":") and scope.params[text[1:]] is None):
+        while column.default and (text == "NULL" or text.startswith(":") and scope.params[text[1:]] in (None, NAN)):
             text = rng.choice(LITERALS)
         return text
 
@@ -94,7 +98,9 @@ class Writes:
         verb = "REPLACE" if mode == " OR REPLACE" and rng.random() < 0.5 else "INSERT" + mode
         if count == 1 and rng.random() < (0.6 if returning else 0.2) and sqlite3.sqlite_version_info >= (3, 35):
             # Refused where other values would be shown than are stored.
-            shown = ", ".join(rng.choice([column.name for column in table.columns] + ["*"] + ["rowid"] * 2 * table.rowid) for _ in range(rng.choice((1, 2))))
+            names = [column.name for column in table.columns]
+            made = [f"typeof({rng.choice(names)})", f"coalesce({rng.choice(names)}, 'none') || '!'", f"{rng.choice(names)} AS r", f"quote({rng.choice(names)})"]
+            shown = ", ".join(rng.choice(names + ["*"] + ["rowid"] * 2 * table.rowid + made) for _ in range(rng.choice((1, 2))))
             return {"sql": f"{verb} INTO ${table.name}{named} VALUES {', '.join(rows)} RETURNING {shown}", "params": scope.params, "features": ["INSERT ... RETURNING"]}
         return {"sql": f"{verb} INTO ${table.name}{named} VALUES {', '.join(rows)}", "params": scope.params, "features": features}
 
@@ -121,7 +127,7 @@ class Writes:
         picked = [self.guarded(table, column, text) for column, text in zip(table.columns, picked)]
         mode = self.mode(table)
         where = self.reads.where(scope)
-        return {"sql": f"INSERT{mode} INTO ${table.name} SELECT {', '.join(picked)} FROM ${source.name}{where} ORDER BY {source.total_order()} LIMIT {rng.choice((1, 5, 20, 200))}",
+        return {"sql": f"INSERT{mode} INTO ${table.name} SELECT {', '.join(picked)} FROM ${source.name}{where} ORDER BY {source.sure_order()} LIMIT {rng.choice((1, 5, 20, 200))}",
                 "params": scope.params, "features": ["INSERT ... SELECT", "INSERT" + mode, *scope.features]}
 
     def bulk(self, table, count=None):
@@ -146,7 +152,7 @@ class Writes:
         """A condition that holds for one row at most, with a total order on both sides."""
         names = ", ".join(table.key)
         where = self.reads.where(scope, 0.6)
-        return f" WHERE ({names}) = (SELECT {names} FROM ${table.name}{where} ORDER BY {table.total_order()} LIMIT 1 OFFSET {self.rng.randrange(4)})"
+        return f" WHERE ({names}) = (SELECT {names} FROM ${table.name}{where} ORDER BY {table.sure_order()} LIMIT 1 OFFSET {self.rng.randrange(4)})"
 
     def update(self, table, tables):
         rng = self.rng
@@ -178,8 +184,8 @@ class Writes:
             taken = f"{alias}.{rng.choice(other.columns).name}" if rng.random() < 0.7 and not table.strict else "7" if integer else self.value(table, column, scope, True, mode)
             sets.append(f"{name} = " + (f"CAST({taken} AS INTEGER) % 1000" if integer else taken))
         names = ", ".join(f"${table.name}.{name}" for name in table.key)
-        same = f"({names}) = (SELECT {', '.join(table.key)} FROM ${table.name} ORDER BY {table.total_order()} LIMIT 1 OFFSET {rng.randrange(3)})"
-        return {"sql": f"UPDATE{mode} ${table.name} SET {', '.join(sets)} FROM (SELECT * FROM ${other.name} ORDER BY {other.total_order()} LIMIT 1 OFFSET {rng.randrange(2)}) AS {alias} "
+        same = f"({names}) = (SELECT {', '.join(table.key)} FROM ${table.name} ORDER BY {table.sure_order()} LIMIT 1 OFFSET {rng.randrange(3)})"
+        return {"sql": f"UPDATE{mode} ${table.name} SET {', '.join(sets)} FROM (SELECT * FROM ${other.name} ORDER BY {other.sure_order()} LIMIT 1 OFFSET {rng.randrange(2)}) AS {alias} "
                 f"WHERE {same}", "params": scope.params, "features": ["UPDATE ... FROM", "UPDATE" + mode]}
 
     def new_value(self, table, name, scope, alone, mode):
@@ -228,44 +234,70 @@ class Writes:
                 where += f" AND {scope.condition(1)}"
         return {"sql": f"DELETE FROM ${table.name}{where}", "params": scope.params, "features": features + sorted(scope.features)}
 
-    def through(self, table):
-        """Through the view's INSTEAD OF triggers, or the trigger of an ordinary table."""
-        rng = self.rng
-        scope = self.reads.scope([(table, None)])
-        column = rng.choice(table.columns)
-        form = rng.randrange(4)
-        if form == 3 and table.indexes:
-            # A row of several that breaks a unique index is met sooner or later: total_changes() tells.
-            form = 2
-        if form == 0:
-            count = rng.choice((1, 3))
-            rows = ", ".join("(" + ", ".join(self.value(table, each, scope, False) for each in table.columns) + ")" for _ in range(count))
-            return {"sql": f"INSERT INTO $src_{table.stem} VALUES {rows}", "params": scope.params, "features": ["trigger of an ordinary table"]}
-        if form == 1:
-            values = ", ".join(self.value(table, each, scope, True, " OR IGNORE") for each in table.columns)
-            return {"sql": f"INSERT INTO $v_{table.stem} VALUES ({values})", "params": scope.params, "features": ["INSTEAD OF INSERT"]}
-        if form == 2:
-            return {"sql": f"DELETE FROM $v_{table.stem} WHERE {column.name} = {scope.value()}", "params": scope.params, "features": ["INSTEAD OF DELETE"]}
-        return {"sql": f"UPDATE $v_{table.stem} SET {column.name} = {self.strict_value(column) if table.strict else self.value(table, column, scope, True)} WHERE {scope.condition(2)}",
-                "params": scope.params, "features": ["INSTEAD OF UPDATE"]}
+    def update_counted(self, table, tables):
+        """A value from a subquery over the same table, row for row."""
+        rng, scope = self.rng, self.reads.scope([(table, None)])
+        plain = [column.name for column in table.columns if column.name not in table.key and all(column.name not in columns for columns in table.unique)
+                 and not column.checked and (not table.strict or column.type in ("INT", "INTEGER", "ANY"))]
+        if not plain or table.conflicts:
+            return self.delete_first(table, tables)
+        name, key = rng.choice(plain), table.key[0]
+        value = rng.choice((f"(SELECT count(*) FROM ${table.name} AS i WHERE i.{key} <= ${table.name}.{key})", f"(SELECT count(*) FROM ${table.name} AS i WHERE i.{key} IS NOT ${table.name}.{key})"))
+        # Not that column, which changes on the way.
+        scope.columns = scope.key_columns = [each for each in scope.columns if each != name]
+        return {"sql": f"UPDATE ${table.name} SET {name} = {value} WHERE {scope.column()} {rng.choice(('>', '<', '=', 'IS NOT'))} {scope.value()}", "params": scope.params,
+                "features": ["UPDATE with a subquery over the same table"], "several": True}
 
-    @staticmethod
-    def companions(table):
-        """An ordinary table whose trigger writes the table, and a view with INSTEAD OF triggers."""
-        names = [column.name for column in table.columns]
-        new = ", ".join("new." + name for name in names)
-        plain = [name for name in names if name not in table.key and all(name not in columns for columns in table.unique)]
-        key = " AND ".join(f"{name} IS old.{name}" for name in table.key)
-        shown = ", ".join((["rowid"] if table.kind == "rowid" else []) + names)
-        steps = [f"CREATE TABLE {table.place}$src_{table.stem}({', '.join(names)})",
-                 f"CREATE TRIGGER {table.place}$st_{table.stem} AFTER INSERT ON $src_{table.stem} BEGIN INSERT OR REPLACE INTO ${table.name}({', '.join(names)}) VALUES ({new}); END",
-                 f"CREATE VIEW {table.place}$v_{table.stem} AS SELECT {shown} FROM ${table.name}" if table.kind != "rowid" else
-                 f"CREATE VIEW {table.place}$v_{table.stem} AS SELECT {', '.join(names)}, rowid AS old_rowid FROM ${table.name}",
-                 f"CREATE TRIGGER {table.place}$vd_{table.stem} INSTEAD OF DELETE ON $v_{table.stem} BEGIN DELETE FROM ${table.name} WHERE {key}; END"]
-        key = key.replace("old.rowid", "old.old_rowid")
-        steps[3] = steps[3].replace("old.rowid", "old.old_rowid")
-        steps.append(f"CREATE TRIGGER {table.place}$vi_{table.stem} INSTEAD OF INSERT ON $v_{table.stem} BEGIN INSERT OR IGNORE INTO ${table.name}({', '.join(names)}) VALUES ({new}); END")
-        if plain:
-            steps.append(f"CREATE TRIGGER {table.place}$vu_{table.stem} INSTEAD OF UPDATE ON $v_{table.stem} BEGIN UPDATE ${table.name} SET "
-                         f"{', '.join(f'{name} = new.{name}' for name in plain)} WHERE {key}; END")
-        return [{"sql": sql, "features": ["DDL: views and triggers"]} for sql in steps]
+    def delete_doubles(self, table, tables):
+        """All but the first of the rows that are alike in a column."""
+        name, total = self.rng.choice(table.columns).name, table.sure_order("i")
+        key, same = ", ".join(table.key), f"i.{name} IS ${table.name}.{name}"
+        return {"sql": f"DELETE FROM ${table.name} WHERE ({key}) IS NOT (SELECT {', '.join('i.' + each for each in table.key)} FROM ${table.name} AS i WHERE {same} ORDER BY {total} LIMIT 1)",
+                "features": ["DELETE with a subquery over the same table"]}
+
+    def delete_first(self, table, tables):
+        rng, scope = self.rng, self.reads.scope([(table, None)])
+        key, where = ", ".join(table.key), self.reads.where(scope, 0.5)
+        return {"sql": f"DELETE FROM ${table.name} WHERE ({key}) IN (SELECT {key} FROM ${table.name}{where} ORDER BY {table.sure_order()} LIMIT {rng.randrange(1, 6)})"
+                if len(table.key) == 1 and table.rowid else f"DELETE FROM ${table.name}{self.one_row(table, scope)}", "params": scope.params, "features": ["DELETE with a subquery over the same table"]}
+
+    def insert_next(self, table, tables):
+        """The next number, as applications make it; from the table itself."""
+        rng, scope = self.rng, Scope(self.rng, self.reads.few)
+        if table.strict:
+            return self.insert(table)
+        values = [self.value(table, column, scope, True) for column in table.columns]
+        at = rng.randrange(len(values)) if table.kind != "ipk" else [column.name for column in table.columns].index(table.key[0])
+        if table.columns[at].default:
+            return self.insert(table)
+        name = table.columns[at].name
+        values[at] = f"(SELECT coalesce(max(CAST({name} AS INTEGER) % 1000000), 0) + 1 FROM ${table.name})"
+        mode = rng.choice(("", " OR IGNORE", " OR FAIL" if "AUTOINCREMENT" not in table.body else ""))
+        return {"sql": f"INSERT{mode} INTO ${table.name} VALUES ({', '.join(values)})", "params": scope.params, "features": ["INSERT of the next number"]}
+
+    def insert_failing(self, table, tables):
+        """An expression that fails half way, which undoes the statement whatever its conflict mode."""
+        rng, source = self.rng, self.rng.choice(tables)
+        name = rng.choice(source.columns).name
+        picked = [self.guarded(table, column, rng.choice(source.columns).name) for column in table.columns]
+        at = rng.randrange(len(picked))
+        failing = rng.choice((f"length(json({name}))", f"abs({name})", f"json_extract({name}, '$')"))
+        picked[at] = self.guarded(table, table.columns[at], failing)
+        if picked[at] == "NULL":
+            picked[at] = f"CAST({failing} AS INTEGER) % 1000"
+        mode = rng.choice((" OR IGNORE", " OR REPLACE")) if not table.conflicts else " OR IGNORE"
+        scope = self.reads.scope([(source, None)])
+        where = f" WHERE {scope.condition()}" if rng.random() < 0.5 else ""
+        return {"sql": f"INSERT{mode} INTO ${table.name} SELECT {', '.join(picked)} FROM ${source.name}{where} ORDER BY {source.sure_order()}", "params": scope.params,
+                "features": ["INSERT of expressions that may fail half way"], "several": "any"}
+
+    def update_row(self, table, tables):
+        """SET of a row value, of one row."""
+        rng, scope = self.rng, self.reads.scope([(table, None)])
+        names = [column.name for column in table.columns if column.name not in table.key and not column.default]
+        if len(names) < 2 or table.strict:
+            return self.insert_next(table, tables)
+        other, chosen = rng.choice(tables), rng.sample(names, 2)
+        taken = ", ".join(f"o.{rng.choice(other.columns).name}" for _ in chosen)
+        return {"sql": f"UPDATE{self.mode(table)} ${table.name} SET ({', '.join(chosen)}) = (SELECT {taken} FROM ${other.name} AS o ORDER BY {other.sure_order('o')} LIMIT 1){self.one_row(table, scope)}",
+                "params": scope.params, "features": ["UPDATE SET of a row value"]}
