@@ -11,8 +11,7 @@ int vt_cursor_fail(struct vt_cursor *cursor, int status, const struct lsm_error 
     return vt_fail_engine(&cursor->base.pVtab->zErrMsg, status, err);
 }
 
-/* What the walk stands on: a row, or an entry of the index. */
-static struct lsm_slice entry_key(const struct vt_cursor *cursor) {
+struct lsm_slice vt_cursor_entry_key(const struct vt_cursor *cursor) {
     switch (cursor->mode) {
     case CURSOR_WALK: return lsm_cursor_key(cursor->walk);
     case CURSOR_POINT: return vt_bytes_slice(&cursor->ranges.range[cursor->range_at].low);
@@ -43,14 +42,14 @@ int vt_cursor_fail_row(struct vt_cursor *cursor, int rc) {
 /* The present row's key. */
 static int find_row_key(struct vt_cursor *cursor, struct lsm_slice *key) {
     if (cursor->index == NULL || cursor->mode == CURSOR_FOUND) {
-        *key = entry_key(cursor);
+        *key = vt_cursor_entry_key(cursor);
         return SQLITE_OK;
     }
     int rc = SQLITE_OK;
     if (cursor->mode == CURSOR_DETACHED) {
         cursor->row_key = vt_bytes_slice(&cursor->key);
     } else if (!cursor->row_known) {
-        rc = vt_index_row_key(cursor->index, entry_key(cursor), entry_value(cursor), &cursor->row_key);
+        rc = vt_index_row_key(cursor->index, vt_cursor_entry_key(cursor), entry_value(cursor), &cursor->row_key);
     }
     cursor->row_known = rc == SQLITE_OK;
     *key = cursor->row_key;
@@ -121,6 +120,7 @@ static void cursor_free(struct vt_cursor *cursor) {
     vt_bytes_release(&cursor->entry);
     vt_bytes_release(&cursor->walk_name);
     vt_found_release(&cursor->found);
+    for (int i = 0; i < 2; i++) vt_loan_release(cursor->loans[i]);
     sqlite3_free(cursor->plan_text);
     sqlite3_free(cursor);
 }
@@ -174,7 +174,7 @@ static void drop_walk(struct vt_cursor *cursor) {
     cursor->walk = NULL;
 }
 
-static void drop_view(struct vt_cursor *cursor) {
+void vt_cursor_drop_view(struct vt_cursor *cursor) {
     vt_cursor_drop_row(cursor);
     drop_walk(cursor);
     vt_view_unref(vt_cursor_table(cursor)->space, cursor->view);
@@ -185,7 +185,7 @@ int vt_cursor_close(sqlite3_vtab_cursor *base) {
     struct vt_cursor *cursor = (struct vt_cursor *)base;
     struct vt_space *space = vt_cursor_table(cursor)->space;
     vt_cursor_count_stray(cursor);
-    drop_view(cursor);
+    vt_cursor_drop_view(cursor);
     *cursor->link = cursor->next;
     if (cursor->next != NULL) cursor->next->link = cursor->link;
     vt_found_release(&cursor->found);
@@ -329,7 +329,7 @@ int vt_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, in
 /* Make the range begin behind the row that was kept. */
 static int cut_range(struct vt_cursor *cursor, struct vt_range *range) {
     struct vt_bytes *bound = cursor->plan.desc ? &range->high : &range->low;
-    int rc = vt_bytes_set(bound, entry_key(cursor));
+    int rc = vt_bytes_set(bound, vt_cursor_entry_key(cursor));
     if (rc == SQLITE_OK && !cursor->plan.desc) rc = vt_bytes_put(bound, 0);
     if (cursor->plan.desc) range->has_high = true;
     if (!cursor->plan.desc) range->has_low = true;
@@ -398,14 +398,36 @@ static bool column_of_entry(struct vt_cursor *cursor, int column, struct vt_valu
     if (cursor->index == NULL || cursor->reader_ready || cursor->mode == CURSOR_DETACHED || cursor->mode == CURSOR_FOUND) return false;
     struct lsm_slice key;
     *rc = find_row_key(cursor, &key);
-    return *rc == SQLITE_OK && vt_index_column(vt_cursor_table(cursor)->schema, cursor->index, entry_key(cursor), key, column, value);
+    return *rc == SQLITE_OK && vt_index_column(vt_cursor_table(cursor)->schema, cursor->index, vt_cursor_entry_key(cursor), key, column, value);
 }
 
-/* A column that an UPDATE may not be going to change. */
+/* A column that the row's key tells byte for byte: this part of it. */
+static bool part_of_key(struct vt_cursor *cursor, int column, bool *text, struct lsm_slice *bytes) {
+    const struct vt_schema *schema = vt_cursor_table(cursor)->schema;
+    *text = false;
+    if (schema->kind != VT_KIND_CLUSTERED || (column != schema->column_count && column != schema->bytes_column)) return false;
+    if (find_row_key(cursor, bytes) != SQLITE_OK) return false; /* reading the row will say why */
+    return column == schema->column_count || vt_key_only_bytes(*bytes, text, bytes);
+}
+
+/* The key of a row that was looked for by it. */
+static bool column_of_point(struct vt_cursor *cursor, sqlite3_context *context, int column) {
+    bool text;
+    struct lsm_slice bytes;
+    if (cursor->mode != CURSOR_POINT || cursor->index != NULL || !part_of_key(cursor, column, &text, &bytes)) return false;
+    vt_loan_result(&cursor->loans[column != vt_cursor_table(cursor)->schema->bytes_column], text, bytes, context);
+    return true;
+}
+
+/* A column that an UPDATE may not be going to change. What the key tells, write.c has from the key. */
 static int column_of_update(struct vt_cursor *cursor, sqlite3_context *context, int column) {
     const struct vt_table *table = vt_cursor_table(cursor);
     struct vt_value value;
     int rc = SQLITE_OK;
+    bool text;
+    struct lsm_slice bytes;
+    if (sqlite3_vtab_nochange(context) != 0 && part_of_key(cursor, column, &text, &bytes)) return SQLITE_OK;
+    if (column_of_point(cursor, context, column)) return SQLITE_OK;
     bool known = column_of_entry(cursor, column, &value, &rc);
     if (rc == SQLITE_OK && !known) rc = ready_reader(cursor);
     if (rc == SQLITE_OK && !known) rc = vt_row_get(&cursor->reader, column, &value);
@@ -422,6 +444,7 @@ static VT_APART int column_elsewhere(struct vt_cursor *cursor, sqlite3_context *
     if (cursor->broken != SQLITE_OK) return cursor->broken;
     if (cursor->mode == CURSOR_END) return SQLITE_OK;
     if (cursor->updating) return column_of_update(cursor, context, column);
+    if (column_of_point(cursor, context, column)) return SQLITE_OK;
     struct vt_value value;
     int rc = SQLITE_OK;
     bool known = column_of_entry(cursor, column, &value, &rc);
@@ -454,44 +477,8 @@ int vt_cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
     return SQLITE_OK;
 }
 
-/* ---- the transaction ends ------------------------------------------------------------------------------------- */
+/* ---- the cursors of a space ----------------------------------------------------------------------------------- */
 
 struct vt_cursor *vt_cursor_after(const struct vt_cursor *cursor) { return cursor->next; }
 
 bool vt_cursor_is_of(const struct vt_cursor *cursor, const sqlite3_vtab *vtab) { return cursor->base.pVtab == vtab; }
-
-static int keep_row(struct vt_cursor *cursor) {
-    struct lsm_slice key, record;
-    int rc = vt_cursor_row(cursor, &key, &record);
-    if (rc == SQLITE_OK) rc = vt_bytes_set(&cursor->key, key);
-    if (rc == SQLITE_OK) rc = vt_bytes_set(&cursor->record, record);
-    if (rc == SQLITE_OK && cursor->index != NULL) rc = vt_bytes_set(&cursor->entry, entry_key(cursor));
-    return rc;
-}
-
-/* A lookup needs no view, but for a record that it does not have. */
-static int keep_found(struct vt_cursor *cursor) {
-    if (!cursor->row_read) return SQLITE_OK;
-    int rc = vt_bytes_set(&cursor->record, cursor->row.bytes);
-    cursor->found.record = vt_bytes_slice(&cursor->record);
-    cursor->found.has_record = true;
-    return rc;
-}
-
-void vt_cursor_detach(struct vt_cursor *cursor) {
-    if (cursor->view == NULL || !cursor->view->of_txn) return;
-    enum cursor_mode mode = cursor->mode == CURSOR_END || cursor->mode == CURSOR_FOUND ? cursor->mode : CURSOR_DETACHED;
-    int rc = SQLITE_OK;
-    if (mode == CURSOR_DETACHED) rc = keep_row(cursor);
-    if (mode == CURSOR_FOUND) rc = keep_found(cursor);
-    drop_view(cursor);
-    cursor->mode = mode;
-    cursor->broken = rc;
-}
-
-void vt_cursor_break(struct vt_cursor *cursor, uint64_t tick) {
-    if (cursor->view == NULL || !cursor->view->of_txn || cursor->view->tick <= tick) return;
-    bool on_row = cursor->mode != CURSOR_END;
-    drop_view(cursor);
-    if (on_row) cursor->broken = SQLITE_ABORT_ROLLBACK;
-}

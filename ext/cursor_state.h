@@ -1,10 +1,11 @@
 /* cursor_state.h: what a cursor is made of, for the files that it is cut into: cursor.c (the walk and its rows), cursor_search.c (numbers compared with texts),
- * cursor_lookup.c (walks that are repeated), cursor_distinct.c (rows that say nothing new).
+ * cursor_lookup.c (walks that are repeated), cursor_distinct.c (rows that say nothing new), cursor_end.c (transactions that end).
  */
 #ifndef VT_CURSOR_STATE_H
 #define VT_CURSOR_STATE_H
 
 #include "cursor.h"
+#include "loan.h"
 #include "lookup.h"
 #include "plan.h"
 #include "row_codec.h"
@@ -43,6 +44,7 @@ struct vt_cursor {
     struct vt_bytes key, record;
     struct vt_row_reader reader; /* of the present row, if reader_ready */
     bool reader_ready;
+    struct vt_loan *loans[2];    /* of a point read: the key's column, the hidden one */
     bool updating;               /* since xFilter: the statement may be an UPDATE, which leaves columns as they are */
     struct vt_found found;        /* of the last lookup */
     struct vt_bytes walk_name;    /* of the walk that may be looked up (lookups.h) */
@@ -59,12 +61,16 @@ int vt_cursor_fail_row(struct vt_cursor *cursor, int rc);
 
 /* ---- cursor.c --------------------------------------------------------------------------------------------------- */
 
+/* What the walk stands on: a row, or an entry of the index. */
+struct lsm_slice vt_cursor_entry_key(const struct vt_cursor *cursor);
 /* The present row, read if it was not. */
 int vt_cursor_row(struct vt_cursor *cursor, struct lsm_slice *key, struct lsm_slice *record) LSM_MUST_CHECK;
 /* The walk goes on: nothing is known of the next row. */
 void vt_cursor_forget_row(struct vt_cursor *cursor);
 /* Let go of everything that was read from the view; the cursor is at its end. */
 void vt_cursor_drop_row(struct vt_cursor *cursor);
+/* The same, and of the view itself. */
+void vt_cursor_drop_view(struct vt_cursor *cursor);
 /* Have a view, the one that a statement starting now reads. */
 int vt_cursor_take_view(struct vt_cursor *cursor) LSM_MUST_CHECK;
 /* Stand on the first row of this range, or at the end. */

@@ -61,6 +61,15 @@ static int read_old_row(struct write *w, struct vt_row_reader *reader) {
 
 /* ---- values --------------------------------------------------------------------------------------------------- */
 
+/* A column that is not to change, if the key tells it. */
+static bool take_from_key(const struct write *w, int i, struct vt_value *value) {
+    bool text;
+    struct lsm_slice bytes;
+    if (i != w->table->schema->bytes_column || !vt_key_only_bytes(vt_bytes_slice(&w->table->old_key), &text, &bytes)) return false;
+    *value = vt_value_bytes(text ? SQLITE_TEXT : SQLITE_BLOB, bytes.data, bytes.size);
+    return true;
+}
+
 static int take_values(struct write *w) {
     struct vt_table *table = w->table;
     const struct vt_schema *schema = table->schema;
@@ -74,6 +83,7 @@ static int take_values(struct write *w) {
             rc = vt_affinity_apply(w->columns[i], schema->columns[i].affinity, &table->values[i]);
             continue;
         }
+        if (take_from_key(w, i, &table->values[i])) continue;
         if (old.schema == NULL) rc = read_old_row(w, &old);
         if (rc == SQLITE_OK && !w->gone) rc = vt_row_get(&old, i, &table->values[i]);
     }

@@ -160,6 +160,49 @@ static void a_text_is_a_key_however_it_was_made(void **unused) {
     assert_int_equal(sqlite3_finalize(wide), SQLITE_OK);
 }
 
+static void a_key_that_is_read_stays_while_other_statements_read_others(void **unused) {
+    (void)unused;
+    make_table();
+    sqlite3_stmt *one = prepare("SELECT k, b FROM t WHERE k = ?1"), *other = prepare("SELECT k || k FROM t WHERE k = ?1");
+    assert_int_equal(sqlite3_bind_text(one, 1, "k007", -1, SQLITE_STATIC), SQLITE_OK);
+    assert_int_equal(sqlite3_step(one), SQLITE_ROW);
+    assert_string_equal(bound(other, "k123"), "k123k123");
+    assert_string_equal(rows("SELECT k FROM t WHERE k = 'k456'"), "k456");
+    must("UPDATE t SET b = -1 WHERE k = 'k008'; DELETE FROM t WHERE k = 'k009'");
+    assert_string_equal((const char *)sqlite3_column_text(one, 0), "k007");
+    assert_string_equal((const char *)sqlite3_column_text(one, 1), "7");
+    assert_int_equal(sqlite3_reset(one), SQLITE_OK);
+    assert_string_equal(bound(one, "k008"), "k008");
+    assert_string_equal(bound(one, "k009"), "");
+    assert_int_equal(sqlite3_finalize(one), SQLITE_OK);
+    assert_int_equal(sqlite3_finalize(other), SQLITE_OK);
+    /* The row before is compared with this one. */
+    assert_string_equal(rows("SELECT k || count(*) FROM t WHERE k IN ('k001', 'k002', 'k003') GROUP BY k"), "k0011 k0021 k0031");
+}
+
+static void an_update_leaves_keys_of_every_type_alone(void **unused) {
+    (void)unused;
+    static const char all[] = "SELECT hex(k) || typeof(k) || v FROM t ORDER BY k";
+    must("CREATE VIRTUAL TABLE t USING lsm(k PRIMARY KEY, v, w, INDEX by_w (w));"
+         "INSERT INTO t VALUES (1, 0, 0), (2.5, 0, 1), ('a', 0, 0), ('', 0, 1), (x'', 0, 0), (x'00ff', 0, 1)");
+    must("UPDATE t SET v = 1 WHERE k = 1; UPDATE t SET v = 1 WHERE k = 'a'; UPDATE t SET v = 1 WHERE k = ''; UPDATE t SET v = 1 WHERE k = x'00ff'");
+    assert_string_equal(rows(all), "31integer1 322E35real0 text1 61text1 blob0 00FFblob1");
+    must("UPDATE t SET v = v + 2");
+    assert_string_equal(rows(all), "31integer3 322E35real2 text3 61text3 blob2 00FFblob3");
+    must("UPDATE t SET v = v + 2, w = w + 1 WHERE w = 1");
+    assert_string_equal(rows(all), "31integer3 322E35real4 text5 61text3 blob2 00FFblob5");
+    assert_string_equal(rows("SELECT hex(k) FROM t WHERE w = 2 ORDER BY k"), "322E35  00FF");
+    must("UPDATE t SET k = k || 'b', v = k WHERE k = 'a'");
+    assert_string_equal(rows("SELECT k || v FROM t WHERE k = 'ab'"), "aba");
+    assert_string_equal(rows("SELECT lsm_check()"), "ok");
+    /* Longer than what is lent. */
+    must("CREATE VIRTUAL TABLE u USING lsm(k TEXT PRIMARY KEY, v);"
+         "INSERT INTO u SELECT printf('%.*c', i, 'x'), i FROM (SELECT 255 AS i UNION SELECT 256 UNION SELECT 257)");
+    must("UPDATE u SET v = -v WHERE k = printf('%.257c', 'x'); UPDATE u SET v = -v WHERE k = printf('%.256c', 'x')");
+    must("DELETE FROM u WHERE k = printf('%.255c', 'x')");
+    assert_string_equal(rows("SELECT length(k) || v FROM u ORDER BY k"), "256-256 257-257");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_lookup_finds_its_own_key_whatever_was_looked_for_before, set_up, tear_down),
@@ -168,6 +211,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(an_update_leaves_long_values_of_another_walk_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_kept_is_small, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_text_is_a_key_however_it_was_made, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_key_that_is_read_stays_while_other_statements_read_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_update_leaves_keys_of_every_type_alone, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
