@@ -36,7 +36,8 @@ static int check_trees(struct vt_space *space, lsm_check_fn found, void *arg, ch
                        (unsigned)tree.tree);
         found(arg, text);
     }
-    if (rc == SQLITE_OK && list.damaged) found(arg, "schema: a shadow table (its name ends in _" VT_SHADOW_SUFFIX ") is damaged or of a newer release");
+    if (rc == SQLITE_OK && list.damaged)
+        found(arg, "schema: a shadow table (its name ends in _" VT_SHADOW_SUFFIX ") is damaged or of a newer release");
     vt_shadow_list_release(&list);
     return rc;
 }
@@ -62,9 +63,9 @@ static int check_rows_of(struct vt_space *space, const char *table, lsm_check_fn
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-/* ---- indexes ---------------------------------------------------------------------------------------------------- */
+/* ---- indexes and the mark of AUTOINCREMENT ---------------------------------------------------------------------- */
 
-struct index_check {
+struct tree_check {
     struct vt_table *table;
     struct vt_view *view;
     lsm_check_fn found;
@@ -76,7 +77,7 @@ struct index_check {
     struct vt_pulse pulse;
 };
 
-static int check_row(struct index_check *check, struct lsm_slice key, struct lsm_slice record) {
+static int check_row(struct tree_check *check, struct lsm_slice key, struct lsm_slice record) {
     const struct vt_schema *schema = check->table->schema;
     struct vt_indexed_row row;
     int rc = vt_entries_read(check->table, key, record, check->values, &row);
@@ -109,7 +110,7 @@ static int check_row(struct index_check *check, struct lsm_slice key, struct lsm
 }
 
 /* Walk a tree: its rows, if there is something to do with them, or only to count them. */
-static int walk_tree(struct index_check *check, uint32_t tree, int (*visit)(struct index_check *check, struct lsm_slice key, struct lsm_slice record),
+static int walk_tree(struct tree_check *check, uint32_t tree, int (*visit)(struct tree_check *check, struct lsm_slice key, struct lsm_slice record),
                      uint64_t *count) {
     struct lsm_cursor *cursor = NULL;
     struct lsm_error err;
@@ -132,7 +133,7 @@ static bool is_dropped(const struct vt_table *table, struct lsm_tree_info tree) 
 }
 
 /* Every row has its entry in each index, and there are no others. */
-static int check_entries(struct index_check *check) {
+static int check_entries(struct tree_check *check) {
     const struct vt_schema *schema = check->table->schema;
     uint64_t count;
     int rc = walk_tree(check, vt_table_tree(check->table), check_row, &count);
@@ -155,13 +156,32 @@ static int check_entries(struct index_check *check) {
     return rc;
 }
 
-static int check_indexes_of(struct vt_space *space, const char *name, lsm_check_fn found, void *arg, char **message) {
+static int check_mark(struct tree_check *check) {
+    struct lsm_value value = {0};
+    struct lsm_error err;
+    int64_t mark;
+    bool exact;
+    vt_error_clear(&err);
+    int status = lsm_view_get(check->view->engine, check->table->sequence.tree, vt_rowids_mark_key(), &value, &err);
+    if (status == LSM_OK && !vt_rowids_mark_read(value.bytes, &mark, &exact)) {
+        char text[512];
+        (void)snprintf(text, sizeof text, "table %s: the AUTOINCREMENT mark is damaged", check->table->name);
+        check->found(check->arg, text);
+    }
+    lsm_value_release(&value);
+    return status == LSM_NOTFOUND ? SQLITE_OK : vt_fail_engine(check->message, status, &err);
+}
+
+/* The trees of a table besides that of its rows. */
+static int check_others_of(struct vt_space *space, const char *name, lsm_check_fn found, void *arg, char **message) {
     struct vt_table *table = vt_table_find(space, name);
-    if (table == NULL || vt_table_bind(table, NULL) != SQLITE_OK || table->schema->index_count == 0) return SQLITE_OK;
-    struct index_check check = {.table = table, .found = found, .arg = arg, .message = message, .pulse = {.db = space->connection->db}};
+    if (table == NULL || vt_table_bind(table, NULL) != SQLITE_OK) return SQLITE_OK;
+    if (table->schema->index_count == 0 && !table->schema->autoincrement) return SQLITE_OK;
+    struct tree_check check = {.table = table, .found = found, .arg = arg, .message = message, .pulse = {.db = space->connection->db}};
     check.values = sqlite3_malloc64((size_t)table->schema->column_count * sizeof *check.values);
     int rc = check.values == NULL ? SQLITE_NOMEM : vt_view_acquire(space, &check.view, message);
-    if (rc == SQLITE_OK) rc = check_entries(&check);
+    if (rc == SQLITE_OK && table->schema->autoincrement) rc = check_mark(&check);
+    if (rc == SQLITE_OK && table->schema->index_count > 0) rc = check_entries(&check);
     vt_view_unref(space, check.view);
     vt_pulse_release(&check.pulse);
     vt_bytes_release(&check.entry);
@@ -188,7 +208,7 @@ static int check_rows(struct vt_space *space, lsm_check_fn found, void *arg, cha
         }
         const char *name = (const char *)sqlite3_column_text(statement, 0);
         rc = name == NULL ? SQLITE_NOMEM : check_rows_of(space, name, found, arg);
-        if (rc == SQLITE_OK) rc = check_indexes_of(space, name, found, arg, message);
+        if (rc == SQLITE_OK) rc = check_others_of(space, name, found, arg, message);
     }
     sqlite3_finalize(statement);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
@@ -228,7 +248,7 @@ int vt_check_integrity(sqlite3_vtab *vtab, const char *schema, const char *name,
     sqlite3_str *lines = sqlite3_str_new(NULL);
     table->space->connection->checking = true;
     int rc = check_rows_of(table->space, name, add_line, lines);
-    if (rc == SQLITE_OK && !quick) rc = check_indexes_of(table->space, name, add_line, lines, &message);
+    if (rc == SQLITE_OK && !quick) rc = check_others_of(table->space, name, add_line, lines, &message);
     table->space->connection->checking = false;
     if (rc == SQLITE_OK) rc = sqlite3_str_errcode(lines);
     *problem = sqlite3_str_finish(lines);

@@ -7,7 +7,7 @@
 /* Calls found() for each problem. SQLITE_OK if the check itself ran, whatever it found. A schema without LSM tables has no problems. */
 int vt_check_schema(struct vt_connection *connection, const char *schema, lsm_check_fn found, void *arg, char **message) LSM_MUST_CHECK;
 
-/* xIntegrity, for PRAGMA integrity_check and quick_check, which leaves out the indexes: one table, its rows and the entries of its indexes, not all bytes of the
+/* xIntegrity, for PRAGMA integrity_check and quick_check, which reads the rows only: one table, its rows, the entries of its indexes and its AUTOINCREMENT mark, not all bytes of the
  * store. What is wrong goes into *problem. */
 int vt_check_integrity(sqlite3_vtab *vtab, const char *schema, const char *table, int flags, char **problem);
 

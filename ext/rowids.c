@@ -55,8 +55,21 @@ static int find_max(struct vt_table *table) {
 
 /* ---- the mark ----------------------------------------------------------------------------------------------------- */
 
-static const uint8_t mark_key[1] = {0};
 #define MARK_BYTES 9 /* the mark, big-endian; 1 if it is exact */
+
+struct lsm_slice vt_rowids_mark_key(void) {
+    static const uint8_t key[1] = {0};
+    return (struct lsm_slice){.data = key, .size = sizeof key};
+}
+
+bool vt_rowids_mark_read(struct lsm_slice bytes, int64_t *mark, bool *exact) {
+    uint64_t number = 0;
+    if (bytes.size != MARK_BYTES) return false;
+    for (int i = 0; i < 8; i++) number = number << 8 | bytes.data[i];
+    *mark = (int64_t)number;
+    *exact = bytes.data[8] != 0;
+    return number <= INT64_MAX;
+}
 
 static int find_mark(struct vt_table *table) {
     struct vt_rowids *rowids = &table->rowids;
@@ -64,18 +77,15 @@ static int find_mark(struct vt_table *table) {
     struct lsm_value value = {0};
     struct lsm_error err;
     vt_error_clear(&err);
-    struct lsm_slice key = {.data = mark_key, .size = sizeof mark_key};
-    int status = lsm_txn_get(table->space->txn.engine, table->sequence.tree, key, &value, &err);
+    int status = lsm_txn_get(table->space->txn.engine, table->sequence.tree, vt_rowids_mark_key(), &value, &err);
     if (status != LSM_OK && status != LSM_NOTFOUND) return vt_fail_engine(&table->base.zErrMsg, status, &err);
-    uint64_t mark = 0;
-    bool good = status == LSM_NOTFOUND || value.bytes.size == MARK_BYTES;
-    for (int i = 0; i < 8 && good && status == LSM_OK; i++) mark = mark << 8 | value.bytes.data[i];
-    rowids->exact = good && status == LSM_OK && value.bytes.data[8] != 0;
+    rowids->mark = 0;
+    rowids->exact = false;
+    bool good = status == LSM_NOTFOUND || vt_rowids_mark_read(value.bytes, &rowids->mark, &rowids->exact);
     lsm_value_release(&value);
-    if (!good || mark > INT64_MAX) {
-        return vt_fail(&table->base.zErrMsg, SQLITE_CORRUPT_VTAB, "the AUTOINCREMENT mark of table %s is damaged: run SELECT lsm_check()", table->name);
-    }
-    rowids->mark = (int64_t)mark;
+    if (!good)
+        return vt_fail(&table->base.zErrMsg, SQLITE_CORRUPT_VTAB, "the AUTOINCREMENT mark of table %s is damaged: run SELECT lsm_check()",
+                       table->name);
     rowids->mark_epoch = table->space->txn.epoch;
     rowids->mark_rollbacks = table->space->txn.rollbacks;
     return SQLITE_OK;
@@ -85,8 +95,8 @@ static int write_mark(struct vt_table *table, int64_t mark, bool exact) {
     uint8_t bytes[MARK_BYTES];
     for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)((uint64_t)mark >> (56 - 8 * i));
     bytes[8] = exact;
-    struct lsm_slice key = {.data = mark_key, .size = sizeof mark_key}, value = {.data = bytes, .size = sizeof bytes};
-    int rc = vt_txn_put(table->space, table->sequence.tree, key, value, &table->base.zErrMsg);
+    struct lsm_slice value = {.data = bytes, .size = sizeof bytes};
+    int rc = vt_txn_put(table->space, table->sequence.tree, vt_rowids_mark_key(), value, &table->base.zErrMsg);
     if (rc != SQLITE_OK) return rc;
     table->rowids.mark = mark;
     table->rowids.exact = exact;

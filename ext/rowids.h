@@ -15,8 +15,8 @@ struct vt_table;
 /* Kept by the table. All of it holds in one transaction, until part of that is undone. */
 struct vt_rowids {
     uint64_t max_epoch, max_rollbacks;
-    int64_t max;  /* the greatest rowid */
-    bool any;     /* there are rows */
+    int64_t max; /* the greatest rowid */
+    bool any;    /* there are rows */
     uint64_t mark_epoch, mark_rollbacks;
     int64_t mark; /* as it is written; 0 if it is not */
     bool exact;
@@ -31,6 +31,10 @@ int vt_rowids_remove(struct vt_table *table, int64_t rowid) LSM_MUST_CHECK;
 int vt_rowids_move(struct vt_table *table, int64_t from, int64_t to) LSM_MUST_CHECK;
 /* A new row was refused, and the statement goes on with the next one. */
 int vt_rowids_skip(struct vt_table *table, int64_t rowid) LSM_MUST_CHECK;
+
+/* The mark as it stands in its tree: its key, and its value read. False: these bytes are no mark. */
+struct lsm_slice vt_rowids_mark_key(void);
+bool vt_rowids_mark_read(struct lsm_slice bytes, int64_t *mark, bool *exact) LSM_MUST_CHECK;
 
 /* After a row was written, or removed. */
 void vt_rowids_written(struct vt_table *table, int64_t rowid);
