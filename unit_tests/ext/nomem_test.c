@@ -18,6 +18,7 @@
 #include "../../ext/sqlite_api.h"
 #include "../../lsm_core/base/base.h"
 #include "../support/sqlite_memory.h"
+#include "statements.h"
 
 int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
 
@@ -71,20 +72,8 @@ static int set_up(void **unused) {
     strcpy(folder, "/tmp/lsm-nomem-XXXXXX");
     if (mkdtemp(folder) == NULL) return 1;
     open_database();
-    must("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
-         /* everything */
-         "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v TEXT COLLATE NOCASE NOT NULL, w, n NUMERIC NOT NULL DEFAULT 7, d NOT NULL "
-         "DEFAULT (abs(-3) || 'x'), e NOT NULL DEFAULT ('y'),"
-         "  UNIQUE(w), CONSTRAINT small CHECK (n < 1000), CHECK (v <> 'bad'));"
-         "CREATE VIRTUAL TABLE u USING lsm(k TEXT PRIMARY KEY, v);"
-         "CREATE VIRTUAL TABLE c USING lsm(a, b REAL, x NOT NULL DEFAULT (1 + 1), PRIMARY KEY(a DESC, b));"
-         "CREATE VIRTUAL TABLE a USING lsm(id INTEGER PRIMARY KEY AUTOINCREMENT, v);"
-         "CREATE VIRTUAL TABLE m USING lsm(g, h, i);"
-         "INSERT INTO t(id, v, w) VALUES (1, 'one', 'x'), (2, 'two', 'y'), (3, 'three', NULL), (10, 'ten', 4.5);"
-         "INSERT INTO u VALUES ('a', 1), ('b', 2), ('c', NULL); INSERT INTO c(a, b) VALUES (1, 2), (1, 3), ('x', 1), (x'00', 5); INSERT INTO a(v) "
-         "VALUES (1), (2);"
-         "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r WHERE x < 400) INSERT INTO m SELECT x % 7, x % 40, 'text ' || x FROM r;"
-         "SELECT lsm_create_index('m', 'by_g', 'g, h'); SELECT lsm_create_index('u', 'by_v', 'v DESC', 1); SELECT lsm_flush(); ANALYZE");
+    must("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF");
+    must(furniture);
     return 0;
 }
 
@@ -127,11 +116,6 @@ static void must_be_want_of_memory(int rc, const char *sql, enum memory memory, 
     fail_msg("%s: allocation %lld of %s: %d '%s'", sql, (long long)n, memory_names[memory], rc, error);
 }
 
-/* What all tables hold. */
-static const char state_query[] =
-    "SELECT name FROM sqlite_schema ORDER BY 1; SELECT * FROM t; SELECT * FROM u; SELECT * FROM c; SELECT * FROM a; SELECT sum(h), count(*) FROM m;"
-    "SELECT id FROM t WHERE w IS NOT NULL ORDER BY w; SELECT k FROM u ORDER BY v DESC; SELECT part FROM lsm_tables WHERE name <> 'w'";
-
 /* undo: takes back what the statement does, or nothing where it has not happened. */
 static void sweep(const char *sql, const char *undo, enum memory memory) {
     static int64_t sweeps;
@@ -165,68 +149,6 @@ static void sweep(const char *sql, const char *undo, enum memory memory) {
         assert_true(n < POINTS_MAX);
     }
 }
-
-#define PUT_BACK_T "DELETE FROM t; INSERT INTO t(id, v, w) VALUES (1, 'one', 'x'), (2, 'two', 'y'), (3, 'three', NULL), (10, 'ten', 4.5)"
-
-static const char *const writes[][2] = {
-    {"INSERT INTO t(v, w) VALUES ('four', 'z')", "DELETE FROM t WHERE id = 11"},
-    {"INSERT OR REPLACE INTO t(id, v, w) VALUES (2, 'again', 'x')", PUT_BACK_T},
-    {"INSERT OR IGNORE INTO t(id, v, w) VALUES (5, 'five', 'x'), (2, 'again', 'k')", ""},
-    {"UPDATE t SET id = id + 100, w = w || id WHERE id < 10", PUT_BACK_T},
-    {"DELETE FROM t WHERE v = 'TWO' OR w = 4.5", PUT_BACK_T},
-    {"INSERT INTO t(v) SELECT 'n' || h FROM m WHERE g = 3 AND h < 20 ORDER BY h", PUT_BACK_T},
-    {"INSERT INTO u VALUES ('d', 4), ('e', NULL)", "DELETE FROM u WHERE k > 'c'"},
-    {"UPDATE u SET k = k || 'x', v = v + 10", "UPDATE u SET k = substr(k, 1, 1), v = v - 10 WHERE length(k) = 2"},
-    {"REPLACE INTO u VALUES ('c', 2)", "DELETE FROM u; INSERT INTO u VALUES ('a', 1), ('b', 2), ('c', NULL)"},
-    {"INSERT INTO c(a, b) VALUES (1, 4)", "DELETE FROM c WHERE b = 4"},
-    {"UPDATE c SET a = 7, x = 5 WHERE b = 2", "UPDATE c SET a = 1, x = 2 WHERE a = 7"},
-    {"DELETE FROM c WHERE a = 'x'", "INSERT OR IGNORE INTO c(a, b) VALUES ('x', 1)"},
-    {"SELECT lsm_delete_range('c', 1, 2)", "INSERT OR IGNORE INTO c(a, b) VALUES (1, 2), (1, 3)"},
-    {"SELECT lsm_delete_range('t', 2, 10)", PUT_BACK_T},
-    {"SELECT lsm_truncate('main.t')", PUT_BACK_T},
-    {"SELECT lsm_create_index('c', 'by_b', 'b, x COLLATE NOCASE DESC', 1)",
-     "SELECT lsm_drop_index('c', 'by_b') WHERE EXISTS (SELECT 1 FROM lsm_tables WHERE part = 'by_b')"},
-    {"BEGIN; UPDATE m SET h = h + 1 WHERE i = 'text 5'; SELECT lsm_create_index('m', 'by_i', 'i'); COMMIT",
-     "UPDATE m SET h = 5 WHERE i = 'text 5'; SELECT lsm_drop_index('m', 'by_i') WHERE EXISTS (SELECT 1 FROM lsm_tables WHERE part = 'by_i')"},
-    {"CREATE VIRTUAL TABLE w USING lsm(x TEXT NOT NULL DEFAULT 'd', y NOT NULL DEFAULT (random()), UNIQUE(x, y), CHECK (x <> ''), PRIMARY KEY(x))",
-     "DROP TABLE IF EXISTS w"},
-    {"BEGIN; CREATE VIRTUAL TABLE w USING lsm(x UNIQUE, y NOT NULL DEFAULT (1), CHECK (y > 0)); INSERT INTO w(x) VALUES (1); ALTER TABLE w RENAME TO "
-     "w2; INSERT INTO w2(x) VALUES (2); COMMIT",
-     "DROP TABLE IF EXISTS w; DROP TABLE IF EXISTS w2"},
-    {"BEGIN; CREATE VIRTUAL TABLE w USING lsm(x); DROP TABLE w; COMMIT", ""},
-    {"BEGIN; INSERT INTO t(v) VALUES ('k'); SAVEPOINT s; DELETE FROM t; DROP TABLE u; ROLLBACK TO s; RELEASE s; COMMIT", PUT_BACK_T},
-    {"CREATE TABLE plain(x)", "DROP TABLE IF EXISTS plain"},
-    {"SELECT lsm_drop_index('m', 'by_g')",
-     "SELECT lsm_create_index('m', 'by_g', 'g, h') WHERE NOT EXISTS (SELECT 1 FROM lsm_tables WHERE part = 'by_g')"},
-    {"BEGIN IMMEDIATE; INSERT INTO u VALUES ('d', 4); SELECT count(*) FROM m, u WHERE m.h = u.v; COMMIT", "DELETE FROM u WHERE k > 'c'"},
-};
-
-static const char *const reads[] = {
-    "SELECT id, v, w, n, d, e FROM t WHERE id BETWEEN 2 AND 9 ORDER BY id DESC",
-    "SELECT id FROM t WHERE id IN (3, 1, 99, 2.0, '10', 'x') ORDER BY id",
-    "SELECT id FROM t WHERE w IN ('x', NULL, 4.5, 'none') ORDER BY w DESC",
-    "SELECT id FROM t WHERE id > 1 AND id < 'x' LIMIT 2 OFFSET 1",
-    "SELECT k FROM u WHERE k >= 'a' AND k < 'c' AND v IS NOT NULL",
-    "SELECT k FROM u WHERE v IS NULL",
-    "SELECT b FROM c WHERE a = 1 AND b > 1.5 ORDER BY a DESC, b",
-    "SELECT rowid FROM m WHERE g = 3 AND h IN (3, 10, 17) ORDER BY h",
-    "SELECT DISTINCT g FROM m",
-    "SELECT DISTINCT g, h FROM m WHERE g BETWEEN 2 AND 3 ORDER BY g",
-    "SELECT g, count(*) FROM m GROUP BY g",
-    "SELECT count(*) FROM m AS x, m AS y WHERE x.i = y.i AND x.g = y.h",
-    "SELECT count(*) FROM m AS x LEFT JOIN m AS y ON y.h = x.g AND y.i LIKE 'text 1%'",
-    "SELECT (SELECT max(i) FROM m AS y WHERE y.h = x.h) FROM m AS x WHERE x.g = 1 ORDER BY 1",
-    "SELECT min(id), max(id), count(*), sum(length(v)) FROM t",
-    "SELECT lsm_check()",
-    "PRAGMA integrity_check",
-    "SELECT lsm_check('temp')",
-    "SELECT lsm_accept()",
-    "SELECT name FROM lsm_stats WHERE name LIKE 'merge%'",
-    "SELECT name, part FROM lsm_tables ORDER BY name",
-    "SELECT count(*) FROM lsm_files",
-    "SELECT lsm_flush(), lsm_flush('main')",
-    "SELECT t.v FROM t JOIN u ON t.w = u.k OR u.v = t.id",
-};
 
 static void sweep_all(enum memory memory) {
     for (size_t i = 0; i < sizeof writes / sizeof writes[0]; i++) sweep(writes[i][0], writes[i][1], memory);
