@@ -75,23 +75,21 @@ size_t fuzz_mend_chain(const struct lsm_chain_type *type, uint64_t number, uint8
     header.prev_check = lsm_load_u64(bytes + 48);
     lsm_chain_header_encode(type, &header, bytes);
 
-    uint64_t seed = lsm_chain_seed(type, fuzz_store_id, number), position = header.start, prev = header.prev_check;
+    uint64_t seed = lsm_chain_seed(type, fuzz_store_id, number, header.start), position = header.start, prev = header.prev_check;
     for (size_t at = LSM_CHAIN_HEADER_BYTES; size - at >= LSM_CHAIN_RECORD_BYTES && records-- > 0;) {
         uint8_t *p = bytes + at;
         size_t room = size - at - LSM_CHAIN_RECORD_BYTES;
-        lsm_chain_record_decode(p, &record);
-        record.position = position;
-        record.prev = prev;
+        uint64_t place = lsm_chain_place(seed, position);
+        record = (struct lsm_chain_record){.position = position};
+        (void)lsm_chain_record_decode(p, place, &record);
         if (record.synced > position) record.synced = position;
         if (record.length > room || lsm_chain_record_bytes(record.length) > size - at)
             record.length = (uint32_t)(room / LSM_CHAIN_ALIGN * LSM_CHAIN_ALIGN);
         if (record.kind >= 32 || (type->kinds >> record.kind & 1u) == 0) record.kind = 1;
-        record.flags = 0;
-        record.reserved = 0;
         size_t whole = (size_t)lsm_chain_record_bytes(record.length), body = LSM_CHAIN_RECORD_BYTES + record.length;
-        lsm_chain_record_encode(&record, p);
+        lsm_chain_record_encode(&record, place, p);
         memset(p + body, 0, whole - body);
-        prev = lsm_hash(p + 8, body - 8, seed);
+        prev = lsm_chain_check_of(lsm_hash(p + 8, body - 8, place), prev);
         lsm_store_u64(p, prev);
         position += whole;
         at += whole;

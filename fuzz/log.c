@@ -134,7 +134,7 @@ static size_t mend(uint8_t *bytes, size_t size, size_t room, uint64_t choice) {
 
 /* RUNS that names one table file, decided by itself or by a token. */
 static void put_runs(struct lsm_buf *out, bool has_token) {
-    struct lsm_runs runs = {.has_token = has_token, .token = {[7] = 64}, .batch = lsm_slice_of("\1\1\0\0\0\2\1a\1x", 10), .edit = {.next_file = 9}};
+    struct lsm_runs runs = {.has_token = has_token, .token = {[7] = 44}, .batch = lsm_slice_of("\x81\2\1a\1x", 6), .edit = {.next_file = 9}};
     struct lsm_file_meta *meta = lsm_file_meta_new();
     FUZZ_CHECK(meta != NULL, "no memory");
     meta->number = 5;
@@ -153,7 +153,7 @@ static void put_runs(struct lsm_buf *out, bool has_token) {
 /* A record; where it begins is its kind's business. */
 static void put_record(struct lsm_buf *out, struct lsm_chain_header *header, enum lsm_wal_kind kind, struct lsm_slice payload) {
     struct lsm_chain_record record = {.position = header->start, .prev = header->prev_check, .time_us = 1000000, .kind = (uint8_t)kind};
-    uint64_t seed = lsm_chain_seed(&lsm_chain_log, fuzz_store_id, LOG_NUMBER);
+    uint64_t seed = lsm_chain_seed(&lsm_chain_log, fuzz_store_id, LOG_NUMBER, 0);
     FUZZ_CHECK(lsm_chain_record_put(out, seed, &record, payload, (struct lsm_slice){0}) == LSM_OK, "no memory");
     header->start = record.end;
     header->prev_check = record.check;
@@ -169,7 +169,7 @@ static void begin_log(struct lsm_buf *out, struct lsm_chain_header *header) {
 
 /* A tree is made in a transaction, and then comes what ends a log: a record of this kind, with or without its decision. */
 static void emit_ending(enum lsm_wal_kind kind, struct lsm_slice payload, enum lsm_wal_kind decision, fuzz_emit_fn emit, void *arg) {
-    static const uint8_t make_tree[] = {5, 1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1, 0, 0, 0, 2, 1, 'b', 1, 'y'};
+    static const uint8_t make_tree[] = {5, 1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0x81, 2, 1, 'b', 1, 'y'};
     struct lsm_buf log = {0};
     struct lsm_chain_header at;
     uint8_t position[8] = {0};
@@ -189,7 +189,7 @@ static void seeds(fuzz_emit_fn emit, void *arg) {
         stores_emit(env, ".wal", emit, arg);
         lsm_env_mem_free(env);
     }
-    static const uint8_t prepared[] = {0, 0, 0, 0, 0, 0, 0, 72, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1, 0, 0, 0, 2, 1, 'a', 1, 'x', 4, 1, 'b', 1, 'c'};
+    static const uint8_t prepared[] = {0, 0, 0, 0, 0, 0, 0, 44, 1, 2, 3, 4, 5, 6, 7, 8, 0x81, 2, 1, 'a', 1, 'x', 4, 1, 'b', 1, 'c'};
     static const enum lsm_wal_kind decisions[] = {LSM_WAL_ROLL, LSM_WAL_COMMIT, LSM_WAL_ABORT};
     for (size_t i = 0; i < 3; i++) {
         emit_ending(LSM_WAL_PREPARE, lsm_slice_of(prepared, sizeof prepared), decisions[i], emit, arg);

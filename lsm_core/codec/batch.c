@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+enum { SELECT_SHORT = 0x80 /* or-ed with a tree below it: a whole SELECT, which nearly every record of one row has */ };
+
 static void add_bytes(struct lsm_buf *batch, struct lsm_slice bytes) {
     batch->size += lsm_store_varint(batch->data + batch->size, bytes.size);
     if (bytes.size != 0) memcpy(batch->data + batch->size, bytes.data, bytes.size);
@@ -15,6 +17,10 @@ static void add_u32(struct lsm_buf *batch, uint32_t v) {
 
 void lsm_batch_add(struct lsm_buf *batch, const struct lsm_op *op) {
     assert(batch->capacity - batch->size >= lsm_op_bytes_max(op->key.size, op->value.size) - 5);
+    if (op->kind == LSM_OP_SELECT && op->tree < SELECT_SHORT) {
+        batch->data[batch->size++] = (uint8_t)(SELECT_SHORT | op->tree);
+        return;
+    }
     batch->data[batch->size++] = (uint8_t)op->kind;
     switch (op->kind) {
     case LSM_OP_SELECT:
@@ -39,7 +45,7 @@ static bool read_operands(struct lsm_batch_reader *reader, struct lsm_decoder *d
     switch (op->kind) {
     case LSM_OP_SELECT:
         op->tree = reader->tree = lsm_get_u32(d);
-        return op->tree != 0 || d->failed;
+        return op->tree >= SELECT_SHORT || d->failed;
     case LSM_OP_PUT:
         op->key = lsm_get_bytes(d, LSM_KEY_BYTES_MAX);
         op->value = lsm_get_bytes(d, LSM_VALUE_BYTES_MAX);
@@ -68,6 +74,12 @@ int lsm_batch_next(struct lsm_batch_reader *reader, struct lsm_op *op) {
     struct lsm_decoder d = lsm_decoder_of(lsm_slice_of(start, reader->batch.size - reader->at));
     *op = (struct lsm_op){.offset = reader->at};
     uint8_t kind = lsm_get_u8(&d);
+    if (kind > SELECT_SHORT) {
+        op->kind = LSM_OP_SELECT;
+        op->tree = reader->tree = kind & (SELECT_SHORT - 1u);
+        reader->at++;
+        return LSM_OK;
+    }
     if (kind < LSM_OP_SELECT || kind > LSM_OP_TREE_DROP) return LSM_CORRUPT;
     op->kind = (enum lsm_op_kind)kind;
     if (!read_operands(reader, &d, op) || d.failed) return LSM_CORRUPT;

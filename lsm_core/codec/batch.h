@@ -1,7 +1,7 @@
 /* batch.h: the changes of one transaction as bytes: the payload of a log record, and the transaction's undo list.
  *
  * A batch is a sequence of operations, each a kind byte and its operands (docs/format.md, "The log"):
- *   SELECT tree(u32)            the tree of the operations that follow
+ *   SELECT tree(u32)            the tree of the operations that follow; one below 128 is the kind byte itself, 0x80 + tree
  *   PUT key(bytes) value(bytes)
  *   DELETE key(bytes)
  *   DELETE_RANGE low(bytes) high(bytes)

@@ -200,7 +200,7 @@ int lsm_manifest_create(struct lsm_env *env, const char *dir, const struct lsm_e
     if (status == LSM_OK) status = open_new(env, dir, path, perm, number, &made->file, err);
     if (status != LSM_OK) goto out;
     made->number = number;
-    made->seed = lsm_chain_seed(&lsm_chain_manifest, store_id, number);
+    made->seed = lsm_chain_seed(&lsm_chain_manifest, store_id, number, 0);
     status = write_first(made, store_id, full, err);
     if (status == LSM_OK) status = lsm_env_sync_dir(env, dir, err);
     if (status == LSM_OK) status = current_replace(env, dir, perm, store_id, number, path, &renamed, err);
@@ -289,7 +289,7 @@ static int open_found(struct lsm_env *env, const char *dir, const struct lsm_man
     if (status == LSM_OK && !durable) status = settle(env, dir, made->file, found, err);
     if (status == LSM_OK) {
         made->number = found->number;
-        made->seed = lsm_chain_seed(&lsm_chain_manifest, found->store_id, found->number);
+        made->seed = lsm_chain_seed(&lsm_chain_manifest, found->store_id, found->number, 0);
         made->end = found->bytes - LSM_CHAIN_HEADER_BYTES;
         made->check = found->check;
         made->last = found->last;

@@ -1,6 +1,7 @@
 /* chain.h: files of chained records, the one format behind log and manifest. docs/format.md, "The log", has the bytes.
  *
- * Record at position p stands at offset LSM_CHAIN_HEADER_BYTES + p - start. Each record repeats the check of the one before.
+ * Record at position p stands at offset LSM_CHAIN_HEADER_BYTES + p - start. The check of each verifies only at its place and, but for its lower half,
+ * only behind the record before.
  */
 #ifndef LSM_WAL_CHAIN_H
 #define LSM_WAL_CHAIN_H
@@ -9,9 +10,10 @@
 
 enum {
     LSM_CHAIN_HEADER_BYTES = 64,
-    LSM_CHAIN_RECORD_BYTES = 48, /* before the payload */
-    LSM_CHAIN_ALIGN = 8,
-    LSM_CHAIN_VERSION = 1
+    LSM_CHAIN_RECORD_BYTES = 24, /* before the payload */
+    LSM_CHAIN_ALIGN = 4,
+    LSM_CHAIN_VERSION = 2,
+    LSM_CHAIN_TIME_UNIT_US = 1 << 18 /* what the time of a record is told in */
 };
 #define LSM_CHAIN_PAYLOAD_BYTES_MAX ((uint64_t)0xffff0000)
 
@@ -34,10 +36,12 @@ struct lsm_chain_header {
 };
 
 struct lsm_chain_record {
-    uint64_t check, position, prev, synced, time_us;
+    uint64_t check, position;
+    uint64_t prev;            /* check of the record before; not in the bytes but by what it does to the check */
+    uint64_t synced;          /* told as a distance from the position; one of 2 GiB or more is not told, which reads as 0 */
+    uint64_t time_us;         /* read: rounded down to LSM_CHAIN_TIME_UNIT_US */
     uint32_t length;          /* of the payload */
-    uint8_t kind, flags;
-    uint16_t reserved;
+    uint8_t kind;
     uint64_t end;             /* position of the next record */
     struct lsm_slice payload; /* valid until the next call on the reader */
 };
@@ -47,15 +51,22 @@ static inline uint64_t lsm_chain_record_bytes(uint64_t payload) {
     return (LSM_CHAIN_RECORD_BYTES + payload + LSM_CHAIN_ALIGN - 1) / LSM_CHAIN_ALIGN * LSM_CHAIN_ALIGN;
 }
 
-uint64_t lsm_chain_seed(const struct lsm_chain_type *type, const uint8_t *store_id, uint64_t number);
+/* Of a file whose first record stands at `start`; what it gives to its records is lsm_chain_place(). */
+uint64_t lsm_chain_seed(const struct lsm_chain_type *type, const uint8_t *store_id, uint64_t number, uint64_t start);
+/* Seed of the record at `position`: of its place in the file, whatever the start. */
+uint64_t lsm_chain_place(uint64_t seed, uint64_t position);
 /* Version and flags of the struct are ignored: it writes this release's. */
 void lsm_chain_header_encode(const struct lsm_chain_type *type, const struct lsm_chain_header *header, uint8_t *bytes);
 /* False if magic or check do not verify. Whether version, flags, id and number please is the caller's question. */
 bool lsm_chain_header_decode(const struct lsm_chain_type *type, const uint8_t *bytes, struct lsm_chain_header *header);
-/* All of the record's header but its check, which the payload takes part in. */
-void lsm_chain_record_encode(const struct lsm_chain_record *record, uint8_t *bytes);
-/* Fills all but end and payload. Trust nothing of it before the check is verified. */
-void lsm_chain_record_decode(const uint8_t *bytes, struct lsm_chain_record *record);
+/* All of the record's header but its check, which is lsm_chain_check_of(hash of the header behind the check and of the payload, prev). */
+void lsm_chain_record_encode(const struct lsm_chain_record *record, uint64_t place, uint8_t *bytes);
+uint64_t lsm_chain_check_of(uint64_t hash, uint64_t prev);
+/* Fills all but prev, end and payload; record->position is the caller's. False: these bytes were not written for this place. Trust nothing before the
+ * check is verified. synced is UINT64_MAX if it would be below 0. */
+bool lsm_chain_record_decode(const uint8_t *bytes, uint64_t place, struct lsm_chain_record *record);
+/* Does the whole record verify at its place, without the one before it? By the half of its check that does not depend on that. bytes: header and payload. */
+bool lsm_chain_record_stands(const uint8_t *bytes, uint64_t place, const struct lsm_chain_record *record);
 /* Append the whole record to `out`, check computed (also into record->check and end). LSM_NOMEM changes nothing. */
 int lsm_chain_record_put(struct lsm_buf *out, uint64_t seed, struct lsm_chain_record *record, struct lsm_slice first,
                          struct lsm_slice second) LSM_MUST_CHECK;

@@ -62,46 +62,50 @@ static bool all_zero(const uint8_t *bytes, size_t size) {
 
 /* ---- looking for witnesses ------------------------------------------------------------------------------------- */
 
+#define ANY_START (UINT64_C(1) << 62)
+
 struct witness {
     struct lsm_chain_reader *reader;
-    bool start_known;       /* false: the file header is damaged, any start will do */
-    uint64_t synced_above;  /* start_known: a record matters that says more than this was synced */
+    bool start_known;       /* false: the file header is damaged, and the file taken to start at ANY_START */
+    uint64_t synced_above;  /* a record matters that says more than this was synced */
     uint64_t budget;        /* bytes that may still be hashed */
 };
+
+/* As if it stood at the file's start plus this: what a place means does not depend on where the file starts. */
+static uint64_t place_at(const struct lsm_chain_reader *reader, uint64_t offset) {
+    return lsm_chain_place(reader->seed, reader->header.start + (offset - LSM_CHAIN_HEADER_BYTES));
+}
 
 /* Could the record header at `offset` be a witness, by its own fields? Cheap: nearly every place fails the first test. */
 static bool witness_plausible(const struct witness *witness, uint64_t offset, const uint8_t *head) {
     const struct lsm_chain_reader *reader = witness->reader;
-    uint64_t position = lsm_load_u64(head + 8), above_start = offset - LSM_CHAIN_HEADER_BYTES;
-    if (witness->start_known && position != reader->header.start + above_start) return false;
-    if (position < above_start || position % LSM_CHAIN_ALIGN != 0) return false;
-
-    struct lsm_chain_record record;
-    lsm_chain_record_decode(head, &record);
-    if (record.kind == 0 || record.synced > position) return false;
-    if (witness->start_known && record.synced <= witness->synced_above) return false;
-    if (!witness->start_known && (record.synced == 0 || record.synced < position - above_start)) return false;
+    uint64_t above_start = offset - LSM_CHAIN_HEADER_BYTES;
+    /* Of an unknown start any will do: only the distance from it counts. */
+    struct lsm_chain_record record = {.position = (witness->start_known ? reader->header.start : ANY_START) + above_start};
+    if (!lsm_chain_record_decode(head, place_at(reader, offset), &record)) return false;
+    if (record.kind == 0 || record.synced > record.position) return false;
+    if (record.synced <= witness->synced_above) return false;
     return record.length <= LSM_CHAIN_PAYLOAD_BYTES_MAX && lsm_chain_record_bytes(record.length) <= reader->file_bytes - offset;
 }
 
 /* LSM_OK if the record at offset verifies by itself, else LSM_NOTFOUND or an error. */
 static int verify_alone(struct lsm_chain_reader *reader, uint64_t offset, struct lsm_error *err) {
-    struct lsm_chain_record record;
+    struct lsm_chain_record record = {0};
     const uint8_t *bytes = NULL;
+    uint64_t place = place_at(reader, offset);
     int status = need(reader, offset, LSM_CHAIN_RECORD_BYTES, &bytes, err);
     if (status != LSM_OK) return status;
-    lsm_chain_record_decode(bytes, &record);
-    if (record.length > LSM_CHAIN_PAYLOAD_BYTES_MAX) return LSM_NOTFOUND;
+    if (!lsm_chain_record_decode(bytes, place, &record) || record.length > LSM_CHAIN_PAYLOAD_BYTES_MAX) return LSM_NOTFOUND;
     status = need(reader, offset, lsm_chain_record_bytes(record.length), &bytes, err);
     if (status != LSM_OK) return status;
-    return lsm_hash(bytes + 8, LSM_CHAIN_RECORD_BYTES - 8 + (size_t)record.length, reader->seed) == record.check ? LSM_OK : LSM_NOTFOUND;
+    return lsm_chain_record_stands(bytes, place, &record) ? LSM_OK : LSM_NOTFOUND;
 }
 
 /* One chunk of the file. LSM_OK: a witness stands in it. */
 static int scan_chunk(struct witness *witness, uint64_t offset, const uint8_t *chunk, size_t size, struct lsm_error *err) {
     for (size_t i = 0; i + LSM_CHAIN_RECORD_BYTES <= size; i += LSM_CHAIN_ALIGN) {
         if (!witness_plausible(witness, offset + i, chunk + i)) continue;
-        uint64_t cost = lsm_chain_record_bytes(lsm_load_u32(chunk + i + 40));
+        uint64_t cost = lsm_chain_record_bytes(lsm_load_u32(chunk + i + 12));
         /* Only a file made for it holds so many claims; whatever is wrong with it, it is no torn tail. */
         if (cost > witness->budget) return LSM_OK;
         witness->budget -= cost;
@@ -111,7 +115,7 @@ static int scan_chunk(struct witness *witness, uint64_t offset, const uint8_t *c
     return LSM_NOTFOUND;
 }
 
-/* LSM_OK if a witness stands at `offset` (a multiple of 8) or behind, LSM_NOTFOUND if none does. */
+/* LSM_OK if a witness stands at `offset` (a multiple of LSM_CHAIN_ALIGN) or behind, LSM_NOTFOUND if none does. */
 static int scan(struct witness *witness, uint64_t offset, struct lsm_error *err) {
     uint64_t file_bytes = witness->reader->file_bytes;
     int status = LSM_NOTFOUND;
@@ -139,7 +143,7 @@ static int scan(struct witness *witness, uint64_t offset, struct lsm_error *err)
 
 /* The header does not verify. LSM_OK: it was never finished; LSM_CORRUPT: it was. `head` is what stands in its place. */
 static int judge_header(struct lsm_chain_reader *reader, const uint8_t *head, const uint8_t *store_id, struct lsm_error *err) {
-    struct witness witness = {.reader = reader, .start_known = false};
+    struct witness witness = {.reader = reader, .start_known = false, .synced_above = ANY_START - 1};
     bool written = memcmp(head, reader->type->magic, 8) == 0 || memcmp(head + 16, store_id, LSM_STORE_ID_BYTES) == 0;
     int status = written ? verify_alone(reader, LSM_CHAIN_HEADER_BYTES, err) : LSM_NOTFOUND;
     if (status == LSM_NOTFOUND) status = scan(&witness, LSM_CHAIN_HEADER_BYTES, err);
@@ -153,8 +157,8 @@ static int check_header(const struct lsm_chain_reader *reader, const uint8_t *st
     const struct lsm_chain_header *header = &reader->header;
     const char *path = reader->file->path, *name = reader->type->name;
     if (header->version != LSM_CHAIN_VERSION) {
-        return lsm_fail(err, LSM_UNSUPPORTED, "%s: %s format version %" PRIu32 ", this release knows version %d; use a newer release", path, name,
-                        header->version, LSM_CHAIN_VERSION);
+        return lsm_fail(err, LSM_UNSUPPORTED, "%s: %s format version %" PRIu32 ", this release knows version %d; use %s", path, name, header->version,
+                        LSM_CHAIN_VERSION, header->version > LSM_CHAIN_VERSION ? "a newer release" : "what it was written with, which was no release");
     }
     if (header->flags != 0) {
         return lsm_fail(err, LSM_UNSUPPORTED, "%s: %s with unknown format flags 0x%" PRIx32 "; use a newer release", path, name, header->flags);
@@ -189,6 +193,7 @@ static int read_header(struct lsm_chain_reader *reader, const uint8_t *store_id,
         return judge_header(reader, head, store_id, err);
     }
     status = check_header(reader, store_id, number, err);
+    reader->seed = lsm_chain_seed(reader->type, store_id, number, reader->header.start);
     reader->end = reader->header.start;
     reader->check = reader->header.prev_check;
     return status;
@@ -200,7 +205,7 @@ int lsm_chain_open(struct lsm_env *env, const char *path, const struct lsm_chain
     struct lsm_chain_reader *opened = lsm_calloc(1, sizeof *opened);
     if (opened == NULL) return lsm_fail_nomem(err, sizeof *opened);
     opened->type = type;
-    opened->seed = lsm_chain_seed(type, store_id, number);
+    opened->seed = lsm_chain_seed(type, store_id, number, 0);
 
     bool unfinished = false;
     int status = lsm_env_open(env, path, LSM_OPEN_READ, NULL, &opened->file, err);
@@ -224,30 +229,27 @@ void lsm_chain_close(struct lsm_chain_reader *reader) {
 
 /* The record at the reader's end, not yet taken. LSM_NOTFOUND: none that verifies and chains. */
 static int load(struct lsm_chain_reader *reader, struct lsm_chain_record *record, struct lsm_error *err) {
-    uint64_t offset = offset_of(reader, reader->end);
+    uint64_t offset = offset_of(reader, reader->end), place = lsm_chain_place(reader->seed, reader->end);
     const uint8_t *bytes = NULL;
     int status = need(reader, offset, LSM_CHAIN_RECORD_BYTES, &bytes, err);
     if (status != LSM_OK) return status;
-    lsm_chain_record_decode(bytes, record);
-    if (record->position != reader->end || record->prev != reader->check) return LSM_NOTFOUND;
-    if (record->length > LSM_CHAIN_PAYLOAD_BYTES_MAX) return LSM_NOTFOUND;
+    *record = (struct lsm_chain_record){.position = reader->end, .prev = reader->check};
+    if (!lsm_chain_record_decode(bytes, place, record) || record->length > LSM_CHAIN_PAYLOAD_BYTES_MAX) return LSM_NOTFOUND;
 
     size_t length = record->length, size = (size_t)lsm_chain_record_bytes(length), body = LSM_CHAIN_RECORD_BYTES + length;
     status = need(reader, offset, size, &bytes, err);
     if (status != LSM_OK) return status;
-    if (lsm_hash(bytes + 8, body - 8, reader->seed) != record->check || !all_zero(bytes + body, size - body)) return LSM_NOTFOUND;
+    uint64_t check = lsm_chain_check_of(lsm_hash(bytes + 8, body - 8, place), record->prev);
+    if (check != record->check || !all_zero(bytes + body, size - body)) return LSM_NOTFOUND;
 
     const char *path = reader->file->path, *name = reader->type->name;
     if (record->kind >= 32 || (reader->type->kinds >> record->kind & 1u) == 0) {
         return lsm_fail(err, LSM_UNSUPPORTED, "%s: offset %" PRIu64 ": %s record of unknown kind %u; use a newer release", path, offset, name,
                         (unsigned)record->kind);
     }
-    if (record->flags != 0 || record->reserved != 0) {
-        return lsm_fail(err, LSM_UNSUPPORTED, "%s: offset %" PRIu64 ": %s record with unknown flags; use a newer release", path, offset, name);
-    }
     if (record->synced > record->position) {
-        return lsm_fail(err, LSM_CORRUPT, "%s: offset %" PRIu64 ": %s record at position %" PRIu64 " claims that %" PRIu64 " was synced", path,
-                        offset, name, record->position, record->synced);
+        return lsm_fail(err, LSM_CORRUPT, "%s: offset %" PRIu64 ": %s record at position %" PRIu64 " claims that something below 0 was synced", path,
+                        offset, name, record->position);
     }
     record->end = record->position + size;
     record->payload = lsm_slice_of(bytes + LSM_CHAIN_RECORD_BYTES, length);
@@ -327,10 +329,9 @@ int lsm_chain_torn(struct lsm_chain_reader *reader, struct lsm_chain_record *rec
     int status = need(reader, offset_of(reader, reader->end), LSM_CHAIN_RECORD_BYTES, &bytes, err);
     if (status == LSM_NOTFOUND) return LSM_OK;
     if (status != LSM_OK) return status;
-    lsm_chain_record_decode(bytes, record);
-    record->payload = lsm_slice_of(NULL, 0);
+    *record = (struct lsm_chain_record){.position = reader->end, .prev = reader->check};
+    *torn = lsm_chain_record_decode(bytes, lsm_chain_place(reader->seed, reader->end), record);
     record->end = record->position + lsm_chain_record_bytes(record->length);
-    *torn = record->position == reader->end && record->prev == reader->check;
     return LSM_OK;
 }
 

@@ -10,8 +10,8 @@
 
 enum {
     LSM_WAL_HEADER_BYTES = 64,
-    LSM_WAL_RECORD_HEADER_BYTES = 48,
-    LSM_WAL_ALIGN = 8 /* records are padded with zeros to this */
+    LSM_WAL_RECORD_HEADER_BYTES = 24,
+    LSM_WAL_ALIGN = 4 /* records are padded with zeros to this */
 };
 
 /* Kinds of records. Never renumber. */
@@ -28,8 +28,8 @@ struct lsm_wal_record {
     enum lsm_wal_kind kind;
     uint64_t position, end;     /* of the record in the log; end is the position of the next */
     uint64_t synced;            /* position known durable when the record was written */
-    uint64_t time_us;           /* commit time, microseconds since 1970 */
-    uint64_t check;             /* its checksum, which the next record repeats */
+    uint64_t time_us;           /* commit time, microseconds since 1970; read back, it is up to 262 ms early */
+    uint64_t check;             /* its checksum, which the next record's depends on */
     struct lsm_slice payload;   /* valid until the next call on the reader */
 };
 

@@ -68,7 +68,7 @@ static struct lsm_wal_writer *writer_new(struct lsm_env *env, const char *dir, c
     writer->env = env;
     writer->generation = generation;
     writer->start = start;
-    writer->seed = lsm_chain_seed(&lsm_chain_log, store_id, generation);
+    writer->seed = lsm_chain_seed(&lsm_chain_log, store_id, generation, start);
     writer->step_bytes = STEP_BYTES_MIN;
     atomic_init(&writer->end, start);
     atomic_init(&writer->synced, 0);
@@ -252,16 +252,17 @@ static int write_pieces(struct lsm_wal_writer *writer, struct lsm_chain_record *
                         struct lsm_error *err) {
     static const uint8_t zeros[LSM_CHAIN_ALIGN];
     uint8_t head[LSM_CHAIN_RECORD_BYTES];
-    struct lsm_hasher *hasher = lsm_hasher_new(writer->seed);
+    uint64_t place = lsm_chain_place(writer->seed, record->position);
+    struct lsm_hasher *hasher = lsm_hasher_new(place);
     if (hasher == NULL) return lsm_fail_nomem(err, sizeof head);
     uint64_t payload = (uint64_t)first.size + second.size, offset = offset_of(writer, record->position);
     record->length = (uint32_t)payload;
     record->end = record->position + lsm_chain_record_bytes(payload);
-    lsm_chain_record_encode(record, head);
+    lsm_chain_record_encode(record, place, head);
     lsm_hasher_add(hasher, head + 8, sizeof head - 8);
     if (first.size > 0) lsm_hasher_add(hasher, first.data, first.size);
     if (second.size > 0) lsm_hasher_add(hasher, second.data, second.size);
-    record->check = lsm_hasher_digest(hasher);
+    record->check = lsm_chain_check_of(lsm_hasher_digest(hasher), record->prev);
     lsm_hasher_free(hasher);
     lsm_store_u64(head, record->check);
 

@@ -51,14 +51,14 @@ static void read_named(const struct tool_target *target, uint64_t number, struct
     uint8_t *bytes = NULL;
     char *path = tool_got(lsm_file_path(target->dir, LSM_FILE_MANIFEST, number));
     size_t size = table_file_read(path, &bytes);
-    uint64_t seed = lsm_chain_seed(&lsm_chain_manifest, target->store_id, number);
+    uint64_t seed = lsm_chain_seed(&lsm_chain_manifest, target->store_id, number, 0);
     lsm_free(path);
     for (size_t at = LSM_CHAIN_HEADER_BYTES; size != SIZE_MAX && at + LSM_CHAIN_RECORD_BYTES <= size; at += LSM_CHAIN_ALIGN) {
-        struct lsm_chain_record record;
+        struct lsm_chain_record record = {.position = at - LSM_CHAIN_HEADER_BYTES};
         struct lsm_edit edit = {0};
-        lsm_chain_record_decode(bytes + at, &record);
-        if (record.position != at - LSM_CHAIN_HEADER_BYTES || record.length > size - at - LSM_CHAIN_RECORD_BYTES) continue;
-        if (lsm_hash(bytes + at + 8, LSM_CHAIN_RECORD_BYTES - 8 + (size_t)record.length, seed) != record.check) continue;
+        uint64_t place = lsm_chain_place(seed, record.position);
+        if (!lsm_chain_record_decode(bytes + at, place, &record) || record.length > size - at - LSM_CHAIN_RECORD_BYTES) continue;
+        if (!lsm_chain_record_stands(bytes + at, place, &record)) continue;
         if (lsm_edit_decode(lsm_slice_of(bytes + at + LSM_CHAIN_RECORD_BYTES, record.length), &edit, NULL) == LSM_OK) take_edit(named, &edit);
         lsm_edit_release(&edit);
     }

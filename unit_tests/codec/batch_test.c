@@ -78,8 +78,9 @@ static void what_is_added_comes_back_in_order_with_its_offset(void **state) {
 static void operations_have_these_bytes(void **state) {
     (void)state;
     static const uint8_t expected[] = {5, 7, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1,        /* create 7 */
-                                       1, 7, 0, 0, 0,                                /* select 7 */
+                                       0x87,                                         /* select 7 */
                                        2, 1, 'k', 2, 'v', 'w', 3, 1, 'd', 4, 1, 'a', 1, 'b', /* put, delete, delete range */
+                                       1, 128, 0, 0, 0, 0xff,                        /* select 128, 127 */
                                        6, 4, 3, 2, 1};                               /* drop */
     struct made made = {0};
     add(&made, (struct lsm_op){.kind = LSM_OP_TREE_CREATE, .tree = 7, .nonce = UINT64_C(0x0102030405060708)});
@@ -87,6 +88,8 @@ static void operations_have_these_bytes(void **state) {
     add(&made, (struct lsm_op){.kind = LSM_OP_PUT, .key = lsm_slice_of("k", 1), .value = lsm_slice_of("vw", 2)});
     add(&made, (struct lsm_op){.kind = LSM_OP_DELETE, .key = lsm_slice_of("d", 1)});
     add(&made, (struct lsm_op){.kind = LSM_OP_DELETE_RANGE, .key = lsm_slice_of("a", 1), .value = lsm_slice_of("b", 1)});
+    add(&made, (struct lsm_op){.kind = LSM_OP_SELECT, .tree = 128});
+    add(&made, (struct lsm_op){.kind = LSM_OP_SELECT, .tree = 127});
     add(&made, (struct lsm_op){.kind = LSM_OP_TREE_DROP, .tree = 0x01020304});
     assert_int_equal(made.batch.size, sizeof expected);
     assert_memory_equal(made.batch.data, expected, sizeof expected);
@@ -167,17 +170,19 @@ static void senseless_operations_are_refused(void **state) {
     (void)state;
     for (int kind = 0; kind < 256; kind++) { /* unknown kinds */
         char bytes[14] = {(char)kind, 1, 0, 0, 0};
-        if (kind < LSM_OP_SELECT || kind > LSM_OP_TREE_DROP) expect_corrupt(bytes, sizeof bytes);
+        if (kind < LSM_OP_SELECT || (kind > LSM_OP_TREE_DROP && kind <= 0x80)) expect_corrupt(bytes, sizeof bytes);
     }
     expect_corrupt("\2\1k\1v", 5);      /* no tree is selected */
     expect_corrupt("\3\1k", 3);
     expect_corrupt("\4\1a\1b", 5);
     expect_corrupt("\1\0\0\0\0", 5);    /* tree 0 */
+    expect_corrupt("\x80", 1);
+    expect_corrupt("\1\x7f\0\0\0", 5); /* longer than it should be */
     expect_corrupt("\5\0\0\0\0" "12345678", 13);
     expect_corrupt("\6\0\0\0\0", 5);
-    expect_corrupt("\1\1\0\0\0\3\x81\0k", 9);                                      /* an overlong length */
-    expect_corrupt("\1\1\0\0\0\3\xff\xff\xff\xff\xff\xff\xff\xff\xff\1k", 17);     /* a length of UINT64_MAX */
-    expect_corrupt("\1\1\0\0\0\2\xff\xff\xff\xff\xff\xff\xff\xff\xff\1k\1v", 19);
+    expect_corrupt("\x81\3\x81\0k", 5);                                      /* an overlong length */
+    expect_corrupt("\x81\3\xff\xff\xff\xff\xff\xff\xff\xff\xff\1k", 13);     /* a length of UINT64_MAX */
+    expect_corrupt("\x81\2\xff\xff\xff\xff\xff\xff\xff\xff\xff\1k\1v", 15);
 }
 
 static void a_key_over_the_limit_is_refused(void **state) {

@@ -73,10 +73,10 @@ static inline void order_apply(struct order_state *state, const struct lsm_edit 
 static inline void order_manifest_write(struct order *order, const struct lsm_env_op *op) {
     const uint8_t *bytes = op->bytes;
     size_t skip = op->offset == 0 ? LSM_CHAIN_HEADER_BYTES : 0;
-    struct lsm_chain_record record;
+    struct lsm_chain_record record = {0};
     struct lsm_edit edit = {0};
     if (op->size < skip + LSM_CHAIN_RECORD_BYTES) return;
-    lsm_chain_record_decode(bytes + skip, &record);
+    (void)lsm_chain_record_decode(bytes + skip, 0, &record); /* its length is all that matters */
     struct lsm_slice payload = lsm_slice_of(bytes + skip + LSM_CHAIN_RECORD_BYTES, record.length);
     if (lsm_edit_decode(payload, &edit, NULL) != LSM_OK) {
         ORDER_WRONG(order, "%s: a record that does not decode", op->path);

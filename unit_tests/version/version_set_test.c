@@ -191,7 +191,7 @@ static void a_long_manifest_is_replaced_by_a_fresh_one(void **state) {
     struct lsm_version_set set;
     struct shape before, after;
     create(&set, env);
-    set.manifest_bytes_max = 2000;
+    set.manifest_bytes_max = 1500;
     uint64_t number = lsm_manifest_number(set.manifest), rolls = 0, previous = 0;
     for (int i = 0; i < 100; i++) {
         struct lsm_edit edit = {.log_position = (uint64_t)i + 1};
@@ -200,7 +200,7 @@ static void a_long_manifest_is_replaced_by_a_fresh_one(void **state) {
         if (previous != 0) assert_int_equal(lsm_edit_remove_file(&edit, previous), LSM_OK);
         previous = file;
         apply_ok(&set, &edit);
-        assert_true(lsm_manifest_bytes(set.manifest) < 2000 + 400);
+        assert_true(lsm_manifest_bytes(set.manifest) < 1500 + 400);
         if (lsm_manifest_number(set.manifest) == number) continue;
         assert_false(on_disk(env, LSM_FILE_MANIFEST, number));
         number = lsm_manifest_number(set.manifest);

@@ -304,7 +304,7 @@ static void what_was_reserved_can_be_appended_on_a_full_disk_and_without_memory(
     lsm_env_mem_set_space(mini.env, 0);
     struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_ALLOCATE, .sticky = true};
     lsm_env_mem_fail_at(mini.env, &fault);
-    static const uint8_t bytes[100000 - 48 - 8] = {1};
+    static const uint8_t bytes[100000 - LSM_WAL_RECORD_HEADER_BYTES] = {1};
     kit_ok(append_bytes(LSM_WAL_ABORT, bytes, 8), &err);
     kit_ok(append_bytes(LSM_WAL_TXN, bytes, sizeof bytes), &err);
     kit_ok(lsm_wal_writer_sync(mini.writer, &err), &err);

@@ -157,9 +157,10 @@ static void records_of_other_files_never_verify(void **state) {
     size_t read = 0;
     struct lsm_chain_header header = {.number = 1, .start = 0, .prev_check = 3};
     memcpy(header.store_id, kit_id, sizeof kit_id);
-    const uint64_t seeds[] = {lsm_chain_seed(&lsm_chain_log, kit_id, 1), lsm_chain_seed(&lsm_chain_log, kit_id, 2),
-                              lsm_chain_seed(&lsm_chain_log, kit_other_id, 1), lsm_chain_seed(&lsm_chain_manifest, kit_id, 1)};
-    for (size_t i = 0; i < 4; i++) {
+    const uint64_t seeds[] = {lsm_chain_seed(&lsm_chain_log, kit_id, 1, 0), lsm_chain_seed(&lsm_chain_log, kit_id, 2, 0),
+                              lsm_chain_seed(&lsm_chain_log, kit_other_id, 1, 0), lsm_chain_seed(&lsm_chain_manifest, kit_id, 1, 0),
+                              lsm_chain_seed(&lsm_chain_log, kit_id, 1, LSM_WAL_ALIGN)}; /* the last: of another place */
+    for (size_t i = 0; i < 5; i++) {
         struct lsm_buf file = {0};
         uint8_t head[LSM_CHAIN_HEADER_BYTES];
         struct lsm_chain_record record = {.prev = 3, .kind = LSM_WAL_TXN};
@@ -192,7 +193,7 @@ static int open_crafted(struct lsm_env *env, uint32_t version, uint32_t flags, c
     lsm_store_u64(head + 56, lsm_hash(head, 56, 0));
     assert_int_equal(lsm_buf_append(&file, head, sizeof head), LSM_OK);
     record->position = header->start;
-    assert_int_equal(lsm_chain_record_put(&file, lsm_chain_seed(&lsm_chain_log, kit_id, 1), record, lsm_slice_of("abc", 3), lsm_slice_of(NULL, 0)),
+    assert_int_equal(lsm_chain_record_put(&file, lsm_chain_seed(&lsm_chain_log, kit_id, 1, header->start), record, lsm_slice_of("abc", 3), lsm_slice_of(NULL, 0)),
                      LSM_OK);
     kit_write_file(env, LSM_FILE_WAL, 1, file.data, file.size);
     lsm_buf_free(&file);
@@ -212,33 +213,36 @@ static void newer_foreign_and_impossible_logs_are_refused(void **state) {
     struct lsm_env *env = kit_env();
     struct lsm_chain_header header = {.number = 1, .start = 8};
     struct lsm_chain_record record = {.kind = LSM_WAL_TXN};
+    enum { THIS = LSM_CHAIN_VERSION };
     memcpy(header.store_id, kit_id, sizeof kit_id);
-    assert_int_equal(open_crafted(env, 1, 0, &header, &record), LSM_OK);
-    assert_int_equal(open_crafted(env, 2, 0, &header, &record), LSM_UNSUPPORTED);
-    assert_int_equal(open_crafted(env, 0, 0, &header, &record), LSM_UNSUPPORTED);
-    assert_int_equal(open_crafted(env, 1, 1, &header, &record), LSM_UNSUPPORTED);
+    assert_int_equal(open_crafted(env, THIS, 0, &header, &record), LSM_OK);
+    assert_int_equal(open_crafted(env, THIS + 1, 0, &header, &record), LSM_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "format version 3, this release knows version 2; use a newer release"));
+    for (uint32_t older = 0; older < THIS; older++) {
+        assert_int_equal(open_crafted(env, older, 0, &header, &record), LSM_UNSUPPORTED);
+        assert_non_null(strstr(err.text, "this release knows version 2; use what it was written with, which was no release"));
+    }
+    assert_int_equal(open_crafted(env, THIS, 1, &header, &record), LSM_UNSUPPORTED);
     header.start = 7;
-    assert_int_equal(open_crafted(env, 1, 0, &header, &record), LSM_CORRUPT);
+    assert_int_equal(open_crafted(env, THIS, 0, &header, &record), LSM_CORRUPT);
     header.start = UINT64_MAX - 7;
-    assert_int_equal(open_crafted(env, 1, 0, &header, &record), LSM_CORRUPT);
+    assert_int_equal(open_crafted(env, THIS, 0, &header, &record), LSM_CORRUPT);
     header.start = 8;
     header.number = 2;
-    assert_int_equal(open_crafted(env, 1, 0, &header, &record), LSM_CORRUPT);
+    assert_int_equal(open_crafted(env, THIS, 0, &header, &record), LSM_CORRUPT);
     header.number = 1;
     memcpy(header.store_id, kit_other_id, sizeof kit_id);
-    assert_int_equal(open_crafted(env, 1, 0, &header, &record), LSM_MISMATCH);
+    assert_int_equal(open_crafted(env, THIS, 0, &header, &record), LSM_MISMATCH);
     memcpy(header.store_id, kit_id, sizeof kit_id);
 
     for (unsigned kind = 0; kind < 256; kind++) {
         record = (struct lsm_chain_record){.kind = (uint8_t)kind};
-        assert_int_equal(open_crafted(env, 1, 0, &header, &record), kind >= 1 && kind <= 6 ? LSM_OK : LSM_UNSUPPORTED);
+        assert_int_equal(open_crafted(env, THIS, 0, &header, &record), kind >= 1 && kind <= 6 ? LSM_OK : LSM_UNSUPPORTED);
     }
-    record = (struct lsm_chain_record){.kind = LSM_WAL_TXN, .flags = 1};
-    assert_int_equal(open_crafted(env, 1, 0, &header, &record), LSM_UNSUPPORTED);
-    record = (struct lsm_chain_record){.kind = LSM_WAL_TXN, .reserved = 256};
-    assert_int_equal(open_crafted(env, 1, 0, &header, &record), LSM_UNSUPPORTED);
-    record = (struct lsm_chain_record){.kind = LSM_WAL_TXN, .synced = 9};
-    assert_int_equal(open_crafted(env, 1, 0, &header, &record), LSM_CORRUPT);
+    /* Durable up to -4, as a distance of 12 from 8. */
+    record = (struct lsm_chain_record){.kind = LSM_WAL_TXN, .synced = (uint64_t)-LSM_WAL_ALIGN};
+    assert_int_equal(open_crafted(env, THIS, 0, &header, &record), LSM_CORRUPT);
+    assert_non_null(strstr(err.text, "claims that something below 0 was synced"));
     lsm_env_mem_free(env);
 }
 
@@ -277,24 +281,70 @@ static void a_lost_header_of_a_synced_log_is_damage(void **state) {
     }
 }
 
+/* Nothing is durable, which in a log from 0 on is not the same as "all below 0 is". */
+static void a_lost_header_of_the_first_log_is_no_damage_before_its_first_sync(void **state) {
+    (void)state;
+    for (int synced = 0; synced < 2; synced++) {
+        struct lsm_env *env = kit_env();
+        struct lsm_wal_writer *writer = NULL;
+        struct lsm_wal_reader *reader = NULL;
+        uint64_t random = 9;
+        uint8_t *bytes = NULL;
+        size_t size = 0;
+        kit_ok(lsm_wal_writer_create(env, KIT_DIR, &kit_perm, kit_id, 1, 0, 0, false, &writer, &err), &err);
+        for (int i = 0; i < 20; i++) {
+            kit_ok(kit_append(writer, &model, &random, LSM_WAL_TXN, 40, &err), &err);
+            if (i == 2 && synced) kit_ok(lsm_wal_writer_sync(writer, &err), &err);
+        }
+        kit_ok(lsm_wal_writer_close(writer, true, &err), &err);
+        kit_read_file(env, LSM_FILE_WAL, 1, &bytes, &size);
+        memset(bytes, 0, 512);
+        kit_write_file(env, LSM_FILE_WAL, 1, bytes, size);
+        assert_int_equal(lsm_wal_reader_open(env, KIT_DIR, kit_id, 1, &reader, &err), synced ? LSM_CORRUPT : LSM_OK);
+        assert_null(reader);
+        lsm_free(bytes);
+        kit_model_clear(&model);
+        lsm_env_mem_free(env);
+    }
+}
+
+static void what_was_durable_is_told_exactly_up_to_2_gib_back_and_farther_not_at_all(void **state) {
+    (void)state;
+    const uint64_t gib = UINT64_C(1) << 30, position = 5 * gib;
+    const struct {
+        uint64_t synced, told;
+    } cases[] = {{position, position}, {position - 4, position - 4}, {position - gib, position - gib}, {position - 2 * gib + 8, position - 2 * gib + 8},
+                 {position - 2 * gib + 4, 0}, {position - 2 * gib, 0}, {position - 4 * gib, 0}, {4, 0}, {0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t bytes[LSM_CHAIN_RECORD_BYTES];
+        struct lsm_chain_record put = {.position = position, .synced = cases[i].synced, .time_us = LSM_CHAIN_TIME_UNIT_US, .kind = LSM_WAL_TXN},
+                                got = {.position = position};
+        lsm_chain_record_encode(&put, 77, bytes);
+        assert_true(lsm_chain_record_decode(bytes, 77, &got));
+        assert_int_equal(got.synced, cases[i].told);
+        assert_int_equal(got.time_us, put.time_us);
+        assert_false(lsm_chain_record_decode(bytes, 77 + (UINT64_C(1) << 40), &got));
+    }
+}
+
 /* The search reads in chunks: a witness is found wherever it lies in them, and whatever lies between. */
 static void a_witness_is_found_across_the_borders_of_the_search(void **state) {
     (void)state;
     uint64_t random = 8;
-    for (size_t shift = 0; shift <= 128; shift += 8) {
+    for (size_t shift = 0; shift <= 128; shift += LSM_WAL_ALIGN) {
         struct lsm_env *env = kit_env();
         struct lsm_wal_writer *writer = NULL;
         uint8_t *bytes = NULL;
         size_t size = 0, read = 0;
         kit_ok(lsm_wal_writer_create(env, KIT_DIR, &kit_perm, kit_id, 1, 0, 0, false, &writer, &err), &err);
         kit_ok(kit_append(writer, &model, &random, LSM_WAL_TXN, 16, &err), &err);
-        kit_ok(kit_append(writer, &model, &random, LSM_WAL_TXN, 2 * 65536 - 48 - 64 - 64 + shift, &err), &err);
+        kit_ok(kit_append(writer, &model, &random, LSM_WAL_TXN, 2 * 65536 - LSM_WAL_RECORD_HEADER_BYTES - 64 - 64 + shift, &err), &err);
         kit_ok(lsm_wal_writer_sync(writer, &err), &err);
         kit_ok(kit_append(writer, &model, &random, LSM_WAL_TXN, 5, &err), &err);
         kit_ok(lsm_wal_writer_close(writer, shift % 16 == 0, &err), &err);
         kit_read_file(env, LSM_FILE_WAL, 1, &bytes, &size);
         bytes[LSM_WAL_HEADER_BYTES] ^= 1;
-        bytes[LSM_WAL_HEADER_BYTES + 64] ^= 1;
+        bytes[LSM_WAL_HEADER_BYTES + (size_t)model.records[1].position] ^= 1;
         kit_write_file(env, LSM_FILE_WAL, 1, bytes, size);
         assert_int_equal(kit_read(env, 1, 0, &model, 0, &read), LSM_CORRUPT);
         assert_int_equal(read, 0);
@@ -304,7 +354,7 @@ static void a_witness_is_found_across_the_borders_of_the_search(void **state) {
     }
 }
 
-/* Every eighth place claims to be a long record that was synced: reading ends soon, with an error, and in bounded memory. */
+/* Many places claim to be a long record that was synced: reading ends soon, with an error, and in bounded memory. */
 static void a_file_full_of_claims_does_not_keep_the_reader_busy(void **state) {
     (void)state;
     struct lsm_env *env = kit_env();
@@ -316,12 +366,13 @@ static void a_file_full_of_claims_does_not_keep_the_reader_busy(void **state) {
     assert_non_null(file);
     memcpy(header.store_id, kit_id, sizeof kit_id);
     lsm_chain_header_encode(&lsm_chain_log, &header, file);
-    for (size_t place = LSM_CHAIN_HEADER_BYTES; place + 96 <= bytes; place += 48) {
+    uint64_t seed = lsm_chain_seed(&lsm_chain_log, kit_id, 1, 0);
+    for (size_t place = LSM_CHAIN_HEADER_BYTES; place + 2 * LSM_CHAIN_RECORD_BYTES <= bytes; place += LSM_CHAIN_RECORD_BYTES) {
         struct lsm_chain_record claim = {.position = place - 64, .synced = place - 64, .kind = LSM_WAL_TXN,
-                                         .length = (uint32_t)(bytes - place - 48)};
-        lsm_chain_record_encode(&claim, file + place);
+                                         .length = (uint32_t)(bytes - place - LSM_CHAIN_RECORD_BYTES)};
+        lsm_chain_record_encode(&claim, lsm_chain_place(seed, claim.position), file + place);
     }
-    lsm_store_u32(file + 64 + 40, 0x7ffffff0); /* the first one even reaches beyond the file */
+    lsm_store_u32(file + 64 + 12, 0x7ffffff0); /* the first one even reaches beyond the file */
     kit_write_file(env, LSM_FILE_WAL, 1, file, bytes);
     kit_ok(lsm_wal_reader_open(env, KIT_DIR, kit_id, 1, &reader, &err), &err);
     clock_t begin = clock();
@@ -343,7 +394,7 @@ static void a_claim_that_does_not_verify_is_no_witness(void **state) {
     memcpy(header.store_id, kit_id, sizeof kit_id);
     lsm_chain_header_encode(&lsm_chain_log, &header, file);
     struct lsm_chain_record claim = {.position = 256, .synced = 200, .kind = LSM_WAL_TXN, .length = 40};
-    lsm_chain_record_encode(&claim, file + LSM_CHAIN_HEADER_BYTES + 256);
+    lsm_chain_record_encode(&claim, lsm_chain_place(lsm_chain_seed(&lsm_chain_log, kit_id, 1, 0), 256), file + LSM_CHAIN_HEADER_BYTES + 256);
     kit_write_file(env, LSM_FILE_WAL, 1, file, sizeof file);
     kit_ok(lsm_wal_reader_open(env, KIT_DIR, kit_id, 1, &reader, &err), &err);
     assert_int_equal(lsm_wal_reader_next(reader, 0, &record, &err), LSM_NOTFOUND);
@@ -399,6 +450,8 @@ int main(void) {
         cmocka_unit_test(newer_foreign_and_impossible_logs_are_refused),
         cmocka_unit_test(a_header_that_was_never_finished_is_no_log_yet),
         cmocka_unit_test(a_lost_header_of_a_synced_log_is_damage),
+        cmocka_unit_test(a_lost_header_of_the_first_log_is_no_damage_before_its_first_sync),
+        cmocka_unit_test(what_was_durable_is_told_exactly_up_to_2_gib_back_and_farther_not_at_all),
         cmocka_unit_test(a_witness_is_found_across_the_borders_of_the_search),
         cmocka_unit_test(a_claim_that_does_not_verify_is_no_witness),
         cmocka_unit_test(a_file_full_of_claims_does_not_keep_the_reader_busy),
