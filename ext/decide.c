@@ -96,7 +96,7 @@ int vt_decide_settle(struct vt_space *space, char **message) {
         rc = vt_fail(message, SQLITE_CORRUPT_VTAB, "a shadow table (its name ends in _" VT_SHADOW_SUFFIX ") is damaged, and may be the one that says how the "
                      "last transaction of the store %s ended", lsm_store_dir(space->store));
     }
-    if (rc == SQLITE_OK) rc = knowledge.found ? vt_decide_make_durable(space, message) : vt_tail_overwrite(space, message);
+    if (rc == SQLITE_OK) rc = knowledge.found ? vt_decide_make_durable(space, message) : vt_tail_cut(space, message);
     if (rc != SQLITE_OK) return rc;
     struct lsm_error err;
     vt_error_clear(&err);

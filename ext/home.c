@@ -7,14 +7,19 @@
 
 /* ---- stores that nobody names ----------------------------------------------------------------------------------- */
 
+static bool settle(struct vt_space *space) {
+    char *message = NULL;
+    int rc = vt_decide_settle(space, &message);
+    sqlite3_free(message);
+    return rc == SQLITE_OK;
+}
+
 /* A DROP of the last table that waits for the word of the database, which names no table: it is done. A pending transaction of another kind may have
  * been decided by a newer file. */
-static void settle_last_drop(struct vt_space *space) {
+static bool is_last_drop(struct lsm_store *store) {
     static const uint8_t by_absence[LSM_TOKEN_BYTES];
     uint8_t token[LSM_TOKEN_BYTES];
-    char *message = NULL;
-    if (lsm_store_pending(space->store, token) == LSM_PENDING_NONE || memcmp(token, by_absence, sizeof token) != 0) return;
-    if (vt_decide_settle(space, &message) != SQLITE_OK) sqlite3_free(message); /* then the store is not empty */
+    return lsm_store_pending(store, token) != LSM_PENDING_NONE && memcmp(token, by_absence, sizeof token) == 0;
 }
 
 static bool is_empty(struct lsm_store *store) {
@@ -25,15 +30,15 @@ static bool is_empty(struct lsm_store *store) {
     return status == LSM_OK && count == 0;
 }
 
-/* Have this store open if it holds nothing; whatever is wrong with it, there are others. */
+/* Have this store open if it holds nothing, and if the CREATE that died in it, if any, can be ended for good; whatever is wrong with it, there are others. */
 static bool open_if_empty(struct vt_space *space, const char *name) {
     uint8_t store_id[LSM_STORE_ID_BYTES];
     char *message = NULL;
     if (!vt_hex_read(name, strlen(name), store_id, sizeof store_id)) return false;
     int rc = vt_space_open(space, store_id, VT_OPEN_CREATE, &message);
     sqlite3_free(message);
-    if (rc == SQLITE_OK) settle_last_drop(space);
-    return rc == SQLITE_OK && is_empty(space->store);
+    if (rc != SQLITE_OK || (is_last_drop(space->store) && !settle(space))) return false;
+    return is_empty(space->store) && settle(space);
 }
 
 /* A CREATE that a crash has undone leaves its store behind, and so does the last DROP: it is used again. One with trees is left alone: the database

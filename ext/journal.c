@@ -15,8 +15,7 @@ static enum vt_journal named(const char *mode) {
     return VT_JOURNAL_OTHER;
 }
 
-/* SQLite's objects: the journal's, or the WAL's in WAL mode. Its pMethods is NULL while the file is not open. */
-static bool files_of(const struct vt_space *space, sqlite3_file **database, sqlite3_file **log) {
+bool vt_journal_files(const struct vt_space *space, sqlite3_file **database, sqlite3_file **log) {
     sqlite3 *db = space->connection->db;
     return sqlite3_file_control(db, space->schema, SQLITE_FCNTL_FILE_POINTER, (void *)database) == SQLITE_OK && *database != NULL &&
            sqlite3_file_control(db, space->schema, SQLITE_FCNTL_JOURNAL_POINTER, (void *)log) == SQLITE_OK && *log != NULL;
@@ -24,7 +23,7 @@ static bool files_of(const struct vt_space *space, sqlite3_file **database, sqli
 
 enum vt_journal vt_journal_mode(struct vt_space *space) {
     sqlite3_file *database = NULL, *log = NULL;
-    bool known = files_of(space, &database, &log);
+    bool known = vt_journal_files(space, &database, &log);
     /* The WAL's object is made when the mode becomes WAL and dies with it, and no journal's object can be where it was. */
     if (known && log->pMethods != NULL && space->wal_mode.database == database && space->wal_mode.log == log) return VT_JOURNAL_WAL;
     char *text = vt_pragma_text(space->connection->db, space->schema, "journal_mode");
@@ -70,7 +69,7 @@ static int sync_closed_journal(struct vt_space *space) {
 int vt_journal_sync(struct vt_space *space, enum vt_journal journal, char **message) {
     if (space->place.memory) return SQLITE_OK;
     sqlite3_file *database = NULL, *log = NULL;
-    int rc = files_of(space, &database, &log) ? SQLITE_OK : SQLITE_IOERR_FSYNC;
+    int rc = vt_journal_files(space, &database, &log) ? SQLITE_OK : SQLITE_IOERR_FSYNC;
     bool open = rc == SQLITE_OK && log->pMethods != NULL;
     if (open) rc = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
     if (rc == SQLITE_OK && !open) rc = sync_closed_journal(space);

@@ -29,6 +29,9 @@ struct vt_wal_mode {
     const void *database, *log;
 };
 
+/* SQLite's objects: the journal's, or the WAL's in WAL mode. Its pMethods is NULL while the file is not open. False: they are not to be had. */
+bool vt_journal_files(const struct vt_space *space, sqlite3_file **database, sqlite3_file **log);
+
 /* In a transaction of the database. Cheap in WAL mode. */
 enum vt_journal vt_journal_mode(struct vt_space *space);
 
