@@ -112,18 +112,37 @@ static int fail_missing(const struct vt_place *place, const char *dir, const str
         return vt_fail(message, SQLITE_CANTOPEN,
                        "the rows of this LSM table are not here: they were kept in memory, by another connection, for a database without a file");
     }
-    if (place->environment == NULL && access(dir, F_OK) == 0) return vt_fail(message, SQLITE_CANTOPEN, "%s: the store's directory is there, but not complete; restore it from a backup, or save what is whole with lsmtool salvage", err->text);
+    if (place->environment == NULL && access(dir, F_OK) == 0)
+        return vt_fail(message, SQLITE_CANTOPEN,
+                       "%s: the store's directory is there, but not complete; restore it from a backup, or save what is whole with lsmtool salvage",
+                       err->text);
     return vt_fail(message, SQLITE_CANTOPEN,
                    "the store of this database's LSM tables is missing: there is no %s. The database file was probably copied, moved or "
                    "restored without its \"-lsm\" directory: put that directory beside it under the file's name, or DROP the tables",
                    dir);
 }
 
-/* A size from the URI the database was opened with, e.g. "file:app.db?lsm_write_buffer=65536": of the host, which a schema is not. */
-static size_t uri_bytes(const struct vt_space *space, const char *parameter, size_t otherwise) {
-    const char *name = sqlite3_db_filename(space->connection->db, space->schema);
-    sqlite3_int64 bytes = name == NULL ? 0 : sqlite3_uri_int64(name, parameter, 0);
-    return bytes <= 0 ? otherwise : (size_t)bytes;
+#define URI_PREFIX       "lsm_"
+#define URI_WRITE_BUFFER URI_PREFIX "write_buffer"
+enum { WRITE_BUFFER_LEAST = 64 << 10, WRITE_BUFFER_MOST = 1 << 30 };
+
+/* From the URI the database was opened with, e.g. "file:app.db?lsm_write_buffer=65536": of the host, which a schema is not. *bytes stays if it says nothing. */
+static int read_uri(const struct vt_space *space, size_t *bytes, char **message) {
+    const char *name = sqlite3_db_filename(space->connection->db, space->schema), *key, *text;
+    for (int i = 0; name != NULL && (key = sqlite3_uri_key(name, i)) != NULL; i++) {
+        if (strncmp(key, URI_PREFIX, strlen(URI_PREFIX)) != 0 || strcmp(key, URI_WRITE_BUFFER) == 0) continue;
+        return vt_fail(message, SQLITE_ERROR, "the URI of database %s: there is no parameter %s", space->schema, key);
+    }
+    text = name == NULL ? NULL : sqlite3_uri_parameter(name, URI_WRITE_BUFFER);
+    if (text == NULL) return SQLITE_OK;
+    size_t digits = strspn(text, "0123456789");
+    unsigned long long value = strtoull(text, NULL, 10); /* too large: the greatest */
+    if (digits == 0 || text[digits] != '\0' || value < WRITE_BUFFER_LEAST || value > WRITE_BUFFER_MOST) {
+        return vt_fail(message, SQLITE_ERROR, "the URI of database %s: %s=%s, but it is a number of bytes, from %d to %d", space->schema,
+                       URI_WRITE_BUFFER, text, WRITE_BUFFER_LEAST, WRITE_BUFFER_MOST);
+    }
+    *bytes = (size_t)value;
+    return SQLITE_OK;
 }
 
 /* PRAGMA locking_mode = EXCLUSIVE before the first use keeps other processes out of the store as it does out of the database file. */
@@ -151,7 +170,6 @@ static uint64_t map_bytes(const struct vt_space *space) {
 /* Where the store is, whose its files are, how it is used. */
 static void fill_options(const struct vt_space *space, const struct vt_place *place, const char *dir, struct lsm_options *options) {
     lsm_options_init(options);
-    if (place->memory) options->env = space->memory;
     if (place->environment != NULL) {
         options->env = place->environment->env;
         options->threads = place->environment->threads;
@@ -165,7 +183,6 @@ static void fill_options(const struct vt_space *space, const struct vt_place *pl
     if (sqlite3_threadsafe() == 0) options->threads = 0; /* LCOV_EXCL_BR_LINE: a SQLite built without threads */
     options->exclusive = place->memory;
     if (place->memory) return;
-    options->write_buffer_bytes = uri_bytes(space, "lsm_write_buffer", options->write_buffer_bytes);
     options->exclusive = wants_exclusive(space);
     options->map_bytes = map_bytes(space);
     if (place->environment != NULL) return;
@@ -174,19 +191,24 @@ static void fill_options(const struct vt_space *space, const struct vt_place *pl
 }
 
 static int open_at(struct vt_space *space, struct vt_place *place, const char *dir, const uint8_t *store_id, enum vt_open_mode mode, char **message) {
+    struct lsm_options options;
+    fill_options(space, place, dir, &options);
+    int rc = read_uri(space, &options.write_buffer_bytes, message);
+    if (rc == SQLITE_OK && mode == VT_OPEN_CREATE) rc = vt_place_prepare(place, message);
+    if (rc != SQLITE_OK) return rc;
     if (place->memory && space->memory == NULL) {
         space->memory = lsm_env_mem_new();
         if (space->memory == NULL) return SQLITE_NOMEM;
     }
-    struct lsm_options options;
-    fill_options(space, place, dir, &options);
+    if (place->memory) options.env = space->memory;
     options.store_id = store_id;
     options.create = mode == VT_OPEN_CREATE;
     struct lsm_error err;
     vt_error_clear(&err);
     int status = vt_registry_acquire(&options, place->memory, &space->shared, &err);
     if (status == LSM_NOTFOUND) return fail_missing(place, dir, &err, message);
-    if (status == LSM_MISMATCH || (status == LSM_IO && (err.os_errno == EACCES || err.os_errno == EPERM))) return vt_fail(message, SQLITE_CANTOPEN, "%s", err.text);
+    if (status == LSM_MISMATCH || (status == LSM_IO && (err.os_errno == EACCES || err.os_errno == EPERM)))
+        return vt_fail(message, SQLITE_CANTOPEN, "%s", err.text);
     return vt_fail_engine(message, status, &err);
 }
 
@@ -201,7 +223,6 @@ int vt_space_open(struct vt_space *space, const uint8_t *store_id, enum vt_open_
     if (space->store != NULL) close_store(space);
     char *dir = vt_place_dir(&place, store_id);
     if (dir == NULL) rc = SQLITE_NOMEM;
-    if (rc == SQLITE_OK && mode == VT_OPEN_CREATE) rc = vt_place_prepare(&place, message);
     if (rc == SQLITE_OK) rc = open_at(space, &place, dir, store_id, mode, message);
     if (rc == SQLITE_OK) {
         space->store = vt_shared_store(space->shared);

@@ -225,3 +225,32 @@ assert files_with(b"Zr7-kept-by-some")
 db.execute("SELECT lsm_compact()")
 assert files_with(b"Zr7-kept-by-some") == [], files_with(b"Zr7-kept-by-some")
 """, folder)
+
+
+def test_a_setting_that_cannot_be_is_refused(folder):
+    harness.python("""
+import os
+for parameter in ("lsm_write_buffer=abc", "lsm_write_buffer=", "lsm_write_buffer=-1", "lsm_write_buffer=65535", "lsm_write_buffer=1073741825", "lsm_write_buffer=65536k", "lsm_write_buffer=0x10000",
+                  "lsm_write_buffer=99999999999999999999", "lsm_writebuffer=65536"):
+    name, value = parameter.split("=")
+    db = connect("file:test.db?" + parameter, uri=True)
+    for sql in ("CREATE VIRTUAL TABLE t USING lsm(a)", "CREATE VIRTUAL TABLE temp.t USING lsm(a)"):
+        try: db.execute(sql)
+        except sqlite3.OperationalError as error: assert name in str(error) and (value in str(error) or name == "lsm_writebuffer"), (parameter, error)
+        else: assert sql.count("temp"), parameter
+    db.close()
+    assert not os.path.exists("test.db-lsm"), parameter
+for parameter in ("lsm_write_buffer=65536", "lsm_write_buffer=1073741824", "cache=private"):
+    db = connect("file:test.db?" + parameter, uri=True)
+    db.execute("CREATE VIRTUAL TABLE IF NOT EXISTS t USING lsm(a)")
+    db.execute("INSERT INTO t VALUES (1)")
+    db.commit()
+    db.close()
+# The store is open, with what another connection has said: not looked at, but not swallowed either.
+first = connect("test.db")
+assert first.execute("SELECT count(*) FROM t").fetchone() == (3,)
+second = connect("file:test.db?lsm_write_buffer=1", uri=True)
+try: second.execute("SELECT count(*) FROM t")
+except sqlite3.OperationalError as error: assert "lsm_write_buffer=1" in str(error), error
+else: assert False
+""", folder)
