@@ -41,6 +41,46 @@ static void version(sqlite3_context *context, int argc, sqlite3_value **argv) {
 
 typedef int (*maintain_fn)(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err);
 
+static int do_nothing(void *arg, char **message) {
+    (void)arg;
+    (void)message;
+    return SQLITE_OK;
+}
+
+/* Whoever begins to write one of the tables ends what a process that died has left undecided. */
+static int settle(struct vt_space *space, char **message) {
+    struct vt_shadow_list list;
+    struct vt_errand errand = {.work = do_nothing};
+    int rc = vt_shadow_list(space->connection->db, space->schema, &list, message);
+    if (rc == SQLITE_OK && list.count > 0) {
+        char *table = list.entries[0].table;
+        table[strlen(table) - strlen("_" VT_SHADOW_SUFFIX)] = '\0';
+        rc = vt_errand_run(space->connection, space->schema, table, &errand, message);
+    }
+    vt_shadow_list_release(&list);
+    return rc;
+}
+
+static int work_once(struct vt_space *space, maintain_fn work, char **message) {
+    struct lsm_error err;
+    vt_error_clear(&err);
+    struct vt_pulse pulse = {.db = space->connection->db};
+    int rc = vt_fail_engine(message, work(space->store, vt_pulse_stops, &pulse, &err), &err);
+    vt_pulse_release(&pulse);
+    return rc;
+}
+
+/* Inside of BEGIN nothing is settled: the transaction would be the writer, which the work has to wait for. */
+static int work_settled(struct vt_space *space, maintain_fn work, char **message) {
+    int rc = work_once(space, work, message);
+    if (rc != SQLITE_BUSY || lsm_store_pending(space->store, NULL) == LSM_PENDING_NONE || sqlite3_get_autocommit(space->connection->db) == 0)
+        return rc;
+    sqlite3_free(*message);
+    *message = NULL;
+    rc = settle(space, message);
+    return rc == SQLITE_OK ? work_once(space, work, message) : rc;
+}
+
 static void maintain(sqlite3_context *context, int argc, sqlite3_value **argv, const char *name, maintain_fn work) {
     struct vt_space *space = open_space(context, argc, argv);
     if (space == NULL) return;
@@ -49,19 +89,12 @@ static void maintain(sqlite3_context *context, int argc, sqlite3_value **argv, c
         result_error(context, SQLITE_BUSY, sqlite3_mprintf("%s(): this transaction writes LSM tables; COMMIT first", name));
         return;
     }
-    if (space->store != NULL) {
-        struct lsm_error err;
-        vt_error_clear(&err);
-        char *message = NULL;
-        struct vt_pulse pulse = {.db = space->connection->db};
-        int rc = vt_fail_engine(&message, work(space->store, vt_pulse_stops, &pulse, &err), &err);
-        vt_pulse_release(&pulse);
-        if (rc != SQLITE_OK) {
-            result_error(context, rc, message);
-            return;
-        }
-    }
-    sqlite3_result_text(context, "ok", -1, SQLITE_STATIC);
+    char *message = NULL;
+    int rc = space->store == NULL ? SQLITE_OK : work_settled(space, work, &message);
+    if (rc == SQLITE_OK)
+        sqlite3_result_text(context, "ok", -1, SQLITE_STATIC);
+    else
+        result_error(context, rc, message);
 }
 
 static void flush(sqlite3_context *context, int argc, sqlite3_value **argv) { maintain(context, argc, argv, "lsm_flush", lsm_store_flush); }

@@ -219,6 +219,30 @@ static void a_survivor_settles_what_a_killed_process_left(void **state) {
         for (uint64_t n = 1; kill_after(n, &plans[i / JOURNALS], journals[i % JOURNALS], syncs[n % 3]); n++) assert_true(n < OPERATIONS_MAX);
 }
 
+/* It does not do without the last transaction. False: the first process had no n-th operation. */
+static bool flush_after(uint64_t n, const char *journal, const char *flush) {
+    struct ledger_found found;
+    start(&plans[0], journal, "full");
+    run.kill_at = n;
+    lsm_env_mem_on_op(run.disk, kill_first, NULL);
+    work();
+    lsm_env_mem_on_op(run.disk, NULL, NULL);
+    bool killed = run.operations >= n;
+    if (killed) {
+        must(run.other, sqlite3_exec(run.other, flush, NULL, NULL, NULL), flush);
+        ledger_read(run.plan, run.other, &found);
+        (void)expect_agreement(&found, run.acknowledged, run.begun);
+    }
+    end();
+    return killed;
+}
+
+static void a_flush_settles_what_a_killed_process_left(void **state) {
+    (void)state;
+    for (int i = 0; i < JOURNALS; i++)
+        for (uint64_t n = 1; flush_after(n, journals[i], n % 2 == 0 ? "SELECT lsm_flush()" : "SELECT lsm_compact()"); n++) assert_true(n < OPERATIONS_MAX);
+}
+
 /* ---- all of them die ------------------------------------------------------------------------------------------------------------- */
 
 /* Nobody has the database open any more: whoever comes next recovers SQLite's WAL, and finds there what no process has seen that was alive. It fits to what is
@@ -362,6 +386,7 @@ int main(void) {
         cmocka_unit_test(readers_of_another_process_see_all_of_a_transaction_or_nothing),
         cmocka_unit_test(a_check_in_another_process_finds_nothing_while_tables_come_and_go),
         cmocka_unit_test(a_survivor_settles_what_a_killed_process_left),
+        cmocka_unit_test(a_flush_settles_what_a_killed_process_left),
         cmocka_unit_test(what_a_survivor_has_settled_stays_so_when_it_dies_too),
         cmocka_unit_test(a_sync_that_fails_leaves_no_half_of_a_transaction),
         cmocka_unit_test(a_sync_that_fails_and_then_a_kill_leave_no_half_of_a_transaction),
