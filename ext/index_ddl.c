@@ -12,15 +12,13 @@
 
 #define INTERRUPT_ROWS 1024 /* how often building looks whether it is to stop */
 
-/* The table, which takes part in the transaction. */
 static int find(struct vt_space *space, const struct vt_index_name *which, struct vt_table **table, char **message) {
-    *table = vt_table_find(space, which->table);
+    *table = vt_table_joined(space, which->table);
     if (*table == NULL) return vt_fail(message, SQLITE_ERROR, "%s.%s is no LSM table", which->schema, which->table);
     for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) {
         if (vt_cursor_is_of(cursor, &(*table)->base)) return vt_fail(message, SQLITE_LOCKED, "table %s is being read by this connection", which->table);
     }
-    int rc = vt_table_bind(*table, message);
-    return rc == SQLITE_OK ? vt_txn_begin(space, message) : rc;
+    return SQLITE_OK;
 }
 
 /* Everybody is to look again. A change of the schema that leaves nothing behind is what SQLite tells all connections of; and of its being undone: then it

@@ -11,16 +11,14 @@ struct request {
     struct vt_connection *connection;
     const char *schema, *table;
     sqlite3_value *low, *high; /* NULL: truncate */
-    bool by_rows;              /* there are indexes: left to SQLite */
+    char *by_rows;             /* there are indexes: left to SQLite, by this column */
 };
 
 static int find(const struct request *request, struct vt_table **table, char **message) {
     struct vt_space *space = vt_space_find(request->connection, request->schema);
     if (space == NULL) return SQLITE_NOMEM;
-    *table = vt_table_find(space, request->table);
-    if (*table == NULL) return vt_fail(message, SQLITE_ERROR, "%s.%s is no LSM table", request->schema, request->table);
-    int rc = vt_table_bind(*table, message);
-    return rc == SQLITE_OK ? vt_txn_begin(space, message) : rc;
+    *table = vt_table_joined(space, request->table);
+    return *table != NULL ? SQLITE_OK : vt_fail(message, SQLITE_ERROR, "%s.%s is no LSM table", request->schema, request->table);
 }
 
 static int delete_rows(struct vt_table *table, struct lsm_slice low, struct lsm_slice high, char **message) {
@@ -69,33 +67,30 @@ static int delete_range(const struct request *request, struct vt_table *table, c
     return rc;
 }
 
-static int work(void *arg, char **message) {
-    struct request *request = arg;
-    struct vt_table *table;
-    int rc = find(request, &table, message);
-    if (rc != SQLITE_OK) return rc;
-    if (request->low == NULL) return truncate_all(table, message);
-    request->by_rows = table->schema->index_count > 0;
-    return request->by_rows ? SQLITE_OK : delete_range(request, table, message);
-}
-
 /* The name of the first key column, as SQL takes it. */
-static char *key_name(const struct request *request) {
-    const struct vt_table *table = vt_table_find(vt_space_find(request->connection, request->schema), request->table);
-    if (table == NULL) return NULL;
+static char *key_name(const struct vt_table *table) {
     const struct vt_schema *schema = table->schema;
     if (schema->kind == VT_KIND_ROWID) return sqlite3_mprintf("_rowid_");
     const struct vt_key_column *key = schema->key;
     return sqlite3_mprintf("\"%w\" COLLATE %s", schema->columns[key->column].name, vt_collation_name(key->collation));
 }
 
+static int work(void *arg, char **message) {
+    struct request *request = arg;
+    struct vt_table *table;
+    int rc = find(request, &table, message);
+    if (rc != SQLITE_OK) return rc;
+    if (request->low == NULL) return truncate_all(table, message);
+    if (table->schema->index_count == 0) return delete_range(request, table, message);
+    request->by_rows = key_name(table);
+    return request->by_rows == NULL ? SQLITE_NOMEM : SQLITE_OK;
+}
+
 static int delete_by_rows(const struct request *request, char **message) {
     sqlite3 *db = request->connection->db;
     sqlite3_stmt *statement = NULL;
-    char *name = key_name(request);
-    char *sql = name == NULL ? NULL
-                             : sqlite3_mprintf("DELETE FROM \"%w\".\"%w\" WHERE (?1 IS NULL OR %s >= ?1) AND (?2 IS NULL OR %s < ?2)", request->schema,
-                                               request->table, name, name);
+    char *sql = sqlite3_mprintf("DELETE FROM \"%w\".\"%w\" WHERE (?1 IS NULL OR %s >= ?1) AND (?2 IS NULL OR %s < ?2)", request->schema, request->table,
+                                request->by_rows, request->by_rows);
     int rc = sql == NULL ? SQLITE_NOMEM : sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
     if (rc == SQLITE_OK) rc = sqlite3_bind_value(statement, 1, request->low);
     if (rc == SQLITE_OK) rc = sqlite3_bind_value(statement, 2, request->high);
@@ -103,14 +98,15 @@ static int delete_by_rows(const struct request *request, char **message) {
     if (rc != SQLITE_DONE) rc = vt_fail_sqlite(message, rc, db);
     sqlite3_finalize(statement);
     sqlite3_free(sql);
-    sqlite3_free(name);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 static int carry_out(struct request *request, char **message) {
     struct vt_errand errand = {.work = work, .arg = request};
     int rc = vt_errand_run(request->connection, request->schema, request->table, &errand, message);
-    return rc == SQLITE_OK && request->by_rows ? delete_by_rows(request, message) : rc;
+    if (rc == SQLITE_OK && request->by_rows != NULL) rc = delete_by_rows(request, message);
+    sqlite3_free(request->by_rows);
+    return rc;
 }
 
 int vt_range_truncate(struct vt_connection *connection, const char *schema, const char *table, char **message) {

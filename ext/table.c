@@ -106,6 +106,12 @@ struct vt_table *vt_table_find(struct vt_space *space, const char *name) {
     return table;
 }
 
+struct vt_table *vt_table_joined(struct vt_space *space, const char *name) {
+    struct vt_table *table = space->txn.state == VT_TXN_IDLE ? NULL : space->first;
+    while (table != NULL && (table->joined_epoch != space->txn.epoch || sqlite3_stricmp(table->name, name) != 0)) table = table->next;
+    return table;
+}
+
 int vt_table_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message) {
     struct vt_table *table;
     int rc = table_new(db, aux, argc, argv, &table, message);

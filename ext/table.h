@@ -72,6 +72,8 @@ static inline uint32_t vt_table_tree(const struct vt_table *table) { return tabl
 
 /* The connected table of this name, or NULL. */
 struct vt_table *vt_table_find(struct vt_space *space, const char *name);
+/* The same, if it takes part in the transaction. Another connection may have dropped a table which is still connected, and have made one of another kind in its place. */
+struct vt_table *vt_table_joined(struct vt_space *space, const char *name);
 
 /* Rows in the table and places a lookup has to consider, roughly and not always fresh; never fails (the store may be out of reach:
  * then a guess). */

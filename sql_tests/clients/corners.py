@@ -254,3 +254,34 @@ try: second.execute("SELECT count(*) FROM t")
 except sqlite3.OperationalError as error: assert "lsm_write_buffer=1" in str(error), error
 else: assert False
 """, folder)
+
+
+def test_what_another_connection_has_made_of_a_table_is_not_taken_for_the_old_one(folder):
+    harness.python("""
+def run(db, sql):
+    try: return db.execute(sql).fetchall()
+    except sqlite3.Error as error: return str(error)
+for old in ("(a INTEGER PRIMARY KEY, b)", "(a INTEGER PRIMARY KEY, b, INDEX i (b))"):
+    for new in ("TABLE t(a INTEGER PRIMARY KEY, b)", "VIEW t AS SELECT 1 AS a, 2 AS b", "VIRTUAL TABLE t USING fts3(a, b)", "VIRTUAL TABLE t USING lsm(b TEXT PRIMARY KEY, a)"):
+        for use in ("lsm_truncate('t')", "lsm_delete_range('t', 1, 9)", "lsm_create_index('t', 'j', 'b')", "lsm_drop_index('t', 'j')"):
+            here, there = connect("test.db", isolation_level=None), connect("test.db", isolation_level=None)
+            here.execute("CREATE VIRTUAL TABLE t USING lsm" + old)
+            here.execute("INSERT INTO t VALUES (1, 1)")
+            here.execute("CREATE VIRTUAL TABLE keep USING lsm(a)")
+            assert here.execute("SELECT * FROM t").fetchall() == [(1, 1)]
+            there.execute("DROP TABLE t")
+            there.execute("CREATE " + new)
+            if not new.startswith("VIEW"): there.execute("INSERT INTO t(a, b) VALUES (5, 5)")
+            answer = run(here, "SELECT " + use)
+            lsm = "USING lsm" in new
+            assert ("no such index" in answer if "drop" in use else answer == [("ok",)]) if lsm else isinstance(answer, str), (old, new, use, answer)
+            assert lsm or "LSM table" in answer or "cannot modify" in answer, (old, new, use, answer)
+            # No transaction is left behind.
+            assert run(here, "SELECT lsm_flush()") == [("ok",)], (old, new, use)
+            there.execute("INSERT INTO keep VALUES (1)")
+            if not lsm and not new.startswith("VIEW"): assert len(there.execute("SELECT * FROM t").fetchall()) == 1
+            there.execute("DROP " + ("VIEW" if new.startswith("VIEW") else "TABLE") + " t")
+            there.execute("DROP TABLE keep")
+            here.close()
+            there.close()
+""", folder)
