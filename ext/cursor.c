@@ -119,6 +119,7 @@ static void cursor_free(struct vt_cursor *cursor) {
     vt_bytes_release(&cursor->record);
     vt_bytes_release(&cursor->entry);
     vt_bytes_release(&cursor->walk_name);
+    vt_bytes_release(&cursor->only_bytes);
     vt_found_release(&cursor->found);
     for (int i = 0; i < 2; i++) vt_loan_release(cursor->loans[i]);
     sqlite3_free(cursor->plan_text);
@@ -291,6 +292,7 @@ static int read_plan(struct vt_cursor *cursor, int number, const char *text) {
     sqlite3_free(cursor->plan_text);
     cursor->plan_text = NULL;
     cursor->plan_known = false;
+    cursor->changing = 0;
     if (!vt_plan_read(schema, number, &cursor->plan)) return SQLITE_INTERNAL;
     int rc = SQLITE_OK;
     if (has_more) rc = text == NULL ? SQLITE_INTERNAL : vt_plan_read_more(schema, number, text, &cursor->plan);
@@ -322,7 +324,7 @@ int vt_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, in
     if (rc == SQLITE_OK && cursor->plan.lookup_count == 0) rc = vt_plan_point(table->schema, &cursor->plan, argv, &cursor->ranges, &point);
     if (rc == SQLITE_OK && !point) rc = vt_plan_ranges(table->schema, &cursor->plan, argv, vt_cursor_resolve, cursor, &cursor->ranges);
     bool served = false;
-    if (rc == SQLITE_OK && cursor->plan.lookup_count > 0) rc = vt_cursor_look_up(cursor, argv + vt_plan_walk_args(&cursor->plan), &served);
+    if (rc == SQLITE_OK && cursor->plan.lookup_count > 0) rc = vt_cursor_look_up(cursor, argv + vt_plan_walk_args(&cursor->plan), text, &served);
     return rc == SQLITE_OK && !served ? vt_cursor_start(cursor) : rc;
 }
 

@@ -44,12 +44,15 @@ struct vt_cursor {
     struct vt_bytes key, record;
     struct vt_row_reader reader; /* of the present row, if reader_ready */
     bool reader_ready;
-    struct vt_loan *loans[2];    /* of a point read: the key's column, the hidden one */
-    bool updating;               /* since xFilter: the statement may be an UPDATE, which leaves columns as they are */
-    struct vt_found found;        /* of the last lookup */
-    struct vt_bytes walk_name;    /* of the walk that may be looked up (lookups.h) */
-    uint64_t stray;               /* hash of the name of the last one that was not repeated, without its ranges; 0: none */
-    double walked;                /* rows it has gone through */
+    struct vt_loan *loans[2];               /* of a point read: the key's column, the hidden one */
+    bool updating;                          /* since xFilter: the statement may be an UPDATE, which leaves columns as they are */
+    struct vt_found found;                  /* of the last lookup */
+    struct vt_bytes walk_name;              /* of the walk that may be looked up (lookups.h) */
+    uint64_t stray;                         /* the kind of the last one that was not repeated (lookups.h); 0: none */
+    double walked;                          /* rows it has gone through */
+    struct vt_value only[VT_PLAN_ONLY_MAX]; /* what the plan's conditions compare with; of type 0: too long, not looked at. Bytes are in only_bytes */
+    struct vt_bytes only_bytes;
+    unsigned changing; /* the conditions that are known to change (lookups.h) */
 };
 
 static inline struct vt_table *vt_cursor_table(const struct vt_cursor *cursor) { return (struct vt_table *)cursor->base.pVtab; }
@@ -90,8 +93,8 @@ int vt_cursor_pass_over(struct vt_cursor *cursor) LSM_MUST_CHECK;
 
 /* ---- cursor_lookup.c -------------------------------------------------------------------------------------------- */
 
-/* If the walk of plan and ranges is repeated, stand on the first row with these values instead; *served is false if it is to be walked. */
-int vt_cursor_look_up(struct vt_cursor *cursor, sqlite3_value **values, bool *served) LSM_MUST_CHECK;
+/* If the walk of plan and ranges is repeated, stand on the first row with these values instead; *served is false if it is to be walked. place: idxStr as xFilter got it. */
+int vt_cursor_look_up(struct vt_cursor *cursor, sqlite3_value **values, const char *place, bool *served) LSM_MUST_CHECK;
 /* The rows gone through by a walk that was not repeated are counted. */
 void vt_cursor_count_stray(struct vt_cursor *cursor);
 /* To the next row of the lookup. */

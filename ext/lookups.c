@@ -27,19 +27,25 @@ struct vt_lookup *vt_lookups_find(struct vt_lookups *lookups, struct lsm_slice n
 
 bool vt_lookups_seen(struct vt_lookups *lookups, struct lsm_slice name) {
     uint64_t hash = vt_hash_bytes(name.data, name.size) | 1;
-    uint64_t *seen = &lookups->seen[(hash >> 32) % VT_LOOKUPS_SEEN];
-    bool before = *seen == hash;
-    *seen = hash;
+    for (int i = 0; i < VT_LOOKUPS_SEEN; i++) {
+        if (lookups->seen[i] == hash) return true;
+    }
+    lookups->seen[lookups->seen_next] = hash;
+    lookups->seen_next = (lookups->seen_next + 1) % VT_LOOKUPS_SEEN;
     lookups->used = true;
-    return before;
+    return false;
 }
 
-double vt_lookups_stray(struct vt_lookups *lookups, uint64_t hash, double rows) {
-    int at = (int)((hash >> 32) % VT_LOOKUPS_SEEN);
-    if (lookups->strays[at].hash != hash) lookups->strays[at].rows = 0;
-    lookups->strays[at].hash = hash;
-    lookups->used = true;
-    return lookups->strays[at].rows += rows;
+struct vt_lookups_kind *vt_lookups_kind(struct vt_lookups *lookups, uint64_t hash, bool *fresh) {
+    *fresh = false;
+    for (int i = 0; i < VT_LOOKUPS_SEEN; i++) {
+        if (lookups->kinds[i].hash == (hash | 1)) return &lookups->kinds[i];
+    }
+    struct vt_lookups_kind *kind = &lookups->kinds[lookups->kinds_next];
+    *kind = (struct vt_lookups_kind){.hash = hash | 1};
+    lookups->kinds_next = (lookups->kinds_next + 1) % VT_LOOKUPS_SEEN;
+    lookups->used = *fresh = true;
+    return kind;
 }
 
 /* All but the first `kept`. */
@@ -94,5 +100,5 @@ void vt_lookups_clear(struct vt_lookups *lookups) {
     lookups->used = false;
     drop_behind(lookups, 0);
     memset(lookups->seen, 0, sizeof lookups->seen);
-    memset(lookups->strays, 0, sizeof lookups->strays);
+    memset(lookups->kinds, 0, sizeof lookups->kinds);
 }

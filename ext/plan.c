@@ -234,16 +234,38 @@ void vt_plan_choose(const struct vt_schema *schema, int index, const struct vt_q
     if (question->distinct != 0) plan->distinct = distinct_columns(schema, question, plan);
 }
 
-/* A value that is known now will not change from one walk to the next: SQLite filters by it as well as we could. */
+static bool is_walked(const struct vt_plan *plan, int at) {
+    for (int i = 0; i < vt_plan_arg_count(plan); i++) {
+        if (plan->terms[i] == at) return true;
+    }
+    return false;
+}
+
+/* A value that is known now will not change from one walk to the next: it is a condition like others. */
 static bool is_lookup(const struct vt_schema *schema, const struct vt_question *question, const struct vt_plan *plan, int at) {
     const struct vt_term *term = &question->terms[at];
     if (!term->usable || !term->collates || term->list || term->rhs_type != 0) return false;
     if (term->op != SQLITE_INDEX_CONSTRAINT_EQ && term->op != SQLITE_INDEX_CONSTRAINT_IS) return false;
-    if (plain_column(schema, term->column) < 0 || term->column >= schema->column_count) return false;
-    for (int i = 0; i < vt_plan_walk_args(plan); i++) {
-        if (plan->terms[i] == at) return false;
+    return plain_column(schema, term->column) >= 0 && term->column < schema->column_count && !is_walked(plan, at);
+}
+
+/* A condition that SQLite checks, which a copy of the rows can do once. */
+static bool is_only(const struct vt_schema *schema, const struct vt_question *question, const struct vt_plan *plan, int at) {
+    const struct vt_term *term = &question->terms[at];
+    if (!term->usable || term->list || use_of(term->op) == USE_NONE) return false;
+    if (plain_column(schema, term->column) < 0 || term->column >= schema->column_count || is_walked(plan, at)) return false;
+    if (term->op == SQLITE_INDEX_CONSTRAINT_ISNULL || term->op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) return true;
+    return term->collates && term->collation == schema->columns[term->column].collation;
+}
+
+static void add_only(const struct vt_schema *schema, const struct vt_question *question, struct vt_plan *plan) {
+    for (int i = 0; i < question->term_count && plan->only_count < VT_PLAN_ONLY_MAX; i++) {
+        if (!is_only(schema, question, plan, i)) continue;
+        int at = vt_plan_arg_count(plan);
+        plan->terms[at] = i;
+        plan->omit[at] = false;
+        plan->only[plan->only_count++] = (struct vt_plan_only){.column = question->terms[i].column, .op = question->terms[i].op};
     }
-    return true;
 }
 
 void vt_plan_add_lookup(const struct vt_schema *schema, const struct vt_question *question, struct vt_plan *plan) {
@@ -255,6 +277,8 @@ void vt_plan_add_lookup(const struct vt_schema *schema, const struct vt_question
         plan->lookup[plan->lookup_count++] =
             (struct vt_plan_lookup){.column = question->terms[i].column, .nulls = question->terms[i].op == SQLITE_INDEX_CONSTRAINT_IS};
     }
+    if (plan->lookup_count == 0) return;
+    add_only(schema, question, plan);
     /* A lookup may be of all rows, not of the ranges alone. */
-    for (int i = 0; i < vt_plan_walk_args(plan) && plan->lookup_count > 0; i++) plan->omit[i] = false;
+    for (int i = 0; i < vt_plan_walk_args(plan); i++) plan->omit[i] = false;
 }

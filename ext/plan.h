@@ -2,8 +2,8 @@
  *
  * A plan is a walk over the table's key, or over an index, in one direction: the first equal_count key columns equal to given values (some of them may be given
  * a whole list, IN), the next one between two bounds, the rest free. It travels from xBestIndex to xFilter in idxNum; idxStr says the same in words, for
- * EXPLAIN QUERY PLAN. A walk that is repeated, as in the inner loop of a join, may look up the rows with certain values in other columns instead (lookups.h);
- * one for DISTINCT may pass over rows that say nothing new: which columns count there, only idxStr tells.
+ * EXPLAIN QUERY PLAN. A walk that is repeated, as in the inner loop of a join, may look up the rows with certain values in other columns instead (lookups.h),
+ * among those only that meet other conditions, too; one for DISTINCT may pass over rows that say nothing new: which columns count there, only idxStr tells.
  *
  * A number compared with a TEXT or untyped key column is a special case: SQLite may have to turn stored texts into numbers ('05' = 5), which no key range
  * can express. Then xFilter widens the range and SQLite checks each row; where the plan rests on there being one value only (`single`), that one is
@@ -16,7 +16,8 @@
 
 #define VT_PLAN_EQUAL_MAX 60
 #define VT_PLAN_LOOKUP_MAX 8
-#define VT_PLAN_LISTS 7
+#define VT_PLAN_ONLY_MAX   8
+#define VT_PLAN_LISTS      7
 
 /* A constraint as xBestIndex sees it. */
 struct vt_term {
@@ -47,8 +48,8 @@ struct vt_question {
     bool grouped;          /* GROUP BY: only what is alike has to stand together, up or down */
 };
 
-#define VT_PLAN_PRIMARY (-1)
-#define VT_PLAN_ARGS_MAX (VT_PLAN_EQUAL_MAX + 2 + VT_PLAN_LOOKUP_MAX)
+#define VT_PLAN_PRIMARY  (-1)
+#define VT_PLAN_ARGS_MAX (VT_PLAN_EQUAL_MAX + 2 + VT_PLAN_LOOKUP_MAX + VT_PLAN_ONLY_MAX)
 
 struct vt_plan {
     int index;           /* in vt_schema.indexes; VT_PLAN_PRIMARY: the table's own key */
@@ -67,8 +68,13 @@ struct vt_plan {
         int column;      /* of the table */
         bool nulls;      /* IS: NULL is sought like a value */
     } lookup[VT_PLAN_LOOKUP_MAX];
+    int only_count; /* conditions on the rows that a lookup need have, with the columns' own collations; 0 without a lookup */
+    struct vt_plan_only {
+        int column; /* of the table */
+        int op;     /* SQLITE_INDEX_CONSTRAINT_*: those of condition.h */
+    } only[VT_PLAN_ONLY_MAX];
     /* Known to xBestIndex only. */
-    int terms[VT_PLAN_ARGS_MAX]; /* which constraint is argument i of xFilter: equalities, bounds, lookups */
+    int terms[VT_PLAN_ARGS_MAX]; /* which constraint is argument i of xFilter: equalities, bounds, lookups, conditions */
     bool omit[VT_PLAN_ARGS_MAX]; /* SQLite need not check it again */
 };
 
@@ -83,11 +89,11 @@ int vt_plan_seek_count(const struct vt_schema *schema, int index);
 
 /* The best use of the constraints on this index. */
 void vt_plan_choose(const struct vt_schema *schema, int index, const struct vt_question *question, struct vt_plan *plan);
-/* Add the equalities that the walk does not use, to look up by if the walk is repeated. */
+/* Add the equalities that the walk does not use, to look up by if the walk is repeated, and the other conditions that it does not use. */
 void vt_plan_add_lookup(const struct vt_schema *schema, const struct vt_question *question, struct vt_plan *plan);
 /* How many values narrow the walk, and how many xFilter gets. */
 static inline int vt_plan_walk_args(const struct vt_plan *plan) { return plan->equal_count + (plan->lower != 0) + (plan->upper != 0); }
-static inline int vt_plan_arg_count(const struct vt_plan *plan) { return vt_plan_walk_args(plan) + plan->lookup_count; }
+static inline int vt_plan_arg_count(const struct vt_plan *plan) { return vt_plan_walk_args(plan) + plan->lookup_count + plan->only_count; }
 
 static inline bool vt_plan_is_list(const struct vt_plan *plan, int column) { return column < VT_PLAN_LISTS && (plan->lists >> column & 1) != 0; }
 
@@ -96,9 +102,9 @@ int vt_plan_write(const struct vt_plan *plan);
 bool vt_plan_read(const struct vt_schema *schema, int number, struct vt_plan *plan);
 /* True if idxStr has more to tell. */
 bool vt_plan_has_more(int number);
-/* idxStr: `key (device=? AND ts>?) desc`, `index by_kind (kind=?), lookup (value=?)`, `index by_kind, distinct (kind)`; sqlite3_free(). NULL if out of memory. */
+/* idxStr: `key (device=? AND ts>?) desc`, `index by_kind (kind=?), lookup (value=?) only (size>?)`, `index by_kind, distinct (kind)`; sqlite3_free(). NULL if out of memory. */
 char *vt_plan_text(const struct vt_schema *schema, const struct vt_plan *plan);
-/* The columns of lookup or distinct, from the text of the plan that was read from this number. SQLITE_OK, SQLITE_NOMEM; SQLITE_INTERNAL: no such plan. */
+/* The columns of lookup and its conditions, or of distinct, from the text of the plan that was read from this number. SQLITE_OK, SQLITE_NOMEM; SQLITE_INTERNAL: no such plan. */
 int vt_plan_read_more(const struct vt_schema *schema, int number, const char *text, struct vt_plan *plan) LSM_MUST_CHECK;
 
 struct vt_range {

@@ -112,14 +112,37 @@ static void append_walk(const struct vt_schema *schema, const struct vt_plan *pl
     if (plan->desc) sqlite3_str_appendall(text, " desc");
 }
 
+/* What a lookup's conditions look like. */
+static const struct {
+    int op;
+    const char *words;
+} only_words[] = {
+    {SQLITE_INDEX_CONSTRAINT_EQ, "=?"},           {SQLITE_INDEX_CONSTRAINT_IS, " IS ?"},
+    {SQLITE_INDEX_CONSTRAINT_LE, "<=?"},          {SQLITE_INDEX_CONSTRAINT_LT, "<?"},
+    {SQLITE_INDEX_CONSTRAINT_GE, ">=?"},          {SQLITE_INDEX_CONSTRAINT_GT, ">?"},
+    {SQLITE_INDEX_CONSTRAINT_ISNULL, " IS NULL"}, {SQLITE_INDEX_CONSTRAINT_ISNOTNULL, " IS NOT NULL"},
+};
+#define ONLY_WORDS ((int)(sizeof only_words / sizeof *only_words))
+
 /* A name that is no word is quoted, so that the text can be read back. */
+static void append_name(const struct vt_schema *schema, int column, const char *before, sqlite3_str *text) {
+    const char *name = schema->columns[column].name;
+    sqlite3_str_appendf(text, is_word(name) ? "%s%s" : "%s\"%w\"", before, name);
+}
+
 static void append_lookup(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_str *text) {
     for (int i = 0; i < plan->lookup_count; i++) {
-        const char *name = schema->columns[plan->lookup[i].column].name;
-        sqlite3_str_appendf(text, is_word(name) ? "%s%s" : "%s\"%w\"", i == 0 ? ", lookup (" : " AND ", name);
+        append_name(schema, plan->lookup[i].column, i == 0 ? ", lookup (" : " AND ", text);
         sqlite3_str_appendall(text, plan->lookup[i].nulls ? " IS ?" : "=?");
     }
     if (plan->lookup_count > 0) sqlite3_str_appendall(text, ")");
+    for (int i = 0; i < plan->only_count; i++) {
+        append_name(schema, plan->only[i].column, i == 0 ? " only (" : " AND ", text);
+        for (int k = 0; k < ONLY_WORDS; k++) {
+            if (only_words[k].op == plan->only[i].op) sqlite3_str_appendall(text, only_words[k].words);
+        }
+    }
+    if (plan->only_count > 0) sqlite3_str_appendall(text, ")");
 }
 
 static void append_distinct(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_str *text) {
@@ -153,7 +176,7 @@ static int take_column(const struct vt_schema *schema, const char **at) {
         bool word = is_word(name), found = word ? take(&end, name) : *end++ == '"';
         for (const char *c = name; !word && found && *c != '\0'; c++) found = *end++ == *c && (*c != '"' || *end++ == '"');
         if (!word && found) found = *end++ == '"';
-        if (!found || (*end != '=' && *end != ' ')) continue;
+        if (!found || *end == '\0' || strchr("= <>", *end) == NULL) continue;
         *at = end;
         return i;
     }
@@ -174,6 +197,19 @@ static int read_distinct(const struct vt_schema *schema, const char *text, struc
     return SQLITE_INTERNAL;
 }
 
+static int read_only_rows(const struct vt_schema *schema, const char *at, struct vt_plan *plan) {
+    for (bool good = true; good && plan->only_count < VT_PLAN_ONLY_MAX; good = take(&at, " AND ")) {
+        struct vt_plan_only *only = &plan->only[plan->only_count++];
+        only->column = take_column(schema, &at);
+        int words = 0;
+        while (words < ONLY_WORDS && !take(&at, only_words[words].words)) words++;
+        if (only->column < 0 || words == ONLY_WORDS) return SQLITE_INTERNAL;
+        only->op = only_words[words].op;
+        if (strcmp(at, ")") == 0) return SQLITE_OK;
+    }
+    return SQLITE_INTERNAL;
+}
+
 static int read_lookup(const struct vt_schema *schema, const char *text, struct vt_plan *plan) {
     sqlite3_str *walk = sqlite3_str_new(NULL);
     append_walk(schema, plan, walk);
@@ -182,13 +218,14 @@ static int read_lookup(const struct vt_schema *schema, const char *text, struct 
     const char *at = text;
     bool good = take(&at, before) && take(&at, ", lookup (");
     sqlite3_free(before);
-    plan->lookup_count = 0;
+    plan->lookup_count = plan->only_count = 0;
     while (good && plan->lookup_count < VT_PLAN_LOOKUP_MAX) {
         struct vt_plan_lookup *lookup = &plan->lookup[plan->lookup_count++];
         lookup->column = take_column(schema, &at);
         lookup->nulls = take(&at, " IS ?");
         good = lookup->column >= 0 && (lookup->nulls || take(&at, "=?"));
         if (good && strcmp(at, ")") == 0) return SQLITE_OK;
+        if (good && take(&at, ") only (")) return read_only_rows(schema, at, plan);
         good = good && take(&at, " AND ");
     }
     return SQLITE_INTERNAL;

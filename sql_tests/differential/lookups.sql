@@ -120,3 +120,41 @@ SELECT count(*), count(z) FROM seldom LEFT JOIN right_side ON x = y AND c IS NOT
 SELECT count(*), count(z) FROM seldom LEFT JOIN right_side ON x = y AND c IS NULL;
 SELECT count(*), count(z) FROM seldom LEFT JOIN right_side ON x = y AND c > 5;
 SELECT count(*), count(z) FROM seldom LEFT JOIN right_side ON x = y WHERE c IS NOT NULL;
+-- Conditions that a lookup's rows must meet: constant, parameters of an outer row, changing, of other kinds than what is stored.
+@TABLE outer_rows(id INTEGER PRIMARY KEY, f INT, lo, hi, t TEXT, n NUMERIC);
+@TABLE kept(id INTEGER PRIMARY KEY, f INT, u, t TEXT COLLATE NOCASE, r REAL, n NUMERIC, w TEXT, INDEX by_w (w));
+INSERT INTO outer_rows WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s LIMIT 30)
+  SELECT i, i % 3, CASE i % 5 WHEN 0 THEN NULL WHEN 1 THEN i WHEN 2 THEN '' || i WHEN 3 THEN 'b' ELSE i + 0.5 END, CASE i % 4 WHEN 0 THEN '9' WHEN 1 THEN 40 WHEN 2 THEN x'39' ELSE 'B' END, 'k' || (i % 7), 'x' || i FROM s;
+INSERT INTO kept WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s LIMIT 400)
+  SELECT i, i % 3, CASE i % 6 WHEN 0 THEN NULL WHEN 1 THEN i % 50 WHEN 2 THEN '' || (i % 50) WHEN 3 THEN 'a' || i % 9 WHEN 4 THEN x'3335' ELSE i % 50 + 0.5 END,
+    CASE i % 4 WHEN 0 THEN 'K' || i % 7 WHEN 1 THEN '0' || i % 50 WHEN 2 THEN 'k' || i % 7 END, CASE WHEN i % 8 > 0 THEN i / 3.0 END, CASE i % 3 WHEN 0 THEN 'x' || i ELSE i END, 'w' || i % 11 FROM s;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.u < 10 GROUP BY o.id;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.u >= '2' AND k.t IS NOT NULL GROUP BY o.id;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.t = 'K3' GROUP BY o.id;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.t = 'K3' COLLATE BINARY GROUP BY o.id;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.t IS NULL AND k.r > 5 GROUP BY o.id;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.u IS NULL GROUP BY o.id;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.u > NULL GROUP BY o.id;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.t = 3 GROUP BY o.id;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.u >= o.lo GROUP BY o.id;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.u < o.hi AND k.r > o.id GROUP BY o.id;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.t < o.n AND k.w > 'w2' GROUP BY o.id;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.n <= o.t AND k.n > o.lo GROUP BY o.id;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.t >= CAST(o.id AS TEXT) AND k.u <> 7 GROUP BY o.id;
+SELECT o.id, count(k.id), sum(k.id) FROM outer_rows o LEFT JOIN kept k ON k.f = o.f AND k.u = 7 AND o.id > 10 GROUP BY o.id;
+SELECT o.id, count(k.id), sum(k.id) FROM outer_rows o LEFT JOIN kept k ON k.f = o.f AND k.r < 2 WHERE k.u IS NULL GROUP BY o.id;
+SELECT o.id, count(k.id), count(x.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f LEFT JOIN outer_rows x ON x.f = k.id AND k.r > 100 GROUP BY o.id;
+SELECT o.id, (SELECT count(*) FROM kept k WHERE k.f = o.f AND k.u > 3), (SELECT count(*) FROM kept k WHERE k.f = o.f AND k.u > 30), (SELECT max(k.id) FROM kept k WHERE k.f IS o.f AND k.t LIKE 'k1%') FROM outer_rows o;
+SELECT o.id, (SELECT group_concat(id) FROM (SELECT id FROM kept k WHERE k.f = o.f AND k.n < 9 AND k.w >= 'w3' ORDER BY k.w, k.id LIMIT 4)) FROM outer_rows o;
+SELECT o.id, p.id, count(*) FROM outer_rows o CROSS JOIN outer_rows p ON p.f = o.f CROSS JOIN kept k ON k.f = p.f AND k.r < o.id AND k.n > 100 GROUP BY o.id, p.id;
+SELECT o.id, count(*) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.u > replace(hex(zeroblob(900)), '00', 'ab') || o.id AND k.t > 'a' GROUP BY o.id;
+-- Rows of more than a kibibyte are read when they are found, and conditions looked at then.
+UPDATE kept SET w = w || replace(hex(zeroblob(700)), '00', 'xy') WHERE id % 4 = 0;
+SELECT o.id, count(*), sum(k.id) FROM outer_rows o CROSS JOIN kept k ON k.f = o.f AND k.r < o.id AND k.w > 'w3' AND k.u IS NOT NULL GROUP BY o.id;
+CREATE TABLE asked(v, found);
+CREATE TRIGGER asking AFTER INSERT ON asked WHEN new.found IS NULL BEGIN
+  INSERT INTO asked SELECT new.v, count(*) FROM kept k WHERE k.f = new.v % 3 AND k.r < new.v AND k.n > 20;
+  UPDATE kept SET r = r + 1 WHERE f = new.v % 3 AND n < 40;
+END;
+INSERT INTO asked(v) SELECT id FROM outer_rows;
+SELECT v, found FROM asked ORDER BY rowid;

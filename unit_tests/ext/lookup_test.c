@@ -100,6 +100,25 @@ static void a_walk_that_was_asked_for_before_is_known(void **unused) {
     assert_int_equal(lookups.count, 0);
 }
 
+static void walks_that_take_turns_are_all_known(void **unused) {
+    (void)unused;
+    static struct vt_lookups lookups;
+    for (int turn = 0; turn < 2; turn++) {
+        for (int i = 0; i < VT_LOOKUPS_SEEN; i++) {
+            bool fresh;
+            assert_int_equal(vt_lookups_seen(&lookups, (struct lsm_slice){.data = (const uint8_t *)&i, .size = sizeof i}), turn);
+            struct vt_lookups_kind *kind = vt_lookups_kind(&lookups, (uint64_t)i << 1, &fresh);
+            assert_int_equal(fresh, !turn);
+            assert_int_equal(kind->rows, turn * i);
+            kind->rows += i;
+        }
+    }
+    vt_lookups_clear(&lookups);
+    bool fresh;
+    (void)vt_lookups_kind(&lookups, 2, &fresh);
+    assert_true(fresh);
+}
+
 static uint64_t hash_of(const struct vt_value *value) {
     struct vt_hasher hasher = {.db = db};
     uint64_t hash = 0;
@@ -176,11 +195,9 @@ static int close_database(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_come_back_in_the_order_they_were_added),
-        cmocka_unit_test(what_is_too_much_for_memory_goes_to_a_file),
-        cmocka_unit_test(a_walk_that_was_asked_for_before_is_known),
-        cmocka_unit_test(values_that_sqlite_holds_equal_have_the_same_hash),
-        cmocka_unit_test(other_values_mostly_have_other_hashes),
+        cmocka_unit_test(rows_come_back_in_the_order_they_were_added),       cmocka_unit_test(what_is_too_much_for_memory_goes_to_a_file),
+        cmocka_unit_test(a_walk_that_was_asked_for_before_is_known),         cmocka_unit_test(walks_that_take_turns_are_all_known),
+        cmocka_unit_test(values_that_sqlite_holds_equal_have_the_same_hash), cmocka_unit_test(other_values_mostly_have_other_hashes),
     };
     return cmocka_run_group_tests(tests, open_database, close_database);
 }

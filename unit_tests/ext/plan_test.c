@@ -335,6 +335,13 @@ static void expect_lookup(struct vt_schema *schema, const struct vt_term *terms,
         assert_int_equal(again.lookup[i].nulls, plan.lookup[i].nulls);
         assert_int_equal(plan.lookup[i].column, terms[plan.terms[vt_plan_walk_args(&plan) + i]].column);
     }
+    assert_int_equal(again.only_count, plan.only_count);
+    for (int i = 0; i < plan.only_count; i++) {
+        const struct vt_term *at = &terms[plan.terms[vt_plan_walk_args(&plan) + plan.lookup_count + i]];
+        assert_int_equal(again.only[i].column, at->column);
+        assert_int_equal(again.only[i].op, at->op);
+        assert_false(plan.omit[vt_plan_walk_args(&plan) + plan.lookup_count + i]);
+    }
     assert_int_equal(vt_plan_arg_count(&again), vt_plan_arg_count(&plan));
     sqlite3_free(text);
 }
@@ -344,22 +351,66 @@ static void equalities_that_the_walk_does_not_use_are_looked_up(void **unused) {
     struct vt_schema *schema = table("a INT|b INT|v|\"w w\"|\"q\"\"=?\"|ab|PRIMARY KEY(a, b)");
     struct vt_term terms[] = {term(2, EQ), term(0, EQ), term(3, IS), term(4, EQ), term(5, EQ), term(1, GT), term(5, LT)};
     expect_lookup(schema, terms, 1, "key, lookup (v=?)");
-    expect_lookup(schema, terms, 7, "key (a=? AND b>?), lookup (v=? AND \"w w\" IS ? AND \"q\"\"=?\"=? AND ab=?)");
+    expect_lookup(schema, terms, 7, "key (a=? AND b>?), lookup (v=? AND \"w w\" IS ? AND \"q\"\"=?\"=? AND ab=?) only (ab<?)");
     terms[1].usable = terms[2].usable = false;
     terms[3].collates = false;
     expect_lookup(schema, terms, 4, "key, lookup (v=?)");
     terms[0].rhs_type = SQLITE_INTEGER; /* it will not change from one walk to the next */
     expect_lookup(schema, terms, 4, "key");
+    terms[4].collates = true;
+    expect_lookup(schema, terms, 5, "key, lookup (ab=?) only (v=?)");
+    terms[0].collation = VT_COLLATE_NOCASE; /* not the column's */
+    expect_lookup(schema, terms, 5, "key, lookup (ab=?)");
     terms[0] = term(1, EQ);
     expect_lookup(schema, terms, 1, "key, lookup (b=?)"); /* the second column of the key alone */
+    vt_schema_free(schema);
+}
+
+static void conditions_of_all_kinds_go_with_a_lookup(void **unused) {
+    (void)unused;
+    struct vt_schema *schema = table("a INT|v|\"w <=? w\"|x|PRIMARY KEY(a)");
+    struct vt_term terms[] = {term(1, EQ),
+                              term(2, LT),
+                              term(2, LE),
+                              term(2, GT),
+                              term(3, GE),
+                              term(3, SQLITE_INDEX_CONSTRAINT_ISNULL),
+                              term(2, SQLITE_INDEX_CONSTRAINT_ISNOTNULL),
+                              term(3, IS),
+                              term(3, LT),
+                              term(3, GT),
+                              term(3, LE),
+                              term(3, GE)};
+    terms[7].rhs_type = SQLITE_INTEGER;
+    expect_lookup(schema, terms, COUNT(terms),
+                  "key, lookup (v=?) only (\"w <=? w\"<? AND \"w <=? w\"<=? AND \"w <=? w\">? AND x>=? AND x IS NULL AND \"w <=? w\" IS NOT NULL AND "
+                  "x IS ? AND x<?)");
+    terms[0].rhs_type = SQLITE_INTEGER; /* no lookup, no conditions */
+    expect_lookup(schema, terms, COUNT(terms), "key");
     vt_schema_free(schema);
 }
 
 static void a_text_of_no_lookup_is_refused(void **unused) {
     (void)unused;
     struct vt_schema *schema = table("a INT|b INT|v|PRIMARY KEY(a, b)");
-    static const char *const bad[] = {"", "key", "key, lookup ()", "key, lookup (x=?)", "key, lookup (v=?", "key, lookup (v<?)", "key (a=?), lookup (v=?)", "key, lookup (v=?) ",
-                                      "key, lookup (v=? AND )", "key, lookup (v=? AND v=? AND v=? AND v=? AND v=? AND v=? AND v=? AND v=? AND v=?)", "key, lookup (\"v=?)"};
+    static const char *const bad[] = {"",
+                                      "key",
+                                      "key, lookup ()",
+                                      "key, lookup (x=?)",
+                                      "key, lookup (v=?",
+                                      "key, lookup (v<?)",
+                                      "key (a=?), lookup (v=?)",
+                                      "key, lookup (v=?) ",
+                                      "key, lookup (v=? AND )",
+                                      "key, lookup (v=? AND v=? AND v=? AND v=? AND v=? AND v=? AND v=? AND v=? AND v=?)",
+                                      "key, lookup (\"v=?)",
+                                      "key, lookup (v=?) only ()",
+                                      "key, lookup (v=?) only (b)",
+                                      "key, lookup (v=?) only (b<?",
+                                      "key, lookup (v=?) only (b<? AND )",
+                                      "key, lookup (v=?) only (b<>?)",
+                                      "key, lookup (v=?) only (b<? AND b<? AND b<? AND b<? AND b<? AND b<? AND b<? AND b<? AND b<?)",
+                                      "key only (b<?)"};
     struct vt_plan plan;
     assert_true(vt_plan_read(schema, 0, &plan));
     for (int i = 0; i < COUNT(bad); i++) assert_int_equal(vt_plan_read_more(schema, 1 << 7, bad[i], &plan), SQLITE_INTERNAL);
@@ -457,6 +508,7 @@ int main(void) {
         cmocka_unit_test(nulls_are_looked_for_in_indexes_only),
         cmocka_unit_test(a_column_twice_in_an_index_is_searched_for_once),
         cmocka_unit_test(equalities_that_the_walk_does_not_use_are_looked_up),
+        cmocka_unit_test(conditions_of_all_kinds_go_with_a_lookup),
         cmocka_unit_test(a_text_of_no_lookup_is_refused),
         cmocka_unit_test(rows_alike_in_all_that_is_looked_at_are_passed_over),
         cmocka_unit_test(rows_are_passed_over_only_in_the_order_that_is_asked_for),
