@@ -381,6 +381,48 @@ static void a_sync_that_fails_leaves_no_half_of_a_transaction(void **state) {
         for (uint64_t n = 1; fail_sync(n, &plans[i % PLANS], modes[i / PLANS][0], modes[i / PLANS][1]); n++) assert_true(n < OPERATIONS_MAX);
 }
 
+/* ---- waiting for the one before -------------------------------------------------------------------------------------------------- */
+
+static struct {
+    int asked;                  /* by SQLite, in the present attempt */
+    int file_held, store_held;  /* attempts that ended in SQLITE_BUSY: the handler was asked, or not */
+} waiting;
+
+static int give_up(void *arg, int times) {
+    (void)arg;
+    (void)times;
+    waiting.asked++;
+    return 0;
+}
+
+static void try_to_write(void *arg, const struct lsm_env_op *op) {
+    (void)arg;
+    (void)op;
+    if (run.looking || waiting.store_held > 0) return;
+    run.looking = true;
+    waiting.asked = 0;
+    int rc = sqlite3_exec(run.other, "BEGIN IMMEDIATE; INSERT INTO l VALUES (-1, 'late')", NULL, NULL, NULL);
+    if (rc == SQLITE_BUSY && waiting.asked > 0) waiting.file_held++;
+    if (rc == SQLITE_BUSY && waiting.asked == 0) waiting.store_held++;
+    (void)sqlite3_exec(run.other, "ROLLBACK", NULL, NULL, NULL);
+    run.looking = false;
+}
+
+/* docs/sql.md, "What is different": SQLite asks a busy handler, and gives us no way to. */
+static void a_busy_handler_is_asked_for_the_database_file_and_not_for_the_store(void **state) {
+    (void)state;
+    memset(&waiting, 0, sizeof waiting);
+    start(&plans[1], "wal", "full");
+    (void)sqlite3_busy_handler(run.other, give_up, NULL);
+    lsm_env_mem_on_op(run.disk, try_to_write, NULL);
+    work();
+    lsm_env_mem_on_op(run.disk, NULL, NULL);
+    assert_true(waiting.file_held > 0);
+    assert_int_equal(waiting.store_held, 1);
+    assert_int_equal(run.acknowledged, TRANSACTIONS);
+    end();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readers_of_another_process_see_all_of_a_transaction_or_nothing),
@@ -390,6 +432,7 @@ int main(void) {
         cmocka_unit_test(what_a_survivor_has_settled_stays_so_when_it_dies_too),
         cmocka_unit_test(a_sync_that_fails_leaves_no_half_of_a_transaction),
         cmocka_unit_test(a_sync_that_fails_and_then_a_kill_leave_no_half_of_a_transaction),
+        cmocka_unit_test(a_busy_handler_is_asked_for_the_database_file_and_not_for_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
