@@ -11,9 +11,9 @@ class Applications(Sources):
                  self.failing, self.between_columns]
         return self.rng.choice(forms)(tables)
 
-    def one_known(self, table, name):
-        """A value that stands in the table, of which SQLite does not know when it plans."""
-        return f"(SELECT k.{name} FROM ${table.name} AS k ORDER BY {table.total_order('k')} LIMIT 1 OFFSET {self.rng.randrange(12)})"
+    def one_known(self, table, name, row=None):
+        """A value that stands in the table, of which SQLite does not know when it plans. row: which one, counted from 0."""
+        return f"(SELECT k.{name} FROM ${table.name} AS k ORDER BY {table.total_order('k')} LIMIT 1 OFFSET {self.rng.randrange(12) if row is None else row})"
 
     def looked_up(self, tables):
         """The first columns of a key or an index have one value each, the next one equals what comes at run time; in the order of what follows."""
@@ -24,16 +24,19 @@ class Applications(Sources):
         untyped = {column.name for column in table.columns if column.affinity == "BLOB"}
         wanted = [names for names in trees if len(names) > 1 and untyped & set(names[1:])] or [names for names in trees if len(names) > 1] or trees
         names = rng.choice(wanted)
-        at = rng.randrange(1, len(names)) if len(names) > 1 else 0
-        terms = [f"t.{name} {rng.choice(('=', '=', 'IS'))} {scope.value() if rng.random() < 0.7 else self.one_known(table, name)}" for name in names[:at]]
-        source, form = f"${table.name} AS t", rng.randrange(4)
+        at, row = rng.randrange(1, len(names)) if len(names) > 1 else 0, rng.randrange(20)
+        if rng.random() < 0.7:
+            at = rng.choice([i for i, name in enumerate(names) if i > 0 and name in untyped] or [at])
+        known = 0.7 if rng.random() < 0.7 else 0.2
+        terms = [f"t.{name} {rng.choice(('=', '=', 'IS'))} {scope.value() if rng.random() > known else self.one_known(table, name, row)}" for name in names[:at]]
+        source, form = f"${table.name} AS t", rng.randrange(5)
         if form == 0:
             other = rng.choice(tables)
             source = f"${other.name} AS o JOIN {source}" if rng.random() < 0.7 else f"{source} JOIN ${other.name} AS o"
             terms.append(f"t.{names[at]} = o.{rng.choice([column.name for column in other.columns if column.affinity in ('BLOB', 'INTEGER', 'NUMERIC')] or [other.key[0]])}")
         else:
-            value = self.one_known(table, names[at]) if form == 1 else scope.bound(rng.choice([0, 1, 2, 5, 5.0, 10, -1, 2.5, 2 ** 53, "5", "a0"]))
-            terms.append(f"t.{names[at]} {rng.choice(('=', '=', '=', 'IS', '>='))} {value if form < 3 else f'+{value}'}")
+            value = self.one_known(table, names[at], row) if form < 3 else scope.bound(rng.choice([0, 1, 2, 5, 5.0, 10, -1, 2.5, 2 ** 53, "5", "a0"]))
+            terms.append(f"t.{names[at]} {rng.choice(('=', '=', '=', 'IS', '>='))} {value if form < 4 else f'+{value}'}")
         if rng.random() < 0.2:
             terms.append(scope.condition(1))
         where, direction = " AND ".join(terms), rng.choice(("", "", " DESC"))

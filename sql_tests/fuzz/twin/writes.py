@@ -239,7 +239,7 @@ class Writes(Companions):
         rng, scope = self.rng, self.reads.scope([(table, None)])
         plain = [column.name for column in table.columns if column.name not in table.key and all(column.name not in columns for columns in table.unique)
                  and not column.checked and (not table.strict or column.type in ("INT", "INTEGER", "ANY"))]
-        if not plain or table.conflicts:
+        if not plain or table.conflicts or self.options["bulk"] > 0.5:
             return self.delete_first(table, tables)
         name, key = rng.choice(plain), table.key[0]
         value = rng.choice((f"(SELECT count(*) FROM ${table.name} AS i WHERE i.{key} <= ${table.name}.{key})", f"(SELECT count(*) FROM ${table.name} AS i WHERE i.{key} IS NOT ${table.name}.{key})"))
@@ -250,6 +250,8 @@ class Writes(Companions):
 
     def delete_doubles(self, table, tables):
         """All but the first of the rows that are alike in a column."""
+        if self.options["bulk"] > 0.5:  # many rows, and each one looks through all of them
+            return self.delete_first(table, tables)
         name, total = self.rng.choice(table.columns).name, table.sure_order("i")
         key, same = ", ".join(table.key), f"i.{name} IS ${table.name}.{name}"
         return {"sql": f"DELETE FROM ${table.name} WHERE ({key}) IS NOT (SELECT {', '.join('i.' + each for each in table.key)} FROM ${table.name} AS i WHERE {same} ORDER BY {total} LIMIT 1)",
