@@ -21,6 +21,8 @@ class Companions:
                  f"CREATE VIEW {place}$v_{stem} AS SELECT {shown} FROM ${table.name}",
                  f"CREATE TRIGGER {place}$vd_{stem} INSTEAD OF DELETE ON $v_{stem} BEGIN DELETE FROM ${table.name} WHERE {key}; END",
                  f"CREATE TRIGGER {place}$vi_{stem} INSTEAD OF INSERT ON $v_{stem} BEGIN INSERT OR IGNORE INTO ${table.name}({listed}) VALUES ({new}); END"]
+        if rng.random() < 0.3:  # which starts itself again under PRAGMA recursive_triggers
+            steps.append(f"CREATE TRIGGER {place}$sr_{stem} AFTER INSERT ON $src_{stem} WHEN (SELECT count(*) FROM $src_{stem}) % 5 BEGIN INSERT INTO $src_{stem} VALUES ({new}); END")
         if plain:
             steps.append(f"CREATE TRIGGER {place}$vu_{stem} INSTEAD OF UPDATE ON $v_{stem} BEGIN UPDATE ${table.name} SET {', '.join(f'{name} = new.{name}' for name in plain)} WHERE {key}; END")
         return [{"sql": sql, "features": ["DDL: views and triggers"]} for sql in steps + self.upserted(table, listed, new)]
