@@ -267,14 +267,14 @@ int vt_cursor_take_view(struct vt_cursor *cursor) {
     if (rc != SQLITE_OK) return rc;
     /* SQLite's snapshot may still have a table, or an index, that another connection has dropped: its rows are gone, which is not the same as none. A view that
      * was seen to have them has them for good. */
-    bool gone = view->id != table->view_known && is_gone(space, table->shadow.tree);
+    bool gone = view->opened != table->view_known && is_gone(space, table->shadow.tree);
     if (!gone && cursor->index != NULL && view != cursor->view) gone = is_gone(space, cursor->index->tree);
     if (gone) {
         vt_view_unref(space, view);
         return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_BUSY_SNAPSHOT, "table %s, or its index, was dropped by another connection: end this transaction",
                        table->name);
     }
-    table->view_known = view->id;
+    table->view_known = view->opened;
     if (view != cursor->view) drop_walk(cursor);
     vt_view_unref(space, cursor->view);
     cursor->view = view;
@@ -404,20 +404,21 @@ static bool column_of_entry(struct vt_cursor *cursor, int column, struct vt_valu
 }
 
 /* A column that the row's key tells byte for byte: this part of it. */
-static bool part_of_key(struct vt_cursor *cursor, int column, bool *text, struct lsm_slice *bytes) {
-    const struct vt_schema *schema = vt_cursor_table(cursor)->schema;
+static inline bool part_of_key(const struct vt_schema *schema, struct lsm_slice key, int column, bool *text, struct lsm_slice *bytes) {
     *text = false;
-    if (schema->kind != VT_KIND_CLUSTERED || (column != schema->column_count && column != schema->bytes_column)) return false;
-    if (find_row_key(cursor, bytes) != SQLITE_OK) return false; /* reading the row will say why */
-    return column == schema->column_count || vt_key_only_bytes(*bytes, text, bytes);
+    *bytes = key;
+    if (column == schema->bytes_column) return vt_key_only_bytes(key, text, bytes);
+    return column == schema->column_count && schema->kind == VT_KIND_CLUSTERED;
 }
 
 /* The key of a row that was looked for by it. */
-static bool column_of_point(struct vt_cursor *cursor, sqlite3_context *context, int column) {
+static inline bool column_of_point(struct vt_cursor *cursor, sqlite3_context *context, int column) {
+    if (cursor->mode != CURSOR_POINT || cursor->index != NULL) return false;
+    const struct vt_schema *schema = vt_cursor_table(cursor)->schema;
     bool text;
     struct lsm_slice bytes;
-    if (cursor->mode != CURSOR_POINT || cursor->index != NULL || !part_of_key(cursor, column, &text, &bytes)) return false;
-    vt_loan_result(&cursor->loans[column != vt_cursor_table(cursor)->schema->bytes_column], text, bytes, context);
+    if (!part_of_key(schema, vt_cursor_entry_key(cursor), column, &text, &bytes)) return false;
+    vt_loan_result(&cursor->loans[column != schema->bytes_column], text, bytes, context);
     return true;
 }
 
@@ -426,9 +427,9 @@ static int column_of_update(struct vt_cursor *cursor, sqlite3_context *context, 
     const struct vt_table *table = vt_cursor_table(cursor);
     struct vt_value value;
     int rc = SQLITE_OK;
-    bool text;
-    struct lsm_slice bytes;
-    if (sqlite3_vtab_nochange(context) != 0 && part_of_key(cursor, column, &text, &bytes)) return SQLITE_OK;
+    bool text, left = sqlite3_vtab_nochange(context) != 0;
+    struct lsm_slice key, bytes;
+    if (left && find_row_key(cursor, &key) == SQLITE_OK && part_of_key(table->schema, key, column, &text, &bytes)) return SQLITE_OK;
     if (column_of_point(cursor, context, column)) return SQLITE_OK;
     bool known = column_of_entry(cursor, column, &value, &rc);
     if (rc == SQLITE_OK && !known) rc = ready_reader(cursor);
@@ -437,7 +438,7 @@ static int column_of_update(struct vt_cursor *cursor, sqlite3_context *context, 
     bool is_long = (value.type == SQLITE_TEXT || value.type == SQLITE_BLOB) && value.size >= NOCHANGE_BYTES_MIN;
     /* A CHECK is not looked at again unless its columns are set. */
     bool checked = column < table->schema->column_count && table->schema->columns[column].checked;
-    if (sqlite3_vtab_nochange(context) == 0 || (!is_long && !checked)) vt_value_result(context, &value, SQLITE_TRANSIENT);
+    if (!left || (!is_long && !checked)) vt_value_result(context, &value, SQLITE_TRANSIENT);
     return SQLITE_OK;
 }
 

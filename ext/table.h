@@ -30,7 +30,7 @@ struct vt_table {
     struct lsm_tree_info sequence; /* AUTOINCREMENT: the tree of its mark */
     bool bound;                 /* the store is open and has the tree; holds while `serial` is the space's */
     uint32_t serial;
-    uint64_t view_known;        /* a view (vt_view.id) with the rows of this table */
+    uint64_t view_known;        /* a view (vt_view.opened) with the rows of this table */
     /* The transaction. */
     uint64_t joined_epoch;      /* of the transaction SQLite will tell us the end of; 0: none */
     struct vt_rowids rowids;

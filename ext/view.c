@@ -14,7 +14,7 @@ static int view_open(struct vt_space *space, bool of_txn, struct vt_view **out, 
         return vt_fail_engine(message, status, &err);
     }
     view->refs = 1;
-    view->id = ++space->views.last_id;
+    view->id = view->opened = ++space->views.last_id;
     view->of_txn = of_txn;
     view->tick = of_txn ? ++space->txn.tick : 0;
     view->writes = space->txn.writes;
@@ -23,7 +23,7 @@ static int view_open(struct vt_space *space, bool of_txn, struct vt_view **out, 
     return SQLITE_OK;
 }
 
-/* As good as another one: what was found out about it does not count any more. */
+/* As good as another one: what was found out about its rows does not count any more. */
 static bool renew(struct vt_space *space, struct vt_view *view) {
     if (view->refs != 1 || !lsm_view_renew(view->engine, space->txn.engine)) return false;
     view->id = ++space->views.last_id;

@@ -17,6 +17,7 @@ struct vt_view {
     int refs;
     bool of_txn;
     uint64_t id;           /* no other view of the space has it; never 0 */
+    uint64_t opened;       /* the first id it had: renewed, it has other rows, but nobody else has made or dropped a table meanwhile */
     uint64_t tick, writes; /* of the transaction when it was opened */
 };
 
