@@ -3,6 +3,7 @@
 #include "plan.h"
 
 #define SAMPLES 4        /* groups of equal entries looked at, at either end of a key */
+#define COUNT_MAX 128       /* smaller groups are counted: an estimate knows no less than the blocks of each run, which are some hundred entries */
 #define GUESS_ROWS 10.0  /* as SQLite thinks without ANALYZE */
 
 uint32_t vt_samples_tree(const struct vt_table *table, int index) {
@@ -27,6 +28,14 @@ static int next_group(struct lsm_cursor *cursor, int sample, const struct vt_byt
     return sample < SAMPLES ? lsm_cursor_first(cursor, NULL) : lsm_cursor_last(cursor, NULL);
 }
 
+/* The entries of a group, if they are no more than COUNT_MAX; else COUNT_MAX. */
+static int count_group(struct lsm_cursor *cursor, const struct lsm_slice *from, const struct lsm_slice *to, double *rows) {
+    int status = lsm_cursor_rebound(cursor, from, to, NULL);
+    if (status == LSM_OK) status = lsm_cursor_first(cursor, NULL);
+    for (*rows = 0; status == LSM_OK && lsm_cursor_valid(cursor) && *rows < COUNT_MAX; *rows += 1) status = lsm_cursor_next(cursor, NULL);
+    return status;
+}
+
 /* Entries that agree with a few in their first `count` columns, on average: with the first ones of the key and with the last ones. 0: it cannot be said. */
 static double sample(const struct vt_table *table, int index, int count, struct lsm_view *view) {
     struct vt_bytes low = {0}, high = {0};
@@ -43,8 +52,10 @@ static double sample(const struct vt_table *table, int index, int count, struct 
         if (rc != SQLITE_OK) continue;
         struct lsm_slice from = vt_bytes_slice(&low), to = vt_bytes_slice(&high);
         struct lsm_estimate estimate = {0};
-        lsm_view_estimate(view, tree, &from, &to, &estimate);
-        sum += estimate.rows < 1 ? 1 : estimate.rows;
+        double rows = 0;
+        status = count_group(cursor, &from, &to, &rows);
+        if (rows >= COUNT_MAX) lsm_view_estimate(view, tree, &from, &to, &estimate);
+        sum += estimate.rows > rows ? estimate.rows : rows;
         samples++;
     }
     lsm_cursor_close(cursor);

@@ -75,3 +75,9 @@ SELECT count(DISTINCT kind) FROM r;
 SELECT count(*) FROM (SELECT DISTINCT kind FROM r WHERE v <> 'x');
 SELECT count(*) FROM (SELECT DISTINCT code FROM r);
 SELECT count(*) FROM (SELECT DISTINCT kind FROM r ORDER BY kind DESC);
+-- How many entries are alike is counted where they are few: the blocks of an index on a file tell no less than hundreds.
+.eqp off
+CREATE VIRTUAL TABLE wide USING lsm(id INTEGER PRIMARY KEY, kind TEXT, flag INT, v INT, w INT, INDEX by_v (v));
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) INSERT INTO wide SELECT i, 'k' || i % 50, i % 2, i * 7919 % 20000, i * 7 % 20000 FROM n;
+SELECT lsm_flush();
+EXPLAIN QUERY PLAN SELECT count(*) FROM wide AS a JOIN wide AS b ON b.v = a.w WHERE a.kind = 'k5' AND b.flag = 1;
