@@ -24,16 +24,32 @@ static uint64_t column_of(struct lsm_slice suffix) {
 
 /* ---- checking ------------------------------------------------------------------------------------------------- */
 
+/* The varint before a suffix that is no single byte, and how many bytes it leaves; false if it is malformed. Out of line: nearly all are single bytes. */
+static __attribute__((noinline)) bool load_long_head(struct lsm_slice entry, uint64_t *head, size_t *left) {
+    struct lsm_decoder d = lsm_decoder_of(entry);
+    *head = lsm_get_varint(&d);
+    *left = lsm_decoder_left(&d);
+    return !d.failed;
+}
+
 /* The varint before a suffix, checked. */
 static const char *check_entry(const struct lsm_block *block, size_t i, size_t *suffix_bytes) {
     size_t start = lsm_block_offset(block, i), end = lsm_block_offset(block, i + 1);
     if (start >= end || end > block->size) return "an entry's offsets are out of order";
-    struct lsm_decoder d = lsm_decoder_of(lsm_slice_of(block->bytes + start, end - start));
-    uint64_t head = block->bytes[start] < 0x80 ? lsm_get_u8(&d) : lsm_get_varint(&d);
+    uint64_t head = block->bytes[start];
+    size_t left = end - start - 1;
+    bool known = head < 0x80;
+    if (!known) {
+        uint64_t long_head = 0; /* copies: what others have can stay in registers */
+        size_t behind = 0;
+        known = load_long_head(lsm_slice_of(block->bytes + start, end - start), &long_head, &behind);
+        head = long_head;
+        left = behind;
+    }
     uint64_t kind = head & 3, suffix = head >> 2;
-    if (d.failed || (kind != LSM_KIND_PUT && kind != LSM_KIND_DELETE)) return "an entry's head is malformed";
+    if (!known || (kind != LSM_KIND_PUT && kind != LSM_KIND_DELETE)) return "an entry's head is malformed";
     if (suffix > LSM_BLOCK_KEY_BYTES_MAX - block->shared.size) return "a key is longer than keys can be";
-    size_t left = lsm_decoder_left(&d), rest = suffix > LSM_BLOCK_COLUMN_BYTES ? (size_t)suffix - LSM_BLOCK_COLUMN_BYTES : 0;
+    size_t rest = suffix > LSM_BLOCK_COLUMN_BYTES ? (size_t)suffix - LSM_BLOCK_COLUMN_BYTES : 0;
     if (rest > left) return "a key overruns its entry";
     if (kind == LSM_KIND_DELETE && rest != left) return "a tombstone has a value";
     bool padded = suffix == 0 ? lsm_block_column(block, i) == 0 : suffix >= LSM_BLOCK_COLUMN_BYTES || lsm_block_column(block, i) << (8 * suffix) == 0;
