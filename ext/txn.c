@@ -146,9 +146,9 @@ int vt_txn_begin(struct vt_space *space, char **message) {
     int rc = vt_garbage_collect(space, message);
     if (rc == SQLITE_OK) rc = check_not_undone(space, message);
     if (rc == SQLITE_OK) rc = push_mark(space, -1);
-    if (rc != SQLITE_OK) vt_txn_rollback(space);
     if (rc == SQLITE_OK) vt_dirty_begin(space);
     if (rc == SQLITE_OK && space->accept == VT_ACCEPT_WANTED) rc = vt_accept_begin(space, message);
+    if (rc != SQLITE_OK) vt_txn_rollback(space);
     return rc;
 }
 
