@@ -1,5 +1,6 @@
 #include "hook.h"
 
+#include <assert.h>
 #include <string.h>
 
 struct hook {
@@ -71,38 +72,33 @@ static int hook_begin(sqlite3_vtab *vtab) {
     return SQLITE_OK;
 }
 
-static int hook_sync(sqlite3_vtab *vtab) {
+/* SQLite calls the rest only after hook_begin() has found the space, which lives as long as the connection. */
+static struct vt_space *joined_space(sqlite3_vtab *vtab) {
     struct vt_space *space = hook_space(vtab);
-    return space == NULL ? SQLITE_OK : vt_txn_prepare(space, vtab, NULL, &vtab->zErrMsg);
+    assert(space != NULL);
+    return space;
 }
 
+static int hook_sync(sqlite3_vtab *vtab) { return vt_txn_prepare(joined_space(vtab), vtab, NULL, &vtab->zErrMsg); }
+
 static int hook_commit(sqlite3_vtab *vtab) {
-    struct vt_space *space = hook_space(vtab);
-    if (space != NULL) vt_txn_commit(space);
+    vt_txn_commit(joined_space(vtab));
     return SQLITE_OK;
 }
 
 static int hook_rollback(sqlite3_vtab *vtab) {
-    struct vt_space *space = hook_space(vtab);
-    if (space != NULL) vt_txn_rollback(space);
+    vt_txn_rollback(joined_space(vtab));
     return SQLITE_OK;
 }
 
-static int hook_savepoint(sqlite3_vtab *vtab, int number) {
-    struct vt_space *space = hook_space(vtab);
-    return space == NULL ? SQLITE_OK : vt_txn_savepoint(space, number, &vtab->zErrMsg);
-}
+static int hook_savepoint(sqlite3_vtab *vtab, int number) { return vt_txn_savepoint(joined_space(vtab), number, &vtab->zErrMsg); }
 
 static int hook_release(sqlite3_vtab *vtab, int number) {
-    struct vt_space *space = hook_space(vtab);
-    if (space != NULL) vt_txn_release(space, number);
+    vt_txn_release(joined_space(vtab), number);
     return SQLITE_OK;
 }
 
-static int hook_rollback_to(sqlite3_vtab *vtab, int number) {
-    struct vt_space *space = hook_space(vtab);
-    return space == NULL ? SQLITE_OK : vt_txn_rollback_to(space, number, &vtab->zErrMsg);
-}
+static int hook_rollback_to(sqlite3_vtab *vtab, int number) { return vt_txn_rollback_to(joined_space(vtab), number, &vtab->zErrMsg); }
 
 /* ---- the end of transactions that read ------------------------------------------------------------------------ */
 
@@ -135,7 +131,8 @@ static int make_watch(struct vt_connection *connection) {
     int rc = run(connection, "CREATE VIRTUAL TABLE temp.\"" VT_WATCH_NAME "\" USING " VT_WATCH_NAME, NULL);
     char *sql = rc != SQLITE_OK ? NULL
                                 : sqlite3_mprintf("CREATE TABLE IF NOT EXISTS temp.\"" VT_WATCH_NAME "index\"(x);"
-                                                  "CREATE INDEX temp.\"" VT_WATCH_NAME "index_%u\" ON \"" VT_WATCH_NAME "index\"(x)", ++connection->watches_made);
+                                                  "CREATE INDEX temp.\"" VT_WATCH_NAME "index_%u\" ON \"" VT_WATCH_NAME "index\"(x)",
+                                                  ++connection->watches_made);
     if (sql != NULL) (void)run(connection, sql, NULL);
     sqlite3_free(sql);
     return rc;
@@ -145,7 +142,8 @@ int vt_watch_join(struct vt_connection *connection) {
     if (connection->watching) return SQLITE_OK;
     /* Asked for, not tried: a statement that names no table has SQLite look whether a schema of the connection is out of date, and then read all of them anew, that of
      * temp included, where a CREATE TABLE temp.x AS SELECT that runs at this moment has half a row. */
-    bool there = connection->watch != NULL || sqlite3_table_column_metadata(connection->db, "temp", VT_WATCH_NAME, NULL, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
+    bool there = connection->watch != NULL ||
+                 sqlite3_table_column_metadata(connection->db, "temp", VT_WATCH_NAME, NULL, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
     int rc = there ? write_watch(connection) : SQLITE_ERROR;
     /* A check can do without. PRAGMA integrity_check, which goes on to temp afterwards, would take the pages of what is made there for lost ones. */
     if (rc == SQLITE_ERROR && !connection->checking) rc = make_watch(connection);

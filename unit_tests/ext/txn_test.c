@@ -152,7 +152,8 @@ static void the_greatest_rowid_is_forgotten_with_the_row(void **unused) {
     (void)unused;
     must("BEGIN; SAVEPOINT a; INSERT INTO t(v) VALUES (0), (0), (0); ROLLBACK TO a; INSERT INTO t(v) VALUES ('x'); COMMIT");
     assert_string_equal(rows("SELECT id FROM t WHERE v = 'x'"), "4");
-    must("BEGIN; DELETE FROM t WHERE id = 4; INSERT INTO t(v) VALUES ('y'); UPDATE t SET id = 100 WHERE v = 'y'; INSERT INTO t(v) VALUES ('z'); COMMIT");
+    must("BEGIN; DELETE FROM t WHERE id = 4; INSERT INTO t(v) VALUES ('y'); UPDATE t SET id = 100 WHERE v = 'y'; INSERT INTO t(v) VALUES ('z'); "
+         "COMMIT");
     assert_string_equal(rows("SELECT id FROM t"), "1 2 3 100 101");
 }
 
@@ -282,7 +283,8 @@ static void a_create_that_is_undone_leaves_nothing(void **unused) {
     must("BEGIN; SAVEPOINT a; SAVEPOINT b; CREATE VIRTUAL TABLE w USING lsm(x); INSERT INTO w VALUES (1); ROLLBACK TO b; COMMIT");
     must("CREATE VIRTUAL TABLE w USING lsm(x)");
     assert_string_equal(rows("SELECT count(*) FROM w"), "0");
-    must("BEGIN; CREATE VIRTUAL TABLE x USING lsm(x); INSERT INTO x VALUES (1); ALTER TABLE x RENAME TO y; INSERT INTO y VALUES (2); DROP TABLE y; COMMIT");
+    must("BEGIN; CREATE VIRTUAL TABLE x USING lsm(x); INSERT INTO x VALUES (1); ALTER TABLE x RENAME TO y; INSERT INTO y VALUES (2); DROP TABLE y; "
+         "COMMIT");
     assert_string_equal(rows("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'y%' OR name LIKE 'x%'"), "0");
 }
 
@@ -304,6 +306,8 @@ static void the_hook_is_nobodys_table(void **unused) {
     assert_int_not_equal(run("INSERT INTO lsm_hook_ VALUES (1)"), SQLITE_OK);
     must("DROP TABLE u");
     assert_int_not_equal(run("DELETE FROM lsm_hook_"), SQLITE_OK);
+    assert_int_not_equal(run("INSERT INTO lsm_hook_ VALUES (1)"), SQLITE_OK);
+    assert_string_equal(rows("SELECT unused FROM lsm_hook_ WHERE unused > 0"), ""); /* who asks for its rows is told of none */
     must("CREATE TABLE lsm_hook_(x); INSERT INTO lsm_hook_ VALUES (1); DROP TABLE t; CREATE VIRTUAL TABLE t USING lsm(x)");
     assert_string_equal(rows("SELECT count(*) FROM lsm_hook_"), "1");
 }
@@ -345,9 +349,12 @@ static void expect_whole(const char *before, const char *after) {
 static const char *const sweeps[][2] = {
     {"INSERT INTO t VALUES (4, 'd')", "1a 2b 3c 4d"},
     {"BEGIN; INSERT INTO t VALUES (4, 'd'); SAVEPOINT s; UPDATE t SET id = id + 10; ROLLBACK TO s; COMMIT", "1a 2b 3c 4d"},
-    {"CREATE VIRTUAL TABLE w USING lsm(a TEXT, b, PRIMARY KEY(a)); INSERT INTO w VALUES (1, 2); SELECT * FROM w WHERE a = '1'; DROP TABLE w", "1a 2b 3c"},
+    {"CREATE VIRTUAL TABLE w USING lsm(a TEXT, b, PRIMARY KEY(a)); INSERT INTO w VALUES (1, 2); SELECT * FROM w WHERE a = '1'; DROP TABLE w",
+     "1a 2b 3c"},
     {"SELECT * FROM t WHERE id IN (1, 2) ORDER BY id DESC; UPDATE t SET v = v || 'x' WHERE id BETWEEN 1 AND 2", "1ax 2bx 3c"},
-    {"SELECT lsm_create_index('t', 'by_v', 'v', 1); SELECT id FROM t WHERE v = 'b'; UPDATE t SET v = 'x' WHERE id = 3; SELECT lsm_drop_index('t', 'by_v')", "1a 2b 3x"},
+    {"SELECT lsm_create_index('t', 'by_v', 'v', 1); SELECT id FROM t WHERE v = 'b'; UPDATE t SET v = 'x' WHERE id = 3; SELECT lsm_drop_index('t', "
+     "'by_v')",
+     "1a 2b 3x"},
     {"BEGIN; UPDATE t SET v = 'x' WHERE id = 3; SELECT lsm_create_index('t', 'by_v', 'v'); COMMIT; SELECT lsm_drop_index('t', 'by_v')", "1a 2b 3x"},
     {"BEGIN; DELETE FROM t; SELECT lsm_check(); SELECT * FROM lsm_stats; SELECT * FROM lsm_files; COMMIT", ""},
     /* The next write looks for trees that nobody names any more. */
