@@ -71,7 +71,7 @@ class Companions:
                            f"{one} = (SELECT count(*) FROM ${table.name})"))
         if table.strict or any(column.default for column in table.columns) or table.kind == "ipk":
             sets = ", ".join(f"{name} = excluded.{name}" for name in names)
-        where = rng.choice(("", "", " WHERE excluded.n_ % 2", f" WHERE {one} IS NOT excluded.{one}", f" WHERE EXISTS (SELECT 1 FROM ${table.name} AS i WHERE i.{other} IS excluded.{other})"))
+        where = rng.choice(("", "", " WHERE excluded.n_ % 2", f" WHERE {one} IS NOT excluded.{one}", f" WHERE EXISTS (SELECT 1 FROM ${table.name} AS i WHERE i.{other} IS coalesce(excluded.{other}, NULL))"))  # a bare one SQLite may store as the number it is compared as
         update = f"DO UPDATE SET {sets}{where}"
         clause = rng.choice((f"ON CONFLICT(n_) {update}", f"ON CONFLICT(n_) {update} ON CONFLICT(m_) DO NOTHING", "ON CONFLICT DO NOTHING", f"ON CONFLICT(m_) DO NOTHING ON CONFLICT {update}",
                              f"ON CONFLICT(m_) DO UPDATE SET m_ = excluded.m_ + 10{where}"))
