@@ -7,3 +7,10 @@ SELECT quote(a), quote(b), c FROM rv AS o WHERE (o.b, o.a) IN (SELECT +i.b, +i.a
 SELECT quote(a), quote(b), c FROM rv AS o WHERE (o.b, o.a) IN (VALUES (10.0, 'a0 '), ('q', 'a0 '), ('q', 'a0')) ORDER BY c;
 SELECT count(*) FROM rl AS o, rv AS p WHERE (o.b, o.a) IN (SELECT +i.b, p.a FROM rv AS i);
 SELECT count(*) FROM rl AS o, rv AS p WHERE o.b = p.b AND o.a = p.a COLLATE RTRIM;
+-- Over FULL JOIN SQLite loses rows, from 3.46 on of ordinary tables, too, where one of the columns has an index.
+CREATE VIRTUAL TABLE rf USING lsm(a INT, b TEXT NOT NULL UNIQUE, c INTEGER PRIMARY KEY);
+CREATE TABLE rn(x);
+INSERT INTO rf VALUES (1, 'p', 1), (5, 'f', 2), (3, 'q', 3);
+INSERT INTO rn VALUES (7);
+SELECT 'found', t.* FROM rn FULL JOIN rf AS t ON rn.x = t.c WHERE (t.a, t.b) IN (VALUES (5, 'f'));
+SELECT 'found with a plus', t.* FROM rn FULL JOIN rf AS t ON rn.x = t.c WHERE (+t.a, +t.b) IN (VALUES (5, 'f'));
