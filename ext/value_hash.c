@@ -77,6 +77,9 @@ int vt_hash_value(struct vt_hasher *hasher, const struct vt_value *value, uint64
     case SQLITE_TEXT: break;
     default: *hash = hash_number(*hash, value); return SQLITE_OK;
     }
+    /* What follows a zero byte does not tell texts apart under NOCASE, nor does their length under RTRIM. */
+    const uint8_t *zero = size == 0 ? NULL : memchr(value->bytes, 0, size);
+    if (zero != NULL) size = (size_t)(zero - value->bytes);
     while (size > 0 && value->bytes[size - 1] == ' ') size--;
     if (vt_text_is_number(value->bytes, size, &number)) {
         int rc = number.type == SQLITE_INTEGER ? SQLITE_OK : cast_to_number(hasher, value->bytes, size, &number);

@@ -158,3 +158,12 @@ CREATE TRIGGER asking AFTER INSERT ON asked WHEN new.found IS NULL BEGIN
 END;
 INSERT INTO asked(v) SELECT id FROM outer_rows;
 SELECT v, found FROM asked ORDER BY rowid;
+-- NOCASE compares up to a zero byte, then lengths.
+@TABLE zeroes(a COLLATE NOCASE, b COLLATE RTRIM);
+@TABLE zero_side(x, y);
+INSERT INTO zeroes VALUES ('a' || char(0) || 'x', 'a' || char(0)), ('A' || char(0) || 'q', 'a' || char(0) || ' '), ('a' || char(0) || ' ', 'a'), ('a', 'a '), ('5' || char(0) || '1', '5' || char(0));
+INSERT INTO zeroes SELECT 'f' || value, 'g' || value FROM generate_series(1, 500);
+INSERT INTO zero_side SELECT a, b FROM zeroes;
+SELECT count(*) FROM zero_side CROSS JOIN zeroes ON a = x;
+SELECT count(*) FROM zero_side CROSS JOIN zeroes ON b = y;
+SELECT count(*) FROM zero_side CROSS JOIN zeroes ON x = a COLLATE BINARY;
