@@ -53,12 +53,13 @@ class Applications(Sources):
     def in_tree_order(self, tables):
         """ORDER BY the terms of a key or an index as declared, or nearly so."""
         rng = self.rng
-        repeating = [(table, tree) for table in tables for tree in table.trees() if len({name for name, _, _ in tree}) < len(tree)]
-        table = rng.choice(tables)
-        tree = rng.choice(table.trees())
-        if repeating and rng.random() < 0.6:
-            table, tree = rng.choice(repeating)
+        # Behind the columns of an index stand those of the key.
+        trees = [(table, tree if at == 0 else list(tree) + table.trees()[0]) for table in tables for at, tree in enumerate(table.trees())]
+        repeating = [(table, tree) for table, tree in trees if len({name for name, _, _ in tree}) < len(tree)]
+        table, tree = rng.choice(repeating if repeating and rng.random() < 0.6 else trees)
         scope, backwards = self.scope([(table, None)]), rng.random() < 0.4
+        if rng.random() < 0.5:
+            return self.each_once(table, scope, tree, backwards)
         chosen = list(tree[:rng.randrange(1, len(tree) + 1)])
         if rng.random() < 0.25:
             chosen = rng.sample(list(tree), len(chosen))
@@ -75,6 +76,16 @@ class Applications(Sources):
             terms = terms[1:]
         return self.made(scope, f"SELECT {', '.join(names)} FROM ${table.name}{self.where(scope, 0.5)} ORDER BY {', '.join(terms)}, {table.total_order()}{rng.choice(('', '', self.limit(scope)))}",
                          ["ORDER BY the terms of a tree", "COLLATE in ORDER BY"], order="exact")
+
+    def each_once(self, table, scope, tree, backwards):
+        """The columns of a tree under their own collations, no one twice: what is between them must not matter."""
+        rng, names, terms = self.rng, [], []
+        for name, _, descending in tree:
+            if name not in names:
+                names.append(name)
+                terms.append(name + (" DESC" if descending != backwards else ""))
+        count = rng.randrange(1, len(names) + 1) if rng.random() < 0.5 else min(2, len(names))
+        return self.made(scope, f"SELECT {', '.join(names[:count])} FROM ${table.name}{self.where(scope, 0.3)} ORDER BY {', '.join(terms[:count])}", ["ORDER BY the terms of a tree"], order=count)
 
     def collated(self, tables):
         """Collations asked for in the statement."""

@@ -139,7 +139,7 @@ class Table:
         self.key_terms = []
         for column in chosen:
             column.not_null = True
-            collate = rng.choice(COLLATIONS) if rng.random() < 0.2 else None
+            collate = rng.choice(COLLATIONS) if rng.random() < (0.35 if self.dense else 0.2) else None
             self.key_terms.append((column.name, collate or column.collate or "BINARY", rng.random() < 0.3, collate))
         if rng.random() < (0.25 if self.dense else 0.1):
             # Once more, under the same collation or another one.
