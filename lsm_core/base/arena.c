@@ -6,6 +6,7 @@
 #define CHUNK_BYTES_MAX ((size_t)LSM_ARENA_UNIT_BYTES << LSM_ARENA_CHUNK_SHIFT)   /* what a chunk's offsets can reach */
 #define CHUNKS_MAX ((uint32_t)LSM_ARENA_LEAVES << LSM_ARENA_LEAF_SHIFT)
 #define LANES_APART_BYTES ((size_t)65536) /* below this a second current chunk would only waste memory */
+#define PREFAULT_BYTES_MIN ((size_t)65536) /* a smaller chunk is few faults, and may stay empty in many small tables */
 #define BYTES_MAX (SIZE_MAX / 2)
 
 /* A new chunk is at most this part of what the arena holds (as a shift), so that the unused end stays small beside the whole. */
@@ -69,6 +70,8 @@ static uint8_t *add_chunk(struct lsm_arena *arena, size_t bytes, uint32_t *numbe
     if (!reserve_slot(arena)) return NULL;
     uint8_t *memory = lsm_malloc(bytes);
     if (memory == NULL) return NULL;
+    /* A fault for each page would be the longest wait that one insert in thirty has. */
+    if (bytes >= PREFAULT_BYTES_MIN) lsm_prefault(memory, bytes);
     *number = arena->now.chunks;
     atomic_store_explicit(chunk_slot(arena, *number), memory, memory_order_relaxed);
     arena->now.chunks++;

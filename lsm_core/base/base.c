@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* Allocation counters. Relaxed: they are statistics and a test hook, they order nothing. */
 static _Atomic uint64_t mem_calls;
@@ -77,6 +79,16 @@ void lsm_free(void *memory) {
     if (memory == NULL) return;
     (void)atomic_fetch_sub_explicit(&mem_live, 1, memory_order_relaxed);
     free(memory);
+}
+
+void lsm_prefault(void *memory, size_t bytes) {
+#ifdef MADV_POPULATE_WRITE /* Linux 5.14 */
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)memory + page - 1) / page * page, to = ((uintptr_t)memory + bytes) / page * page;
+    if (from < to) (void)madvise((uint8_t *)memory + (from - (uintptr_t)memory), to - from, MADV_POPULATE_WRITE);
+#else
+    (void)memory;
+    (void)bytes;
+#endif
 }
 
 void lsm_mem_fail_after(int64_t n, bool sticky) {

@@ -6,6 +6,9 @@
 
 #include <cmocka.h>
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "../../lsm_core/base/arena.h"
 
 static uint64_t random_state = 88172645463325252u;
@@ -137,6 +140,47 @@ static void a_rewind_frees_what_came_after_the_mark_and_nothing_else(void **stat
     assert_int_equal(lsm_arena_bytes(&arena), 0);
 }
 
+/* Does this system give memory before it is used? */
+static bool can_prefault(void) {
+#ifdef MADV_POPULATE_WRITE
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    void *memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    bool can = madvise(memory, page, MADV_POPULATE_WRITE) == 0;
+    assert_int_equal(munmap(memory, page), 0);
+    return can;
+#else
+    return false;
+#endif
+}
+
+/* The first whole page of what begins here. */
+static bool is_there(uint8_t *memory) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), skip = (page - (uintptr_t)memory % page) % page;
+    unsigned char resident = 0;
+    assert_int_equal(mincore(memory + skip, page, &resident), 0);
+    return (resident & 1) != 0;
+}
+
+/* Two arenas at once, so that the second does not get memory that the first has used. */
+static void large_chunks_are_filled_without_a_fault_for_each_page(void **state) {
+    (void)state;
+    size_t piece_bytes = 2 * (size_t)sysconf(_SC_PAGESIZE), pieces = ((size_t)32 << 20) / piece_bytes;
+    struct lsm_arena arenas[2];
+    for (int a = 0; a < 2; a++) {
+        size_t missing = 0;
+        lsm_arena_init(&arenas[a]);
+        for (size_t i = 0; i < pieces; i++) {
+            uint8_t *piece = lsm_arena_alloc(&arenas[a], LSM_ARENA_DATA, piece_bytes, NULL);
+            assert_non_null(piece);
+            missing += !is_there(piece);
+            memset(piece, 1, piece_bytes);
+        }
+        if (can_prefault()) assert_true(missing < pieces / 16);
+    }
+    for (int a = 0; a < 2; a++) lsm_arena_release(&arenas[a]);
+}
+
 static void running_out_of_memory_changes_nothing(void **state) {
     (void)state;
     int64_t live = lsm_mem_live();
@@ -172,6 +216,7 @@ int main(void) {
         cmocka_unit_test(a_big_piece_gets_a_chunk_of_its_size_and_leaves_the_current_one_in_use),
         cmocka_unit_test(an_absurd_size_is_refused),
         cmocka_unit_test(a_rewind_frees_what_came_after_the_mark_and_nothing_else),
+        cmocka_unit_test(large_chunks_are_filled_without_a_fault_for_each_page),
         cmocka_unit_test(running_out_of_memory_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
