@@ -78,7 +78,13 @@ static bool is_alone(const struct check *check) {
     lsm_mutex_lock(&check->store->mu);
     versions += check->store->pending.seal.files != NULL && !check->store->pending.seal.installed;
     lsm_mutex_unlock(&check->store->mu);
-    return atomic_load_explicit(&check->store->set.live_versions, memory_order_relaxed) == versions;
+    return atomic_load_explicit(&check->store->set.live_versions, memory_order_acquire) == versions;
+}
+
+/* Only now: another thread may have let go of the last old version a moment ago, and not have come to remove its files. None is added any more. */
+static bool nothing_waits(struct lsm_store *store) {
+    lsm_version_set_sweep(&store->set);
+    return atomic_load_explicit(&store->set.obsolete_count, memory_order_relaxed) == 0;
 }
 
 /* The manifest on disk says what memory says. */
@@ -172,6 +178,15 @@ static void check_logs(struct check *check, bool is_writer) {
                (unsigned long long)position, (unsigned long long)end);
 }
 
+/* Not if a transaction of another thread has begun to write files of its own since they were listed, or has taken them back. */
+static bool is_still_left(const struct check *check, uint64_t number) {
+    bool exists = true;
+    char *path = lsm_file_path(check->store->dir, LSM_FILE_TABLE, number);
+    if (path != NULL && lsm_env_exists(check->store->env, path, &exists, NULL) != LSM_OK) exists = true;
+    lsm_free(path);
+    return exists && is_alone(check);
+}
+
 /* No file that the state names is missing (opening them has shown that), and none is there that was left over by a finished merge. */
 static void check_leftovers(struct check *check) {
     struct lsm_store *store = check->store;
@@ -184,7 +199,8 @@ static void check_leftovers(struct check *check) {
         enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
         if (type == LSM_FILE_OTHER) report(check, "%s/%s: not a file of the store; move it elsewhere", store->dir, names.names[i]);
         if (type != LSM_FILE_TABLE) continue;
-        if (!lsm_state_names(check->state, number) && !lsm_pending_names(store, number)) report(check, "%s/%s: a table file that nothing names; it goes when the store is opened again", store->dir, names.names[i]);
+        if (!lsm_state_names(check->state, number) && !lsm_pending_names(store, number) && is_still_left(check, number))
+            report(check, "%s/%s: a table file that nothing names; it goes when the store is opened again", store->dir, names.names[i]);
     }
     lsm_names_free(&names);
 }
@@ -209,9 +225,8 @@ static void check_at_rest(struct check *check) {
     if (quiet && lsm_follow(store, NULL) == LSM_OK) {
         /* A transaction that is open (the caller's own, perhaps) leaves out the newest log. */
         bool is_writer = lsm_store_lock_writer(store, 0, NULL) == LSM_OK;
-        lsm_version_set_sweep(&store->set);
         check->state = lsm_store_ref_state(store);
-        alone = is_alone(check);
+        alone = is_alone(check) && nothing_waits(store);
         if (alone) check_leftovers(check);
         if (check->status == LSM_OK) check_logs(check, is_writer);
         lsm_state_unref(check->state);

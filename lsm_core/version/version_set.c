@@ -418,7 +418,8 @@ void lsm_version_set_unref(struct lsm_version_set *set, struct lsm_version *vers
     lsm_mutex_lock(&set->graveyard_mu);
     lsm_version_each(version, remove_if_last, set);
     lsm_version_destroy(version);
-    (void)atomic_fetch_sub_explicit(&set->live_versions, 1, memory_order_relaxed);
+    /* Release: who finds it gone finds its files on the list. */
+    (void)atomic_fetch_sub_explicit(&set->live_versions, 1, memory_order_release);
     lsm_mutex_unlock(&set->graveyard_mu);
 }
 

@@ -178,6 +178,32 @@ static void a_file_stays_as_long_as_any_process_reads_from_it(void **state) {
     lsm_view_close(view);
 }
 
+static void tell(void *arg, const char *text) {
+    (void)arg;
+    print_message("%s\n", text);
+}
+
+/* Whoever lets go of a version puts its files on the list of what goes, and takes them away a moment later, or when nobody needs them. */
+static void a_file_that_waits_to_be_removed_is_no_finding(void **state) {
+    (void)state;
+    struct lsm_store *store = world.stores[0];
+    struct lsm_share_pin pin = {0};
+    uint64_t problems = 0;
+    for (int i = 1; i < PROCESSES; i++) close_store(i);
+    write_much(0, 0, 50);
+    MUST(lsm_store_flush(store, NULL, NULL, &err));
+    assert_true(lsm_share_pin(store->share, lsm_share_version(store->share), &pin));
+    write_much(0, 0, 50);
+    MUST(lsm_store_compact(store, NULL, NULL, &err));
+    assert_true(table_files() > named_files(0));
+    MUST(lsm_store_check(store, tell, NULL, NULL, NULL, &problems, &err));
+    assert_int_equal(problems, 0);
+    lsm_share_unpin(store->share, &pin);
+    MUST(lsm_store_check(store, tell, NULL, NULL, NULL, &problems, &err));
+    assert_int_equal(problems, 0);
+    assert_int_equal(table_files(), named_files(0));
+}
+
 static void a_laggard_jumps_over_what_was_flushed(void **state) {
     (void)state;
     write_row(0, "a", "1");
@@ -353,6 +379,7 @@ int main(void) {
         TEST(what_is_found_when_a_store_is_opened_is_durable_from_then_on),
         TEST(a_log_whose_last_file_was_ended_goes_on_in_another),
         TEST(a_file_stays_as_long_as_any_process_reads_from_it),
+        TEST(a_file_that_waits_to_be_removed_is_no_finding),
         TEST(a_laggard_jumps_over_what_was_flushed),
         TEST(what_is_flushed_and_goes_while_one_follows_is_found_in_the_tables),
         TEST(a_process_flushes_what_it_follows),
