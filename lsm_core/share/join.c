@@ -19,7 +19,8 @@
 enum {
     NOTE_OFFSET = 512, /* in LOCK, behind the lock bytes: who came last, for messages only */
     NOTE_BYTES = 120,
-    SHM_BYTE = 0
+    SHM_BYTE = 0,
+    REPLACED_PATIENCE_US = 200000 /* instead of all the time that a dying process may take */
 };
 
 #define LOCK_REPLACED "%s: the file LOCK was deleted or replaced while the store is open: close the store in every process, then open it again"
@@ -65,10 +66,16 @@ static void note_write(struct lsm_share *share, const char *name) {
     if (lsm_file_write_at(share->lock_file, NOTE_OFFSET, note, sizeof note, NULL) != LSM_OK) { /* Only a message would be poorer. */ }
 }
 
-static void note_read(struct lsm_share *share, char note[NOTE_BYTES + 1]) {
+/* "" if nobody has come in by this file, as far as one can read. */
+static void note_find(struct lsm_share *share, char note[NOTE_BYTES + 1]) {
     size_t got = 0;
     memset(note, 0, NOTE_BYTES + 1);
-    if (lsm_file_read_at(share->lock_file, NOTE_OFFSET, note, NOTE_BYTES, &got, NULL) != LSM_OK || note[0] == '\0')
+    if (lsm_file_read_at(share->lock_file, NOTE_OFFSET, note, NOTE_BYTES, &got, NULL) != LSM_OK) note[0] = '\0';
+}
+
+static void note_read(struct lsm_share *share, char note[NOTE_BYTES + 1]) {
+    note_find(share, note);
+    if (note[0] == '\0')
         (void)snprintf(note, NOTE_BYTES + 1, "another process");
 }
 
@@ -243,8 +250,17 @@ static int enter_later(struct lsm_share *share, const uint8_t *store_id, struct 
                     share->dir, share->exclusive, note);
 }
 
+/* Whoever uses what is beside LOCK has come in by another LOCK, unless the kernel is just closing his files. */
+static bool is_replaced(struct lsm_share *share) {
+    char note[NOTE_BYTES + 1];
+    if (!share->first) return false;
+    note_find(share, note);
+    return note[0] == '\0';
+}
+
 /* Needs OPEN. */
 static int enter(struct lsm_share *share, const uint8_t *store_id, struct wait *wait, struct lsm_error *err) {
+    struct wait brief = wait_begin(share->env, wait->timeout_us < REPLACED_PATIENCE_US ? wait->timeout_us : REPLACED_PATIENCE_US);
     for (;;) {
         int status = lsm_file_lock(share->lock_file, LSM_SHARE_PRESENT, LSM_LOCK_EXCLUSIVE, err);
         if (status == LSM_OK)
@@ -252,7 +268,7 @@ static int enter(struct lsm_share *share, const uint8_t *store_id, struct wait *
         else if (status == LSM_BUSY)
             status = enter_later(share, store_id, err);
         if (status != LSM_NOTFOUND) return status;
-        if (wait_more(wait)) continue;
+        if (wait_more(is_replaced(share) ? &brief : wait)) continue;
         if (share->first) return lsm_fail(err, LSM_BUSY, LOCK_REPLACED, share->dir);
         return refuse_shm(share, "is not the one they use: it was replaced", err);
     }

@@ -279,6 +279,24 @@ static void a_deleted_LOCK_is_found_out_by_the_page(void **state) {
     assert_true(lsm_share_is_first(fixture_open(fixture, 1)));
 }
 
+/* Ten seconds are for a process that is dying; nobody has come in by a new LOCK, so nobody needs as long. One that has a note may be its own. */
+static void a_deleted_LOCK_is_not_waited_for_as_long_as_a_busy_one(void **state) {
+    struct fixture *fixture = *state;
+    char bytes[640] = {0};
+    struct lsm_share_options options = fixture_options(fixture, 1);
+    options.timeout_us = 10000000;
+    (void)fixture_open(fixture, 0);
+    for (int note = 0; note < 2; note++) {
+        assert_int_equal(lsm_env_unlink(fixture->disk, FIXTURE_LOCK, NULL), LSM_OK);
+        if (note) (void)strcpy(bytes + 512, "process 77");
+        if (note) assert_int_equal(lsm_env_mem_write_file(fixture->disk, FIXTURE_LOCK, bytes, sizeof bytes), LSM_OK);
+        uint64_t start = lsm_env_monotonic_us(fixture->disk); /* simulated */
+        assert_int_equal(fixture_join_with(fixture, 1, &options), LSM_BUSY);
+        assert_int_equal(lsm_env_monotonic_us(fixture->disk) - start, note ? 10000000 : 200000);
+        assert_non_null(strstr(fixture->process[1].err.text, "LOCK was deleted"));
+    }
+}
+
 static void nobody_comes_in_when_LOCK_and_SHM_are_both_gone(void **state) {
     struct fixture *fixture = *state;
     struct lsm_share *a = fixture_open(fixture, 0);
@@ -458,6 +476,7 @@ int main(void) {
         TEST(a_page_that_is_not_ours_refuses_those_who_want_to_join),
         TEST(a_page_that_is_too_short_refuses_those_who_want_to_join),
         TEST(a_deleted_LOCK_is_found_out_by_the_page),
+        TEST(a_deleted_LOCK_is_not_waited_for_as_long_as_a_busy_one),
         TEST(nobody_comes_in_when_LOCK_and_SHM_are_both_gone),
         TEST(nobody_comes_in_beside_one_that_is_alone_and_whose_LOCK_is_gone),
         TEST(nobody_writes_any_more_when_the_directory_was_moved),
