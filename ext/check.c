@@ -30,7 +30,9 @@ static int check_trees(struct vt_space *space, lsm_check_fn found, void *arg, ch
     for (int i = 0; i < list.count && rc == SQLITE_OK; i++) {
         struct lsm_tree_info tree = list.entries[i].shadow.tree;
         int status = vt_txn_made_tree(space, tree) ? LSM_OK : lsm_store_tree_check(space->store, tree);
-        if (status == LSM_OK || vt_decide_is_dropped(space, tree)) continue;
+        bool dropped = false;
+        if (status != LSM_OK) rc = vt_decide_is_dropped(space, tree, &dropped, message);
+        if (status == LSM_OK || dropped || rc != SQLITE_OK) continue;
         char text[160];
         (void)snprintf(text, sizeof text, "schema: a table's rows, tree %u, are not in the store: it does not belong to this state of the database",
                        (unsigned)tree.tree);
@@ -128,8 +130,9 @@ static int walk_tree(struct tree_check *check, uint32_t tree, int (*visit)(struc
 }
 
 /* Another connection has dropped the index since the state of the database that this one reads: the rows' view may have none of it any more. */
-static bool is_dropped(const struct vt_table *table, struct lsm_tree_info tree) {
-    return lsm_store_tree_check(table->space->store, tree) == LSM_NOTFOUND && vt_decide_is_dropped(table->space, tree);
+static int is_dropped(const struct vt_table *table, struct lsm_tree_info tree, bool *dropped, char **message) {
+    *dropped = false;
+    return lsm_store_tree_check(table->space->store, tree) == LSM_NOTFOUND ? vt_decide_is_dropped(table->space, tree, dropped, message) : SQLITE_OK;
 }
 
 /* Every row has its entry in each index, and there are no others. */
@@ -141,8 +144,10 @@ static int check_entries(struct tree_check *check) {
         char text[512];
         const char *table = check->table->name, *index = schema->indexes[i].name;
         rc = walk_tree(check, schema->indexes[i].tree.tree, NULL, &count);
+        bool dropped = false;
+        if (rc == SQLITE_OK && (check->missing[i] > 0 || count != check->rows)) rc = is_dropped(check->table, schema->indexes[i].tree, &dropped, check->message);
         if (rc != SQLITE_OK) break;
-        if ((check->missing[i] > 0 || count != check->rows) && is_dropped(check->table, schema->indexes[i].tree)) continue;
+        if (dropped) continue;
         if (check->missing[i] > 0) {
             (void)snprintf(text, sizeof text, "index %s of table %s: the entries of %llu rows are missing or wrong", index, table,
                            (unsigned long long)check->missing[i]);

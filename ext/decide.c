@@ -239,7 +239,7 @@ static int compare(struct vt_space *space, sqlite3 *db, const char *schema, enum
     return SQLITE_OK;
 }
 
-/* Another connection sees the present. *fresh is NULL where none can be had. */
+/* Another connection sees the present. *fresh is NULL where none can be had, or if it fails. */
 static int open_present(const struct vt_space *space, sqlite3 **fresh) {
     sqlite3 *db = space->connection->db;
     sqlite3_vfs *vfs = NULL;
@@ -248,40 +248,65 @@ static int open_present(const struct vt_space *space, sqlite3 **fresh) {
     if (file == NULL || file[0] == '\0') return SQLITE_OK;
     if (sqlite3_file_control(db, space->schema, SQLITE_FCNTL_VFS_POINTER, (void *)&vfs) != SQLITE_OK || vfs == NULL) return SQLITE_OK;
     int rc = sqlite3_open_v2(file, fresh, SQLITE_OPEN_READWRITE, vfs->zName);
+    if (rc == SQLITE_OK) rc = sqlite3_busy_timeout(*fresh, vt_pragma_int(db, NULL, "busy_timeout", 0));
     if (rc == SQLITE_OK) return rc;
     (void)sqlite3_close(*fresh);
     *fresh = NULL;
-    return rc == SQLITE_NOMEM ? rc : SQLITE_OK;
+    return rc;
 }
 
-/* A snapshot may be older than what others have committed since. Where no other connection can be had, nobody else can have written. */
-static int compare_with_present(struct vt_space *space, enum vt_verdict *verdict) {
+/* Nobody else can write, or not while this connection reads: so what it sees is the present. */
+static bool sees_present(struct vt_space *space) {
+    int lock = SQLITE_LOCK_NONE;
+    (void)sqlite3_file_control(space->connection->db, space->schema, SQLITE_FCNTL_LOCKSTATE, &lock);
+    if (lock == SQLITE_LOCK_EXCLUSIVE) return true;
+    if (sqlite3_txn_state(space->connection->db, space->schema) != SQLITE_TXN_READ) return false;
+    enum vt_journal journal = vt_journal_mode(space);
+    return journal != VT_JOURNAL_WAL && journal != VT_JOURNAL_UNKNOWN;
+}
+
+/* No other connection could look: an answer must not come of that. Takes text. */
+static int fail_present(struct vt_space *space, int rc, char *text, char **message) {
+    if (rc == SQLITE_OK || (rc != SQLITE_NOMEM && sees_present(space))) {
+        sqlite3_free(text);
+        return SQLITE_OK;
+    }
+    rc = vt_fail(message, rc, "whether the database %s and the store of its LSM tables fit together cannot be seen now: %s", space->place.file,
+                 text == NULL ? sqlite3_errstr(rc) : text);
+    sqlite3_free(text);
+    return rc;
+}
+
+/* A snapshot may be older than what others have committed since. */
+static int compare_with_present(struct vt_space *space, enum vt_verdict *verdict, char **message) {
     sqlite3 *fresh = NULL;
+    char *text = NULL;
     enum vt_verdict present = *verdict;
     if (sqlite3_txn_state(space->connection->db, space->schema) != SQLITE_TXN_READ) return SQLITE_OK;
     int rc = open_present(space, &fresh);
-    if (fresh == NULL) return rc;
-    rc = compare(space, fresh, "main", &present, NULL);
+    if (fresh != NULL) rc = compare(space, fresh, "main", &present, &text);
     (void)sqlite3_close(fresh);
-    if (rc == SQLITE_NOMEM) return rc;
-    if (rc != SQLITE_OK || present != VT_FITS) return SQLITE_OK;
-    *verdict = VT_FITS;
-    return SQLITE_OK;
+    /* Nothing to compare: the last table was dropped since. */
+    if (rc == SQLITE_OK && (present == VT_FITS || present == VT_NOTHING_TO_COMPARE)) *verdict = present;
+    return fail_present(space, rc, text, message);
 }
 
-bool vt_decide_is_dropped(struct vt_space *space, struct lsm_tree_info tree) {
+int vt_decide_is_dropped(struct vt_space *space, struct lsm_tree_info tree, bool *dropped, char **message) {
     sqlite3 *fresh = NULL;
-    struct vt_shadow_list list;
-    if (sqlite3_txn_state(space->connection->db, space->schema) == SQLITE_TXN_WRITE) return false; /* nobody else has dropped anything */
-    if (open_present(space, &fresh) != SQLITE_OK || fresh == NULL) return false;
-    bool dropped = vt_shadow_list(fresh, "main", &list, NULL) == SQLITE_OK && !list.damaged;
-    for (int i = 0; i < list.count && dropped; i++) {
+    char *text = NULL;
+    struct vt_shadow_list list = {0};
+    *dropped = false;
+    if (sqlite3_txn_state(space->connection->db, space->schema) == SQLITE_TXN_WRITE) return SQLITE_OK; /* nobody else has dropped anything */
+    int rc = open_present(space, &fresh);
+    if (fresh != NULL) rc = vt_shadow_list(fresh, "main", &list, &text);
+    *dropped = fresh != NULL && rc == SQLITE_OK && !list.damaged;
+    for (int i = 0; i < list.count && *dropped; i++) {
         const struct vt_shadow *shadow = &list.entries[i].shadow;
-        dropped = !is_of_store(space, &list.entries[i]) || shadow->tree.tree != tree.tree || shadow->tree.nonce != tree.nonce;
+        *dropped = !is_of_store(space, &list.entries[i]) || shadow->tree.tree != tree.tree || shadow->tree.nonce != tree.nonce;
     }
     vt_shadow_list_release(&list);
     (void)sqlite3_close(fresh);
-    return dropped;
+    return fail_present(space, rc, text, message);
 }
 
 enum vt_outcome vt_decide_outcome(struct vt_space *space) {
@@ -302,7 +327,7 @@ enum vt_outcome vt_decide_outcome(struct vt_space *space) {
 
 int vt_decide_compare(struct vt_space *space, enum vt_verdict *verdict, char **message) {
     int rc = compare(space, space->connection->db, space->schema, verdict, message);
-    if (rc == SQLITE_OK && (*verdict == VT_AHEAD || *verdict == VT_BEHIND)) rc = compare_with_present(space, verdict);
+    if (rc == SQLITE_OK && (*verdict == VT_AHEAD || *verdict == VT_BEHIND)) rc = compare_with_present(space, verdict, message);
     return rc;
 }
 

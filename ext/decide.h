@@ -30,6 +30,7 @@ int vt_decide_make_durable(struct vt_space *space, char **message) LSM_MUST_CHEC
 
 enum vt_verdict { VT_FITS, VT_NOTHING_TO_COMPARE, VT_AHEAD /* the store of its database */, VT_BEHIND };
 
+/* A verdict against them is one on the present; fails if that cannot be looked at: SQLITE_BUSY, SQLITE_CANTOPEN ... */
 int vt_decide_compare(struct vt_space *space, enum vt_verdict *verdict, char **message) LSM_MUST_CHECK;
 
 /* Do the database and the store belong together? Looks once per opening of a store and database file. SQLITE_CORRUPT_VTAB if one is older than
@@ -42,8 +43,9 @@ int vt_decide_check(struct vt_space *space, char **message) LSM_MUST_CHECK;
 enum vt_outcome { VT_OUTCOME_UNKNOWN = 0, VT_OUTCOME_COMMITTED, VT_OUTCOME_NOTHING };
 enum vt_outcome vt_decide_outcome(struct vt_space *space);
 
-/* The store does not have this tree: because the table, or its index, was dropped after the snapshot that this connection reads? */
-bool vt_decide_is_dropped(struct vt_space *space, struct lsm_tree_info tree);
+/* The store does not have this tree: because the table, or its index, was dropped after the snapshot that this connection reads? Fails if the present
+ * cannot be looked at. */
+int vt_decide_is_dropped(struct vt_space *space, struct lsm_tree_info tree, bool *dropped, char **message) LSM_MUST_CHECK;
 
 /* Before a table is dropped: what its shadow table knows of the store's last transaction goes to that of another one. heir: a table that is likely to have one,
  * or NULL: all are read, which takes long where there are many. */

@@ -141,8 +141,11 @@ static int drop_shadows(struct vt_table *table, char **message) {
 static int check_tree(struct vt_table *table, struct lsm_tree_info tree, char **message) {
     struct vt_space *space = table->space;
     if (space->txn.state != VT_TXN_IDLE && vt_txn_made_tree(space, tree)) return SQLITE_OK;
+    bool dropped = false;
     int status = lsm_store_tree_check(space->store, tree);
-    if (status == LSM_NOTFOUND && vt_decide_is_dropped(space, tree)) {
+    int rc = status == LSM_NOTFOUND ? vt_decide_is_dropped(space, tree, &dropped, message) : SQLITE_OK;
+    if (rc != SQLITE_OK) return rc;
+    if (dropped) {
         return vt_fail(message, SQLITE_BUSY_SNAPSHOT, "table %s, or its index, was dropped by another connection: end this transaction", table->name);
     }
     if (status == LSM_NOTFOUND) {

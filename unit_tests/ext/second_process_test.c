@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -153,6 +154,36 @@ static void a_check_in_another_process_finds_nothing_while_tables_come_and_go(vo
         assert_true(run.looks > TRANSACTIONS && (strcmp(run.journal, "wal") != 0 || run.held_off == 0));
         end();
     }
+}
+
+/* A process that has never used the store reads an older state of the database than the present one, and cannot see the present: its n-th operation on the
+ * database's files fails, once. That is an error of its own, and no word against the database. False: there was no n-th. */
+static bool read_older_state(uint64_t n, const char *change, const char *sql, int expected) {
+    struct lsm_env_fault fault = {.at = n, .ops = LSM_ENV_OPEN | LSM_ENV_READ, .among = LEDGER_MAIN, .os_errno = EMFILE};
+    start(&plans[0], "wal", "full");
+    struct process *third = process_new(run.machine);
+    sqlite3 *db = connect(third, "full");
+    must(db, sqlite3_exec(db, "BEGIN; SELECT count(*) FROM o", NULL, NULL, NULL), "BEGIN");
+    must(run.db, sqlite3_exec(run.db, change, NULL, NULL, NULL), change);
+    uint64_t faults = lsm_env_mem_faults(run.disk);
+    lsm_env_mem_fail_at(run.disk, &fault);
+    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    lsm_env_mem_fail_at(run.disk, NULL);
+    bool struck = lsm_env_mem_faults(run.disk) != faults;
+    if (rc != expected && (!struck || rc == SQLITE_CORRUPT_VTAB || strlen(sqlite3_errmsg(db)) < 10)) fail_msg("%s: %llu: %d %s", sql, (unsigned long long)n, rc, sqlite3_errmsg(db));
+    if (sqlite3_get_autocommit(db) == 0) assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), expected);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    process_free(third);
+    end();
+    return struck;
+}
+
+static void an_older_state_that_cannot_be_held_against_the_present_is_no_damage(void **state) {
+    (void)state;
+    static const char both[] = "BEGIN; INSERT INTO o VALUES (1000, 1); INSERT INTO l VALUES (1000, 1); COMMIT";
+    static const char gone[] = "BEGIN; INSERT INTO o VALUES (1000, 1); DROP TABLE l; COMMIT; SELECT lsm_compact()";
+    for (uint64_t n = 1; read_older_state(n, both, "SELECT count(*) FROM l", SQLITE_OK); n++) assert_true(n < OPERATIONS_MAX);
+    for (uint64_t n = 1; read_older_state(n, gone, "SELECT count(*) FROM l", SQLITE_BUSY_SNAPSHOT); n++) assert_true(n < OPERATIONS_MAX);
 }
 
 /* ---- a death ------------------------------------------------------------------------------------------------------------------------ */
@@ -427,6 +458,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readers_of_another_process_see_all_of_a_transaction_or_nothing),
         cmocka_unit_test(a_check_in_another_process_finds_nothing_while_tables_come_and_go),
+        cmocka_unit_test(an_older_state_that_cannot_be_held_against_the_present_is_no_damage),
         cmocka_unit_test(a_survivor_settles_what_a_killed_process_left),
         cmocka_unit_test(a_flush_settles_what_a_killed_process_left),
         cmocka_unit_test(what_a_survivor_has_settled_stays_so_when_it_dies_too),
