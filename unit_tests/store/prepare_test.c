@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,10 +29,20 @@ static struct lsm_slice text(const char *s) { return (struct lsm_slice){.data = 
 
 static int put(struct lsm_txn *txn, const char *key) { return lsm_txn_put(txn, tree, text(key), text("value"), &err); }
 
-static int set_up(void **state) {
-    (void)state;
+static void make_store(void) {
     struct lsm_txn *txn = NULL;
     struct lsm_tree_info info;
+    MUST(lsm_store_open(&options, &store, &err));
+    MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
+    MUST(lsm_txn_tree_create(txn, &info, &err));
+    tree = info.tree;
+    MUST(put(txn, "first"));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err));
+    lsm_txn_commit(txn, true);
+}
+
+static int set_up(void **state) {
+    (void)state;
     env = lsm_env_mem_new_strict();
     lsm_options_init(&options);
     options.env = env;
@@ -40,13 +51,7 @@ static int set_up(void **state) {
     options.create = true;
     options.threads = 0;
     options.write_buffer_bytes = 65536;
-    MUST(lsm_store_open(&options, &store, &err));
-    MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
-    MUST(lsm_txn_tree_create(txn, &info, &err));
-    tree = info.tree;
-    MUST(put(txn, "first"));
-    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err));
-    lsm_txn_commit(txn, true);
+    make_store();
     return 0;
 }
 
@@ -240,8 +245,52 @@ static void a_drop_that_meets_a_sync_is_not_forgotten(void **state) {
     assert_false(drop_is_wanted());
 }
 
+/* The log was only read so far; a large record is written without being copied, so nothing of the writer's memory is of use to the ABORT. */
+static bool take_back_without_memory(int64_t n, size_t bytes, enum lsm_sync sync) {
+    struct lsm_txn *txn = NULL;
+    uint8_t *value = calloc(1, bytes);
+    assert_non_null(value);
+    MUST(lsm_store_close(store, &err));
+    MUST(lsm_store_open(&options, &store, &err));
+    MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
+    MUST(lsm_txn_put(txn, tree, text("large"), (struct lsm_slice){.data = value, .size = bytes}, &err));
+    MUST(lsm_txn_prepare(txn, sync, LSM_DECIDED_BY_TOKEN, (uint8_t[LSM_TOKEN_BYTES]){0}, &err));
+    uint64_t calls = lsm_mem_calls();
+    lsm_mem_fail_after(n, true);
+    int status = lsm_txn_rollback(txn, &err);
+    bool struck = lsm_mem_calls() - calls >= (uint64_t)n;
+    lsm_mem_fail_after(0, false);
+    if (status != LSM_OK) fail_msg("%zu bytes, sync %d, allocation %d: %s", bytes, (int)sync, (int)n, err.text);
+    free(value);
+    MUST(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err));
+    MUST(put(txn, "next"));
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err));
+    lsm_txn_commit(txn, true);
+    return struck;
+}
+
+static void taking_back_what_was_prepared_takes_no_memory(void **state) {
+    (void)state;
+    static const enum lsm_sync syncs[] = {LSM_SYNC_OFF, LSM_SYNC_NORMAL, LSM_SYNC_FULL};
+    char folder[] = "/tmp/lsm-prepare-XXXXXX", dir[60], command[60];
+    /* Real files: those in memory take memory themselves. */
+    MUST(lsm_store_close(store, &err));
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(dir, sizeof dir, "%s/store", folder);
+    options.env = NULL;
+    options.dir = dir;
+    make_store();
+    for (int i = 0; i < 6; i++)
+        for (int64_t n = 1; take_back_without_memory(n, i < 3 ? 2000000 : 10, syncs[i % 3]); n++) assert_true(n < 100);
+    MUST(lsm_store_close(store, &err));
+    store = NULL;
+    (void)snprintf(command, sizeof command, "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(taking_back_what_was_prepared_takes_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(preparing_again_at_full_syncs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(after_an_abort_that_failed_nothing_is_written_any_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_large_transaction_whose_abort_failed_leaves_a_store_that_opens, set_up, tear_down),
