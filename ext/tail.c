@@ -82,6 +82,12 @@ static int find_by_mark(struct vt_space *space, struct vt_wal_file *wal, uint32_
     rc = vt_wal_file_look(space, wal, message);
     if (rc != SQLITE_OK) return rc;
     rc = vt_wal_file_find(wal, hex, sizeof hex - 1, frame);
+    if (rc == SQLITE_NOTFOUND) {
+        return vt_fail(message, SQLITE_BUSY,
+                       "what a COMMIT that failed has left in the log of %s cannot be found: its pages are not what SQLite hands out, "
+                       "encrypted perhaps; open the database without PRAGMA locking_mode = EXCLUSIVE",
+                       space->place.file);
+    }
     return rc == SQLITE_OK ? rc : fail(space, rc, message);
 }
 
