@@ -20,6 +20,7 @@ enum {
     STOP_RUNS = 36,
     STOP_SLICE_US = 20000,           /* the longest single wait of one commit while merges are behind */
     OTHERS_PAUSE_US = 100000,        /* between two looks at work that another process does */
+    SWEEP_FILES = 2,                 /* removed at once: each can take as long as a flush may wait */
     SWEEP_EVERY_US = 200000,         /* between two looks at files that another process needs, or for leftovers while others are in the way */
     RATE_FLOOR = 8 << 20             /* bytes per second: no slower than this, whatever the disk did last time */
 };
@@ -214,24 +215,25 @@ static bool work_once(struct lsm_store *store, uint64_t now) {
 }
 
 /* Does this process have files to remove, now or when others need them no more? */
-static bool has_obsolete(const struct lsm_store *store) { return atomic_load_explicit(&store->set.obsolete_count, memory_order_relaxed) != 0; }
+static bool has_obsolete(const struct lsm_store *store) { return atomic_load(&store->set.obsolete_count) != 0; }
 
-/* Look for the dead, and remove what nobody needs. Locks: needs mu, which is let go of meanwhile. */
-static void sweep(struct lsm_store *store, uint64_t now) {
+/* Look for the dead, and remove what nobody needs. A few files at most: a flush may be due. True: there may be more. Locks: needs mu, which is let go of meanwhile. */
+static bool sweep(struct lsm_store *store, uint64_t now) {
     bool looks = now >= store->look_at_us, directory = store->sweep_wanted && now >= store->sweep_at_us;
-    if (lsm_store_cancelled(store) || (!looks && !directory && !has_obsolete(store))) return;
+    if (lsm_store_cancelled(store) || (!looks && !directory && !has_obsolete(store))) return false;
     if (looks) store->look_at_us = UINT64_MAX; /* the other thread need not */
     lsm_mutex_unlock(&store->mu);
     if (looks) lsm_shared_look_for_dead(store);
-    lsm_store_sweep(store);
+    bool more = lsm_version_set_sweep(&store->set, SWEEP_FILES) == SWEEP_FILES;
     if (directory && !lsm_shared_sweep_directory(store, NULL, NULL)) {
         /* Others are in the way: it stays wanted. */
     }
     lsm_mutex_lock(&store->mu);
+    return more;
 }
 
 /* How long a worker may sleep. Locks: needs mu. */
-static uint64_t nap_us(const struct lsm_store *store, uint64_t now, uint64_t next_sync) {
+static uint64_t nap_us(struct lsm_store *store, uint64_t now, uint64_t next_sync) {
     uint64_t until = UINT64_MAX;
     if (store->normal_commits) until = next_sync;
     for (int work = 0; work < LSM_WORK_KINDS; work++)
@@ -241,7 +243,12 @@ static uint64_t nap_us(const struct lsm_store *store, uint64_t now, uint64_t nex
         if (due[work] && store->wait_until_us[work] > now && store->wait_until_us[work] < until) until = store->wait_until_us[work];
     uint64_t sweep_at = store->sweep_at_us > now + SWEEP_EVERY_US ? store->sweep_at_us : now + SWEEP_EVERY_US;
     if (store->sweep_wanted && sweep_at < until) until = sweep_at;
-    if (has_obsolete(store) && now + SWEEP_EVERY_US < until) until = now + SWEEP_EVERY_US;
+    /* Who adds a file and finds this false signals, which needs mu: either that is seen here, or the signal wakes. */
+    atomic_store(&store->sweep_told, false);
+    if (has_obsolete(store)) {
+        atomic_store(&store->sweep_told, true);
+        if (now + SWEEP_EVERY_US < until) until = now + SWEEP_EVERY_US;
+    }
     if (store->look_at_us < until) until = store->look_at_us;
     if (until == UINT64_MAX) return UINT64_MAX;
     return until > now ? until - now : 1000;
@@ -260,10 +267,10 @@ static void worker(void *arg) {
             lsm_mutex_lock(&store->mu);
             continue;
         }
-        sweep(store, now);
+        bool more = sweep(store, now);
         /* From here on mu is held until the wait: nothing that is signalled is missed. */
         if (store->closing) break;
-        if (work_once(store, now)) continue;
+        if (work_once(store, now) || more) continue;
         uint64_t us = nap_us(store, now, next_sync);
         if (us == UINT64_MAX) lsm_cond_wait(&store->work, &store->mu);
         else (void)lsm_cond_wait_us(&store->work, &store->mu, us);
@@ -305,7 +312,8 @@ static void work_inline(struct lsm_store *store) {
     }
     while (work_once(store, lsm_env_monotonic_us(store->env))) {
     }
-    sweep(store, now);
+    while (sweep(store, now)) {
+    }
     lsm_mutex_unlock(&store->mu);
 }
 
@@ -378,6 +386,7 @@ int lsm_store_quiesce(struct lsm_store *store, struct lsm_error *err) {
             (void)lsm_cond_wait_us(&store->done, &store->mu, CLAIM_POLL_US);
         }
         lsm_mutex_unlock(&store->mu);
+        if (!busy) lsm_store_sweep(store);
         if (status != LSM_OK || !busy) return status;
     }
 }

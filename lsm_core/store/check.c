@@ -83,7 +83,7 @@ static bool is_alone(const struct check *check) {
 
 /* Only now: another thread may have let go of the last old version a moment ago, and not have come to remove its files. None is added any more. */
 static bool nothing_waits(struct lsm_store *store) {
-    lsm_version_set_sweep(&store->set);
+    (void)lsm_version_set_sweep(&store->set, SIZE_MAX);
     return atomic_load_explicit(&store->set.obsolete_count, memory_order_relaxed) == 0;
 }
 

@@ -506,7 +506,7 @@ int lsm_store_use_state(struct lsm_store *store, struct lsm_state **state, struc
 void lsm_store_unuse_state(struct lsm_store *store, struct lsm_state *state, struct lsm_share_pin *pin) {
     if (pin->version != 0) lsm_share_unpin(store->share, pin);
     lsm_state_unref(state);
-    lsm_store_sweep(store);
+    lsm_store_sweep_soon(store);
 }
 
 /* ---- spans ----------------------------------------------------------------------------------------------------------------- */

@@ -203,7 +203,7 @@ static void tear_down(struct lsm_store *store, bool set_up) {
         (void)lsm_wal_writer_close(old->writer, false, NULL);
         lsm_free(old);
     }
-    if (set_up && !store->options.read_only) lsm_version_set_sweep(&store->set);
+    if (set_up && !store->options.read_only) (void)lsm_version_set_sweep(&store->set, SIZE_MAX);
     /* What could not be removed is now looked for by somebody who stays. */
     bool undone = store->sweep_wanted || (set_up && atomic_load_explicit(&store->set.obsolete_count, memory_order_relaxed) != 0);
     if (undone && store->share != NULL) lsm_share_leave_trace(store->share);

@@ -205,5 +205,7 @@ int lsm_store_compact(struct lsm_store *store, lsm_interrupt_fn interrupted, voi
         settled = status == LSM_OK;
         if (status == LSM_WORK_ELSEWHERE) status = LSM_OK;
     }
+    /* Who asked for it looks at the disk next. */
+    lsm_store_sweep(store);
     return status;
 }

@@ -140,8 +140,20 @@ void lsm_store_sweep(struct lsm_store *store) {
     if (count == 0) return;
     uint64_t now = count > FEW_FILES ? lsm_env_monotonic_us(store->env) : 0;
     if (count > FEW_FILES && now < atomic_load_explicit(&store->next_sweep_us, memory_order_relaxed)) return;
-    lsm_version_set_sweep(&store->set);
+    (void)lsm_version_set_sweep(&store->set, SIZE_MAX);
     if (count > FEW_FILES) atomic_store_explicit(&store->next_sweep_us, now + SWEEP_PAUSE_US, memory_order_relaxed);
+}
+
+void lsm_store_sweep_soon(struct lsm_store *store) {
+    if (atomic_load(&store->set.obsolete_count) == 0) return;
+    if (store->options.threads == 0 || store->options.read_only) {
+        lsm_store_sweep(store);
+        return;
+    }
+    if (atomic_exchange(&store->sweep_told, true)) return;
+    lsm_mutex_lock(&store->mu);
+    lsm_cond_signal(&store->work);
+    lsm_mutex_unlock(&store->mu);
 }
 
 /* What a look through the directory finds out. */

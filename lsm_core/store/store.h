@@ -173,6 +173,7 @@ struct lsm_store {
     _Atomic bool spilling;           /* the present transaction writes table files that nobody names */
     _Atomic size_t own_bytes;        /* what it holds in memory besides the active generation, about */
     _Atomic bool stop;               /* jobs give up */
+    _Atomic bool sweep_told;         /* a helper thread knows that there are files to remove, and looks again and again */
     _Atomic uint64_t next_sweep_us;  /* not before: other processes need what could go */
     _Atomic int pinned_views;
     _Atomic int sealed, level0_runs; /* of the current state, for pacing */
@@ -325,6 +326,8 @@ bool lsm_flush_cancelled(void *store);
 bool lsm_merge_cancelled(void *store);
 /* Remove what no view here and no other process needs any more. Cheap if there is nothing. Locks: none held. */
 void lsm_store_sweep(struct lsm_store *store);
+/* The same by a helper thread, if the store has one: who writes or reads does not wait for a disk that gives back a merge's input. Locks: none held. */
+void lsm_store_sweep_soon(struct lsm_store *store);
 /* The same for files that a dead process has left, looked for in the directory. False: not now, because of others. stuck, if not NULL, is told the table
  * files that nobody needs and that cannot be removed. Locks: none held. */
 typedef void (*lsm_stuck_fn)(void *arg, const char *name);

@@ -27,7 +27,7 @@ struct lsm_file_meta {
     uint64_t added_at;           /* the version that brought it; 0: unknown, it was there when this process came */
     uint64_t removed_at;         /* the first version that does not name it; counts once obsolete is set */
     uint64_t stamp;              /* guarded by manifest_mu of the set: scratch of comparing versions */
-    struct lsm_file_meta *next;  /* guarded by graveyard_mu of the set: in the list of what waits to be removed */
+    struct lsm_file_meta *next;  /* guarded by graveyard_mu of the set: in the list of what waits to be removed; or the sweep's that took it out */
 
     _Atomic int refs;
     _Atomic bool obsolete;       /* no version to come names it: the file goes with the last reference (version_set sees to it) */

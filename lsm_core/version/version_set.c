@@ -22,7 +22,7 @@ int lsm_version_set_init(struct lsm_version_set *set, struct lsm_env *env, const
     int status = lsm_version_apply(NULL, &nothing, &set->current, NULL);
     if (status != LSM_OK) return status;
     atomic_store_explicit(&set->live_versions, 1, memory_order_relaxed);
-    struct lsm_mutex *mutexes[] = {&set->append_mu, &set->manifest_mu, &set->mu, &set->graveyard_mu};
+    struct lsm_mutex *mutexes[] = {&set->append_mu, &set->manifest_mu, &set->mu, &set->removing_mu, &set->graveyard_mu};
     for (size_t i = 0; i < sizeof mutexes / sizeof mutexes[0]; i++) {
         status = lsm_mutex_init(mutexes[i]);
         if (status == LSM_OK) continue;
@@ -48,6 +48,7 @@ void lsm_version_set_release(struct lsm_version_set *set) {
     lsm_mutex_release(&set->append_mu);
     lsm_mutex_release(&set->manifest_mu);
     lsm_mutex_release(&set->mu);
+    lsm_mutex_release(&set->removing_mu);
     lsm_mutex_release(&set->graveyard_mu);
 }
 
@@ -389,26 +390,44 @@ static bool remove_if_last(void *arg, int level, size_t run, struct lsm_file_met
     lsm_file_meta_ref(meta);
     meta->next = set->obsolete;
     set->obsolete = meta;
-    (void)atomic_fetch_add_explicit(&set->obsolete_count, 1, memory_order_relaxed);
+    (void)atomic_fetch_add(&set->obsolete_count, 1); /* ordered before the question whether somebody has been told */
     return true;
 }
 
-void lsm_version_set_sweep(struct lsm_version_set *set) {
-    if (atomic_load_explicit(&set->obsolete_count, memory_order_relaxed) == 0) return;
+/* Take what may be removed out of the list. Locks: takes graveyard_mu. */
+static struct lsm_file_meta *take_removable(struct lsm_version_set *set, size_t most) {
+    struct lsm_file_meta *taken = NULL;
     lsm_mutex_lock(&set->graveyard_mu);
-    struct lsm_file_meta **link = &set->obsolete;
-    while (*link != NULL) {
+    for (struct lsm_file_meta **link = &set->obsolete; *link != NULL && most > 0;) {
         struct lsm_file_meta *meta = *link;
         if (!may_remove(set, meta)) {
             link = &meta->next;
             continue;
         }
         *link = meta->next;
-        remove_table(set, meta->number);
-        lsm_file_meta_unref(meta);
-        (void)atomic_fetch_sub_explicit(&set->obsolete_count, 1, memory_order_relaxed);
+        meta->next = taken;
+        taken = meta;
+        most--;
     }
     lsm_mutex_unlock(&set->graveyard_mu);
+    return taken;
+}
+
+size_t lsm_version_set_sweep(struct lsm_version_set *set, size_t most) {
+    size_t removed = 0;
+    if (atomic_load(&set->obsolete_count) == 0) return 0;
+    /* Without graveyard_mu: giving a file's blocks back can take tenths of a second, and who ends a transaction comes by there. */
+    lsm_mutex_lock(&set->removing_mu);
+    struct lsm_file_meta *meta = take_removable(set, most), *next;
+    for (; meta != NULL; meta = next) {
+        next = meta->next;
+        remove_table(set, meta->number);
+        lsm_file_meta_unref(meta);
+        (void)atomic_fetch_sub(&set->obsolete_count, 1); /* only now: who finds 0 must not meet a file that is being removed */
+        removed++;
+    }
+    lsm_mutex_unlock(&set->removing_mu);
+    return removed;
 }
 
 void lsm_version_set_unref(struct lsm_version_set *set, struct lsm_version *version) {

@@ -70,13 +70,14 @@ struct lsm_version_set {
     struct lsm_version *current;
     uint64_t edits;                    /* applied since open */
 
+    struct lsm_mutex removing_mu;      /* Held while files are removed, one thread at a time. */
     struct lsm_mutex graveyard_mu;     /* Guards destruction of versions: see lsm_version_set_unref(). */
     struct lsm_file_meta *obsolete;    /* shared: files that this process needs no more; guarded by graveyard_mu, one reference each */
 
     /* Atomic. */
     _Atomic int live_versions;         /* 1: nothing but the current version pins files; those of lsm_version_set_make() count too */
     _Atomic uint64_t next_file;        /* not shared: the next number */
-    _Atomic int obsolete_count;
+    _Atomic int obsolete_count;        /* in the list, or taken out of it and being removed */
 };
 
 /* Nothing on disk is touched. LSM_NOMEM leaves nothing to release. */
@@ -137,8 +138,9 @@ struct lsm_version_content {
 };
 /* Locks: takes manifest_mu, mu. */
 int lsm_version_set_content(struct lsm_version_set *set, struct lsm_version_content *content, struct lsm_error *err) LSM_MUST_CHECK;
-/* Remove from the disk what no version of this set names any more and no other process needs. Cheap if there is nothing. Locks: takes graveyard_mu. */
-void lsm_version_set_sweep(struct lsm_version_set *set);
+/* Remove from the disk what no version of this set names any more and no other process needs, `most` files at most; how many went. When it returns nobody else is
+ * removing what was obsolete before. Cheap if there is nothing, else it can take tenths of a second a file. Locks: takes removing_mu, graveyard_mu. */
+size_t lsm_version_set_sweep(struct lsm_version_set *set, size_t most);
 
 /* Private to the set's two files. */
 /* Take append_mu, the lock among processes, manifest_mu; be where the manifest ends, whether that was published or not. */

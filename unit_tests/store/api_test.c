@@ -1,5 +1,6 @@
 /* What lsm.h promises, point by point: opening, one writer, and maintenance. Rows and trees: api_tree_test.c; cursors: api_cursor_test.c. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -409,6 +410,48 @@ static void closing_says_that_commits_may_be_lost(void **state) {
     lsm_env_mem_fail_at(world.env, NULL);
 }
 
+/* ---- removing files ------------------------------------------------------------------------------------------------------------ */
+
+static struct {
+    pthread_t caller;
+    _Atomic unsigned by_caller, by_others; /* table files removed */
+} removals;
+
+static void note_removal(void *arg, const struct lsm_env_op *op) {
+    (void)arg;
+    if (op->kind != LSM_ENV_UNLINK || strstr(op->path, ".sst") == NULL) return;
+    bool own = pthread_equal(pthread_self(), removals.caller) != 0;
+    (void)atomic_fetch_add(own ? &removals.by_caller : &removals.by_others, 1);
+}
+
+/* Giving the blocks of a merge's input back to the disk can take seconds: not those of whoever had them last. */
+static void the_last_to_use_table_files_leaves_their_removal_to_a_helper(void **state) {
+    (void)state;
+    enum { FILES = 5, PATIENCE_MS = 60000 };
+    MUST(world_close(&world));
+    world.options.threads = 1;
+    removals.caller = pthread_self();
+    atomic_store(&removals.by_caller, 0);
+    atomic_store(&removals.by_others, 0);
+    lsm_env_mem_on_op(world.env, note_removal, NULL);
+    MUST(world_open(&world));
+    for (int i = 0; i < FILES; i++) {
+        commit_row(tree_of(0), text("k"), text("v"));
+        MUST(lsm_store_flush(world.store, NULL, NULL, &world.err));
+    }
+    MUST(lsm_store_quiesce(world.store, &world.err));
+    struct lsm_view *view = view_of(NULL);
+    commit_row(tree_of(0), text("k"), text("w"));
+    MUST(lsm_store_compact(world.store, NULL, NULL, &world.err)); /* what the view stands on stays */
+    unsigned by_caller = atomic_load(&removals.by_caller), by_others = atomic_load(&removals.by_others);
+    lsm_view_close(view);
+    for (int ms = 0; ms < PATIENCE_MS && atomic_load(&removals.by_others) == by_others; ms++) (void)usleep(1000);
+    assert_true(atomic_load(&removals.by_others) > by_others);
+    assert_int_equal(atomic_load(&removals.by_caller), by_caller);
+    MUST(world_close(&world));
+    lsm_env_mem_on_op(world.env, NULL, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(options_out_of_range_are_refused),
@@ -428,6 +471,7 @@ int main(void) {
         TEST(flushing_twice_flushes_once),
         TEST(ranges_upside_down_or_empty_delete_nothing),
         TEST(closing_says_that_commits_may_be_lost),
+        TEST(the_last_to_use_table_files_leaves_their_removal_to_a_helper),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -204,20 +204,20 @@ static void a_removed_file_stays_while_any_process_needs_it(void **state) {
     struct lsm_version *view = lsm_version_set_ref_current(&f.sets[1]);
     f.page.needed = added;
     kit_ok(remove_file(&f, 0, number), &err);
-    lsm_version_set_sweep(&f.sets[0]);
+    (void)lsm_version_set_sweep(&f.sets[0], SIZE_MAX);
     assert_true(on_disk(&f, LSM_FILE_TABLE, number));
     catch_up(&f, 1);
-    lsm_version_set_sweep(&f.sets[1]);
+    (void)lsm_version_set_sweep(&f.sets[1], SIZE_MAX);
     assert_true(on_disk(&f, LSM_FILE_TABLE, number));
     /* Pins of versions before and after do not matter. */
     f.page.needed = added - 1;
     assert_true(page_may_remove(&f.page, added, f.page.version));
     lsm_version_set_unref(&f.sets[1], view);
     f.page.needed = f.page.version;
-    lsm_version_set_sweep(&f.sets[0]);
+    (void)lsm_version_set_sweep(&f.sets[0], SIZE_MAX);
     assert_false(on_disk(&f, LSM_FILE_TABLE, number));
     assert_int_equal(atomic_load(&f.sets[0].obsolete_count), 0);
-    lsm_version_set_sweep(&f.sets[1]); /* it is gone already: no harm */
+    (void)lsm_version_set_sweep(&f.sets[1], SIZE_MAX); /* it is gone already: no harm */
     assert_int_equal(atomic_load(&f.sets[1].obsolete_count), 0);
     end(&f);
 }
@@ -309,10 +309,10 @@ static void a_laggard_loads_whatever_manifest_counts_by_then(void **state) {
     assert_int_equal(level_of(&f.sets[1], kept, NULL), 0);
     assert_int_equal(atomic_load(&f.sets[1].obsolete_count), 1); /* it saw the file go, though not when */
     f.page.needed = old;
-    lsm_version_set_sweep(&f.sets[1]);
+    (void)lsm_version_set_sweep(&f.sets[1], SIZE_MAX);
     assert_true(on_disk(&f, LSM_FILE_TABLE, gone));
     f.page.needed = 0;
-    lsm_version_set_sweep(&f.sets[1]);
+    (void)lsm_version_set_sweep(&f.sets[1], SIZE_MAX);
     assert_false(on_disk(&f, LSM_FILE_TABLE, gone));
     /* And appends to it. */
     (void)add(&f, 2, 24);
@@ -417,13 +417,13 @@ static void at_random_all_sets_agree(void **state) {
             if (victim != SIZE_MAX) alive[victim] = alive[--count];
             if (made != 0) alive[count++] = made, position += 8;
             if (kit_below(&random, 3) == 0) catch_up(&f, (size_t)kit_below(&random, SETS));
-            if (kit_below(&random, 5) == 0) lsm_version_set_sweep(&f.sets[kit_below(&random, SETS)]);
+            if (kit_below(&random, 5) == 0) (void)lsm_version_set_sweep(&f.sets[kit_below(&random, SETS)], SIZE_MAX);
         }
         for (size_t s = 0; s < SETS; s++) {
             catch_up(&f, s);
             assert_int_equal(f.sets[s].current->files, count);
             for (size_t i = 0; i < count; i++) assert_int_equal(level_of(&f.sets[s], alive[i], NULL), 0);
-            lsm_version_set_sweep(&f.sets[s]);
+            (void)lsm_version_set_sweep(&f.sets[s], SIZE_MAX);
         }
         for (size_t i = 0; i < count; i++) assert_true(on_disk(&f, LSM_FILE_TABLE, alive[i]));
         end(&f);
