@@ -96,7 +96,7 @@ void lsm_store_set_failed(struct lsm_store *store, const struct lsm_error *why) 
 static void fail_with_others(struct lsm_store *store) {
     struct lsm_error why;
     int status = lsm_share_check_place(store->share, &why);
-    if (status == LSM_OK)
+    if (status != LSM_READONLY) /* the place is right, or cannot be looked at, which is no reason */
         status = lsm_fail(&why, LSM_READONLY, "%s: the log could not be written by another process; the store is read-only until all have closed it", store->dir);
     (void)status;
     lsm_store_set_failed(store, &why);

@@ -274,10 +274,31 @@ static void whoever_could_not_make_a_log_file_finds_the_one_that_another_makes(v
     }
 }
 
+/* Why nobody writes does not depend on whether the directory can be looked at just then. */
+static void a_log_that_another_process_could_not_write_is_the_reason_though_nothing_can_be_read(void **state) {
+    (void)state;
+    struct lsm_txn *txn = begin(0), *other = NULL;
+    struct lsm_env_fault log = {.at = 1, .ops = LSM_ENV_SYNC, .among = ".wal", .sticky = true}, all = {.at = 1, .ops = LSM_ENV_ALL, .sticky = true};
+    put(txn, "a", "1");
+    lsm_env_mem_fail_at(world.disk, &log);
+    assert_int_not_equal(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err), LSM_OK);
+    (void)lsm_txn_rollback(txn, NULL);
+    lsm_env_mem_fail_at(world.disk, &all);
+    assert_int_equal(lsm_store_why_failed(world.stores[1], &err), LSM_READONLY);
+    lsm_env_mem_fail_at(world.disk, NULL);
+    for (int i = 0; i < 2; i++) { /* what was found out stays */
+        assert_int_equal(err.code, LSM_READONLY);
+        assert_non_null(strstr(err.text, "the log could not be written by another process"));
+        assert_int_equal(lsm_txn_begin(world.stores[1], UINT64_MAX, 0, &other, &err), LSM_READONLY);
+    }
+    for (int i = 0; i < PROCESSES; i++) bury(i);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_manifest_that_is_missing_is_waited_for_and_then_said),
         TEST(a_directory_that_is_gone_is_an_error_of_whoever_flushes_or_merges),
+        TEST(a_log_that_another_process_could_not_write_is_the_reason_though_nothing_can_be_read),
         TEST(who_cannot_read_on_because_the_directory_was_moved_says_so),
         TEST(whoever_opens_for_reading_tries_again_when_files_vanish),
         TEST(the_last_one_that_cannot_read_what_others_wrote_leaves_the_log_alone),
