@@ -177,7 +177,7 @@ class Applications(Sources):
         frames = ("ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING", "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE TIES", "GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING", "ROWS UNBOUNDED PRECEDING", "")
         form = rng.randrange(4)
         if form == 0:
-            text = f"SELECT *, count(*) OVER (ORDER BY {name} RANGE BETWEEN {rng.randrange(4)} PRECEDING AND {rng.randrange(4)} FOLLOWING) FROM ${table.name}{self.where(scope, 0.4)}"
+            text = f"SELECT *, count(*) OVER (ORDER BY CAST({name} AS INTEGER) % 1000 RANGE BETWEEN {rng.randrange(4)} PRECEDING AND {rng.randrange(4)} FOLLOWING) FROM ${table.name}{self.where(scope, 0.4)}"
         elif form == 1:
             text = (f"SELECT *, count(*) FILTER (WHERE {scope.condition(1)}) OVER w, sum(length({name})) OVER (w {rng.choice(frames)}), last_value({scope.column()}) OVER w "
                     f"FROM ${table.name}{self.where(scope, 0.4)} WINDOW w AS (PARTITION BY {scope.column()} ORDER BY {total})")

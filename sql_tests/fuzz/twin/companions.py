@@ -8,7 +8,7 @@ class Companions:
         names = [column.name for column in table.columns]
         listed, new = ", ".join(names), ", ".join("new." + name for name in names)
         shown = listed + (", rowid AS old_rowid" if table.kind == "rowid" else "")
-        key = " AND ".join(f"{name} IS old.{name}" for name in table.key).replace("old.rowid", "old.old_rowid")
+        key = " AND ".join(f"{term} IS old.{name}" for term, name in zip(table.key_columns(), table.key)).replace("old.rowid", "old.old_rowid")
         plain = [name for name in names if name not in table.key and all(name not in columns for columns in table.unique)]
         raised = ""
         if rng.random() < 0.4:

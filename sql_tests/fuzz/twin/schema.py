@@ -270,6 +270,10 @@ class Table:
         before = alias + "." if alias else ""
         return ", ".join(f"{before}{term[0]}" + ("" if term[0] == "rowid" else f" COLLATE {term[1]}") + direction for term in self.key_terms)
 
+    def key_columns(self, alias=None):
+        """The key's columns under the key's collations: equal ones are of one row, while several rows may be equal under those of the columns."""
+        return self.total_order(alias).split(", ")
+
     def sure_order(self, alias=None):
         """For writes: the plus keeps SQLite from taking a term for one value that a condition only makes equal to a number, as '5' and '05' are."""
-        return ", ".join("+" + term for term in self.total_order(alias).split(", "))
+        return ", ".join("+" + term for term in self.key_columns(alias))

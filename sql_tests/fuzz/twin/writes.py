@@ -150,9 +150,9 @@ class Writes(Companions):
 
     def one_row(self, table, scope):
         """A condition that holds for one row at most, with a total order on both sides."""
-        names = ", ".join(table.key)
+        names, found = ", ".join(table.key_columns()), ", ".join(table.key)
         where = self.reads.where(scope, 0.6)
-        return f" WHERE ({names}) = (SELECT {names} FROM ${table.name}{where} ORDER BY {table.sure_order()} LIMIT 1 OFFSET {self.rng.randrange(4)})"
+        return f" WHERE ({names}) = (SELECT {found} FROM ${table.name}{where} ORDER BY {table.sure_order()} LIMIT 1 OFFSET {self.rng.randrange(4)})"
 
     def update(self, table, tables):
         rng = self.rng
@@ -183,7 +183,7 @@ class Writes(Companions):
             column = None if integer else next(each for each in table.columns if each.name == name)
             taken = f"{alias}.{rng.choice(other.columns).name}" if rng.random() < 0.7 and not table.strict else "7" if integer else self.value(table, column, scope, True, mode)
             sets.append(f"{name} = " + (f"CAST({taken} AS INTEGER) % 1000" if integer else taken))
-        names = ", ".join(f"${table.name}.{name}" for name in table.key)
+        names = ", ".join(table.key_columns(f"${table.name}"))
         same = f"({names}) = (SELECT {', '.join(table.key)} FROM ${table.name} ORDER BY {table.sure_order()} LIMIT 1 OFFSET {rng.randrange(3)})"
         return {"sql": f"UPDATE{mode} ${table.name} SET {', '.join(sets)} FROM (SELECT * FROM ${other.name} ORDER BY {other.sure_order()} LIMIT 1 OFFSET {rng.randrange(2)}) AS {alias} "
                 f"WHERE {same}", "params": scope.params, "features": ["UPDATE ... FROM", "UPDATE" + mode]}
