@@ -55,6 +55,15 @@ static bool meets(int order, int op) {
     }
 }
 
+/* Beside a column of numbers SQLite reads texts that look like numbers as such, and a number is less than a text: the stored one, if the other side is a text of that
+ * column, which is none; the other one, too, if the column is that of a compound SELECT whose first part alone has numbers (SQLite before 3.41). */
+static bool meets_read_as_numbers(const struct vt_value *left, const struct vt_value *right, int op) {
+    struct vt_value a, b;
+    bool left_is = vt_text_is_number(left->bytes, left->size, &a), right_is = vt_text_is_number(right->bytes, right->size, &b);
+    if (left_is && right_is) return a.type != SQLITE_INTEGER || b.type != SQLITE_INTEGER || meets(compare_numbers(&a, &b), op);
+    return (left_is || right_is) && meets(left_is ? -1 : 1, op);
+}
+
 bool vt_condition_may_hold(const struct vt_value *left, int op, const struct vt_value *right, enum vt_affinity affinity,
                            enum vt_collation collation) {
     if (op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) return left->type != SQLITE_NULL;
@@ -67,9 +76,5 @@ bool vt_condition_may_hold(const struct vt_value *left, int op, const struct vt_
     if (ranks != 0) return meets(ranks, op);
     if (is_number(left)) return meets(compare_numbers(left, right), op);
     if (left->type == SQLITE_BLOB) return meets(compare_bytes(left, right), op);
-    if (meets(compare_texts(*left, *right, collation), op)) return true;
-    /* Beside a text from a column of numbers, which is none, a stored text may become a number, and that is less. */
-    bool less = op == SQLITE_INDEX_CONSTRAINT_LT || op == SQLITE_INDEX_CONSTRAINT_LE;
-    struct vt_value number;
-    return less && !settled && vt_text_is_number(left->bytes, left->size, &number);
+    return meets(compare_texts(*left, *right, collation), op) || (!settled && meets_read_as_numbers(left, right, op));
 }

@@ -167,3 +167,16 @@ INSERT INTO zero_side SELECT a, b FROM zeroes;
 SELECT count(*) FROM zero_side CROSS JOIN zeroes ON a = x;
 SELECT count(*) FROM zero_side CROSS JOIN zeroes ON b = y;
 SELECT count(*) FROM zero_side CROSS JOIN zeroes ON x = a COLLATE BINARY;
+-- A column of a compound SELECT that is numeric in the first SELECT alone: before 3.41 its texts are read as numbers, too.
+@TABLE digits(id INTEGER PRIMARY KEY, f INT, t TEXT, u);
+CREATE TABLE halves(z INT);
+CREATE TABLE integers(i INTEGER);
+INSERT INTO halves VALUES (0), (1), (0), (1);
+INSERT INTO digits WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s LIMIT 60)
+  SELECT i, i % 2, CASE i % 8 WHEN 0 THEN '5' WHEN 1 THEN '05' WHEN 2 THEN '!x' WHEN 3 THEN 'abc' WHEN 4 THEN '10' WHEN 5 THEN '4x' WHEN 6 THEN ' 7' END,
+    CASE i % 8 WHEN 0 THEN '5' WHEN 1 THEN 5 WHEN 2 THEN '!x' WHEN 3 THEN 'abc' WHEN 4 THEN '10' WHEN 5 THEN '05' WHEN 6 THEN ' 7' END FROM s;
+CREATE VIEW kinds AS SELECT i FROM integers UNION ALL SELECT '05' UNION ALL SELECT '10';
+SELECT i, count(*), sum(id) FROM kinds CROSS JOIN halves CROSS JOIN digits ON f = z AND t >= i GROUP BY i;
+SELECT i, count(*), sum(id) FROM kinds CROSS JOIN halves CROSS JOIN digits ON f = z AND t < i GROUP BY i;
+SELECT i, count(*), sum(id) FROM kinds CROSS JOIN halves CROSS JOIN digits ON f = z AND u > i GROUP BY i;
+SELECT i, count(*), sum(id) FROM kinds CROSS JOIN halves CROSS JOIN digits ON f = z AND u = i GROUP BY i;

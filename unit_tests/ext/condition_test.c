@@ -30,6 +30,8 @@ static const struct {
              {"REAL", VT_AFFINITY_REAL, VT_COLLATE_BINARY},
              {"NUMERIC COLLATE RTRIM", VT_AFFINITY_NUMERIC, VT_COLLATE_RTRIM}};
 
+#define NUMBERS 5 /* INTEGER */
+
 static const char *const values[] = {"NULL",
                                      "0",
                                      "-0.0",
@@ -72,7 +74,9 @@ static const char *const values[] = {"NULL",
                                      "'2024-01-31'",
                                      "'2024-02-01'",
                                      "'-x'",
-                                     "'+'"};
+                                     "'+'",
+                                     "'!'",
+                                     "'4x'"};
 
 static void run(char *sql) {
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
@@ -114,6 +118,13 @@ static void what_sqlite_holds_true_is_never_left_out(void **unused) {
             compare(sqlite3_mprintf("SELECT l.c, r.c, l.c %s r.c FROM v%d AS l, v%d AS r", ops[op].sign, left, right), left, op, &columns_false,
                     &columns_seen);
         }
+        /* Numbers in the first SELECT, and texts behind that look like numbers, which are compared as if they were of its column. */
+        for (int left = 0; left < COUNT(types); left++) {
+            compare(sqlite3_mprintf("SELECT l.c, t.c, l.c %s r.c FROM v%d AS l, v0 AS t, (SELECT c, 0 AS i FROM v%d WHERE 0 UNION ALL SELECT c, rowid FROM v0) AS r "
+                                    "WHERE t.rowid = r.i",
+                                    ops[op].sign, left, NUMBERS),
+                    left, op, &columns_false, &columns_seen);
+        }
         for (int i = 0; i < COUNT(types) * COUNT(values); i++) {
             int type = i % COUNT(types);
             const char *value = values[i / COUNT(types)];
@@ -126,12 +137,15 @@ static void what_sqlite_holds_true_is_never_left_out(void **unused) {
     assert_true(literals_seen > literals_false / 2);
 }
 
-/* Dates are kept as texts, numbers as numbers: conditions on them are to be of use. */
+/* Dates are kept as texts, and codes of digits, numbers as numbers: conditions on them are to be of use. */
 static void what_is_false_of_numbers_and_dates_is_seen(void **unused) {
     (void)unused;
     struct vt_value date = vt_value_bytes(SQLITE_TEXT, "2024-01-31", 10), later = vt_value_bytes(SQLITE_TEXT, "2024-02-01", 10),
+                    code = vt_value_bytes(SQLITE_TEXT, "12345", 5), next_code = vt_value_bytes(SQLITE_TEXT, "12346", 5),
                     four = vt_value_int(4), five = vt_value_real(5);
     assert_false(vt_condition_may_hold(&later, SQLITE_INDEX_CONSTRAINT_LE, &date, VT_AFFINITY_TEXT, VT_COLLATE_BINARY));
+    assert_false(vt_condition_may_hold(&code, SQLITE_INDEX_CONSTRAINT_EQ, &next_code, VT_AFFINITY_TEXT, VT_COLLATE_BINARY));
+    assert_false(vt_condition_may_hold(&code, SQLITE_INDEX_CONSTRAINT_GE, &next_code, VT_AFFINITY_TEXT, VT_COLLATE_BINARY));
     assert_false(vt_condition_may_hold(&date, SQLITE_INDEX_CONSTRAINT_GE, &later, VT_AFFINITY_BLOB, VT_COLLATE_BINARY));
     assert_false(vt_condition_may_hold(&four, SQLITE_INDEX_CONSTRAINT_GE, &five, VT_AFFINITY_INTEGER, VT_COLLATE_BINARY));
     assert_false(vt_condition_may_hold(&five, SQLITE_INDEX_CONSTRAINT_EQ, &four, VT_AFFINITY_BLOB, VT_COLLATE_BINARY));
