@@ -120,10 +120,12 @@ static void what_sqlite_holds_true_is_never_left_out(void **unused) {
         }
         /* Numbers in the first SELECT, and texts behind that look like numbers, which are compared as if they were of its column. */
         for (int left = 0; left < COUNT(types); left++) {
-            compare(sqlite3_mprintf("SELECT l.c, t.c, l.c %s r.c FROM v%d AS l, v0 AS t, (SELECT c, 0 AS i FROM v%d WHERE 0 UNION ALL SELECT c, rowid FROM v0) AS r "
-                                    "WHERE t.rowid = r.i",
-                                    ops[op].sign, left, NUMBERS),
-                    left, op, &columns_false, &columns_seen);
+            compare(
+                sqlite3_mprintf(
+                    "SELECT l.c, t.c, l.c %s r.c FROM v%d AS l, v0 AS t, (SELECT c, 0 AS i FROM v%d WHERE 0 UNION ALL SELECT c, rowid FROM v0) AS r "
+                    "WHERE t.rowid = r.i",
+                    ops[op].sign, left, NUMBERS),
+                left, op, &columns_false, &columns_seen);
         }
         for (int i = 0; i < COUNT(types) * COUNT(values); i++) {
             int type = i % COUNT(types);
@@ -141,8 +143,8 @@ static void what_sqlite_holds_true_is_never_left_out(void **unused) {
 static void what_is_false_of_numbers_and_dates_is_seen(void **unused) {
     (void)unused;
     struct vt_value date = vt_value_bytes(SQLITE_TEXT, "2024-01-31", 10), later = vt_value_bytes(SQLITE_TEXT, "2024-02-01", 10),
-                    code = vt_value_bytes(SQLITE_TEXT, "12345", 5), next_code = vt_value_bytes(SQLITE_TEXT, "12346", 5),
-                    four = vt_value_int(4), five = vt_value_real(5);
+                    code = vt_value_bytes(SQLITE_TEXT, "12345", 5), next_code = vt_value_bytes(SQLITE_TEXT, "12346", 5), four = vt_value_int(4),
+                    five = vt_value_real(5);
     assert_false(vt_condition_may_hold(&later, SQLITE_INDEX_CONSTRAINT_LE, &date, VT_AFFINITY_TEXT, VT_COLLATE_BINARY));
     assert_false(vt_condition_may_hold(&code, SQLITE_INDEX_CONSTRAINT_EQ, &next_code, VT_AFFINITY_TEXT, VT_COLLATE_BINARY));
     assert_false(vt_condition_may_hold(&code, SQLITE_INDEX_CONSTRAINT_GE, &next_code, VT_AFFINITY_TEXT, VT_COLLATE_BINARY));
