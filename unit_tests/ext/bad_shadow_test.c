@@ -171,9 +171,29 @@ static void whoever_needs_it_says_so_and_it_can_be_mended(void **state) {
     }
 }
 
+static void other_tables_can_be_read_though_it_held_the_last_token(void **unused) {
+    (void)unused;
+    char text[1000];
+    must("BEGIN; UPDATE t SET v = 'z' WHERE id = 1; INSERT INTO plain VALUES (2); COMMIT; DROP TABLE kept_t; CREATE TABLE kept_t AS SELECT * FROM t_store;"
+         "UPDATE t_store SET value = 'x' WHERE key = 'tree'");
+    open_again();
+    if (run("SELECT * FROM other", text, sizeof text) != SQLITE_OK) fail_msg("%s", sqlite3_errmsg(db));
+    assert_string_equal(text, "x 1 y 2 ");
+    assert_int_not_equal(run("SELECT * FROM t", text, sizeof text), SQLITE_OK);
+    assert_non_null(strstr(sqlite3_errmsg(db), NO_SENSE));
+    assert_int_equal(run("SELECT lsm_check()", text, sizeof text), SQLITE_OK);
+    assert_non_null(strstr(text, LISTED));
+    assert_null(strstr(text, "history"));
+    must("INSERT INTO other VALUES ('z', 3)");
+    must("DELETE FROM t_store; INSERT INTO t_store SELECT * FROM kept_t");
+    open_again();
+    assert_int_equal(run("SELECT v, (SELECT count(*) FROM other) FROM t WHERE id = 1", text, sizeof text), SQLITE_OK);
+    assert_string_equal(text, "z 3 ");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {TEST(whoever_needs_it_says_so_and_it_can_be_mended)};
+    const struct CMUnitTest tests[] = {TEST(whoever_needs_it_says_so_and_it_can_be_mended), TEST(other_tables_can_be_read_though_it_held_the_last_token)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
