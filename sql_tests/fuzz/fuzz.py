@@ -85,8 +85,7 @@ class Round:
         if added and rng.random() < 0.4:
             name = rng.choice(added)
             columns, _ = table.indexes.pop(name), table.index_orders.pop(name)
-            if columns in table.unique:
-                table.unique.remove(columns)
+            table.unique = [each for each in table.unique if each is not columns]  # a constraint may have the same ones
             self.run({"sql": f"DROP INDEX ${name}", "lsm": f"SELECT lsm_drop_index('{table.schema}.${table.name}', '${name}')", "features": ["lsm_drop_index"], "rowless": True})
             return
         columns = table.some_columns()
@@ -177,7 +176,7 @@ class Round:
     def maintenance(self):
         """What is done to a database now and then."""
         rng = self.rng
-        self.common(rng.choice(["ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA optimize", "REINDEX", "PRAGMA shrink_memory"] +
+        self.common(rng.choice(["ANALYZE", "PRAGMA main.wal_checkpoint(TRUNCATE)", "PRAGMA optimize", "REINDEX", "PRAGMA shrink_memory"] +
                                ["VACUUM"] * all(table.kind != "rowid" for table in self.tables)), "ANALYZE, VACUUM, REINDEX, checkpoints")
 
     def toggle(self):
