@@ -44,18 +44,19 @@ static int append_ranges(struct vt_cursor *cursor, struct vt_bytes *name) {
     return rc;
 }
 
-/* What all names begin with. */
+/* What all names begin with. The index is named by its tree: another one may have its place, and its name, in the same transaction. */
 static int begin_name(struct vt_cursor *cursor, uint64_t ranges, uint64_t conditions) {
     const struct vt_space *space = vt_cursor_table(cursor)->space;
     const struct vt_plan *plan = &cursor->plan;
     struct vt_bytes *name = &cursor->walk_name;
-    uint32_t tree = vt_table_tree(vt_cursor_table(cursor));
+    uint32_t tree = vt_table_tree(vt_cursor_table(cursor)), walked = cursor->index == NULL ? tree : cursor->index->tree.tree;
+    uint64_t kind = (uint64_t)plan->desc << 1 | (uint64_t)cursor->view->of_txn;
     vt_bytes_reset(name);
-    int rc = append_number(name, (uint64_t)tree << 32 | (uint64_t)(plan->index + 1) << 2 | (uint64_t)plan->desc << 1 | (uint64_t)cursor->view->of_txn);
+    int rc = append_number(name, (uint64_t)tree << 32 | walked);
     if (rc == SQLITE_OK) rc = append_number(name, cursor->view->of_txn ? space->txn.epoch : cursor->view->id);
     if (rc == SQLITE_OK) rc = append_number(name, cursor->view->of_txn ? vt_lookups_writes(&space->lookups, tree) : 0);
     /* How many there are of all: no list of columns, conditions and ranges reads like another one. */
-    if (rc == SQLITE_OK) rc = append_number(name, conditions << 48 | (uint64_t)plan->lookup_count << 32 | ranges);
+    if (rc == SQLITE_OK) rc = append_number(name, conditions << 56 | kind << 48 | (uint64_t)plan->lookup_count << 32 | ranges);
     for (int i = 0; i < plan->lookup_count && rc == SQLITE_OK; i++)
         rc = append_number(name, (uint64_t)plan->lookup[i].column << 1 | (uint64_t)plan->lookup[i].nulls);
     return rc;

@@ -125,3 +125,23 @@ for sql in ("SELECT max(y) FROM b", "SELECT max(id) FROM b", "SELECT min(rowid) 
     db.set_progress_handler(None, 1)
     assert len(rows) == 1 and rows[0][0] in (0, 1, 3999, 4999, 5000) and count < 300, (sql, rows, count)
 """, folder)
+
+
+def test_an_index_that_has_taken_the_place_of_another_is_walked_anew(folder):
+    harness.python(PRELUDE + """
+pair(600)
+db.execute("CREATE VIRTUAL TABLE c USING lsm(id INTEGER PRIMARY KEY, v INT, w INT, z INT)")
+db.execute("INSERT INTO c SELECT id, id % 5, id * 7 % 6, id % 4 FROM a")
+db.execute("SELECT lsm_create_index('c', 'only', 'v')").fetchall()
+db.execute("BEGIN")
+db.execute("INSERT INTO c VALUES (1000, 9, 9, 9)")
+reading = db.execute("SELECT * FROM b")  # as long as it goes on lookups are kept
+reading.fetchone()
+for column in "vw":
+    if column == "w":
+        db.execute("SELECT lsm_drop_index('c', 'only')").fetchall()
+        db.execute("SELECT lsm_create_index('c', 'only', 'w')").fetchall()
+    served = db.execute(f"SELECT count(*), sum(c.id) FROM a CROSS JOIN c ON c.{column} = 3 AND c.z = a.x % 4").fetchall()
+    walked = db.execute(f"SELECT count(*), sum(c.id) FROM a CROSS JOIN c ON +c.{column} = 3 AND +c.z = a.x % 4").fetchall()
+    assert served == walked, (column, served, walked)
+""", folder)
