@@ -124,8 +124,17 @@ static uint64_t unsure_from(const struct lsm_wal_reader *reader, uint64_t synced
     return LSM_WAL_HEADER_BYTES + (synced < end ? synced : end) - start;
 }
 
-/* Make durable what was read but may only be in the system's cache: commits to come build on it. */
-static int sync_replayed(struct lsm_replay *replay, const struct logs *logs, const bool *used, struct lsm_error *err) {
+/* Records that the power cut has taken the one before from would be records again behind one that is like it, and by a clock that begins anew with each
+ * start of the machine it may be. */
+static int cut_behind(struct lsm_file *file, uint64_t end, struct lsm_error *err) {
+    uint64_t size = 0;
+    int status = lsm_file_size(file, &size, err);
+    if (status == LSM_OK && size > end) status = lsm_file_truncate(file, end, err);
+    return status;
+}
+
+/* Make durable what was read but may only be in the system's cache, and that it ends there: commits to come build on it. */
+static int sync_replayed(struct lsm_replay *replay, const struct logs *logs, const bool *used, size_t last, struct lsm_error *err) {
     struct lsm_store *store = replay->store;
     int status = LSM_OK;
     bool any = false;
@@ -139,6 +148,7 @@ static int sync_replayed(struct lsm_replay *replay, const struct logs *logs, con
         const struct lsm_wal_reader *reader = logs->readers[i];
         uint64_t to = LSM_WAL_HEADER_BYTES + lsm_wal_reader_end(reader) - lsm_wal_reader_start(reader);
         if (status == LSM_OK) status = lsm_chain_rewrite(file, unsure_from(reader, replay->synced), to, err);
+        if (status == LSM_OK && i == last && !replay->ended) status = cut_behind(file, to, err);
         if (status == LSM_OK || (status == LSM_FULL && file != NULL)) status = lsm_file_sync(file, err);
         lsm_file_close(file);
         lsm_free(path);
@@ -177,7 +187,7 @@ int lsm_recover_log(struct lsm_store *store, struct lsm_error *err) {
         used = lsm_calloc(logs.count, sizeof *used);
         status = used == NULL ? lsm_fail_nomem(err, logs.count) : replay_all(replay, &logs, used, &last, err);
     }
-    if (status == LSM_OK && !store->options.read_only) status = sync_replayed(replay, &logs, used, err);
+    if (status == LSM_OK && !store->options.read_only) status = sync_replayed(replay, &logs, used, last, err);
     if (status != LSM_OK) goto out;
     /* What is behind is discarded and removed; its numbers are used again. */
     store->next_log = last == SIZE_MAX ? store->set.log_generation : logs.numbers[last] + 1;
