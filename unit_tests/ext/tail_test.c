@@ -14,6 +14,7 @@ enum { OPERATIONS_MAX = 300 };
 
 #define ROWS  "WITH s(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM s WHERE k < 30) INSERT INTO o SELECT k, printf('%0600d', k) FROM s;"
 #define BOTH  "BEGIN IMMEDIATE;" ROWS "INSERT INTO l VALUES (1, 'one'); COMMIT"
+#define SEEN  "SELECT sum(k + length(v)) FROM o"
 #define TABLE "CREATE VIRTUAL TABLE l USING lsm(k INTEGER PRIMARY KEY, v);"
 
 /* Who comes when. */
@@ -22,6 +23,8 @@ struct story {
     const char *dies;    /* dies in its COMMIT */
     const char *settles; /* of another process: ends that for good */
     bool again;          /* the first one's transaction is repeated, and dies, too */
+    bool restarts;       /* before it is settled, a checkpoint begins the log anew, and fails to cut the file */
+    bool reads;          /* who stays reads all the time, at the mark that was the last one before the first try */
 };
 
 static struct {
@@ -88,6 +91,14 @@ static void expect_whole(uint64_t n, uint64_t m) {
     process_free(process);
 }
 
+static void fail_to_truncate(sqlite3 *db) {
+    struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_TRUNCATE, .among = "-wal"};
+    lsm_env_mem_fail_at(run.disk, &fault);
+    (void)sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+    assert_int_equal(sqlite3_extended_errcode(db), SQLITE_IOERR_TRUNCATE);
+    lsm_env_mem_fail_at(run.disk, NULL);
+}
+
 /* False: the first try has no n-th operation. *second is cleared if the repetition has no m-th. */
 static bool tell(const struct story *story, uint64_t n, uint64_t m, bool *second) {
     run.disk = lsm_env_mem_new_strict();
@@ -96,15 +107,19 @@ static bool tell(const struct story *story, uint64_t n, uint64_t m, bool *second
     sqlite3 *keeper = connect(stays), *db = NULL;
     execute(keeper, "PRAGMA journal_mode = WAL; CREATE TABLE o(k INTEGER PRIMARY KEY, v); INSERT INTO o VALUES (1000, 0)");
     execute(keeper, story->before);
+    if (story->reads) execute(keeper, "BEGIN");
+    int seen = number(keeper, SEEN);
     bool killed = die(story->dies, n);
     *second = story->again;
     if (killed) {
         db = connect(settler);
+        if (story->restarts) fail_to_truncate(db);
         execute(db, story->settles);
         if (story->again) *second = die(story->dies, m);
         process_kill(settler);
         (void)sqlite3_close(db);
     }
+    if (story->reads) assert_int_equal(number(keeper, SEEN), seen);
     process_kill(stays);
     (void)sqlite3_close(keeper);
     process_free(settler);
@@ -138,6 +153,35 @@ static void what_was_taken_back_stays_so_though_it_is_repeated_and_dies_again(vo
                               .again = true};
         tell_all(&story);
     }
+}
+
+/* A checkpointer beside them: the log begins anew over what the dead one has left, or not, because somebody reads; the settler has written frames of its own, or none. */
+static void what_was_taken_back_stays_so_beside_a_checkpoint_and_a_reader(void **state) {
+    (void)state;
+    static const char *const settles[] = {
+        "PRAGMA wal_checkpoint(RESTART); BEGIN; INSERT INTO l VALUES (77, 7); ROLLBACK",
+        "PRAGMA wal_checkpoint(RESTART); PRAGMA cache_size = 10; BEGIN; CREATE TABLE big(x); "
+        "WITH s(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM s WHERE k < 40) INSERT INTO big SELECT zeroblob(3000) FROM s; INSERT INTO l VALUES (77, 7); ROLLBACK",
+        "PRAGMA wal_checkpoint(TRUNCATE); BEGIN; INSERT INTO l VALUES (77, 7); ROLLBACK; PRAGMA wal_checkpoint(TRUNCATE)"};
+    for (size_t i = 0; i < 2 * (sizeof settles / sizeof settles[0]); i++) {
+        struct story story = {.before = TABLE "BEGIN; INSERT INTO o VALUES (1001, 0); INSERT INTO l VALUES (1001, 0); COMMIT",
+                              .dies = BOTH,
+                              .settles = settles[i / 2],
+                              .again = true,
+                              .reads = i % 2 != 0};
+        tell_all(&story);
+    }
+}
+
+/* The WAL-index has no frames and another salt than the file. */
+static void what_was_taken_back_stays_so_where_the_log_began_anew_but_for_its_file(void **state) {
+    (void)state;
+    struct story story = {.before = TABLE "BEGIN; INSERT INTO o VALUES (1001, 0); INSERT INTO l VALUES (1001, 0); COMMIT",
+                          .dies = BOTH,
+                          .settles = "BEGIN; INSERT INTO l VALUES (77, 7); ROLLBACK",
+                          .restarts = true,
+                          .again = true};
+    tell_all(&story);
 }
 
 static void a_first_create_that_was_taken_back_stays_so(void **state) {
@@ -203,6 +247,8 @@ static void under_an_exclusive_lock_it_stays_so_too(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_taken_back_stays_so_though_it_is_repeated_and_dies_again),
+        cmocka_unit_test(what_was_taken_back_stays_so_beside_a_checkpoint_and_a_reader),
+        cmocka_unit_test(what_was_taken_back_stays_so_where_the_log_began_anew_but_for_its_file),
         cmocka_unit_test(a_first_create_that_was_taken_back_stays_so),
         cmocka_unit_test(under_an_exclusive_lock_it_stays_so_too),
     };
