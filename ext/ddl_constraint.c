@@ -208,8 +208,9 @@ static bool same_columns(const struct vt_key_column *a, int a_count, const struc
 #define CONFLICTING "conflicting ON CONFLICT clauses specified"
 
 /* Two constraints of one meaning, as SQLite merges them. */
-static bool merge_conflict(struct parser *p, int *into, int conflict) {
+static bool merge_conflict(struct parser *p, int *into, int *place, int conflict) {
     if (*into != 0 && conflict != 0 && *into != conflict) return fail_whole(p, sqlite3_mprintf(CONFLICTING));
+    if (*into == 0 && conflict != 0) *place = p->place;
     if (*into == 0) *into = conflict;
     return true;
 }
@@ -245,14 +246,16 @@ static bool merge_index(struct parser *p, struct index_clause *clause, bool *don
     /* SQLite compares the columns as they were named, repetitions included; the key's may have gone. */
     bool key_as_named = schema->kind == VT_KIND_CLUSTERED && p->key.count == schema->key_count;
     if (key_as_named && same_columns(schema->key, schema->key_count, clause->named, clause->named_count)) {
-        return merge_conflict(p, &schema->key_conflict, key->conflict);
+        return merge_conflict(p, &schema->key_conflict, &schema->key_conflict_place, key->conflict);
     }
     /* The rowid is unique without it. But where the key replaces, SQLite asks this constraint first. */
     bool first = schema->key_conflict == SQLITE_REPLACE && key->conflict != SQLITE_REPLACE;
     if (schema->kind == VT_KIND_ROWID && key->count == 1 && key->columns[0].column < 0 && !first) return true;
     for (int i = 0; i < schema->index_count; i++) {
         struct vt_index *index = &schema->indexes[i];
-        if (index->unique && same_columns(index->named, index->named_count, clause->named, clause->named_count)) return merge_conflict(p, &index->conflict, key->conflict);
+        if (index->unique && same_columns(index->named, index->named_count, clause->named, clause->named_count)) {
+            return merge_conflict(p, &index->conflict, &index->conflict_place, key->conflict);
+        }
     }
     *done = false;
     return true;
@@ -277,11 +280,14 @@ bool vt_ddl_settle_index(struct parser *p, struct index_clause *clause) {
     if (index == NULL) return fail_nomem(p);
     index->unique = clause->unique;
     index->conflict = clause->key.conflict;
+    index->conflict_place = p->place;
     return true;
 }
 
 bool vt_ddl_settle_indexes(struct parser *p) {
+    p->schema->key_conflict_place = 2 * p->key_place + 1;
     for (int i = 0; i < p->index_count; i++) {
+        p->place = 2 * (i + 1);
         if (i == p->key_place) p->schema->key_place = p->schema->index_count;
         if (!vt_ddl_settle_index(p, &p->indexes[i])) return false;
     }

@@ -34,6 +34,7 @@ struct parser {
     int key_place;          /* index clauses before PRIMARY KEY */
     int index_count, index_capacity;
     struct index_clause *indexes;
+    int place; /* of the constraint that is being settled; odd: PRIMARY KEY */
     struct vt_token constraint; /* the name behind CONSTRAINT, for the next CHECK; VT_TOKEN_END: none */
     int check_capacity;
     bool constraints_begun; /* a table constraint was seen: no more columns */

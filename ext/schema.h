@@ -49,6 +49,7 @@ struct vt_index {
     char *name;
     bool unique;
     int conflict;              /* ON CONFLICT clause of UNIQUE, as vt_column.not_null_conflict */
+    int conflict_place;        /* in the declaration, of the constraint that has the clause: another one of the same columns, perhaps */
     int column_count;
     int key_count;             /* with the table's key behind the columns */
     int seek_count;            /* of these can be searched for: up to the first that comes a second time; if unique, column_count */
@@ -83,6 +84,7 @@ struct vt_schema {
     int index_count;           /* the declared ones first */
     int declared_index_count;
     int key_place;             /* clustered: how many unique indexes are declared before the key */
+    int key_conflict_place;    /* as vt_index.conflict_place */
     struct vt_index *indexes;
     char *hidden_name;         /* clustered: name of the hidden key column: "_pk", or the like if a column is called so */
 };

@@ -1,5 +1,6 @@
 #include "unique.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "index.h"
@@ -53,7 +54,18 @@ static int fail_index(struct vt_table *table, const struct vt_index *index, stru
 
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
 
-/* The rowid comes first; then what was declared later, or added; constraints that replace come last, the rowid only if the statement does not say otherwise. */
+static int conflict_place(const struct vt_schema *schema, int i) {
+    if (i != VT_PLAN_PRIMARY) return schema->indexes[i].conflict_place;
+    return schema->kind == VT_KIND_CLUSTERED ? schema->key_conflict_place : INT_MAX;
+}
+
+static bool comes_last(const struct vt_schema *schema, bool rowid_last, int i) {
+    if (i != VT_PLAN_PRIMARY) return schema->indexes[i].conflict == SQLITE_REPLACE;
+    return schema->key_conflict == SQLITE_REPLACE && (rowid_last || schema->kind == VT_KIND_CLUSTERED);
+}
+
+/* The rowid comes first; then what was declared later, or added. Constraints that replace come last, the rowid only if the statement does not say otherwise, and
+ * of them that one first which was the last to be declared so: SQLite puts a constraint there when it learns that it replaces. */
 int vt_unique_order(const struct vt_schema *schema, bool rowid_last, int *order) {
     int count = 0, declared[VT_INDEXES_MAX + 1], declared_count = 0;
     bool clustered = schema->kind == VT_KIND_CLUSTERED;
@@ -62,13 +74,15 @@ int vt_unique_order(const struct vt_schema *schema, bool rowid_last, int *order)
         if (clustered && i == schema->key_place) declared[declared_count++] = VT_PLAN_PRIMARY;
         if (i > 0 && schema->indexes[i - 1].unique) declared[declared_count++] = i - 1;
     }
-    for (int replaces = 0; replaces < 2; replaces++) {
-        for (int i = 0; i < declared_count; i++) {
-            bool primary = declared[i] == VT_PLAN_PRIMARY;
-            bool last = (primary ? schema->key_conflict : schema->indexes[declared[i]].conflict) == SQLITE_REPLACE;
-            if (primary && !clustered) last = last && rowid_last;
-            if (last == (replaces == 1)) order[count++] = declared[i];
-        }
+    for (int i = 0; i < declared_count; i++) {
+        if (!comes_last(schema, rowid_last, declared[i])) order[count++] = declared[i];
+    }
+    int first_last = count;
+    for (int i = 0; i < declared_count; i++) {
+        if (!comes_last(schema, rowid_last, declared[i])) continue;
+        int at = count++;
+        for (; at > first_last && conflict_place(schema, order[at - 1]) < conflict_place(schema, declared[i]); at--) order[at] = order[at - 1];
+        order[at] = declared[i];
     }
     return count;
 }
