@@ -16,18 +16,18 @@
 
 #include "measure.h"
 
-#define MIB (1024.0 * 1024.0)
+#define MIB                  (1024.0 * 1024.0)
 #define DEFAULT_WRITE_BUFFER ((size_t)32 << 20)
-#define SMALL_DIR_BYTES ((uint64_t)256 * 1024) /* a store without rows: manifest, empty log */
+#define SMALL_DIR_BYTES      ((uint64_t)256 * 1024) /* a store without rows: manifest, empty log */
 
 struct options {
     const char *extension, *dir;
     uint64_t rows;
     size_t value_bytes;
-    size_t write_buffer;               /* bytes; 0: the library's default */
+    size_t write_buffer; /* bytes; 0: the library's default */
     double rss_mib;
-    const char *order;                 /* "sorted", "random" or "both" */
-    bool ordinary;                     /* the same INSERT into an ordinary table, too */
+    const char *order; /* "sorted", "random" or "both" */
+    bool ordinary;     /* the same INSERT into an ordinary table, too */
 };
 
 static struct options opt = {"./lsm", NULL, 20000000, 112, 0, 200, "both", false};
@@ -89,8 +89,10 @@ static void remove_dir(const char *path) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
         (void)snprintf(below, sizeof below, "%s/%s", path, entry->d_name);
         if (lstat(below, &info) != 0) continue;
-        if (S_ISDIR(info.st_mode)) remove_dir(below);
-        else (void)unlink(below);
+        if (S_ISDIR(info.st_mode))
+            remove_dir(below);
+        else
+            (void)unlink(below);
     }
     if (dir != NULL) (void)closedir(dir);
     (void)rmdir(path);
@@ -134,7 +136,8 @@ static sqlite3 *open_database_with(const char *table) {
     char uri[4400];
     (void)snprintf(uri, sizeof uri, "file:%s?lsm_write_buffer=%zu", database, opt.write_buffer);
     if (opt.write_buffer == 0) (void)snprintf(uri, sizeof uri, "file:%s", database);
-    if (sqlite3_open_v2(uri, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI, NULL) != SQLITE_OK) fail(database, sqlite3_errmsg(db));
+    if (sqlite3_open_v2(uri, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI, NULL) != SQLITE_OK)
+        fail(database, sqlite3_errmsg(db));
     (void)sqlite3_enable_load_extension(db, 1);
     if (sqlite3_load_extension(db, opt.extension, NULL, &message) != SQLITE_OK) fail(opt.extension, message);
     (void)sqlite3_create_function(db, "scattered", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, sql_scattered, NULL, NULL);
@@ -148,8 +151,10 @@ static sqlite3 *open_database(void) { return open_database_with("CREATE VIRTUAL 
 
 static void insert(sqlite3 *db, uint64_t from, uint64_t to, int random) {
     char sql[400];
-    (void)snprintf(sql, sizeof sql, "WITH RECURSIVE c(i) AS (VALUES(%llu) UNION ALL SELECT i + 1 FROM c WHERE i + 1 < %llu) INSERT INTO t SELECT %s, payload(i) FROM c",
-                   (unsigned long long)from, (unsigned long long)to, random ? "scattered(i)" : "i");
+    (void)snprintf(
+        sql, sizeof sql,
+        "WITH RECURSIVE c(i) AS (VALUES(%llu) UNION ALL SELECT i + 1 FROM c WHERE i + 1 < %llu) INSERT INTO t SELECT %s, payload(i) FROM c",
+        (unsigned long long)from, (unsigned long long)to, random ? "scattered(i)" : "i");
     run(db, sql);
 }
 
@@ -221,7 +226,8 @@ static int step_verify(int random) {
     expect(db, sql, "0");
     for (uint64_t i = 0; i < 1000; i++) {
         uint64_t row = i * (opt.rows / 1000);
-        (void)snprintf(sql, sizeof sql, "SELECT v = payload(%llu) FROM t WHERE k = %s(%llu)", (unsigned long long)row, random ? "scattered" : "", (unsigned long long)row);
+        (void)snprintf(sql, sizeof sql, "SELECT v = payload(%llu) FROM t WHERE k = %s(%llu)", (unsigned long long)row, random ? "scattered" : "",
+                       (unsigned long long)row);
         expect(db, sql, "1");
     }
     expect(db, "SELECT lsm_check()", "ok");
@@ -246,8 +252,8 @@ static int step_undo(int random) {
     run(db, "ROLLBACK");
     uint64_t end = dir_bytes(store_dir);
     expect(db, "SELECT count(*) FROM t", "0");
-    (void)printf("  ROLLBACK TO: %.0f MiB before the savepoint, %.0f before, %.0f after; ROLLBACK: %.1f MiB", (double)before / MIB, (double)most / MIB,
-                 (double)back / MIB, (double)end / MIB);
+    (void)printf("  ROLLBACK TO: %.0f MiB before the savepoint, %.0f before, %.0f after; ROLLBACK: %.1f MiB", (double)before / MIB,
+                 (double)most / MIB, (double)back / MIB, (double)end / MIB);
     int missed = check_peak();
     /* What was in memory at the savepoint has been written since. */
     if (back > before + (uint64_t)(40 * MIB) || end > (uint64_t)(70 * MIB)) missed = 1;
@@ -299,15 +305,25 @@ static int in_process(int (*step)(int), int random, uint64_t kill_at) {
 int main(int argc, char **argv) {
     int missed = 0;
     for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--extension") == 0) opt.extension = argv[i + 1];
-        else if (strcmp(argv[i], "--dir") == 0) opt.dir = argv[i + 1];
-        else if (strcmp(argv[i], "--rows") == 0) opt.rows = strtoull(argv[i + 1], NULL, 10);
-        else if (strcmp(argv[i], "--value-bytes") == 0) opt.value_bytes = (size_t)strtoull(argv[i + 1], NULL, 10);
-        else if (strcmp(argv[i], "--write-buffer") == 0) opt.write_buffer = (size_t)strtoull(argv[i + 1], NULL, 10);
-        else if (strcmp(argv[i], "--order") == 0) opt.order = argv[i + 1];
-        else if (strcmp(argv[i], "--ordinary") == 0) opt.ordinary = strcmp(argv[i + 1], "yes") == 0;
-        else if (strcmp(argv[i], "--rss-mib") == 0) opt.rss_mib = strtod(argv[i + 1], NULL);
-        else fail(argv[i], "not an option; there are --extension --dir --rows --value-bytes --write-buffer --rss-mib --order sorted|random|both --ordinary yes|no");
+        if (strcmp(argv[i], "--extension") == 0)
+            opt.extension = argv[i + 1];
+        else if (strcmp(argv[i], "--dir") == 0)
+            opt.dir = argv[i + 1];
+        else if (strcmp(argv[i], "--rows") == 0)
+            opt.rows = strtoull(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--value-bytes") == 0)
+            opt.value_bytes = (size_t)strtoull(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--write-buffer") == 0)
+            opt.write_buffer = (size_t)strtoull(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--order") == 0)
+            opt.order = argv[i + 1];
+        else if (strcmp(argv[i], "--ordinary") == 0)
+            opt.ordinary = strcmp(argv[i + 1], "yes") == 0;
+        else if (strcmp(argv[i], "--rss-mib") == 0)
+            opt.rss_mib = strtod(argv[i + 1], NULL);
+        else
+            fail(argv[i], "not an option; there are --extension --dir --rows --value-bytes --write-buffer --rss-mib --order sorted|random|both "
+                          "--ordinary yes|no");
     }
     if (opt.rows < 10000 || opt.value_bytes < 8 || opt.value_bytes > 4096) fail("options", "rows from 10000, values of 8 to 4096 bytes");
     (void)snprintf(database, sizeof database, "%s/bulk-%ld.db", opt.dir == NULL ? "." : opt.dir, (long)getpid());

@@ -13,7 +13,7 @@
 
 #include "kit.h"
 
-#define RUNS_MAX 15
+#define RUNS_MAX  15
 #define PROCESSES 4
 #define PREFILLED 20000
 
@@ -59,7 +59,8 @@ static void remove_database(enum side side) {
 static void create(enum side side) {
     remove_database(side);
     sqlite3 *db = open_database(side, OFF);
-    static const char ordinary[] = "CREATE TABLE %s(k TEXT PRIMARY KEY, v TEXT) WITHOUT ROWID", lsm[] = "CREATE VIRTUAL TABLE %s USING lsm(k TEXT PRIMARY KEY, v TEXT)";
+    static const char ordinary[] = "CREATE TABLE %s(k TEXT PRIMARY KEY, v TEXT) WITHOUT ROWID",
+                      lsm[] = "CREATE VIRTUAL TABLE %s USING lsm(k TEXT PRIMARY KEY, v TEXT)";
     char sql[128];
     (void)snprintf(sql, sizeof sql, side == ORDINARY ? ordinary : lsm, "t");
     run(db, sql);
@@ -128,13 +129,15 @@ static void commits_turn(int turn) {
 static double middle(double *values) { return median(values, (size_t)opt.runs); }
 
 static void report_commits(void) {
-    (void)printf("Microseconds per commit (medians of %d interleaved runs), and how many times as fast as on ordinary tables\n\n%-42s %12s %12s %20s\n", opt.runs, "",
-                 "ordinary", "lsm", "ordinary + lsm");
+    (void)printf(
+        "Microseconds per commit (medians of %d interleaved runs), and how many times as fast as on ordinary tables\n\n%-42s %12s %12s %20s\n",
+        opt.runs, "", "ordinary", "lsm", "ordinary + lsm");
     for (int level = 0; level < LEVELS; level++)
         for (int shape = 0; shape < SHAPES; shape++) {
             double ordinary = middle(commits[ORDINARY][level][shape]), lsm = middle(commits[LSM][level][shape]);
             (void)printf("%-8s %-33s %12.1f %12.1f %6.2fx", level_names[level], shape_names[shape], ordinary, lsm, ordinary / lsm);
-            if (shape == TWO_TABLES) (void)printf(" %12.1f %6.2fx", middle(commits[MIXED][level][shape]), ordinary / middle(commits[MIXED][level][shape]));
+            if (shape == TWO_TABLES)
+                (void)printf(" %12.1f %6.2fx", middle(commits[MIXED][level][shape]), ordinary / middle(commits[MIXED][level][shape]));
             (void)printf("\n");
         }
     (void)printf("\n");
@@ -169,8 +172,8 @@ static int worker(const char *job, enum side side, enum level level, uint64_t fi
 
 static FILE *spawn(const char *job, enum side side, enum level level, uint64_t first, uint64_t count) {
     char command[2048];
-    (void)snprintf(command, sizeof command, "'%s' --worker %s %d %d %lu %lu '%s' '%s'", opt.self, job, side, level, (unsigned long)first, (unsigned long)count,
-                   opt.dir, opt.extension);
+    (void)snprintf(command, sizeof command, "'%s' --worker %s %d %d %lu %lu '%s' '%s'", opt.self, job, side, level, (unsigned long)first,
+                   (unsigned long)count, opt.dir, opt.extension);
     FILE *pipe = popen(command, "r");
     if (pipe == NULL) die(NULL, command);
     return pipe;
@@ -213,9 +216,11 @@ static void processes_turn(int turn) {
     for (int side = 0; side < 2; side++)
         for (int level = NORMAL; level <= FULL; level++) {
             crowd_writes[side][level][ALONE][turn] = together((enum side)side, (enum level)level, 1, 0, NULL, NULL);
-            crowd_writes[side][level][FOUR_WRITERS][turn] = together((enum side)side, (enum level)level, PROCESSES, 0, NULL, &crowd_waits[side][level][turn]);
+            crowd_writes[side][level][FOUR_WRITERS][turn] =
+                together((enum side)side, (enum level)level, PROCESSES, 0, NULL, &crowd_waits[side][level][turn]);
             if (level == FULL) continue;
-            crowd_writes[side][level][WRITER_AND_READERS][turn] = together((enum side)side, NORMAL, 1, PROCESSES - 1, &crowd_reads[side][WRITER_AND_READERS][turn], NULL);
+            crowd_writes[side][level][WRITER_AND_READERS][turn] =
+                together((enum side)side, NORMAL, 1, PROCESSES - 1, &crowd_reads[side][WRITER_AND_READERS][turn], NULL);
             (void)together((enum side)side, NORMAL, 1, 1, &crowd_reads[side][ALONE][turn], NULL);
         }
 }
@@ -223,8 +228,10 @@ static void processes_turn(int turn) {
 static void report_line(const char *name, double *ordinary, double *lsm) {
     double a = middle(ordinary), b = middle(lsm);
     char number[2][32];
-    if (b < 0) (void)printf("%-58s %12s %12s\n", name, thousands(a, number[0]), "refused");
-    else (void)printf("%-58s %12s %12s %6.2fx\n", name, thousands(a, number[0]), thousands(b, number[1]), b / a);
+    if (b < 0)
+        (void)printf("%-58s %12s %12s\n", name, thousands(a, number[0]), "refused");
+    else
+        (void)printf("%-58s %12s %12s %6.2fx\n", name, thousands(a, number[0]), thousands(b, number[1]), b / a);
 }
 
 static void report_processes(void) {
@@ -311,8 +318,8 @@ static void add_call(struct calls *calls, const char *name, double count) {
 static bool count_calls(enum side side, enum level level, enum shape shape, uint64_t commits_wanted, double factor, struct calls *calls) {
     char command[2048], line[256];
     create(side);
-    (void)snprintf(command, sizeof command, "strace -f -c -o '%s/calls' '%s' --driver %d %d %d %lu '%s' '%s' >'%s/driver' 2>&1", opt.dir, opt.self, side, level, shape,
-                   (unsigned long)commits_wanted, opt.dir, opt.extension, opt.dir);
+    (void)snprintf(command, sizeof command, "strace -f -c -o '%s/calls' '%s' --driver %d %d %d %lu '%s' '%s' >'%s/driver' 2>&1", opt.dir, opt.self,
+                   side, level, shape, (unsigned long)commits_wanted, opt.dir, opt.extension, opt.dir);
     int rc = system(command);
     remove_database(side);
     (void)snprintf(command, sizeof command, "%s/calls", opt.dir);
@@ -339,7 +346,8 @@ static int driver(enum side side, enum level level, enum shape shape, uint64_t c
 static bool report_calls_of(enum side side, enum level level, enum shape shape) {
     uint64_t count = opt.quick ? 50 : 500;
     struct calls calls = {.used = 0};
-    if (!count_calls(side, level, shape, count, 1.0 / (double)count, &calls) || !count_calls(side, level, shape, 0, -1.0 / (double)count, &calls)) return false;
+    if (!count_calls(side, level, shape, count, 1.0 / (double)count, &calls) || !count_calls(side, level, shape, 0, -1.0 / (double)count, &calls))
+        return false;
     double total = 0;
     for (int i = 0; i < calls.used; i++) total += calls.count[i] < 0 ? 0 : calls.count[i];
     (void)printf("%-9s %-7s %-30s %6.1f ", side_names[side], level_names[level], shape_names[shape], total);
@@ -397,18 +405,23 @@ int main(int argc, char **argv) {
     bool made = true;
     (void)snprintf(opt.dir, sizeof opt.dir, "/tmp/lsm-cost-XXXXXX");
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--quick") == 0) opt.quick = 1;
-        else if (strcmp(argv[i], "--runs") == 0 && i + 1 < argc) opt.runs = number(argv[++i]);
-        else if (strcmp(argv[i], "--extension") == 0 && i + 1 < argc) opt.extension = argv[++i];
+        if (strcmp(argv[i], "--quick") == 0)
+            opt.quick = 1;
+        else if (strcmp(argv[i], "--runs") == 0 && i + 1 < argc)
+            opt.runs = number(argv[++i]);
+        else if (strcmp(argv[i], "--extension") == 0 && i + 1 < argc)
+            opt.extension = argv[++i];
         else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
             (void)snprintf(opt.dir, sizeof opt.dir, "%s", argv[++i]);
             made = false;
-        } else if (argv[i][0] == '-') return help();
+        } else if (argv[i][0] == '-')
+            return help();
     }
     if (opt.runs < 1 || opt.runs > RUNS_MAX) return help();
     if (made && mkdtemp(opt.dir) == NULL) die(NULL, opt.dir);
     bool c = wanted(argc, argv, "commits"), p = wanted(argc, argv, "processes"), v = wanted(argc, argv, "views");
-    (void)printf("SQLite %s, lsm %s; journal_mode WAL; random 16-byte text keys, %d-byte values, %d rows before\n\n", sqlite3_libversion(), LSM_VERSION, VALUE_BYTES, PREFILLED);
+    (void)printf("SQLite %s, lsm %s; journal_mode WAL; random 16-byte text keys, %d-byte values, %d rows before\n\n", sqlite3_libversion(),
+                 LSM_VERSION, VALUE_BYTES, PREFILLED);
     for (int turn = 0; turn < opt.runs; turn++) {
         if (c) commits_turn(turn);
         if (p) processes_turn(turn);

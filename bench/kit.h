@@ -90,7 +90,8 @@ static inline struct lsm_store *open_store(const char *dir, bool exclusive, int 
     options.exclusive = exclusive;
     options.threads = threads;
     if (lsm_store_open(&options, &store, &err) != LSM_OK || lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err) != LSM_OK) engine_failed(&err);
-    if (lsm_txn_tree_create(txn, &info, &err) != LSM_OK || lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err) != LSM_OK) engine_failed(&err);
+    if (lsm_txn_tree_create(txn, &info, &err) != LSM_OK || lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &err) != LSM_OK)
+        engine_failed(&err);
     lsm_txn_commit(txn, true);
     *tree = info.tree;
     put_rows(store, *tree, 0, rows);

@@ -9,7 +9,7 @@
 
 #include "kit.h"
 
-#define PREFILLED 2000
+#define PREFILLED     2000
 #define ROWS_OF_RANGE 100
 
 static struct {
@@ -102,8 +102,10 @@ static void select_rows(sqlite3 *db, enum sql_work work, uint64_t count) {
 static int sql(bool exclusive, enum sql_work work, uint64_t count, const char *extension) {
     sqlite3 *db = open_database(extension, exclusive, work == INSERT_FULL);
     insert_rows(db, 0, PREFILLED, PREFILLED);
-    if (work <= INSERT_1000) insert_rows(db, PREFILLED, count, work == INSERT_1000 ? 1000 : 1);
-    else select_rows(db, work, count);
+    if (work <= INSERT_1000)
+        insert_rows(db, PREFILLED, count, work == INSERT_1000 ? 1000 : 1);
+    else
+        select_rows(db, work, count);
     return sqlite3_close(db) == SQLITE_OK ? 0 : 1;
 }
 
@@ -114,8 +116,8 @@ static double instructions(const char *kind, bool exclusive, int work, uint64_t 
     char command[2048], line[512];
     double found = -1;
     (void)snprintf(command, sizeof command,
-                   "rm -rf '%s'/store '%s'/lone.db* && valgrind --tool=callgrind --callgrind-out-file=/dev/null '%s' --%s %d %d %lu '%s' '%s' 2>&1", opt.dir, opt.dir,
-                   opt.self, kind, exclusive, work, (unsigned long)count, opt.dir, opt.extension);
+                   "rm -rf '%s'/store '%s'/lone.db* && valgrind --tool=callgrind --callgrind-out-file=/dev/null '%s' --%s %d %d %lu '%s' '%s' 2>&1",
+                   opt.dir, opt.dir, opt.self, kind, exclusive, work, (unsigned long)count, opt.dir, opt.extension);
     FILE *pipe = popen(command, "r");
     if (pipe == NULL) return -1;
     while (fgets(line, sizeof line, pipe) != NULL) {
@@ -156,8 +158,10 @@ int main(int argc, char **argv) {
     opt.self = argv[0];
     (void)snprintf(opt.dir, sizeof opt.dir, "/tmp/lsm-lone-XXXXXX");
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--quick") == 0) opt.quick = 1;
-        else if (strcmp(argv[i], "--extension") == 0 && i + 1 < argc) opt.extension = argv[++i];
+        if (strcmp(argv[i], "--quick") == 0)
+            opt.quick = 1;
+        else if (strcmp(argv[i], "--extension") == 0 && i + 1 < argc)
+            opt.extension = argv[++i];
         else {
             (void)fprintf(stderr, "usage: lone_bench [--extension ./lsm] [--quick]\n");
             return 2;

@@ -69,7 +69,8 @@ static inline void make_key(char key[KEY_BYTES], uint64_t i, int scattered) {
 static inline void make_value(char *value, size_t size, uint64_t i) {
     uint64_t v = 0;
     for (size_t at = 0; at < size; at++) {
-        if (at >= size / 2) value[at] = 'v';
+        if (at >= size / 2)
+            value[at] = 'v';
         else {
             if (at % 8 == 0) v = mix64(i * 1000003u + at);
             value[at] = (char)('!' + (v & 63));

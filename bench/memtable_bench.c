@@ -7,15 +7,14 @@
 #include "../lsm_core/codec/coding.h"
 #include "../lsm_core/mem/memtable.h"
 
-#define KEY_BYTES (LSM_TREE_BYTES + 16)
+#define KEY_BYTES   (LSM_TREE_BYTES + 16)
 #define VALUE_BYTES 100
-#define HEX_SPREAD UINT64_C(0x9E3779B97F4A7C15)
+#define HEX_SPREAD  UINT64_C(0x9E3779B97F4A7C15)
 
 enum { INSERT_RANDOM, GET_RANDOM, GET_MISS, SCAN, SCAN_BACK, SEEK_10, OVERWRITE, INSERT_ASCENDING, SCAN_ASCENDING, INSERT_AFTER_GET, STEPS };
-static const char *const step_names[STEPS] = {"insert random",    "get hit",        "get miss",
-                                              "scan",             "scan backward",  "seek + 10",
-                                              "overwrite",        "insert ascending", "scan of ascending",
-                                              "insert after get"};
+static const char *const step_names[STEPS] = {"insert random",     "get hit",         "get miss",  "scan",
+                                              "scan backward",     "seek + 10",       "overwrite", "insert ascending",
+                                              "scan of ascending", "insert after get"};
 
 static double now_ns(void) {
     struct timespec t;

@@ -11,7 +11,7 @@
 
 #include "measure.h"
 
-#define RUNS_MAX 15
+#define RUNS_MAX   15
 #define RANGE_ROWS 100
 
 /* LSM1: SQLite's own lsm1 table, gone since 3.47 or so; only its inserts are compared, and only if --lsm1 says where it is. */
@@ -19,9 +19,18 @@ enum side { ORDINARY, LSM, SIDES, LSM1 = SIDES, ALL_SIDES };
 static const char *const side_names[ALL_SIDES] = {"ordinary", "lsm", "lsm1"};
 
 enum measure { INSERT, INSERT_FIRST, SETTLE, POINT, MISSING, RANGE, FORWARD, BACKWARD, COUNT, UPDATE, DELETE_ROWS, AUTOCOMMIT, MEASURES };
-static const char *const measure_names[MEASURES] = {
-    "insert", "insert, first tenth", "settle (seconds)", "point SELECT", "point SELECT, absent", "100 rows in key order", "ordered scan, rows",
-    "ordered scan backward, rows", "sum(length(v)), rows", "update by key", "delete by key", "insert, autocommit"};
+static const char *const measure_names[MEASURES] = {"insert",
+                                                    "insert, first tenth",
+                                                    "settle (seconds)",
+                                                    "point SELECT",
+                                                    "point SELECT, absent",
+                                                    "100 rows in key order",
+                                                    "ordered scan, rows",
+                                                    "ordered scan backward, rows",
+                                                    "sum(length(v)), rows",
+                                                    "update by key",
+                                                    "delete by key",
+                                                    "insert, autocommit"};
 
 struct options {
     const char *extension, *lsm1, *dir, *synchronous;
@@ -113,8 +122,10 @@ static void insert_rows(sqlite3 *db, enum side side, int turn) {
 /* What the reads are measured on: a checkpointed log here, flushed and merged files there. */
 static void settle(sqlite3 *db, enum side side, int turn) {
     uint64_t start = now_ns();
-    if (side == ORDINARY) run(db, "PRAGMA wal_checkpoint(TRUNCATE)");
-    else run(db, "SELECT lsm_compact()");
+    if (side == ORDINARY)
+        run(db, "PRAGMA wal_checkpoint(TRUNCATE)");
+    else
+        run(db, "SELECT lsm_compact()");
     results[side][SETTLE][turn] = (double)(now_ns() - start) / 1e9;
 }
 
@@ -205,7 +216,8 @@ static void remove_database(enum side side) {
 static void fill_and_read(enum side side, int turn) {
     remove_database(side);
     sqlite3 *db = open_database(side);
-    run(db, side == LSM ? "CREATE VIRTUAL TABLE t USING lsm(k TEXT PRIMARY KEY, v TEXT)" : "CREATE TABLE t(k TEXT PRIMARY KEY, v TEXT) WITHOUT ROWID");
+    run(db,
+        side == LSM ? "CREATE VIRTUAL TABLE t USING lsm(k TEXT PRIMARY KEY, v TEXT)" : "CREATE TABLE t(k TEXT PRIMARY KEY, v TEXT) WITHOUT ROWID");
     insert_rows(db, side, turn);
     settle(db, side, turn);
     points(db, side, turn, POINT);
@@ -270,7 +282,8 @@ static int differs(sqlite3 *db[SIDES], const char *sql, uint64_t turns, const ch
         bad = compare_statements(stmt[ORDINARY], stmt[LSM], &rows) != 0;
         for (int s = 0; s < SIDES; s++) (void)sqlite3_reset(stmt[s]);
     }
-    (void)fprintf(opt.csv ? stderr : stdout, "%-44s %s (%lu rows in %lu queries)\n", what, bad ? "DIFFERENT" : "equal", (unsigned long)rows, (unsigned long)turns);
+    (void)fprintf(opt.csv ? stderr : stdout, "%-44s %s (%lu rows in %lu queries)\n", what, bad ? "DIFFERENT" : "equal", (unsigned long)rows,
+                  (unsigned long)turns);
     for (int s = 0; s < SIDES; s++) (void)sqlite3_finalize(stmt[s]);
     return bad;
 }
@@ -311,12 +324,13 @@ static void report(void) {
     char version[128], number[2][32];
     one_text(db, "SELECT lsm_version()", version, sizeof version);
     (void)sqlite3_close(db);
-    if (opt.csv) (void)printf("case,ordinary,lsm,ratio,rows,per_transaction,value_bytes,runs,synchronous,cache_mib,sqlite,lsm_version\n");
+    if (opt.csv)
+        (void)printf("case,ordinary,lsm,ratio,rows,per_transaction,value_bytes,runs,synchronous,cache_mib,sqlite,lsm_version\n");
     else {
         (void)printf("SQLite %s, lsm %s; %lu rows, random 16-byte text keys, %zu-byte values, %lu per transaction;\n", sqlite3_libversion(), version,
                      (unsigned long)opt.rows, opt.value_bytes, (unsigned long)opt.per_transaction);
-        (void)printf("journal_mode WAL, synchronous %s, %d MiB cache each; medians of %d interleaved runs; per second\n\n", opt.synchronous, opt.cache_mib,
-                     opt.runs);
+        (void)printf("journal_mode WAL, synchronous %s, %d MiB cache each; medians of %d interleaved runs; per second\n\n", opt.synchronous,
+                     opt.cache_mib, opt.runs);
         (void)printf("%-30s %16s %16s %10s\n", "", "WITHOUT ROWID", "lsm", "ratio");
     }
     for (int m = 0; m < MEASURES; m++) {
@@ -326,8 +340,11 @@ static void report(void) {
             (void)printf("\"%s\",%.3f,%.3f,%.3f,%lu,%lu,%zu,%d,%s,%d,%s,\"%s\"\n", measure_names[m], ordinary, lsm, ratio((enum measure)m),
                          (unsigned long)opt.rows, (unsigned long)opt.per_transaction, opt.value_bytes, opt.runs, opt.synchronous, opt.cache_mib,
                          sqlite3_libversion(), version);
-        } else if (m == SETTLE) (void)printf("%-30s %16.2f %16.2f\n", measure_names[m], ordinary, lsm);
-        else (void)printf("%-30s %16s %16s %9.2fx\n", measure_names[m], thousands(ordinary, number[0]), thousands(lsm, number[1]), ratio((enum measure)m));
+        } else if (m == SETTLE)
+            (void)printf("%-30s %16.2f %16.2f\n", measure_names[m], ordinary, lsm);
+        else
+            (void)printf("%-30s %16s %16s %9.2fx\n", measure_names[m], thousands(ordinary, number[0]), thousands(lsm, number[1]),
+                         ratio((enum measure)m));
     }
 }
 
@@ -340,7 +357,8 @@ static int required(void) {
     int bad = 0;
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         double got = ratio(wanted[i].what);
-        (void)printf("%-30s %6.2fx, wanted at least %.2fx: %s\n", measure_names[wanted[i].what], got, wanted[i].least, got >= wanted[i].least ? "met" : "MISSED");
+        (void)printf("%-30s %6.2fx, wanted at least %.2fx: %s\n", measure_names[wanted[i].what], got, wanted[i].least,
+                     got >= wanted[i].least ? "met" : "MISSED");
         if (got < wanted[i].least) bad = 1;
     }
     return bad;
@@ -355,23 +373,39 @@ static const char *value_of(int argc, char **argv, int *i) {
 static void parse(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
-        if (strcmp(a, "--verify") == 0) opt.verify = 1;
-        else if (strcmp(a, "--csv") == 0) opt.csv = 1;
-        else if (strcmp(a, "--require") == 0) opt.require = 1;
-        else if (strcmp(a, "--keep") == 0) opt.keep = 1;
-        else if (strcmp(a, "--extension") == 0) opt.extension = value_of(argc, argv, &i);
-        else if (strcmp(a, "--lsm1") == 0) opt.lsm1 = value_of(argc, argv, &i);
-        else if (strcmp(a, "--dir") == 0) opt.dir = value_of(argc, argv, &i);
-        else if (strcmp(a, "--synchronous") == 0) opt.synchronous = value_of(argc, argv, &i);
-        else if (strcmp(a, "--rows") == 0) opt.rows = strtoull(value_of(argc, argv, &i), NULL, 10);
-        else if (strcmp(a, "--points") == 0) opt.points = strtoull(value_of(argc, argv, &i), NULL, 10);
-        else if (strcmp(a, "--per-transaction") == 0) opt.per_transaction = strtoull(value_of(argc, argv, &i), NULL, 10);
-        else if (strcmp(a, "--value-bytes") == 0) opt.value_bytes = strtoull(value_of(argc, argv, &i), NULL, 10);
-        else if (strcmp(a, "--runs") == 0) opt.runs = atoi(value_of(argc, argv, &i));
-        else if (strcmp(a, "--cache-mib") == 0) opt.cache_mib = atoi(value_of(argc, argv, &i));
+        if (strcmp(a, "--verify") == 0)
+            opt.verify = 1;
+        else if (strcmp(a, "--csv") == 0)
+            opt.csv = 1;
+        else if (strcmp(a, "--require") == 0)
+            opt.require = 1;
+        else if (strcmp(a, "--keep") == 0)
+            opt.keep = 1;
+        else if (strcmp(a, "--extension") == 0)
+            opt.extension = value_of(argc, argv, &i);
+        else if (strcmp(a, "--lsm1") == 0)
+            opt.lsm1 = value_of(argc, argv, &i);
+        else if (strcmp(a, "--dir") == 0)
+            opt.dir = value_of(argc, argv, &i);
+        else if (strcmp(a, "--synchronous") == 0)
+            opt.synchronous = value_of(argc, argv, &i);
+        else if (strcmp(a, "--rows") == 0)
+            opt.rows = strtoull(value_of(argc, argv, &i), NULL, 10);
+        else if (strcmp(a, "--points") == 0)
+            opt.points = strtoull(value_of(argc, argv, &i), NULL, 10);
+        else if (strcmp(a, "--per-transaction") == 0)
+            opt.per_transaction = strtoull(value_of(argc, argv, &i), NULL, 10);
+        else if (strcmp(a, "--value-bytes") == 0)
+            opt.value_bytes = strtoull(value_of(argc, argv, &i), NULL, 10);
+        else if (strcmp(a, "--runs") == 0)
+            opt.runs = atoi(value_of(argc, argv, &i));
+        else if (strcmp(a, "--cache-mib") == 0)
+            opt.cache_mib = atoi(value_of(argc, argv, &i));
         else {
-            (void)fprintf(stderr, "usage: sql_bench [--extension ./lsm] [--lsm1 build/peers/lsm1/lib/lsm1] [--rows N] [--runs N] [--per-transaction N] [--points N] [--value-bytes N]\n"
-                                  "                 [--synchronous OFF|NORMAL|FULL] [--cache-mib N] [--dir D] [--verify] [--require] [--csv] [--keep]\n");
+            (void)fprintf(stderr,
+                          "usage: sql_bench [--extension ./lsm] [--lsm1 build/peers/lsm1/lib/lsm1] [--rows N] [--runs N] [--per-transaction N] "
+                          "[--points N] [--value-bytes N]\n"
+                          "                 [--synchronous OFF|NORMAL|FULL] [--cache-mib N] [--dir D] [--verify] [--require] [--csv] [--keep]\n");
             exit(2);
         }
     }

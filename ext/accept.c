@@ -52,10 +52,12 @@ static int accept_all(struct vt_space *space, int *missing, char **message) {
 }
 
 static char *describe(enum vt_verdict verdict, int missing) {
-    char *lost = missing == 0 ? sqlite3_mprintf("") : sqlite3_mprintf("; the rows of %d table%s are not there at all: DROP", missing, missing == 1 ? "" : "s");
+    char *lost =
+        missing == 0 ? sqlite3_mprintf("") : sqlite3_mprintf("; the rows of %d table%s are not there at all: DROP", missing, missing == 1 ? "" : "s");
     if (lost == NULL) return NULL;
-    const char *text = verdict == VT_AHEAD ? "accepted: the database is older than the store; rows of LSM tables may be newer than those of ordinary tables"
-                                           : "accepted: the store is older than the database; rows of LSM tables may be older than those of ordinary tables";
+    const char *text = verdict == VT_AHEAD
+                           ? "accepted: the database is older than the store; rows of LSM tables may be newer than those of ordinary tables"
+                           : "accepted: the store is older than the database; rows of LSM tables may be older than those of ordinary tables";
     char *report = sqlite3_mprintf("%s%s", text, lost);
     sqlite3_free(lost);
     return report;

@@ -15,26 +15,26 @@
 #define LIST_VALUES 8.0
 
 /* What SQLite itself checks leaves out rows, too. How many is unknown; the same guesses as where.c makes for ordinary tables, or joins would begin with the wrong table. */
-#define CHECKED_SHARE 0.933      /* of any condition */
-#define CHECKED_EQUAL_SHARE 0.25 /* at most, of the table's rows, where one is an equality */
-#define CHECKED_FLAG_SHARE 0.5   /* the same where it is one with -1, 0 or 1 */
+#define CHECKED_SHARE       0.933 /* of any condition */
+#define CHECKED_EQUAL_SHARE 0.25  /* at most, of the table's rows, where one is an equality */
+#define CHECKED_FLAG_SHARE  0.5   /* the same where it is one with -1, 0 or 1 */
 /* Until LIMIT has its rows, so many are read for one that all conditions let through: rather too many, as a walk in vain to the end of an index is worse than a sort. */
 #define LIMIT_PER_EQUAL 64.0
 #define LIMIT_PER_OTHER 4.0
 
-#define LIMIT_ROWS 100.0 /* what a LIMIT is thought to be if its value is not known */
-#define INDEX_SHARE 0.7 /* the cost of reading an entry of an index, of that of a row */
-#define LOOKUP_ROWS_MIN 8.0  /* walks shorter than this are walked each time */
-#define LOOKUP_ROWS 20.0     /* what is thought to be found in a lookup: as SQLite thinks of its automatic indexes */
-#define LOOKUP_USES 1000.0   /* how often a lookup is thought to be used: its making costs as much as some walks */
-#define PASS_ROWS 8.0        /* rows alike that are stepped over before the next ones are searched for (cursor_distinct.c) */
-#define SORT_PER_ROW 0.3 /* the cost of sorting a row, per doubling of their number */
+#define LIMIT_ROWS      100.0  /* what a LIMIT is thought to be if its value is not known */
+#define INDEX_SHARE     0.7    /* the cost of reading an entry of an index, of that of a row */
+#define LOOKUP_ROWS_MIN 8.0    /* walks shorter than this are walked each time */
+#define LOOKUP_ROWS     20.0   /* what is thought to be found in a lookup: as SQLite thinks of its automatic indexes */
+#define LOOKUP_USES     1000.0 /* how often a lookup is thought to be used: its making costs as much as some walks */
+#define PASS_ROWS       8.0    /* rows alike that are stepped over before the next ones are searched for (cursor_distinct.c) */
+#define SORT_PER_ROW    0.3    /* the cost of sorting a row, per doubling of their number */
 
 /* What sqlite3_vtab_distinct() says: 1, for GROUP BY, asks for rows that are alike to stand together; of 2, and 3, which wants them in order, one of those alike
  * will do. Releases before this one say 1 also where an ORDER BY relies on the order. */
-#define DISTINCT_GROUPED 1
+#define DISTINCT_GROUPED   1
 #define DISTINCT_ANY_ORDER 2
-#define GROUPED_SINCE 3053004
+#define GROUPED_SINCE      3053004
 
 /* Releases before show a table IS NOT NULL also where it stands in the ON of a LEFT JOIN to the right of the table, whose rows it must not leave out. */
 #define NOT_NULL_SINCE 3053004
@@ -55,7 +55,8 @@ static bool may_be_of_a_row_value(const struct vt_schema *schema, const struct v
     if (term->column < 0 || term->column >= schema->column_count || schema->columns[term->column].collation == term->collation) return false;
     for (int i = 0; i < at; i++) {
         const struct vt_term *first = &terms[i];
-        if (!first->usable || first->op != SQLITE_INDEX_CONSTRAINT_EQ || first->list || first->rhs_type != 0 || first->column == term->column) continue;
+        if (!first->usable || first->op != SQLITE_INDEX_CONSTRAINT_EQ || first->list || first->rhs_type != 0 || first->column == term->column)
+            continue;
         if (first->column < 0 || first->column >= schema->column_count || first->collation != term->collation) continue;
         if (schema->columns[first->column].collation == first->collation) return true;
     }
@@ -216,7 +217,8 @@ static struct price price_of(struct vt_table *table, sqlite3_index_info *info, c
     if (!point) seek += sources;
     if (!covers(table->schema, plan->index, info->colUsed)) per_row += rough_log2(total + 1) / 2 + sources;
     /* An entry of an index is shorter than a row. */
-    else if (plan->index != VT_PLAN_PRIMARY) per_row *= INDEX_SHARE;
+    else if (plan->index != VT_PLAN_PRIMARY)
+        per_row *= INDEX_SHARE;
     if (plan->distinct > 0) {
         double alike = vt_samples_equal_rows(table, plan->index, plan->distinct, total);
         rows = rows > alike ? rows / alike : 1;
@@ -292,7 +294,8 @@ int vt_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
     int rc = terms == NULL || orders == NULL ? SQLITE_NOMEM : SQLITE_OK;
     if (rc == SQLITE_OK) {
         read_terms(table->schema, info, terms);
-        for (size_t i = 0; i < order_count; i++) orders[i] = (struct vt_order_term){.column = info->aOrderBy[i].iColumn, .desc = info->aOrderBy[i].desc != 0};
+        for (size_t i = 0; i < order_count; i++)
+            orders[i] = (struct vt_order_term){.column = info->aOrderBy[i].iColumn, .desc = info->aOrderBy[i].desc != 0};
         struct vt_question question = {.terms = terms, .term_count = info->nConstraint, .orders = orders, .order_count = info->nOrderBy};
         int distinct = vt_sqlite_at_least(3038000) ? sqlite3_vtab_distinct(info) : 0; /* LCOV_EXCL_BR_LINE: no SQLite tested is so old */
         if (distinct >= DISTINCT_ANY_ORDER) question.distinct = info->colUsed;

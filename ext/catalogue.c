@@ -67,17 +67,19 @@ const struct vt_catalogue_entry *vt_catalogue_find(const struct vt_catalogue *ca
     return NULL;
 }
 
-int vt_catalogue_add(sqlite3 *db, const char *schema, const char *table, const char *kind, const char *name, struct lsm_tree_info tree, const char *definition,
-                     char **message) {
+int vt_catalogue_add(sqlite3 *db, const char *schema, const char *table, const char *kind, const char *name, struct lsm_tree_info tree,
+                     const char *definition, char **message) {
     char nonce[VT_NONCE_HEX_BYTES + 1];
     vt_nonce_write(tree.nonce, nonce);
     sqlite3_int64 rowid = sqlite3_last_insert_rowid(db);
-    int rc = vt_sql_run(db, message, sqlite3_mprintf("INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"(key, value) VALUES('%q%q', '%u %s%q')", schema, table, kind, name,
-                                              tree.tree, nonce, definition));
+    int rc = vt_sql_run(db, message,
+                        sqlite3_mprintf("INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"(key, value) VALUES('%q%q', '%u %s%q')", schema, table, kind,
+                                        name, tree.tree, nonce, definition));
     sqlite3_set_last_insert_rowid(db, rowid);
     return rc;
 }
 
 int vt_catalogue_remove(sqlite3 *db, const char *schema, const char *table, const char *kind, const char *name, char **message) {
-    return vt_sql_run(db, message, sqlite3_mprintf("DELETE FROM \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" WHERE key = '%q%q' COLLATE nocase", schema, table, kind, name));
+    return vt_sql_run(db, message,
+                      sqlite3_mprintf("DELETE FROM \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" WHERE key = '%q%q' COLLATE nocase", schema, table, kind, name));
 }

@@ -12,7 +12,7 @@
 #include "error.h"
 
 #define VT_CATALOGUE_SEQUENCE "sequence"
-#define VT_CATALOGUE_INDEX "index "
+#define VT_CATALOGUE_INDEX    "index "
 
 struct vt_catalogue_entry {
     char *key;
@@ -34,8 +34,8 @@ int vt_catalogue_take(struct vt_catalogue *catalogue, const char *key, const cha
 const struct vt_catalogue_entry *vt_catalogue_find(const struct vt_catalogue *catalogue, const char *kind, const char *name);
 
 /* In the connection's transaction; the shadow table of `table`. name is "" for the sequence. */
-int vt_catalogue_add(sqlite3 *db, const char *schema, const char *table, const char *kind, const char *name, struct lsm_tree_info tree, const char *definition,
-                     char **message) LSM_MUST_CHECK;
+int vt_catalogue_add(sqlite3 *db, const char *schema, const char *table, const char *kind, const char *name, struct lsm_tree_info tree,
+                     const char *definition, char **message) LSM_MUST_CHECK;
 int vt_catalogue_remove(sqlite3 *db, const char *schema, const char *table, const char *kind, const char *name, char **message) LSM_MUST_CHECK;
 
 #endif

@@ -145,7 +145,8 @@ static int check_entries(struct tree_check *check) {
         const char *table = check->table->name, *index = schema->indexes[i].name;
         rc = walk_tree(check, schema->indexes[i].tree.tree, NULL, &count);
         bool dropped = false;
-        if (rc == SQLITE_OK && (check->missing[i] > 0 || count != check->rows)) rc = is_dropped(check->table, schema->indexes[i].tree, &dropped, check->message);
+        if (rc == SQLITE_OK && (check->missing[i] > 0 || count != check->rows))
+            rc = is_dropped(check->table, schema->indexes[i].tree, &dropped, check->message);
         if (rc != SQLITE_OK) break;
         if (dropped) continue;
         if (check->missing[i] > 0) {

@@ -31,8 +31,8 @@ struct vt_checks {
 int vt_checks_create(sqlite3 *db, const char *schema_name, const char *table, const struct vt_schema *schema, char **message) LSM_MUST_CHECK;
 int vt_checks_drop(sqlite3 *db, const char *schema_name, const char *table, const struct vt_schema *schema, char **message) LSM_MUST_CHECK;
 /* Also lets go of the prepared insert, as dropping needs to do first. */
-int vt_checks_rename(struct vt_checks *checks, sqlite3 *db, const char *schema_name, const char *table, const char *new_table, const struct vt_schema *schema,
-                     char **message) LSM_MUST_CHECK;
+int vt_checks_rename(struct vt_checks *checks, sqlite3 *db, const char *schema_name, const char *table, const char *new_table,
+                     const struct vt_schema *schema, char **message) LSM_MUST_CHECK;
 
 /* SQLITE_CONSTRAINT_CHECK with SQLite's message if the row (values of all columns, affinities applied, and its rowid) fails. */
 int vt_checks_run(struct vt_checks *checks, sqlite3 *db, const char *schema_name, const char *table, const struct vt_schema *schema,

@@ -27,37 +27,37 @@ struct vt_connection {
     int refs;                   /* guarded by the list's mutex */
     struct vt_connection *next; /* guarded by the list's mutex */
     struct vt_space *spaces;
-    bool hook_allowed;          /* our own statement on the hook table is running (hook.h) */
-    bool hook_joined;           /* the hook table takes part in the transaction */
-    bool watching;              /* we shall be told of the end of the transaction of BEGIN (hook.h) */
-    sqlite3_stmt *watch;        /* writes the table for that; NULL: not made yet. Only while an LSM table is connected */
+    bool hook_allowed;   /* our own statement on the hook table is running (hook.h) */
+    bool hook_joined;    /* the hook table takes part in the transaction */
+    bool watching;       /* we shall be told of the end of the transaction of BEGIN (hook.h) */
+    sqlite3_stmt *watch; /* writes the table for that; NULL: not made yet. Only while an LSM table is connected */
     unsigned watches_made;
     bool watch_runs;
-    bool checking;              /* lsm_check() or PRAGMA integrity_check is reading */
-    bool watch_unwanted;        /* it is to be let go of when it has run */
-    struct vt_errand *errand;   /* for the statement that runs (errand.h) */
-    uint64_t changes;           /* rows of LSM tables changed, as SQLite counts them: calls of xUpdate that went well */
+    bool checking;            /* lsm_check() or PRAGMA integrity_check is reading */
+    bool watch_unwanted;      /* it is to be let go of when it has run */
+    struct vt_errand *errand; /* for the statement that runs (errand.h) */
+    uint64_t changes;         /* rows of LSM tables changed, as SQLite counts them: calls of xUpdate that went well */
 };
 
 struct vt_space {
     struct vt_connection *connection;
     struct vt_space *next;
     char *schema;
-    char *synchronous_sql;      /* asks for PRAGMA synchronous of the schema */
-    int tables;                 /* virtual tables connected */
-    struct vt_table *first;     /* these */
-    int bound;                  /* of these, how many rely on the open store (table.h) */
+    char *synchronous_sql;  /* asks for PRAGMA synchronous of the schema */
+    int tables;             /* virtual tables connected */
+    struct vt_table *first; /* these */
+    int bound;              /* of these, how many rely on the open store (table.h) */
     /* The store: NULL until first use. */
-    struct vt_place place;      /* of the open store */
-    struct lsm_env *memory;     /* the file system of a store in memory; kept while the space lives */
+    struct vt_place place;  /* of the open store */
+    struct lsm_env *memory; /* the file system of a store in memory; kept while the space lives */
     struct vt_shared *shared;
     struct lsm_store *store;
     uint8_t store_id[LSM_STORE_ID_BYTES];
-    uint32_t serial;            /* changes whenever `store` becomes another one */
+    uint32_t serial; /* changes whenever `store` becomes another one */
     /* What is going on in it. */
     struct vt_txn txn;
     struct vt_views views;
-    struct vt_cursor *cursors;  /* open ones */
+    struct vt_cursor *cursors; /* open ones */
     struct vt_lookups lookups;
     struct vt_wal_mode wal_mode;
     struct vt_asked asked;

@@ -68,8 +68,9 @@ int vt_cursor_row(struct vt_cursor *cursor, struct lsm_slice *key, struct lsm_sl
         vt_error_clear(&err);
         int status = lsm_view_get(cursor->view->engine, vt_table_tree(vt_cursor_table(cursor)), *key, &cursor->row, &err);
         if (status == LSM_NOTFOUND) {
-            return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_CORRUPT_VTAB, "index %s of table %s names a row that is not there: run SELECT lsm_check()",
-                           cursor->index->name, vt_cursor_table(cursor)->name);
+            return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_CORRUPT_VTAB,
+                           "index %s of table %s names a row that is not there: run SELECT lsm_check()", cursor->index->name,
+                           vt_cursor_table(cursor)->name);
         }
         if (status != LSM_OK) return vt_cursor_fail(cursor, status, &err);
         cursor->row_read = true;
@@ -129,7 +130,8 @@ static void cursor_free(struct vt_cursor *cursor) {
 /* Keep it, as good as new, if it is small. */
 static void cursor_retire(struct vt_table *table, struct vt_cursor *cursor) {
     size_t bytes = cursor->key.capacity + cursor->record.capacity + cursor->entry.capacity + cursor->walk_name.capacity;
-    for (int i = 0; i < cursor->ranges.capacity && bytes <= SPARE_BYTES_MAX; i++) bytes += cursor->ranges.range[i].low.capacity + cursor->ranges.range[i].high.capacity;
+    for (int i = 0; i < cursor->ranges.capacity && bytes <= SPARE_BYTES_MAX; i++)
+        bytes += cursor->ranges.range[i].low.capacity + cursor->ranges.range[i].high.capacity;
     if (table->spare != NULL || bytes > SPARE_BYTES_MAX || cursor->plan_text != NULL) {
         cursor_free(cursor);
         return;
@@ -271,8 +273,8 @@ int vt_cursor_take_view(struct vt_cursor *cursor) {
     if (!gone && cursor->index != NULL && view != cursor->view) gone = is_gone(space, cursor->index->tree);
     if (gone) {
         vt_view_unref(space, view);
-        return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_BUSY_SNAPSHOT, "table %s, or its index, was dropped by another connection: end this transaction",
-                       table->name);
+        return vt_fail(&cursor->base.pVtab->zErrMsg, SQLITE_BUSY_SNAPSHOT,
+                       "table %s, or its index, was dropped by another connection: end this transaction", table->name);
     }
     table->view_known = view->opened;
     if (view != cursor->view) drop_walk(cursor);
@@ -482,6 +484,8 @@ int vt_cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
 
 /* ---- the cursors of a space ----------------------------------------------------------------------------------- */
 
-struct vt_cursor *vt_cursor_after(const struct vt_cursor *cursor) { return cursor->next; }
+struct vt_cursor *vt_cursor_after(const struct vt_cursor *cursor) {
+    return cursor->next;
+}
 
 bool vt_cursor_is_of(const struct vt_cursor *cursor, const sqlite3_vtab *vtab) { return cursor->base.pVtab == vtab; }

@@ -51,7 +51,8 @@ int vt_cursor_resolve(void *arg, const struct vt_ranges *ranges, int column, sql
     struct search search = {.column = column, .text = text};
     const struct vt_table *table = vt_cursor_table(cursor);
     /* A comparison with an expression of numeric affinity turns the text into a number, if it looks like one; 'Inf' does not. */
-    char *sql = sqlite3_mprintf("SELECT ?1 = CAST(?2 AS NUMERIC) OR ?1 = CAST(?2 AS TEXT) COLLATE %s", vt_collation_name(table->schema->columns[column].collation));
+    char *sql = sqlite3_mprintf("SELECT ?1 = CAST(?2 AS NUMERIC) OR ?1 = CAST(?2 AS TEXT) COLLATE %s",
+                                vt_collation_name(table->schema->columns[column].collation));
     int rc = sql == NULL ? SQLITE_NOMEM : sqlite3_prepare_v2(table->space->connection->db, sql, -1, &search.equals, NULL);
     sqlite3_free(sql);
     if (rc == SQLITE_OK) rc = sqlite3_bind_value(search.equals, 2, number);
@@ -67,4 +68,3 @@ int vt_cursor_resolve(void *arg, const struct vt_ranges *ranges, int column, sql
                    "compare it with CAST(... AS TEXT)",
                    table->schema->columns[column].name, table->name);
 }
-

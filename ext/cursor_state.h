@@ -12,33 +12,33 @@
 #include "table.h"
 
 enum cursor_mode {
-    CURSOR_END,      /* no row */
-    CURSOR_POINT,    /* on the one row of a point read */
-    CURSOR_WALK,     /* on the engine cursor's row */
-    CURSOR_FOUND,    /* on `found`, a row of a lookup; if that has no record, it was read: row_read */
-    CURSOR_DETACHED  /* on a row of a transaction that is committed: `key`, `record` */
+    CURSOR_END,     /* no row */
+    CURSOR_POINT,   /* on the one row of a point read */
+    CURSOR_WALK,    /* on the engine cursor's row */
+    CURSOR_FOUND,   /* on `found`, a row of a lookup; if that has no record, it was read: row_read */
+    CURSOR_DETACHED /* on a row of a transaction that is committed: `key`, `record` */
 };
 
 struct vt_cursor {
-    sqlite3_vtab_cursor base; /* first: SQLite's pointer is ours */
+    sqlite3_vtab_cursor base;       /* first: SQLite's pointer is ours */
     struct vt_cursor *next, **link; /* in vt_space.cursors */
     enum cursor_mode mode;
-    int broken;               /* not SQLITE_OK: what every step returns */
-    struct vt_view *view;     /* counted; may be held without a row */
-    struct lsm_cursor *walk;  /* on `view` and the tree walk_tree */
+    int broken;              /* not SQLITE_OK: what every step returns */
+    struct vt_view *view;    /* counted; may be held without a row */
+    struct lsm_cursor *walk; /* on `view` and the tree walk_tree */
     uint32_t walk_tree;
-    struct lsm_value point;   /* of `view` */
+    struct lsm_value point; /* of `view` */
     struct vt_plan plan;
-    bool plan_known;          /* `plan` is of this number and, if that has more to tell, this text */
+    bool plan_known; /* `plan` is of this number and, if that has more to tell, this text */
     int plan_number;
     char *plan_text;
     /* A plan that walks an index: its entries name rows, which are only read when the entry does not have what is asked for. */
     const struct vt_index *index; /* NULL: the rows themselves are walked */
     struct lsm_slice row_key;     /* of the present row, if row_known */
     bool row_known, row_read;
-    bool rowid_told;              /* of the present row, which is not like another one then */
-    struct lsm_value row;         /* of `view`, if row_read */
-    struct vt_bytes entry;        /* of a detached row; the columns that rows passed over have in common */
+    bool rowid_told;       /* of the present row, which is not like another one then */
+    struct lsm_value row;  /* of `view`, if row_read */
+    struct vt_bytes entry; /* of a detached row; the columns that rows passed over have in common */
     struct vt_ranges ranges;
     int range_at;
     struct vt_bytes key, record;

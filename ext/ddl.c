@@ -89,7 +89,8 @@ static bool parse_literal(struct parser *p, struct vt_column *column) {
         if (behind.kind == VT_TOKEN_PUNCT && *behind.start == '(') return fail(p, "an expression as a default stands in parentheses");
         sql = sql_of_word(token);
     } else {
-        return token.kind == VT_TOKEN_END || token.kind == VT_TOKEN_BAD ? fail_syntax(p) : fail(p, "an expression as a default stands in parentheses");
+        return token.kind == VT_TOKEN_END || token.kind == VT_TOKEN_BAD ? fail_syntax(p)
+                                                                        : fail(p, "an expression as a default stands in parentheses");
     }
     advance(p);
     return evaluate_default(p, column, token, sql);
@@ -159,7 +160,8 @@ static bool parse_type(struct parser *p, struct vt_column *column) {
     char *name = column->type == NULL || !quoted ? NULL : vt_token_unquoted(first);
     if (column->type == NULL || (quoted && name == NULL)) return fail_nomem(p);
     const char *type = quoted ? name : column->type;
-    bool any = p->schema->strict && sqlite3_stricmp(type, "ANY") == 0; /* stores what it is given; elsewhere ANY is a type like any other, hence NUMERIC */
+    bool any =
+        p->schema->strict && sqlite3_stricmp(type, "ANY") == 0; /* stores what it is given; elsewhere ANY is a type like any other, hence NUMERIC */
     column->affinity = any ? VT_AFFINITY_BLOB : vt_affinity_of_type(type);
     sqlite3_free(name);
     if (has_hidden(column->type)) return fail_at(p, first, sqlite3_mprintf("a type with the word HIDDEN would make SQLite hide the column"));
@@ -349,9 +351,7 @@ static bool settle_key(struct parser *p) {
     struct vt_schema *schema = p->schema;
     struct key_clause *key = &p->key;
     if (!key->given) return true;
-    if (key->autoincrement && !key_is_rowid(p)) {
-        return fail_whole(p, sqlite3_mprintf("AUTOINCREMENT is only allowed on an INTEGER PRIMARY KEY"));
-    }
+    if (key->autoincrement && !key_is_rowid(p)) { return fail_whole(p, sqlite3_mprintf("AUTOINCREMENT is only allowed on an INTEGER PRIMARY KEY")); }
     schema->autoincrement = key->autoincrement;
     schema->key_conflict = key->conflict;
     if (key->in_column) key->columns[0].collation = schema->columns[key->columns[0].column].collation;
@@ -368,8 +368,8 @@ static bool settle_strict(struct parser *p) {
     static const struct {
         const char *type;
         enum vt_strict strict;
-    } types[] = {{"INT", VT_STRICT_INT}, {"INTEGER", VT_STRICT_INTEGER}, {"REAL", VT_STRICT_REAL},
-                 {"TEXT", VT_STRICT_TEXT},   {"BLOB", VT_STRICT_BLOB},       {"ANY", VT_STRICT_ANY}};
+    } types[] = {{"INT", VT_STRICT_INT},   {"INTEGER", VT_STRICT_INTEGER}, {"REAL", VT_STRICT_REAL},
+                 {"TEXT", VT_STRICT_TEXT}, {"BLOB", VT_STRICT_BLOB},       {"ANY", VT_STRICT_ANY}};
     for (int i = 0; i < p->schema->column_count; i++) {
         struct vt_column *column = &p->schema->columns[i];
         if (column->type[0] == '\0') return fail_whole(p, sqlite3_mprintf("missing datatype for column \"%s\": STRICT needs one", column->name));
@@ -381,8 +381,8 @@ static bool settle_strict(struct parser *p) {
         }
         sqlite3_free(type);
         if (column->strict == VT_STRICT_NONE) {
-            return fail_whole(p, sqlite3_mprintf("unknown datatype for column \"%s\": \"%s\": STRICT knows INT, INTEGER, REAL, TEXT, BLOB and ANY", column->name,
-                                                 column->type));
+            return fail_whole(p, sqlite3_mprintf("unknown datatype for column \"%s\": \"%s\": STRICT knows INT, INTEGER, REAL, TEXT, BLOB and ANY",
+                                                 column->name, column->type));
         }
     }
     return true;

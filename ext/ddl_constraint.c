@@ -226,7 +226,8 @@ static bool name_columns(struct parser *p, struct index_clause *clause) {
         struct vt_key_column *column = &key->columns[i];
         if (key->in_column) column->collation = schema->columns[column->column].collation;
         /* The INTEGER PRIMARY KEY is the rowid. */
-        if (schema->kind == VT_KIND_ROWID && column->column == schema->rowid_column) *column = (struct vt_key_column){.column = -1, .desc = column->desc};
+        if (schema->kind == VT_KIND_ROWID && column->column == schema->rowid_column)
+            *column = (struct vt_key_column){.column = -1, .desc = column->desc};
         bool repeated = false;
         for (int k = 0; k < count && !repeated; k++) repeated = columns[k].column == column->column && columns[k].collation == column->collation;
         if (!repeated) columns[count++] = *column;

@@ -31,10 +31,10 @@ struct parser {
     int column_max;
     int column_capacity;
     struct key_clause key;
-    int key_place;          /* index clauses before PRIMARY KEY */
+    int key_place; /* index clauses before PRIMARY KEY */
     int index_count, index_capacity;
     struct index_clause *indexes;
-    int place; /* of the constraint that is being settled; odd: PRIMARY KEY */
+    int place;                  /* of the constraint that is being settled; odd: PRIMARY KEY */
     struct vt_token constraint; /* the name behind CONSTRAINT, for the next CHECK; VT_TOKEN_END: none */
     int check_capacity;
     bool constraints_begun; /* a table constraint was seen: no more columns */
@@ -77,10 +77,11 @@ static inline int shown_size(const struct vt_token *token) {
 static inline bool fail_at(struct parser *p, struct vt_token token, char *reason) {
     if (reason == NULL) return fail_nomem(p);
     if (p->rc == SQLITE_OK) {
-        char *place = p->argument == 0 ? sqlite3_mprintf("") : sqlite3_mprintf(token.kind == VT_TOKEN_END ? " of argument %d" : "in argument %d, ", p->argument);
-        p->message = place == NULL                  ? NULL
+        char *place = p->argument == 0 ? sqlite3_mprintf("")
+                                       : sqlite3_mprintf(token.kind == VT_TOKEN_END ? " of argument %d" : "in argument %d, ", p->argument);
+        p->message = place == NULL                ? NULL
                      : token.kind == VT_TOKEN_END ? sqlite3_mprintf("at the end%s: %s", place, reason)
-                                                    : sqlite3_mprintf("%snear \"%.*s\": %s", place, shown_size(&token), token.start, reason);
+                                                  : sqlite3_mprintf("%snear \"%.*s\": %s", place, shown_size(&token), token.start, reason);
         sqlite3_free(place);
         p->rc = p->message == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
     }

@@ -8,10 +8,10 @@
 
 /* What the shadow tables of a schema say about one store. */
 struct knowledge {
-    int named;                         /* shadow tables that name the store */
-    bool found;                        /* the token asked for is there */
-    bool damaged;                      /* there may be more */
-    uint8_t newest[LSM_TOKEN_BYTES];   /* the token with the greatest position; zeros: none */
+    int named;                       /* shadow tables that name the store */
+    bool found;                      /* the token asked for is there */
+    bool damaged;                    /* there may be more */
+    uint8_t newest[LSM_TOKEN_BYTES]; /* the token with the greatest position; zeros: none */
 };
 
 static const uint8_t no_token[LSM_TOKEN_BYTES];
@@ -59,7 +59,8 @@ static bool was_asked(struct vt_space *space, const uint8_t *token, unsigned *da
 
 int vt_decide_ask(struct vt_space *space, char **message) {
     uint8_t token[LSM_TOKEN_BYTES];
-    if (lsm_store_pending(space->store, NULL) != LSM_PENDING_UNKNOWN || lsm_store_pending(space->store, token) != LSM_PENDING_UNKNOWN) return SQLITE_OK;
+    if (lsm_store_pending(space->store, NULL) != LSM_PENDING_UNKNOWN || lsm_store_pending(space->store, token) != LSM_PENDING_UNKNOWN)
+        return SQLITE_OK;
     /* Our own, between xSync and the end: what we see of it is not committed. Nor is everything in the shared cache, to those who asked to see that. */
     if (space->txn.state != VT_TXN_IDLE || vt_pragma_int(space->connection->db, NULL, "read_uncommitted", 1) != 0) return SQLITE_OK;
     unsigned data_version = 0;
@@ -93,8 +94,10 @@ int vt_decide_settle(struct vt_space *space, char **message) {
     int rc = SQLITE_OK;
     if (pending == LSM_PENDING_UNKNOWN) rc = learn(space, space->connection->db, space->schema, token, &knowledge, message);
     if (rc == SQLITE_OK && !knowledge.found && knowledge.damaged) {
-        rc = vt_fail(message, SQLITE_CORRUPT_VTAB, "a shadow table (its name ends in _" VT_SHADOW_SUFFIX ") is damaged, and may be the one that says how the "
-                     "last transaction of the store %s ended", lsm_store_dir(space->store));
+        rc = vt_fail(message, SQLITE_CORRUPT_VTAB,
+                     "a shadow table (its name ends in _" VT_SHADOW_SUFFIX ") is damaged, and may be the one that says how the "
+                     "last transaction of the store %s ended",
+                     lsm_store_dir(space->store));
     }
     if (rc == SQLITE_OK) rc = knowledge.found ? vt_decide_make_durable(space, message) : vt_tail_cut(space, message);
     if (rc != SQLITE_OK) return rc;
@@ -336,17 +339,22 @@ int vt_decide_compare(struct vt_space *space, enum vt_verdict *verdict, char **m
 static int fail_verdict(const struct vt_space *space, enum vt_verdict verdict, char **message) {
     const char *dir = lsm_store_dir(space->store);
     if (verdict == VT_AHEAD) {
-        return vt_fail(message, SQLITE_CORRUPT_VTAB,
-                       "the database is older than the store of its LSM tables, %s: the last transaction that wrote both is not in it. One of them was "
-                       "copied or restored alone: restore both from one backup, or accept what is there with SELECT lsm_accept('%s')", dir, space->schema);
+        return vt_fail(
+            message, SQLITE_CORRUPT_VTAB,
+            "the database is older than the store of its LSM tables, %s: the last transaction that wrote both is not in it. One of them was "
+            "copied or restored alone: restore both from one backup, or accept what is there with SELECT lsm_accept('%s')",
+            dir, space->schema);
     }
-    return vt_fail(message, SQLITE_CORRUPT_VTAB,
-                   "the store of the LSM tables, %s, is older than its database: it never had the last transaction that wrote both. One of them was copied or "
-                   "restored alone: restore both from one backup, or accept what is there with SELECT lsm_accept('%s')", dir, space->schema);
+    return vt_fail(
+        message, SQLITE_CORRUPT_VTAB,
+        "the store of the LSM tables, %s, is older than its database: it never had the last transaction that wrote both. One of them was copied or "
+        "restored alone: restore both from one backup, or accept what is there with SELECT lsm_accept('%s')",
+        dir, space->schema);
 }
 
 int vt_decide_check(struct vt_space *space, char **message) {
-    if (space->place.memory || space->accept == VT_ACCEPT_WANTED || vt_shared_fits(space->shared, space->place.device, space->place.inode)) return SQLITE_OK;
+    if (space->place.memory || space->accept == VT_ACCEPT_WANTED || vt_shared_fits(space->shared, space->place.device, space->place.inode))
+        return SQLITE_OK;
     /* Looked at before it began. What a transaction has itself dropped and made is no evidence: the table with the last token may be gone. */
     if (space->txn.state != VT_TXN_IDLE) return SQLITE_OK;
     enum vt_verdict verdict;

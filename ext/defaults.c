@@ -40,7 +40,8 @@ int vt_defaults_create(sqlite3 *db, const char *schema_name, const char *table, 
     return rc == SQLITE_OK ? make_view(db, schema_name, table, schema, message) : rc;
 }
 
-int vt_defaults_drop(struct vt_defaults *defaults, sqlite3 *db, const char *schema_name, const char *table, const struct vt_schema *schema, char **message) {
+int vt_defaults_drop(struct vt_defaults *defaults, sqlite3 *db, const char *schema_name, const char *table, const struct vt_schema *schema,
+                     char **message) {
     vt_defaults_release(defaults);
     if (schema->default_count == 0) return SQLITE_OK;
     return vt_sql_run(db, message, sqlite3_mprintf("DROP VIEW IF EXISTS \"%w\".\"%w_" VT_DEFAULTS_SUFFIX "\"", schema_name, table));
@@ -66,7 +67,8 @@ void vt_defaults_release(struct vt_defaults *defaults) {
     *defaults = (struct vt_defaults){0};
 }
 
-static int prepare(struct vt_defaults *defaults, sqlite3 *db, const char *schema_name, const char *table, const struct vt_schema *schema, char **message) {
+static int prepare(struct vt_defaults *defaults, sqlite3 *db, const char *schema_name, const char *table, const struct vt_schema *schema,
+                   char **message) {
     if (defaults->select != NULL) return SQLITE_OK;
     defaults->values = sqlite3_malloc64((size_t)schema->default_count * sizeof *defaults->values);
     char *sql = sqlite3_mprintf("SELECT * FROM \"%w\".\"%w_" VT_DEFAULTS_SUFFIX "\"", schema_name, table);

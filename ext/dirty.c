@@ -5,7 +5,9 @@
 #include "connection.h"
 
 /* No database can have this name: a call that names it fails, and so leaves a known message behind. */
-#define NOBODY "\x01" "lsm"
+#define NOBODY                                                                                                                                       \
+    "\x01"                                                                                                                                           \
+    "lsm"
 #define NOBODY_MESSAGE "unknown database: " NOBODY
 
 static int64_t rows_changed(sqlite3 *db) { return vt_sqlite_at_least(3037000) ? sqlite3_total_changes64(db) : sqlite3_total_changes(db); }

@@ -54,7 +54,8 @@ static int put_entry(struct vt_table *table, const struct vt_index *index, const
         /* Alone, the entry says in its value which row it means. */
         bool same_row = old->key.size == row->key.size && memcmp(old->key.data, row->key.data, row->key.size) == 0;
         if (same_entry && (!alone || same_row)) return SQLITE_OK;
-        if (rc == SQLITE_OK && !same_entry) rc = vt_txn_delete(table->space, index->tree.tree, vt_bytes_slice(&entries->old_entry), &table->base.zErrMsg);
+        if (rc == SQLITE_OK && !same_entry)
+            rc = vt_txn_delete(table->space, index->tree.tree, vt_bytes_slice(&entries->old_entry), &table->base.zErrMsg);
     }
     if (rc != SQLITE_OK) return rc;
     struct lsm_slice value = alone ? row->key : (struct lsm_slice){0};

@@ -58,9 +58,10 @@ int sqlite3_lsm_init(sqlite3 *db, char **message, const sqlite3_api_routines *ap
         return SQLITE_ERROR;
     }
     if (!take_api(api)) {
-        *message = api->mprintf("lsm is already loaded into another SQLite library of this process (this one is %s): one copy of the extension serves one "
-                                "library; load a second copy, from a file of another name, into this one, for other databases",
-                                api->libversion());
+        *message =
+            api->mprintf("lsm is already loaded into another SQLite library of this process (this one is %s): one copy of the extension serves one "
+                         "library; load a second copy, from a file of another name, into this one, for other databases",
+                         api->libversion());
         return SQLITE_ERROR;
     }
     return register_all(db);

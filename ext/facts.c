@@ -227,12 +227,14 @@ static void add_parts(const struct vt_catalogue *catalogue, const char *name, st
     for (int i = 0; i < catalogue->count; i++) {
         const struct vt_catalogue_entry *entry = &catalogue->entries[i];
         bool index = strncmp(entry->key, VT_CATALOGUE_INDEX, strlen(VT_CATALOGUE_INDEX)) == 0;
-        if (take_tree(trees, count, entry->tree)) add_tree(report, name, index ? entry->key + strlen(VT_CATALOGUE_INDEX) : entry->key, view, entry->tree.tree);
+        if (take_tree(trees, count, entry->tree))
+            add_tree(report, name, index ? entry->key + strlen(VT_CATALOGUE_INDEX) : entry->key, view, entry->tree.tree);
     }
 }
 
 /* The table's trees; of one that is damaged what can be told. */
-static int add_table(struct vt_space *space, const char *name, struct lsm_view *view, struct lsm_tree_info *trees, size_t count, struct vt_report *report) {
+static int add_table(struct vt_space *space, const char *name, struct lsm_view *view, struct lsm_tree_info *trees, size_t count,
+                     struct vt_report *report) {
     sqlite3 *db = space->connection->db;
     struct vt_shadow shadow;
     struct vt_catalogue catalogue = {0};
@@ -245,8 +247,10 @@ static int add_table(struct vt_space *space, const char *name, struct lsm_view *
 }
 
 static int add_named(struct vt_space *space, struct lsm_view *view, struct lsm_tree_info *trees, size_t count, struct vt_report *report) {
-    char *sql = sqlite3_mprintf("SELECT substr(name, 1, length(name) - length('_" VT_SHADOW_SUFFIX "')) FROM \"%w\".sqlite_schema WHERE type = 'table'"
-                                " AND rootpage > 0 AND name LIKE '%%!_" VT_SHADOW_SUFFIX "' ESCAPE '!' ORDER BY 1", space->schema);
+    char *sql =
+        sqlite3_mprintf("SELECT substr(name, 1, length(name) - length('_" VT_SHADOW_SUFFIX "')) FROM \"%w\".sqlite_schema WHERE type = 'table'"
+                        " AND rootpage > 0 AND name LIKE '%%!_" VT_SHADOW_SUFFIX "' ESCAPE '!' ORDER BY 1",
+                        space->schema);
     if (sql == NULL) return SQLITE_NOMEM;
     sqlite3_stmt *statement = NULL;
     int rc = sqlite3_prepare_v2(space->connection->db, sql, -1, &statement, NULL);
@@ -304,8 +308,10 @@ static void add_reader(struct vt_report *report, const struct lsm_reader_info *r
     vt_report_int(report, (int64_t)reader->views);
     vt_report_int(report, reader->versions);
     vt_report_int(report, reader->old_versions);
-    if (reader->oldest_view_us == 0) vt_report_text(report, NULL);
-    else vt_report_real(report, (double)reader->oldest_view_us / 1e6);
+    if (reader->oldest_view_us == 0)
+        vt_report_text(report, NULL);
+    else
+        vt_report_real(report, (double)reader->oldest_view_us / 1e6);
 }
 
 static int collect_readers(struct vt_connection *connection, const char *schema, struct vt_report *report, char **message) {
@@ -335,13 +341,14 @@ static int collect_problems(struct vt_connection *connection, const char *schema
 
 static const struct vt_facts all[] = {
     {"lsm_stats", "name TEXT, value, unit TEXT, meaning TEXT", 4, collect_stats},
-    {"lsm_levels", "level INTEGER, runs INTEGER, files INTEGER, rows INTEGER, tombstones INTEGER, bytes INTEGER, raw_bytes INTEGER", 7, collect_levels},
+    {"lsm_levels", "level INTEGER, runs INTEGER, files INTEGER, rows INTEGER, tombstones INTEGER, bytes INTEGER, raw_bytes INTEGER", 7,
+     collect_levels},
     {"lsm_files",
      "number INTEGER, level INTEGER, run INTEGER, rows INTEGER, tombstones INTEGER, range_tombstones INTEGER, bytes INTEGER, raw_bytes INTEGER,"
      " compression TEXT, tree_low INTEGER, tree_high INTEGER, log_low INTEGER, log_high INTEGER",
      13, collect_files},
-    {"lsm_readers",
-     "pid INTEGER, process TEXT, own INTEGER, opened TEXT, views INTEGER, versions INTEGER, old_versions INTEGER, oldest_seconds REAL", 8, collect_readers},
+    {"lsm_readers", "pid INTEGER, process TEXT, own INTEGER, opened TEXT, views INTEGER, versions INTEGER, old_versions INTEGER, oldest_seconds REAL",
+     8, collect_readers},
     {"lsm_tables", "name TEXT, tree INTEGER, rows INTEGER, bytes INTEGER, part TEXT", 5, collect_tables},
     {"lsm_check", "problem TEXT", 1, collect_problems},
 };

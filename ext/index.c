@@ -25,7 +25,8 @@ static bool set_key(const struct vt_schema *schema, struct vt_index *index, cons
     return true;
 }
 
-struct vt_index *vt_index_add(struct vt_schema *schema, char *name, struct vt_key_column *columns, int column_count, struct vt_key_column *named, int named_count) {
+struct vt_index *vt_index_add(struct vt_schema *schema, char *name, struct vt_key_column *columns, int column_count, struct vt_key_column *named,
+                              int named_count) {
     struct vt_index *grown = sqlite3_realloc64(schema->indexes, ((size_t)schema->index_count + 1) * sizeof *grown);
     struct vt_index *index = NULL;
     if (grown != NULL) schema->indexes = grown;
@@ -96,7 +97,8 @@ int vt_index_fail_unique(const struct vt_schema *schema, const struct vt_index *
 
 /* ---- entries ------------------------------------------------------------------------------------------------------- */
 
-int vt_index_entry(const struct vt_index *index, const struct vt_value *values, int64_t rowid, struct lsm_slice row_key, struct vt_bytes *key, bool *alone) {
+int vt_index_entry(const struct vt_index *index, const struct vt_value *values, int64_t rowid, struct lsm_slice row_key, struct vt_bytes *key,
+                   bool *alone) {
     vt_bytes_reset(key);
     *alone = index->unique;
     for (int i = 0; i < index->column_count; i++) {
@@ -134,7 +136,8 @@ static bool is_exact(const struct vt_column *column, const struct vt_key_column 
     }
 }
 
-static bool read_column(const struct vt_schema *schema, const struct vt_key_column *columns, int count, struct lsm_slice key, int at, struct vt_value *out) {
+static bool read_column(const struct vt_schema *schema, const struct vt_key_column *columns, int count, struct lsm_slice key, int at,
+                        struct vt_value *out) {
     if (vt_key_read(columns, count, key, at, out) != SQLITE_OK) return false;
     return columns[at].column < 0 || is_exact(&schema->columns[columns[at].column], &columns[at], out);
 }

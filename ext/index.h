@@ -12,7 +12,8 @@
 
 /* Add an index with these columns to the schema; the table's own key must be settled: it goes behind the columns. named: the columns with repetitions.
  * Takes name, columns and named, also when it fails. NULL if out of memory. */
-struct vt_index *vt_index_add(struct vt_schema *schema, char *name, struct vt_key_column *columns, int column_count, struct vt_key_column *named, int named_count);
+struct vt_index *vt_index_add(struct vt_schema *schema, char *name, struct vt_key_column *columns, int column_count, struct vt_key_column *named,
+                              int named_count);
 /* Remove the last one. */
 void vt_index_drop_last(struct vt_schema *schema);
 /* The index of this name, or -1. */

@@ -16,7 +16,8 @@ static int find(struct vt_space *space, const struct vt_index_name *which, struc
     *table = vt_table_joined(space, which->table);
     if (*table == NULL) return vt_fail(message, SQLITE_ERROR, "%s.%s is no LSM table", which->schema, which->table);
     for (struct vt_cursor *cursor = space->cursors; cursor != NULL; cursor = vt_cursor_after(cursor)) {
-        if (vt_cursor_is_of(cursor, &(*table)->base)) return vt_fail(message, SQLITE_LOCKED, "table %s is being read by this connection", which->table);
+        if (vt_cursor_is_of(cursor, &(*table)->base))
+            return vt_fail(message, SQLITE_LOCKED, "table %s is being read by this connection", which->table);
     }
     return SQLITE_OK;
 }
@@ -26,8 +27,9 @@ static int find(struct vt_space *space, const struct vt_index_name *which, struc
 static int announce(struct vt_table *table, const struct vt_index_name *which, char **message) {
     uint64_t random;
     sqlite3_randomness((int)sizeof random, &random);
-    return vt_sql_run(table->space->connection->db, message,
-               sqlite3_mprintf("CREATE VIEW \"%w\".\"lsm_%llx\" AS SELECT 1; DROP VIEW \"%w\".\"lsm_%llx\"", which->schema, random, which->schema, random));
+    return vt_sql_run(
+        table->space->connection->db, message,
+        sqlite3_mprintf("CREATE VIEW \"%w\".\"lsm_%llx\" AS SELECT 1; DROP VIEW \"%w\".\"lsm_%llx\"", which->schema, random, which->schema, random));
 }
 
 /* ---- building ------------------------------------------------------------------------------------------------------- */
@@ -48,7 +50,9 @@ static int add_row(struct build *build, struct lsm_slice key, struct lsm_slice r
     bool alone;
     int rc = vt_entries_read(build->table, key, record, build->values, &row);
     if (rc == SQLITE_OK) rc = vt_index_entry(build->index, row.values, row.rowid, key, &build->entry, &alone);
-    if (rc != SQLITE_OK) return (rc & 0xff) == SQLITE_CORRUPT ? vt_fail(build->message, rc, "a row of table %s is damaged: run SELECT lsm_check()", build->table->name) : rc;
+    if (rc != SQLITE_OK)
+        return (rc & 0xff) == SQLITE_CORRUPT ? vt_fail(build->message, rc, "a row of table %s is damaged: run SELECT lsm_check()", build->table->name)
+                                             : rc;
     struct lsm_error err;
     vt_error_clear(&err);
     int status = alone ? lsm_txn_get(space->txn.engine, build->index->tree.tree, vt_bytes_slice(&build->entry), NULL, &err) : LSM_NOTFOUND;
@@ -91,7 +95,8 @@ static int build_index(struct vt_table *table, const struct vt_index *index, cha
 static int add_to_catalogue(struct vt_table *table, const struct vt_index *index, const struct vt_index_name *which, char **message) {
     char *definition = vt_index_definition(table->schema, index), *text = definition == NULL ? NULL : sqlite3_mprintf(" %s", definition);
     int rc = text == NULL ? SQLITE_NOMEM
-                          : vt_catalogue_add(table->space->connection->db, which->schema, which->table, VT_CATALOGUE_INDEX, which->name, index->tree, text, message);
+                          : vt_catalogue_add(table->space->connection->db, which->schema, which->table, VT_CATALOGUE_INDEX, which->name, index->tree,
+                                             text, message);
     sqlite3_free(definition);
     sqlite3_free(text);
     return rc;

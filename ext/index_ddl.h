@@ -21,7 +21,8 @@ struct vt_index_request {
 
 /* SQLITE_CONSTRAINT_UNIQUE in SQLite's words if rows that are there are not unique,
  * SQLITE_LOCKED while a statement of this connection reads the table. */
-int vt_index_create(struct vt_connection *connection, const struct vt_index_name *which, const struct vt_index_request *request, char **message) LSM_MUST_CHECK;
+int vt_index_create(struct vt_connection *connection, const struct vt_index_name *which, const struct vt_index_request *request,
+                    char **message) LSM_MUST_CHECK;
 /* SQLITE_ERROR if there is none, or it belongs to the declaration of the table. */
 int vt_index_drop(struct vt_connection *connection, const struct vt_index_name *which, char **message) LSM_MUST_CHECK;
 

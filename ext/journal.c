@@ -50,7 +50,8 @@ bool vt_journal_is_enough(enum vt_journal journal, int level) {
 static int sync_closed_journal(struct vt_space *space) {
     sqlite3_vfs *vfs = NULL;
     const char *name = sqlite3_db_filename(space->connection->db, space->schema);
-    if (sqlite3_file_control(space->connection->db, space->schema, SQLITE_FCNTL_VFS_POINTER, (void *)&vfs) != SQLITE_OK || vfs == NULL) return SQLITE_IOERR_FSYNC;
+    if (sqlite3_file_control(space->connection->db, space->schema, SQLITE_FCNTL_VFS_POINTER, (void *)&vfs) != SQLITE_OK || vfs == NULL)
+        return SQLITE_IOERR_FSYNC;
     if (name == NULL || name[0] == '\0') return SQLITE_OK;
     const char *journal = sqlite3_filename_journal(name);
     int exists = 0, flags = 0;

@@ -6,7 +6,7 @@
 
 #define CHUNK_BYTES_MIN 4096u
 #define CHUNK_BYTES_MAX (1u << 20)
-#define NO_RECORD ((uint32_t)LSM_VALUE_BYTES_MAX + 1)
+#define NO_RECORD       ((uint32_t)LSM_VALUE_BYTES_MAX + 1)
 /* A bucket takes 4 bytes, and there are up to twice as many as entries. */
 #define BUCKET_BYTES 8u
 
@@ -109,8 +109,8 @@ int vt_lookup_add(struct vt_lookup *lookup, uint64_t hash, struct lsm_slice key,
     if (bytes == NULL) return SQLITE_NOMEM;
     memcpy(bytes, key.data, key.size);
     if (copied && record.size > 0) memcpy(bytes + key.size, record.data, record.size);
-    lookup->entries[lookup->count++] =
-        (struct vt_lookup_entry){.hash = hash, .key = bytes, .key_size = (uint32_t)key.size, .record_size = copied ? (uint32_t)record.size : NO_RECORD};
+    lookup->entries[lookup->count++] = (struct vt_lookup_entry){
+        .hash = hash, .key = bytes, .key_size = (uint32_t)key.size, .record_size = copied ? (uint32_t)record.size : NO_RECORD};
     return SQLITE_OK;
 }
 

@@ -25,7 +25,7 @@ struct vt_lookup_entry {
 
 struct vt_lookup {
     int refs;
-    struct vt_bytes name; /* what it is a lookup of, for its owner */
+    struct vt_bytes name;   /* what it is a lookup of, for its owner */
     struct vt_lookup *next; /* its owner's */
     size_t bytes, bytes_max;
     uint32_t count, capacity;
@@ -33,7 +33,7 @@ struct vt_lookup {
     struct vt_lookup_chunk *chunks;
     uint32_t *buckets; /* when finished */
     uint32_t bucket_mask;
-    int64_t filed;     /* entries in the file */
+    int64_t filed; /* entries in the file */
     struct vt_lookup_file *file;
 };
 
@@ -50,8 +50,8 @@ int vt_lookup_finish(struct vt_lookup *lookup, char **message) LSM_MUST_CHECK;
 struct vt_found {
     struct vt_lookup *lookup; /* counted */
     uint64_t hash;
-    uint32_t next;            /* in memory */
-    sqlite3_stmt *statement;  /* in the file */
+    uint32_t next;           /* in memory */
+    sqlite3_stmt *statement; /* in the file */
     /* The present row; the bytes live until the walk goes on. */
     bool on;
     struct lsm_slice key, record;

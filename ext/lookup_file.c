@@ -21,8 +21,10 @@ int vt_lookup_file_open(struct vt_lookup_file **out, char **message) {
     int rc = sqlite3_open_v2("", &file->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
     /* It is in nobody's way, and nobody needs it after a crash. */
     if (rc == SQLITE_OK) {
-        rc = sqlite3_exec(file->db, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = " CACHE ";"
-                          "CREATE TABLE rows(hash INTEGER, number INTEGER, key BLOB, record BLOB, PRIMARY KEY (hash, number)) WITHOUT ROWID; BEGIN", NULL, NULL, NULL);
+        rc = sqlite3_exec(file->db,
+                          "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = " CACHE ";"
+                          "CREATE TABLE rows(hash INTEGER, number INTEGER, key BLOB, record BLOB, PRIMARY KEY (hash, number)) WITHOUT ROWID; BEGIN",
+                          NULL, NULL, NULL);
     }
     if (rc == SQLITE_OK) rc = sqlite3_prepare_v2(file->db, "INSERT INTO rows VALUES (?1, ?2, ?3, ?4)", -1, &file->add, NULL);
     if (rc != SQLITE_OK) {
@@ -45,7 +47,8 @@ int vt_lookup_file_add(struct vt_lookup_file *file, uint64_t hash, int64_t numbe
     int rc = sqlite3_bind_int64(file->add, 1, (sqlite3_int64)hash);
     if (rc == SQLITE_OK) rc = sqlite3_bind_int64(file->add, 2, number);
     if (rc == SQLITE_OK) rc = sqlite3_bind_blob64(file->add, 3, key.data, key.size, SQLITE_STATIC);
-    if (rc == SQLITE_OK) rc = record.data == NULL ? sqlite3_bind_null(file->add, 4) : sqlite3_bind_blob64(file->add, 4, record.data, record.size, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = record.data == NULL ? sqlite3_bind_null(file->add, 4) : sqlite3_bind_blob64(file->add, 4, record.data, record.size, SQLITE_STATIC);
     if (rc == SQLITE_OK) (void)sqlite3_step(file->add);
     int reset = sqlite3_reset(file->add);
     return fail_file(file, rc == SQLITE_OK ? reset : rc, message);
@@ -62,7 +65,8 @@ int vt_lookup_file_seek(struct vt_lookup_file *file, uint64_t hash, sqlite3_stmt
     return fail_file(file, rc, message);
 }
 
-int vt_lookup_file_next(struct vt_lookup_file *file, sqlite3_stmt *statement, bool *on, struct lsm_slice *key, struct lsm_slice *record, char **message) {
+int vt_lookup_file_next(struct vt_lookup_file *file, sqlite3_stmt *statement, bool *on, struct lsm_slice *key, struct lsm_slice *record,
+                        char **message) {
     int rc = sqlite3_step(statement);
     *on = rc == SQLITE_ROW;
     *key = *record = (struct lsm_slice){0};

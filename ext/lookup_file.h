@@ -14,7 +14,8 @@ int vt_lookup_file_open(struct vt_lookup_file **file, char **message) LSM_MUST_C
 void vt_lookup_file_close(struct vt_lookup_file *file); /* NULL is allowed */
 
 /* number: the row's place in the order; no two have the same. record.data NULL: it has none. */
-int vt_lookup_file_add(struct vt_lookup_file *file, uint64_t hash, int64_t number, struct lsm_slice key, struct lsm_slice record, char **message) LSM_MUST_CHECK;
+int vt_lookup_file_add(struct vt_lookup_file *file, uint64_t hash, int64_t number, struct lsm_slice key, struct lsm_slice record,
+                       char **message) LSM_MUST_CHECK;
 
 /* Begin to read the rows with this hash. *statement is made if it is NULL, and the caller's to finalize. */
 int vt_lookup_file_seek(struct vt_lookup_file *file, uint64_t hash, sqlite3_stmt **statement, char **message) LSM_MUST_CHECK;

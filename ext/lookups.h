@@ -19,7 +19,7 @@
 #include "lookup.h"
 #include "plan.h"
 
-#define VT_LOOKUPS_SEEN 64
+#define VT_LOOKUPS_SEEN  64
 #define VT_LOOKUPS_TREES 16
 
 struct vt_space;

@@ -29,7 +29,8 @@ int vt_place_find(sqlite3 *db, const char *schema, struct vt_place *place, char 
 
     struct stat info;
     if (stat(place->file, &info) != 0) {
-        int rc = vt_fail(message, SQLITE_CANTOPEN, "the database file %s is not there (%s): its LSM tables are kept beside it", place->file, strerror(errno));
+        int rc = vt_fail(message, SQLITE_CANTOPEN, "the database file %s is not there (%s): its LSM tables are kept beside it", place->file,
+                         strerror(errno));
         vt_place_release(place);
         return rc;
     }
@@ -62,8 +63,7 @@ static int sync_parent(const char *path, char **message) {
     if (parent == NULL) return SQLITE_NOMEM;
     int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int failed = -1;
-    while (fd >= 0 && (failed = fsync(fd)) != 0 && errno == EINTR) {
-    }
+    while (fd >= 0 && (failed = fsync(fd)) != 0 && errno == EINTR) {}
     /* EINVAL: file systems that cannot sync a directory have nothing to sync. */
     bool synced = failed == 0 || (fd >= 0 && errno == EINVAL);
     int rc = synced ? SQLITE_OK : vt_fail(message, SQLITE_IOERR_DIR_FSYNC, "cannot sync the directory %s: %s", parent, strerror(errno));

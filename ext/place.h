@@ -13,10 +13,10 @@
 struct vt_place {
     bool memory;
     const struct vt_environment *environment; /* NULL: the operating system's files, or memory */
-    uint64_t device, inode; /* of the database file; 0 where there is no telling */
-    char *file;        /* absolute name of the database file, "" in memory; owned */
-    unsigned mode;     /* of new files */
-    int64_t uid, gid;  /* -1: leave */
+    uint64_t device, inode;                   /* of the database file; 0 where there is no telling */
+    char *file;                               /* absolute name of the database file, "" in memory; owned */
+    unsigned mode;                            /* of new files */
+    int64_t uid, gid;                         /* -1: leave */
 };
 
 /* SQLITE_OK, SQLITE_NOMEM, or SQLITE_CANTOPEN if the database has a file name but no file. */

@@ -34,18 +34,13 @@ static enum term_use use_of(int op) {
     switch (op) {
     case SQLITE_INDEX_CONSTRAINT_EQ:
     case SQLITE_INDEX_CONSTRAINT_IS:
-    case SQLITE_INDEX_CONSTRAINT_ISNULL:
-        return USE_EQUAL;
+    case SQLITE_INDEX_CONSTRAINT_ISNULL: return USE_EQUAL;
     case SQLITE_INDEX_CONSTRAINT_GT:
-    case SQLITE_INDEX_CONSTRAINT_GE:
-        return USE_LOWER;
-    case SQLITE_INDEX_CONSTRAINT_ISNOTNULL:
-        return USE_NOT_NULL;
+    case SQLITE_INDEX_CONSTRAINT_GE: return USE_LOWER;
+    case SQLITE_INDEX_CONSTRAINT_ISNOTNULL: return USE_NOT_NULL;
     case SQLITE_INDEX_CONSTRAINT_LT:
-    case SQLITE_INDEX_CONSTRAINT_LE:
-        return USE_UPPER;
-    default: /* LIKE, LIMIT, those of versions to come: SQLite's business */
-        return USE_NONE;
+    case SQLITE_INDEX_CONSTRAINT_LE: return USE_UPPER;
+    default: /* LIKE, LIMIT, those of versions to come: SQLite's business */ return USE_NONE;
     }
 }
 
@@ -110,7 +105,7 @@ static bool gives_order(const struct vt_schema *schema, int index, int constant,
         int column = plain_column(schema, question->orders[i].column);
         while (at < key_count && comes_before(key, at)) at++;
         if (at == key_count) break; /* beyond the whole key nothing is left to order */
-        int place = 0; /* in the key; before `at`: it has one value only, or came before */
+        int place = 0;              /* in the key; before `at`: it has one value only, or came before */
         while (place < at && key[place].column != column) place++;
         if (key[place].column != column) return false;
         if (column >= 0 && key[place].collation != schema->columns[column].collation) return false;

@@ -14,20 +14,20 @@
 
 #include "key_codec.h"
 
-#define VT_PLAN_EQUAL_MAX 60
+#define VT_PLAN_EQUAL_MAX  60
 #define VT_PLAN_LOOKUP_MAX 8
 #define VT_PLAN_ONLY_MAX   8
 #define VT_PLAN_LISTS      7
 
 /* A constraint as xBestIndex sees it. */
 struct vt_term {
-    int column;        /* -1: rowid */
-    int op;            /* SQLITE_INDEX_CONSTRAINT_* */
+    int column; /* -1: rowid */
+    int op;     /* SQLITE_INDEX_CONSTRAINT_* */
     bool usable;
-    bool collates;     /* compares under one of the built-in collations, `collation` */
+    bool collates; /* compares under one of the built-in collations, `collation` */
     enum vt_collation collation;
-    int rhs_type;      /* type of the right-hand side if it is known already, else 0 */
-    bool list;         /* an IN whose values can be had all at once */
+    int rhs_type; /* type of the right-hand side if it is known already, else 0 */
+    bool list;    /* an IN whose values can be had all at once */
 };
 
 struct vt_order_term {
@@ -52,21 +52,21 @@ struct vt_question {
 #define VT_PLAN_ARGS_MAX (VT_PLAN_EQUAL_MAX + 2 + VT_PLAN_LOOKUP_MAX + VT_PLAN_ONLY_MAX)
 
 struct vt_plan {
-    int index;           /* in vt_schema.indexes; VT_PLAN_PRIMARY: the table's own key */
-    bool nulls;          /* an equal column may be compared with NULL for sameness (IS, IS NULL): then NULLs are read */
+    int index;  /* in vt_schema.indexes; VT_PLAN_PRIMARY: the table's own key */
+    bool nulls; /* an equal column may be compared with NULL for sameness (IS, IS NULL): then NULLs are read */
     int equal_count;
-    unsigned lists;      /* the equal columns with a list of values: bit i for column i < VT_PLAN_LISTS */
-    int lower, upper;    /* SQLITE_INDEX_CONSTRAINT_GT, _GE, _LT, _LE; 0: none. lower may be _ISNOTNULL, which has a NULL for its value */
-    bool desc;           /* walk downwards */
-    bool ordered;        /* rows come in the order asked for */
-    bool single;         /* at most one row, or the order holds only if the equal columns (before the first list) have one value each */
-    bool unique;         /* at most one row */
-    bool upper_plain;    /* the upper bound is a text literal, so that no affinity but the column's counts */
-    int distinct;        /* of rows alike in so many key columns one will do; 0: all are wanted. Never with a lookup */
+    unsigned lists;   /* the equal columns with a list of values: bit i for column i < VT_PLAN_LISTS */
+    int lower, upper; /* SQLITE_INDEX_CONSTRAINT_GT, _GE, _LT, _LE; 0: none. lower may be _ISNOTNULL, which has a NULL for its value */
+    bool desc;        /* walk downwards */
+    bool ordered;     /* rows come in the order asked for */
+    bool single;      /* at most one row, or the order holds only if the equal columns (before the first list) have one value each */
+    bool unique;      /* at most one row */
+    bool upper_plain; /* the upper bound is a text literal, so that no affinity but the column's counts */
+    int distinct;     /* of rows alike in so many key columns one will do; 0: all are wanted. Never with a lookup */
     int lookup_count;
     struct vt_plan_lookup {
-        int column;      /* of the table */
-        bool nulls;      /* IS: NULL is sought like a value */
+        int column; /* of the table */
+        bool nulls; /* IS: NULL is sought like a value */
     } lookup[VT_PLAN_LOOKUP_MAX];
     int only_count; /* conditions on the rows that a lookup need have, with the columns' own collations; 0 without a lookup */
     struct vt_plan_only {
@@ -126,7 +126,8 @@ typedef int (*vt_resolve_fn)(void *arg, const struct vt_ranges *ranges, int colu
 
 /* If the plan names one key by values that keys compare exactly, which is what most statements ask: *done, and ranges has it (no high), or nothing if a value is
  * NULL. Otherwise vt_plan_ranges() is asked. ranges is reused. */
-int vt_plan_point(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **values, struct vt_ranges *ranges, bool *done) LSM_MUST_CHECK;
+int vt_plan_point(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **values, struct vt_ranges *ranges,
+                  bool *done) LSM_MUST_CHECK;
 
 /* What the plan reads, given the values. ranges is reused. resolve NULL: ranges are widened only, not right for a `single` plan (for estimates). */
 int vt_plan_ranges(const struct vt_schema *schema, const struct vt_plan *plan, sqlite3_value **values, vt_resolve_fn resolve, void *arg,

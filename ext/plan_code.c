@@ -102,11 +102,13 @@ static void append_walk(const struct vt_schema *schema, const struct vt_plan *pl
     if (plan->lower == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) {
         sqlite3_str_appendf(text, "%s%s IS NOT NULL", between, key_name(schema, &key[plan->equal_count]));
     } else if (plan->lower != 0) {
-        sqlite3_str_appendf(text, "%s%s>%s?", between, key_name(schema, &key[plan->equal_count]), plan->lower == SQLITE_INDEX_CONSTRAINT_GE ? "=" : "");
+        sqlite3_str_appendf(text, "%s%s>%s?", between, key_name(schema, &key[plan->equal_count]),
+                            plan->lower == SQLITE_INDEX_CONSTRAINT_GE ? "=" : "");
         between = " AND ";
     }
     if (plan->upper != 0) {
-        sqlite3_str_appendf(text, "%s%s<%s?", between, key_name(schema, &key[plan->equal_count]), plan->upper == SQLITE_INDEX_CONSTRAINT_LE ? "=" : "");
+        sqlite3_str_appendf(text, "%s%s<%s?", between, key_name(schema, &key[plan->equal_count]),
+                            plan->upper == SQLITE_INDEX_CONSTRAINT_LE ? "=" : "");
     }
     if (vt_plan_walk_args(plan) > 0) sqlite3_str_appendall(text, ")");
     if (plan->desc) sqlite3_str_appendall(text, " desc");

@@ -45,9 +45,12 @@ static int convert_all(const struct vt_schema *schema, const struct vt_plan *pla
         out->equal_inexact[arg] = false;
         if (!vt_plan_is_list(plan, arg)) rc = convert(in[arg], vt_plan_affinity(schema, &key[arg]), &out->equal[arg], &out->equal_inexact[arg]);
     }
-    if (plan->lower == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) arg++;
-    else if (plan->lower != 0 && rc == SQLITE_OK) rc = convert(in[arg++], vt_plan_affinity(schema, &key[plan->equal_count]), &out->lower, &out->lower_inexact);
-    if (plan->upper != 0 && rc == SQLITE_OK) rc = convert_upper(plan, in[arg], vt_plan_affinity(schema, &key[plan->equal_count]), &out->upper, &out->upper_inexact);
+    if (plan->lower == SQLITE_INDEX_CONSTRAINT_ISNOTNULL)
+        arg++;
+    else if (plan->lower != 0 && rc == SQLITE_OK)
+        rc = convert(in[arg++], vt_plan_affinity(schema, &key[plan->equal_count]), &out->lower, &out->lower_inexact);
+    if (plan->upper != 0 && rc == SQLITE_OK)
+        rc = convert_upper(plan, in[arg], vt_plan_affinity(schema, &key[plan->equal_count]), &out->upper, &out->upper_inexact);
     return rc;
 }
 
@@ -115,8 +118,10 @@ static int add_bounded(const struct vt_schema *schema, const struct vt_plan *pla
     int key_count;
     const struct vt_key_column *key = vt_plan_key(schema, plan->index, &key_count);
     struct vt_key_query query = {.equal = values->equal, .equal_count = plan->equal_count};
-    if (plan->lower == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) query.types = VT_TYPES_NOT_NULL;
-    else if (plan->lower != 0) query.lower = (struct vt_bound){.value = &values->lower, .inclusive = plan->lower == SQLITE_INDEX_CONSTRAINT_GE};
+    if (plan->lower == SQLITE_INDEX_CONSTRAINT_ISNOTNULL)
+        query.types = VT_TYPES_NOT_NULL;
+    else if (plan->lower != 0)
+        query.lower = (struct vt_bound){.value = &values->lower, .inclusive = plan->lower == SQLITE_INDEX_CONSTRAINT_GE};
     if (plan->upper != 0) query.upper = (struct vt_bound){.value = &values->upper, .inclusive = plan->upper == SQLITE_INDEX_CONSTRAINT_LE};
     if (!values->lower_inexact && !values->upper_inexact) return add_range(schema, plan->index, &query, ranges);
     if (vt_plan_affinity(schema, &key[plan->equal_count]) == VT_AFFINITY_TEXT) {
@@ -170,7 +175,8 @@ static int cut_lists(const struct vt_plan *plan, sqlite3_value **in, struct vt_p
 }
 
 /* Each value of the lists from column `from` on with each of the others. */
-static int add_lists(const struct vt_schema *schema, const struct vt_plan *plan, int from, sqlite3_value **in, struct plan_values *values, struct vt_ranges *ranges) {
+static int add_lists(const struct vt_schema *schema, const struct vt_plan *plan, int from, sqlite3_value **in, struct plan_values *values,
+                     struct vt_ranges *ranges) {
     int key_count, at = from;
     while (at < plan->equal_count && !vt_plan_is_list(plan, at)) at++;
     if (at == plan->equal_count) return add_values(schema, plan, values, ranges);

@@ -15,8 +15,8 @@
 struct vt_pulse {
     sqlite3 *db;
     sqlite3_stmt *statement;
-    bool tried;     /* the statement was asked for; an authorizer may have refused it */
-    int64_t at_ms;  /* of the last beat */
+    bool tried;    /* the statement was asked for; an authorizer may have refused it */
+    int64_t at_ms; /* of the last beat */
 };
 
 /* True: the work is to stop. Takes a struct vt_pulse * as void *, to serve the engine. Threads: that of the connection, which is in the midst of a statement. */

@@ -89,8 +89,8 @@ static int work(void *arg, char **message) {
 static int delete_by_rows(const struct request *request, char **message) {
     sqlite3 *db = request->connection->db;
     sqlite3_stmt *statement = NULL;
-    char *sql = sqlite3_mprintf("DELETE FROM \"%w\".\"%w\" WHERE (?1 IS NULL OR %s >= ?1) AND (?2 IS NULL OR %s < ?2)", request->schema, request->table,
-                                request->by_rows, request->by_rows);
+    char *sql = sqlite3_mprintf("DELETE FROM \"%w\".\"%w\" WHERE (?1 IS NULL OR %s >= ?1) AND (?2 IS NULL OR %s < ?2)", request->schema,
+                                request->table, request->by_rows, request->by_rows);
     int rc = sql == NULL ? SQLITE_NOMEM : sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
     if (rc == SQLITE_OK) rc = sqlite3_bind_value(statement, 1, request->low);
     if (rc == SQLITE_OK) rc = sqlite3_bind_value(statement, 2, request->high);
@@ -113,6 +113,7 @@ int vt_range_truncate(struct vt_connection *connection, const char *schema, cons
     return carry_out(&(struct request){.connection = connection, .schema = schema, .table = table}, message);
 }
 
-int vt_range_delete(struct vt_connection *connection, const char *schema, const char *table, sqlite3_value *low, sqlite3_value *high, char **message) {
+int vt_range_delete(struct vt_connection *connection, const char *schema, const char *table, sqlite3_value *low, sqlite3_value *high,
+                    char **message) {
     return carry_out(&(struct request){.connection = connection, .schema = schema, .table = table, .low = low, .high = high}, message);
 }

@@ -19,7 +19,7 @@ struct vt_shared {
     struct vt_shared *next;
     enum shared_state state;
     int refs;
-    bool fits;              /* with this file: */
+    bool fits; /* with this file: */
     uint64_t device, inode;
     /* Atomic. */
     atomic_bool garbage_due;
@@ -146,7 +146,9 @@ void vt_registry_release(struct vt_shared *shared) {
     shared_free(shared);
 }
 
-struct lsm_store *vt_shared_store(const struct vt_shared *shared) { return shared->store; }
+struct lsm_store *vt_shared_store(const struct vt_shared *shared) {
+    return shared->store;
+}
 
 bool vt_shared_garbage_due(const struct vt_shared *shared) { return atomic_load_explicit(&shared->garbage_due, memory_order_relaxed); }
 

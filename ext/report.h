@@ -15,7 +15,7 @@ struct vt_report {
     int column_count;
     size_t cell_count, capacity; /* row after row */
     struct vt_cell *cells;
-    bool nomem;                  /* something could not be added: adding goes on without effect */
+    bool nomem; /* something could not be added: adding goes on without effect */
 };
 
 void vt_report_reset(struct vt_report *report, int column_count);

@@ -310,8 +310,10 @@ int vt_row_get(struct vt_row_reader *reader, int i, struct vt_value *out) {
 /* Text or a blob, straight from where it lies; most of what a scan hands over. */
 static inline void result_bytes(bool text, struct lsm_slice bytes, sqlite3_context *context, sqlite3_destructor_type destructor) {
     const char *data = bytes.size == 0 ? "" : (const char *)bytes.data;
-    if (text) sqlite3_result_text64(context, data, bytes.size, destructor, SQLITE_UTF8);
-    else sqlite3_result_blob64(context, data, bytes.size, destructor);
+    if (text)
+        sqlite3_result_text64(context, data, bytes.size, destructor, SQLITE_UTF8);
+    else
+        sqlite3_result_blob64(context, data, bytes.size, destructor);
 }
 
 /* Any column but one that stands in the key byte for byte. */

@@ -2,16 +2,17 @@
 
 #include "plan.h"
 
-#define SAMPLES 4        /* groups of equal entries looked at, at either end of a key */
-#define COUNT_MAX 128       /* smaller groups are counted: an estimate knows no less than the blocks of each run, which are some hundred entries */
-#define GUESS_ROWS 10.0  /* as SQLite thinks without ANALYZE */
+#define SAMPLES    4    /* groups of equal entries looked at, at either end of a key */
+#define COUNT_MAX  128  /* smaller groups are counted: an estimate knows no less than the blocks of each run, which are some hundred entries */
+#define GUESS_ROWS 10.0 /* as SQLite thinks without ANALYZE */
 
 uint32_t vt_samples_tree(const struct vt_table *table, int index) {
     return index == VT_PLAN_PRIMARY ? vt_table_tree(table) : table->schema->indexes[index].tree.tree;
 }
 
 /* The range of the entries that agree with this one in their first `count` columns. */
-static int range_alike(const struct vt_key_column *key, int key_count, struct lsm_slice entry, int count, struct vt_bytes *low, struct vt_bytes *high) {
+static int range_alike(const struct vt_key_column *key, int key_count, struct lsm_slice entry, int count, struct vt_bytes *low,
+                       struct vt_bytes *high) {
     size_t size;
     if (!vt_key_prefix(key, key_count, entry, count, &size)) return SQLITE_CORRUPT_VTAB;
     int rc = vt_bytes_set(low, (struct lsm_slice){.data = entry.data, .size = size});

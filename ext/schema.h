@@ -48,15 +48,15 @@ struct vt_key_rows {
 struct vt_index {
     char *name;
     bool unique;
-    int conflict;              /* ON CONFLICT clause of UNIQUE, as vt_column.not_null_conflict */
-    int conflict_place;        /* in the declaration, of the constraint that has the clause: another one of the same columns, perhaps */
+    int conflict;       /* ON CONFLICT clause of UNIQUE, as vt_column.not_null_conflict */
+    int conflict_place; /* in the declaration, of the constraint that has the clause: another one of the same columns, perhaps */
     int column_count;
     int key_count;             /* with the table's key behind the columns */
     int seek_count;            /* of these can be searched for: up to the first that comes a second time; if unique, column_count */
     struct vt_key_column *key; /* the rowid, and the INTEGER PRIMARY KEY, is column -1 */
     int named_count;
     struct vt_key_column *named; /* the columns as they were declared: one that stands twice, too */
-    struct lsm_tree_info tree; /* known when the table is bound */
+    struct lsm_tree_info tree;   /* known when the table is bound */
     struct vt_key_rows equal;
 };
 
@@ -73,20 +73,20 @@ struct vt_schema {
     int key_count;             /* clustered: >= 1; rowid: 0 */
     struct vt_key_column *key; /* clustered */
     struct vt_key_rows equal;  /* clustered */
-    int bytes_column;          /* clustered: the only column of the key, if its texts and blobs are there byte for byte (BINARY, ascending); else -1 */
-    int key_conflict;          /* ON CONFLICT clause of PRIMARY KEY, as not_null_conflict */
+    int bytes_column; /* clustered: the only column of the key, if its texts and blobs are there byte for byte (BINARY, ascending); else -1 */
+    int key_conflict; /* ON CONFLICT clause of PRIMARY KEY, as not_null_conflict */
     bool strict;
-    bool autoincrement;        /* of the rowid column */
-    bool rowid_checked;        /* a CHECK mentions the rowid, by whatever name */
-    int default_count;         /* columns with default_text */
+    bool autoincrement; /* of the rowid column */
+    bool rowid_checked; /* a CHECK mentions the rowid, by whatever name */
+    int default_count;  /* columns with default_text */
     int check_count;
-    struct vt_check *checks;   /* in the order they were declared */
-    int index_count;           /* the declared ones first */
+    struct vt_check *checks; /* in the order they were declared */
+    int index_count;         /* the declared ones first */
     int declared_index_count;
-    int key_place;             /* clustered: how many unique indexes are declared before the key */
-    int key_conflict_place;    /* as vt_index.conflict_place */
+    int key_place;          /* clustered: how many unique indexes are declared before the key */
+    int key_conflict_place; /* as vt_index.conflict_place */
     struct vt_index *indexes;
-    char *hidden_name;         /* clustered: name of the hidden key column: "_pk", or the like if a column is called so */
+    char *hidden_name; /* clustered: name of the hidden key column: "_pk", or the like if a column is called so */
 };
 
 /* Zeroed, with rowid_column -1. NULL if out of memory. */

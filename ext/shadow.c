@@ -6,17 +6,18 @@
 #include "sql.h"
 
 #define TOKEN_HEX_BYTES (2 * LSM_TOKEN_BYTES)
-#define TOKEN_ROW 5 /* rowid of the token */
+#define TOKEN_ROW       5 /* rowid of the token */
 
 int vt_shadow_create(sqlite3 *db, const char *schema, const char *table, const struct vt_shadow *shadow, char **message) {
     char id[VT_STORE_HEX_BYTES + 1], nonce[VT_NONCE_HEX_BYTES + 1];
     vt_hex_write(shadow->store_id, LSM_STORE_ID_BYTES, id);
     vt_nonce_write(shadow->tree.nonce, nonce);
     sqlite3_int64 rowid = sqlite3_last_insert_rowid(db);
-    int rc = vt_sql_run(db, message, sqlite3_mprintf(
-        "CREATE TABLE \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"(id INTEGER PRIMARY KEY, key TEXT, value);"
-        "INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" VALUES(1,'format',%d),(2,'store',%Q),(3,'tree',%u),(4,'nonce',%Q),(%d,'token','%032d')",
-        schema, table, schema, table, VT_SHADOW_FORMAT, id, shadow->tree.tree, nonce, TOKEN_ROW, 0));
+    int rc = vt_sql_run(db, message,
+                        sqlite3_mprintf("CREATE TABLE \"%w\".\"%w_" VT_SHADOW_SUFFIX "\"(id INTEGER PRIMARY KEY, key TEXT, value);"
+                                        "INSERT INTO \"%w\".\"%w_" VT_SHADOW_SUFFIX
+                                        "\" VALUES(1,'format',%d),(2,'store',%Q),(3,'tree',%u),(4,'nonce',%Q),(%d,'token','%032d')",
+                                        schema, table, schema, table, VT_SHADOW_FORMAT, id, shadow->tree.tree, nonce, TOKEN_ROW, 0));
     sqlite3_set_last_insert_rowid(db, rowid);
     return rc;
 }
@@ -26,7 +27,9 @@ int vt_shadow_drop(sqlite3 *db, const char *schema, const char *table, char **me
 }
 
 int vt_shadow_rename(sqlite3 *db, const char *schema, const char *table, const char *new_table, char **message) {
-    return vt_sql_run(db, message, sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" RENAME TO \"%w_" VT_SHADOW_SUFFIX "\"", schema, table, new_table));
+    return vt_sql_run(
+        db, message,
+        sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_" VT_SHADOW_SUFFIX "\" RENAME TO \"%w_" VT_SHADOW_SUFFIX "\"", schema, table, new_table));
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
@@ -66,11 +69,13 @@ static int judge(const char *schema, const char *shadow_table, int seen, int64_t
     }
     if (seen == 0) return vt_fail(message, SQLITE_NOTFOUND, "the shadow table %s.%s is empty", schema, shadow_table);
     if (seen == SEEN_ALL && format == VT_SHADOW_FORMAT) return SQLITE_OK;
-    return vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s.%s is damaged: it does not say which store and tree hold the rows", schema, shadow_table);
+    return vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s.%s is damaged: it does not say which store and tree hold the rows", schema,
+                   shadow_table);
 }
 
 /* Reads the table called `shadow_table`. SQLITE_NOTFOUND: it has none of our rows. catalogue may be NULL. */
-static int read_named(sqlite3 *db, const char *schema, const char *shadow_table, struct vt_shadow *shadow, struct vt_catalogue *catalogue, char **message) {
+static int read_named(sqlite3 *db, const char *schema, const char *shadow_table, struct vt_shadow *shadow, struct vt_catalogue *catalogue,
+                      char **message) {
     char *sql = sqlite3_mprintf("SELECT key, value FROM \"%w\".\"%w\"", schema, shadow_table);
     if (sql == NULL) return SQLITE_NOMEM;
     sqlite3_stmt *statement = NULL;
@@ -198,7 +203,8 @@ int vt_shadow_slot_write(struct vt_shadow_slot *slot, const uint8_t *token, char
     char hex[TOKEN_HEX_BYTES + 1];
     vt_hex_write(token, LSM_TOKEN_BYTES, hex);
     if (slot->blob == NULL) {
-        return vt_sql_run(slot->db, message, sqlite3_mprintf("UPDATE \"%w\".\"%w\" SET value = %Q WHERE key = 'token'", slot->schema, slot->table, hex));
+        return vt_sql_run(slot->db, message,
+                          sqlite3_mprintf("UPDATE \"%w\".\"%w\" SET value = %Q WHERE key = 'token'", slot->schema, slot->table, hex));
     }
     int rc = sqlite3_blob_write(slot->blob, hex, TOKEN_HEX_BYTES, 0);
     return rc == SQLITE_OK ? rc : vt_fail_sqlite(message, rc, slot->db);

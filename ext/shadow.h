@@ -32,7 +32,8 @@ int vt_shadow_rename(sqlite3 *db, const char *schema, const char *table, const c
 
 /* SQLITE_CORRUPT_VTAB if the shadow table is missing or damaged, SQLITE_CANTOPEN if a newer release wrote it. catalogue: empty, to be released in any case;
  * NULL: of no interest, and damage in it neither. */
-int vt_shadow_read(sqlite3 *db, const char *schema, const char *table, struct vt_shadow *shadow, struct vt_catalogue *catalogue, char **message) LSM_MUST_CHECK;
+int vt_shadow_read(sqlite3 *db, const char *schema, const char *table, struct vt_shadow *shadow, struct vt_catalogue *catalogue,
+                   char **message) LSM_MUST_CHECK;
 
 /* One for each tree named: of rows, then of what else the table has (catalogue.h). */
 struct vt_shadow_entry {

@@ -77,8 +77,8 @@ static struct vt_statement_words read_text(const char *sql, const char *schema, 
     struct vt_statement_words words = {.returning = VT_RETURNING_NOTHING};
     struct vt_token verb = find_verb(sql);
     if (verb.kind == VT_TOKEN_END) return words;
-    struct vt_token or = after(&verb), what = after(&or);
-    words.or_abort = vt_token_is(&or, "OR") && vt_token_is(&what, "ABORT");
+    struct vt_token or = after(&verb), what = after(& or);
+    words.or_abort = vt_token_is(& or, "OR") && vt_token_is(&what, "ABORT");
     if (!vt_token_is(&verb, "UPDATE")) words.returning = read_returning(find_word(or, into, 1), schema, table);
     return words;
 }

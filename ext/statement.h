@@ -15,7 +15,7 @@
 enum vt_returning {
     VT_RETURNING_NOTHING,
     VT_RETURNING_VALUES,
-    VT_RETURNING_ROWID  /* which is asked for by one of its names */
+    VT_RETURNING_ROWID /* which is asked for by one of its names */
 };
 
 /* What a statement's text says. */
@@ -28,11 +28,11 @@ struct vt_statement_words {
  * statement that fails between its rows is not counted in `changes`. */
 struct vt_statement {
     const void *caller;
-    int changes; /* total_changes(), which SQLite moves at the end of a statement that has changed rows */
+    int changes;               /* total_changes(), which SQLite moves at the end of a statement that has changed rows */
     uint64_t epoch, rollbacks; /* of the transaction (txn.h) */
     enum vt_returning returning;
     bool or_abort;
-    char *text;  /* read last, and what it says; NULL: none. A table of another name is another object, and has read nothing */
+    char *text; /* read last, and what it says; NULL: none. A table of another name is another object, and has read nothing */
     struct vt_statement_words words;
 };
 

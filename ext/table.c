@@ -35,8 +35,8 @@ static void table_free(struct vt_table *table) {
 static int check_conflict_clause(int conflict, const char *where, char **message) {
     if (conflict != SQLITE_FAIL && conflict != SQLITE_IGNORE) return SQLITE_OK;
     const char *name = conflict == SQLITE_FAIL ? "FAIL" : "IGNORE";
-    return vt_fail(message, SQLITE_ERROR, "ON CONFLICT %s of %s: SQLite carries this out for its own tables only; write INSERT OR %s in the statement", name,
-                   where, name);
+    return vt_fail(message, SQLITE_ERROR,
+                   "ON CONFLICT %s of %s: SQLite carries this out for its own tables only; write INSERT OR %s in the statement", name, where, name);
 }
 
 static int check_conflict_clauses(const struct vt_schema *schema, char **message) {
@@ -125,7 +125,8 @@ int vt_table_disconnect(sqlite3_vtab *vtab) {
 }
 
 int vt_table_shadow_name(const char *suffix) {
-    return sqlite3_stricmp(suffix, VT_SHADOW_SUFFIX) == 0 || sqlite3_stricmp(suffix, VT_CHECKS_SUFFIX) == 0 || sqlite3_stricmp(suffix, VT_DEFAULTS_SUFFIX) == 0;
+    return sqlite3_stricmp(suffix, VT_SHADOW_SUFFIX) == 0 || sqlite3_stricmp(suffix, VT_CHECKS_SUFFIX) == 0 ||
+           sqlite3_stricmp(suffix, VT_DEFAULTS_SUFFIX) == 0;
 }
 
 static int drop_shadows(struct vt_table *table, char **message) {
@@ -155,10 +156,11 @@ static int check_tree(struct vt_table *table, struct lsm_tree_info tree, char **
                        lsm_store_dir(space->store), table->name);
     }
     if (status == LSM_MISMATCH) {
-        return vt_fail(message, SQLITE_CORRUPT_VTAB,
-                       "the store %s has another table's rows in the place of table %s: it belongs to another copy of this database. Restore database and "
-                       "store from the same backup, or DROP the table",
-                       lsm_store_dir(space->store), table->name);
+        return vt_fail(
+            message, SQLITE_CORRUPT_VTAB,
+            "the store %s has another table's rows in the place of table %s: it belongs to another copy of this database. Restore database and "
+            "store from the same backup, or DROP the table",
+            lsm_store_dir(space->store), table->name);
     }
     return vt_fail_engine(message, status, NULL);
 }
@@ -182,12 +184,13 @@ static int take_indexes(struct vt_table *table, const struct vt_catalogue *catal
     while (schema->index_count > schema->declared_index_count) vt_index_drop_last(schema);
     for (int i = 0; i < schema->index_count; i++) schema->indexes[i].tree.tree = 0;
     for (int i = 0; i < catalogue->count && rc == SQLITE_OK; i++) {
-        if (strncmp(catalogue->entries[i].key, VT_CATALOGUE_INDEX, strlen(VT_CATALOGUE_INDEX)) == 0) rc = take_index(table, &catalogue->entries[i], message);
+        if (strncmp(catalogue->entries[i].key, VT_CATALOGUE_INDEX, strlen(VT_CATALOGUE_INDEX)) == 0)
+            rc = take_index(table, &catalogue->entries[i], message);
     }
     for (int i = 0; i < schema->index_count && rc == SQLITE_OK; i++) {
         if (schema->indexes[i].tree.tree != 0) continue;
-        rc = vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s_" VT_SHADOW_SUFFIX " is damaged: it does not name the tree of index %s", table->name,
-                     schema->indexes[i].name);
+        rc = vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s_" VT_SHADOW_SUFFIX " is damaged: it does not name the tree of index %s",
+                     table->name, schema->indexes[i].name);
     }
     vt_index_settle(schema);
     return rc;
@@ -200,7 +203,8 @@ static int read_shadow(struct vt_table *table, char **message) {
     if (rc == SQLITE_OK && table->schema->autoincrement) {
         const struct vt_catalogue_entry *entry = vt_catalogue_find(&catalogue, VT_CATALOGUE_SEQUENCE, "");
         if (entry == NULL) {
-            rc = vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s is damaged: it does not name the tree of AUTOINCREMENT", table->shadow_table);
+            rc = vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s is damaged: it does not name the tree of AUTOINCREMENT",
+                         table->shadow_table);
         } else {
             table->sequence = entry->tree;
         }
@@ -358,7 +362,8 @@ static int drop_data(struct vt_table *table, bool in_txn, char **message) {
     if (in_txn && others > 0) {
         int rc = vt_txn_tree_drop(space, vt_table_tree(table), message);
         if (rc == SQLITE_OK && table->schema->autoincrement) rc = vt_txn_tree_drop(space, table->sequence.tree, message);
-        for (int i = 0; i < table->schema->index_count && rc == SQLITE_OK; i++) rc = vt_txn_tree_drop(space, table->schema->indexes[i].tree.tree, message);
+        for (int i = 0; i < table->schema->index_count && rc == SQLITE_OK; i++)
+            rc = vt_txn_tree_drop(space, table->schema->indexes[i].tree.tree, message);
         return rc;
     }
     vt_shared_garbage_set(space->shared, true); /* found by the next write transaction after this one */
@@ -465,7 +470,7 @@ int vt_table_rollback_to(sqlite3_vtab *vtab, int number) { return vt_txn_rollbac
 /* ---- planning ------------------------------------------------------------------------------------------------- */
 
 /* Plans survive a table's growth, so figures this old are as good as new ones. */
-#define ESTIMATE_FRESH_MS 1000
+#define ESTIMATE_FRESH_MS   1000
 #define ESTIMATE_GUESS_ROWS 1000000.0
 
 static int64_t now_ms(void) {

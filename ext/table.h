@@ -28,22 +28,22 @@ struct vt_table {
     bool shadow_known;
     struct vt_shadow shadow;
     struct lsm_tree_info sequence; /* AUTOINCREMENT: the tree of its mark */
-    bool bound;                 /* the store is open and has the tree; holds while `serial` is the space's */
+    bool bound;                    /* the store is open and has the tree; holds while `serial` is the space's */
     uint32_t serial;
-    uint64_t view_known;        /* a view (vt_view.opened) with the rows of this table */
+    uint64_t view_known; /* a view (vt_view.opened) with the rows of this table */
     /* The transaction. */
-    uint64_t joined_epoch;      /* of the transaction SQLite will tell us the end of; 0: none */
+    uint64_t joined_epoch; /* of the transaction SQLite will tell us the end of; 0: none */
     struct vt_rowids rowids;
     /* Of the write at hand; kept for their memory. */
     struct vt_value *values;
     struct vt_value *old_values;
     struct vt_bytes key, old_key, record;
     struct vt_entries entries;
-    struct vt_cursor *spare;    /* one that is closed, kept for its memory */
+    struct vt_cursor *spare; /* one that is closed, kept for its memory */
     /* Planning. */
     double rows_estimated;
     int sources_estimated;
-    int64_t estimated_at_ms;    /* 0: never */
+    int64_t estimated_at_ms; /* 0: never */
 };
 
 /* The methods of the module that concern the table as such; see SQLite's documentation. */

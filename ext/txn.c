@@ -23,7 +23,11 @@ void vt_txn_check(const struct vt_space *space) {
 
 static struct vt_mark mark_now(struct vt_space *space, int number) {
     struct vt_txn *txn = &space->txn;
-    struct vt_mark mark = {.number = number, .mark = lsm_txn_mark(txn->engine), .epoch = txn->epoch, .tick = ++txn->tick, .writes = txn->writes,
+    struct vt_mark mark = {.number = number,
+                           .mark = lsm_txn_mark(txn->engine),
+                           .epoch = txn->epoch,
+                           .tick = ++txn->tick,
+                           .writes = txn->writes,
                            .changes = space->connection->changes};
     return mark;
 }
@@ -41,7 +45,9 @@ static int push_mark(struct vt_space *space, int number) {
     return SQLITE_OK;
 }
 
-struct vt_mark vt_txn_mark(struct vt_space *space) { return mark_now(space, -1); }
+struct vt_mark vt_txn_mark(struct vt_space *space) {
+    return mark_now(space, -1);
+}
 
 void vt_txn_unmark(struct vt_space *space, const struct vt_mark *mark) { lsm_txn_release(space->txn.engine, mark->mark); }
 
@@ -199,7 +205,8 @@ static int prepare_though_query_only(struct vt_space *space, const char *shadow_
         sqlite3_free(*message);
         *message = NULL;
         rc = prepare_with_database(space, shadow_table, message);
-        if (sqlite3_prepare_v2(db, "PRAGMA query_only = ON", -1, &on, NULL) != SQLITE_OK && rc == SQLITE_OK) rc = vt_fail_sqlite(message, SQLITE_ERROR, db);
+        if (sqlite3_prepare_v2(db, "PRAGMA query_only = ON", -1, &on, NULL) != SQLITE_OK && rc == SQLITE_OK)
+            rc = vt_fail_sqlite(message, SQLITE_ERROR, db);
     }
     sqlite3_finalize(off);
     sqlite3_finalize(on);
@@ -278,8 +285,10 @@ void vt_txn_rollback(struct vt_space *space) {
     }
     vt_view_forget_txn(space, 0);
     /* If the abort of a prepared transaction cannot be written, the store refuses writes from here on and says why. */
-    if (outcome == VT_OUTCOME_UNKNOWN) lsm_txn_leave(txn->engine);
-    else (void)lsm_txn_rollback(txn->engine, NULL);
+    if (outcome == VT_OUTCOME_UNKNOWN)
+        lsm_txn_leave(txn->engine);
+    else
+        (void)lsm_txn_rollback(txn->engine, NULL);
     if (txn->collected) vt_shared_garbage_set(space->shared, true);
     end(space);
 }

@@ -26,34 +26,34 @@ struct vt_space;
 enum vt_txn_state { VT_TXN_IDLE = 0, VT_TXN_OPEN, VT_TXN_PREPARED };
 
 struct vt_mark {
-    int number;      /* SQLite's */
-    uint64_t mark;   /* the engine's */
-    uint64_t epoch;  /* of vt_txn.epoch */
-    uint64_t tick;   /* of vt_txn.tick, to tell older views from younger ones */
-    uint64_t writes; /* of vt_txn.writes */
+    int number;       /* SQLite's */
+    uint64_t mark;    /* the engine's */
+    uint64_t epoch;   /* of vt_txn.epoch */
+    uint64_t tick;    /* of vt_txn.tick, to tell older views from younger ones */
+    uint64_t writes;  /* of vt_txn.writes */
     uint64_t changes; /* of vt_connection.changes */
 };
 
 struct vt_txn {
     enum vt_txn_state state;
-    struct lsm_txn *engine;        /* NULL exactly when IDLE */
-    struct vt_mark *marks;         /* ascending numbers, from -1 */
+    struct lsm_txn *engine; /* NULL exactly when IDLE */
+    struct vt_mark *marks;  /* ascending numbers, from -1 */
     int mark_count, mark_capacity;
     struct lsm_tree_info *created; /* trees made in this transaction: not yet among the store's */
     int created_count;
-    int joined;                    /* tables, and the hook, that SQLite will call at the end */
-    bool collected;                /* garbage was looked for and will be gone with this commit */
-    uint64_t epoch;                /* number of this transaction in the space; never 0 while one is open */
-    uint64_t rollbacks;            /* partial ones, in this transaction */
-    uint64_t writes;               /* changes so far */
-    uint64_t tick;                 /* counts views and marks */
+    int joined;         /* tables, and the hook, that SQLite will call at the end */
+    bool collected;     /* garbage was looked for and will be gone with this commit */
+    uint64_t epoch;     /* number of this transaction in the space; never 0 while one is open */
+    uint64_t rollbacks; /* partial ones, in this transaction */
+    uint64_t writes;    /* changes so far */
+    uint64_t tick;      /* counts views and marks */
     struct vt_dirty dirty;
-    struct vt_pulse pulse;         /* beats while the engine merges what a large transaction has written */
+    struct vt_pulse pulse; /* beats while the engine merges what a large transaction has written */
     /* Of the last prepare. */
-    const void *leader;            /* the table, or the hook, whose xSync did it; NULL: gone */
-    bool decides_itself;           /* otherwise the database does (decide.h) */
+    const void *leader;  /* the table, or the hook, whose xSync did it; NULL: gone */
+    bool decides_itself; /* otherwise the database does (decide.h) */
     enum vt_journal journal;
-    int level;                     /* PRAGMA synchronous */
+    int level; /* PRAGMA synchronous */
 };
 
 /* SQLite lets go of its own write lock before it calls xCommit, so a predecessor may be just about to publish. That takes

@@ -1,13 +1,13 @@
 #include "value_hash.h"
 
 /* Any odd numbers with well-spread bits serve. */
-#define SPREAD_A 0x9e3779b97f4a7c15u
-#define SPREAD_B 0xd6e8feb86659fd93u
-#define KIND_NULL 1u
+#define SPREAD_A    0x9e3779b97f4a7c15u
+#define SPREAD_B    0xd6e8feb86659fd93u
+#define KIND_NULL   1u
 #define KIND_NUMBER 2u
-#define KIND_TEXT 3u
-#define KIND_BLOB 4u
-#define TWO_63 9223372036854775808.0
+#define KIND_TEXT   3u
+#define KIND_BLOB   4u
+#define TWO_63      9223372036854775808.0
 
 void vt_hasher_release(struct vt_hasher *hasher) {
     sqlite3_finalize(hasher->number);

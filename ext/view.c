@@ -133,7 +133,8 @@ int vt_view_check(struct vt_space *space, char **message) {
     bool stale = lsm_view_position(now) > lsm_view_position(space->views.kept->engine);
     lsm_view_close(now);
     if (!stale) return SQLITE_OK;
-    return vt_fail(message, SQLITE_BUSY_SNAPSHOT, "LSM tables that this transaction has read were written by another connection: roll back and start again");
+    return vt_fail(message, SQLITE_BUSY_SNAPSHOT,
+                   "LSM tables that this transaction has read were written by another connection: roll back and start again");
 }
 
 void vt_view_forget(struct vt_space *space) {

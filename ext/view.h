@@ -26,7 +26,7 @@ struct vt_views {
     struct vt_view *kept;      /* until the end of the transaction; counted here */
     struct vt_view *txn;       /* the last of the transaction; counted here */
     uint64_t last_id;
-    int open;                  /* views that exist, these and others that cursors still hold */
+    int open; /* views that exist, these and others that cursors still hold */
 };
 
 /* The view a cursor starting now reads. Counted: vt_view_unref(). In a statement at work. */

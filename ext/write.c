@@ -12,14 +12,15 @@
 /* One call of xUpdate. Values, key and record are in the table's scratch space. */
 struct write {
     struct vt_table *table;
-    sqlite3_value **columns;   /* as given; column_count of them, then the hidden key */
+    sqlite3_value **columns; /* as given; column_count of them, then the hidden key */
     struct vt_conflict conflict;
     bool update;
-    struct lsm_value old_row;  /* what columns that do not change are read from, and the entries of indexes */
+    struct lsm_value old_row; /* what columns that do not change are read from, and the entries of indexes */
     bool old_read;
-    bool gone;                 /* update: the row is not there any more */
-    bool numbered;             /* the rowid is chosen */
-    bool types_late;           /* SQLite looks at the types of STRICT when the first of CHECK and indexes wants the values as they will be stored: after the rowid */
+    bool gone;     /* update: the row is not there any more */
+    bool numbered; /* the rowid is chosen */
+    bool
+        types_late; /* SQLite looks at the types of STRICT when the first of CHECK and indexes wants the values as they will be stored: after the rowid */
     int64_t rowid;
 };
 
@@ -267,7 +268,8 @@ static int put_row(struct write *w) {
     struct vt_table *table = w->table;
     bool numbered = table->schema->kind == VT_KIND_ROWID;
     int rc = numbered && !w->update ? vt_rowids_insert(table, w->rowid) : SQLITE_OK;
-    if (rc == SQLITE_OK) rc = vt_txn_put(table->space, vt_table_tree(table), vt_bytes_slice(&table->key), vt_bytes_slice(&table->record), message_of(w));
+    if (rc == SQLITE_OK)
+        rc = vt_txn_put(table->space, vt_table_tree(table), vt_bytes_slice(&table->key), vt_bytes_slice(&table->record), message_of(w));
     if (rc == SQLITE_OK && numbered) vt_rowids_written(table, w->rowid);
     return rc;
 }
@@ -304,8 +306,10 @@ static int check_unique(struct write *w, bool look, const struct vt_indexed_row 
             types = false;
         }
         if (rc != SQLITE_OK) break;
-        if (!primary) rc = vt_unique_check_index(w->table, order[i], &w->conflict, row, old, victims);
-        else if (look) rc = vt_unique_check_key(w->table, &w->conflict, victims);
+        if (!primary)
+            rc = vt_unique_check_index(w->table, order[i], &w->conflict, row, old, victims);
+        else if (look)
+            rc = vt_unique_check_key(w->table, &w->conflict, victims);
     }
     return rc == SQLITE_OK && types ? check_types(w) : rc;
 }
@@ -324,7 +328,8 @@ static int change_rows(struct write *w, bool moves, const struct vt_indexed_row 
         struct lsm_slice key = vt_bytes_slice(&victims->keys[i]);
         rc = vt_entries_delete(table, key);
         if (rc == SQLITE_NOTFOUND) {
-            rc = vt_fail(message_of(w), SQLITE_CORRUPT_VTAB, "an index of table %s names a row that is not there: run SELECT lsm_check()", table->name);
+            rc = vt_fail(message_of(w), SQLITE_CORRUPT_VTAB, "an index of table %s names a row that is not there: run SELECT lsm_check()",
+                         table->name);
         }
         if (rc == SQLITE_OK && !is_new_key(table, key)) rc = delete_row(table, key); /* otherwise it is overwritten */
     }
@@ -377,8 +382,10 @@ static int write_plain(struct write *w, bool moves, bool look) {
 }
 
 static int fail_returning(const struct write *w) {
-    return vt_fail(message_of(w), SQLITE_ERROR, "INSERT ... RETURNING would show the values as they were given, not as table %s keeps them: SQLite does not ask a virtual "
-                   "table. Leave out RETURNING and SELECT the row, by last_insert_rowid() or its key", w->table->name);
+    return vt_fail(message_of(w), SQLITE_ERROR,
+                   "INSERT ... RETURNING would show the values as they were given, not as table %s keeps them: SQLite does not ask a virtual "
+                   "table. Leave out RETURNING and SELECT the row, by last_insert_rowid() or its key",
+                   w->table->name);
 }
 
 /* RETURNING shows the values as they were given. fresh: the rowid was not. */

@@ -18,7 +18,7 @@
 #define LSM_VERSION "0.1.0"
 
 #if defined(__GNUC__)
-#define LSM_MUST_CHECK __attribute__((warn_unused_result))
+#define LSM_MUST_CHECK        __attribute__((warn_unused_result))
 #define LSM_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
 #define LSM_MUST_CHECK
@@ -63,7 +63,7 @@ struct lsm_slice {
     size_t size;
 };
 
-#define LSM_KEY_BYTES_MAX ((size_t)0x00ffffff)   /* 16 MiB - 1: what one key may hold, tree prefix not counted */
+#define LSM_KEY_BYTES_MAX   ((size_t)0x00ffffff) /* 16 MiB - 1: what one key may hold, tree prefix not counted */
 #define LSM_VALUE_BYTES_MAX ((size_t)0x7fff0000) /* just under 2 GiB: SQLite's own largest record fits */
 
 /* ---- environment ---------------------------------------------------------------------------------------------- */
@@ -93,24 +93,25 @@ enum lsm_compression { LSM_COMPRESS_NONE = 0, LSM_COMPRESS_LZ4 = 1, LSM_COMPRESS
 
 /* How to open a store. Start from lsm_options_init(), which sets every default. */
 struct lsm_options {
-    struct lsm_env *env;                  /* default: lsm_env_posix() */
-    const char *dir;                      /* the store's directory; required; copied */
-    const uint8_t *store_id;              /* LSM_STORE_ID_BYTES the store must carry, or is created with; required */
-    bool create;                          /* create the store when there is none; default false: LSM_NOTFOUND */
-    unsigned file_mode;                   /* permission bits of new files; default 0644, directories add x for each r */
-    int64_t owner_uid, owner_gid;         /* owner of new files; -1 (default): leave as created */
-    size_t write_buffer_bytes;            /* memtable size at which a generation rolls; a transaction holds half as much again; default 32 MiB, 64 KiB .. 1 GiB */
-    size_t cache_bytes;                   /* blocks kept in memory; default 64 MiB; shared by all stores of the process: the
+    struct lsm_env *env;          /* default: lsm_env_posix() */
+    const char *dir;              /* the store's directory; required; copied */
+    const uint8_t *store_id;      /* LSM_STORE_ID_BYTES the store must carry, or is created with; required */
+    bool create;                  /* create the store when there is none; default false: LSM_NOTFOUND */
+    unsigned file_mode;           /* permission bits of new files; default 0644, directories add x for each r */
+    int64_t owner_uid, owner_gid; /* owner of new files; -1 (default): leave as created */
+    size_t
+        write_buffer_bytes; /* memtable size at which a generation rolls; a transaction holds half as much again; default 32 MiB, 64 KiB .. 1 GiB */
+    size_t cache_bytes;     /* blocks kept in memory; default 64 MiB; shared by all stores of the process: the
                                              largest value asked for wins; pinned and waiting memtables are taken from it */
-    uint64_t map_bytes;                   /* table files are read through maps of them, up to so many bytes in all; default 0: none (lsm_store_allow_map()) */
-    size_t block_bytes;                   /* payload of a data block; default 4096, 512 .. 65536 */
-    size_t file_bytes;                    /* size at which a merge starts a new table file; default 16 MiB */
-    enum lsm_compression compression;     /* of the older levels; default LSM_COMPRESS_LZ4, as level 0 has it unless this is none */
-    int threads;                          /* background threads; default 2; 0: flush and merge inside the writer's calls */
-    bool exclusive;                       /* let no other process in; default false: any number may have the store open */
-    bool read_only;                       /* touch nothing: the store as it is now, whatever others do to it meanwhile; changes get
+    uint64_t map_bytes;     /* table files are read through maps of them, up to so many bytes in all; default 0: none (lsm_store_allow_map()) */
+    size_t block_bytes;     /* payload of a data block; default 4096, 512 .. 65536 */
+    size_t file_bytes;      /* size at which a merge starts a new table file; default 16 MiB */
+    enum lsm_compression compression; /* of the older levels; default LSM_COMPRESS_LZ4, as level 0 has it unless this is none */
+    int threads;                      /* background threads; default 2; 0: flush and merge inside the writer's calls */
+    bool exclusive;                   /* let no other process in; default false: any number may have the store open */
+    bool read_only;                   /* touch nothing: the store as it is now, whatever others do to it meanwhile; changes get
                                              LSM_READONLY. Also where nothing can be written; default false */
-    const char *process_name;             /* shown to who finds the store locked; may be NULL */
+    const char *process_name;         /* shown to who finds the store locked; may be NULL */
 };
 
 void lsm_options_init(struct lsm_options *options);
@@ -192,11 +193,11 @@ bool lsm_txn_is_dirty(const struct lsm_txn *txn);
 
 /* Who says, after a crash, whether a prepared transaction was committed. */
 enum lsm_decider {
-    LSM_DECIDES_ITSELF = 0,     /* its record being there whole does */
-    LSM_DECIDED_BY_TOKEN = 1,   /* the database: it is if the token is found there */
-    LSM_DECIDED_BY_ABSENCE = 2  /* the database: it is if nothing there names the store any more */
+    LSM_DECIDES_ITSELF = 0,    /* its record being there whole does */
+    LSM_DECIDED_BY_TOKEN = 1,  /* the database: it is if the token is found there */
+    LSM_DECIDED_BY_ABSENCE = 2 /* the database: it is if nothing there names the store any more */
 };
-#define LSM_TOKEN_BYTES 16      /* 8 bytes position of the record, big-endian, then 8 random ones; of ABSENCE: all zero */
+#define LSM_TOKEN_BYTES 16 /* 8 bytes position of the record, big-endian, then 8 random ones; of ABSENCE: all zero */
 
 /* Everything that can fail in a commit: appends the log record and, at LSM_SYNC_FULL, syncs it; with another decider at LSM_SYNC_NORMAL too, because the
  * database must not know a token that the log may lose. token (may be NULL if the transaction decides itself): filled in. May be called again,
@@ -219,19 +220,20 @@ void lsm_txn_leave(struct lsm_txn *txn);
  * There is one at most, and nothing is written behind it. */
 enum lsm_pending {
     LSM_PENDING_NONE = 0,
-    LSM_PENDING_UNKNOWN,   /* not visible; readers may ask the database */
-    LSM_PENDING_COMMITTED  /* visible; only writers have to settle it */
+    LSM_PENDING_UNKNOWN,  /* not visible; readers may ask the database */
+    LSM_PENDING_COMMITTED /* visible; only writers have to settle it */
 };
 /* Which; token (LSM_TOKEN_BYTES, may be NULL) is filled in unless there is none. One atomic load when there is none. */
 enum lsm_pending lsm_store_pending(struct lsm_store *store, uint8_t *token);
 
 enum lsm_decision {
-    LSM_DECISION_SEEN,    /* some snapshot of the database has the token: that is final. Makes it visible and writes nothing: for readers */
-    LSM_DECISION_COMMIT,  /* the same, and as durable as it gets: COMMIT is written. Under the database's write lock */
-    LSM_DECISION_ABORT    /* the database does not have it. Under its write lock, or it might still come */
+    LSM_DECISION_SEEN,   /* some snapshot of the database has the token: that is final. Makes it visible and writes nothing: for readers */
+    LSM_DECISION_COMMIT, /* the same, and as durable as it gets: COMMIT is written. Under the database's write lock */
+    LSM_DECISION_ABORT   /* the database does not have it. Under its write lock, or it might still come */
 };
 /* Settle the pending transaction with this token; LSM_OK if it is settled already. COMMIT and ABORT wait at most busy_timeout_ms for the writer (LSM_BUSY). */
-int lsm_store_settle(struct lsm_store *store, const uint8_t *token, enum lsm_decision decision, int busy_timeout_ms, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_store_settle(struct lsm_store *store, const uint8_t *token, enum lsm_decision decision, int busy_timeout_ms,
+                     struct lsm_error *err) LSM_MUST_CHECK;
 
 /* The token of the last committed transaction that had one. False: none, or the last one was decided by absence. */
 bool lsm_store_last_token(struct lsm_store *store, uint8_t *token);
@@ -256,7 +258,7 @@ uint64_t lsm_view_position(const struct lsm_view *view);
 
 /* A value kept alive by what it was read from. Zero-initialise; release when done (idempotent). */
 struct lsm_value {
-    struct lsm_slice bytes; /* valid until lsm_value_release() or the view is closed */
+    struct lsm_slice bytes;      /* valid until lsm_value_release() or the view is closed */
     void *cache, *block, *state; /* private */
 };
 void lsm_value_release(struct lsm_value *value);
@@ -272,8 +274,8 @@ struct lsm_cursor;
 
 /* An ordered walk over the keys of one tree with low <= key < high; a NULL bound is open. Bounds are copied. Unpositioned at
  * first. Closed before its view. */
-int lsm_cursor_open(struct lsm_view *view, uint32_t tree, const struct lsm_slice *low, const struct lsm_slice *high,
-                    struct lsm_cursor **cursor, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_cursor_open(struct lsm_view *view, uint32_t tree, const struct lsm_slice *low, const struct lsm_slice *high, struct lsm_cursor **cursor,
+                    struct lsm_error *err) LSM_MUST_CHECK;
 void lsm_cursor_close(struct lsm_cursor *cursor);
 /* New bounds on the same tree and view; leaves the cursor unpositioned. Cheaper than opening another. */
 int lsm_cursor_rebound(struct lsm_cursor *cursor, const struct lsm_slice *low, const struct lsm_slice *high, struct lsm_error *err) LSM_MUST_CHECK;
@@ -312,20 +314,20 @@ typedef void (*lsm_check_fn)(void *arg, const char *text);
 /* Read and verify every byte of the store: log, manifest, every table file (checksums, order, counts, filters, ranges, levels),
  * and that no file is missing or left over. Calls found() for each problem and goes on. Returns LSM_OK if the check itself ran,
  * whatever it found; *problems counts the findings. */
-int lsm_store_check(struct lsm_store *store, lsm_check_fn found, void *found_arg, lsm_interrupt_fn interrupted, void *arg,
-                    uint64_t *problems, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_store_check(struct lsm_store *store, lsm_check_fn found, void *found_arg, lsm_interrupt_fn interrupted, void *arg, uint64_t *problems,
+                    struct lsm_error *err) LSM_MUST_CHECK;
 
 /* One table file, for reports. */
 struct lsm_file_info {
     uint64_t number;
-    int level;            /* 0 youngest */
-    int run;              /* within level 0: 0 is the newest */
+    int level; /* 0 youngest */
+    int run;   /* within level 0: 0 is the newest */
     uint64_t bytes;
-    uint64_t rows;        /* entries, tombstones included */
+    uint64_t rows; /* entries, tombstones included */
     uint64_t tombstones;
     uint64_t range_tombstones;
-    uint64_t log_low, log_high; /* positions of the log the file's run came from */
-    uint64_t raw_bytes;   /* keys and values before compression */
+    uint64_t log_low, log_high;   /* positions of the log the file's run came from */
+    uint64_t raw_bytes;           /* keys and values before compression */
     uint32_t tree_low, tree_high; /* trees of its first and last key */
     enum lsm_compression compression;
 };
@@ -339,41 +341,41 @@ struct lsm_stats {
     uint64_t wal_bytes, wal_syncs;
     uint64_t flushes, flush_bytes;
     uint64_t merges, merge_bytes_read, merge_bytes_written, trivial_moves;
-    uint64_t stall_us;               /* time writers were slowed down */
+    uint64_t stall_us; /* time writers were slowed down */
     uint64_t cache_hits, cache_misses, cache_bytes;
-    uint64_t mapped_bytes;           /* of table files */
-    uint64_t memtable_bytes;         /* all generations still in memory */
+    uint64_t mapped_bytes;   /* of table files */
+    uint64_t memtable_bytes; /* all generations still in memory */
     uint64_t table_bytes, wal_bytes_on_disk;
     uint64_t position, synced_position;
-    uint64_t generation;             /* number of the newest log file */
-    uint64_t version;                /* edits applied to the manifest */
+    uint64_t generation; /* number of the newest log file */
+    uint64_t version;    /* edits applied to the manifest */
     int sealed_memtables, level0_runs, pinned_views;
-    int background_status;           /* the kept error of background work, LSM_OK if none */
+    int background_status; /* the kept error of background work, LSM_OK if none */
     char background_error[256];
-    char stall_reason[64];           /* why the last write was slowed down, empty if never */
+    char stall_reason[64]; /* why the last write was slowed down, empty if never */
 };
 void lsm_store_stats(struct lsm_store *store, struct lsm_stats *stats);
 
 /* ---- processes ------------------------------------------------------------------------------------------------- */
 
 enum lsm_mode {
-    LSM_MODE_SHARED,     /* other processes may have the store open, too */
-    LSM_MODE_EXCLUSIVE,  /* none can: it was asked for, or the file system cannot share */
-    LSM_MODE_READ_ONLY   /* the store as it was when it was opened; no other process knows of this one */
+    LSM_MODE_SHARED,    /* other processes may have the store open, too */
+    LSM_MODE_EXCLUSIVE, /* none can: it was asked for, or the file system cannot share */
+    LSM_MODE_READ_ONLY  /* the store as it was when it was opened; no other process knows of this one */
 };
 /* *why (may be NULL): the reason, static; empty if shared. */
 enum lsm_mode lsm_store_mode(const struct lsm_store *store, const char **why);
 
 /* A process that has the store open, and what it keeps. */
 struct lsm_reader_info {
-    uint64_t pid;             /* as it was told; perhaps another container's */
-    bool own;                 /* it is this one */
+    uint64_t pid; /* as it was told; perhaps another container's */
+    bool own;     /* it is this one */
     char name[64];
-    uint64_t opened_at_us;    /* wall clock */
-    uint64_t views;           /* views, transactions and jobs */
-    int versions;             /* different ones that they stand on, ... */
-    int old_versions;         /* ... and how many of them are not the present one: they keep files */
-    uint64_t oldest_view_us;  /* how long the oldest of these versions has been in use; 0: none is */
+    uint64_t opened_at_us;   /* wall clock */
+    uint64_t views;          /* views, transactions and jobs */
+    int versions;            /* different ones that they stand on, ... */
+    int old_versions;        /* ... and how many of them are not the present one: they keep files */
+    uint64_t oldest_view_us; /* how long the oldest of these versions has been in use; 0: none is */
 };
 /* In a new array the caller frees with lsm_free(). */
 int lsm_store_readers(struct lsm_store *store, struct lsm_reader_info **readers, size_t *count, struct lsm_error *err) LSM_MUST_CHECK;

@@ -24,7 +24,8 @@ static void check(char *error, const char *what) {
 const char *engine_name(void) { return "leveldb"; }
 
 void engine_describe(char *out, size_t size) {
-    (void)snprintf(out, size, "LevelDB %d.%d (one background thread; snappy where lz4 is asked for)", leveldb_major_version(), leveldb_minor_version());
+    (void)snprintf(out, size, "LevelDB %d.%d (one background thread; snappy where lz4 is asked for)", leveldb_major_version(),
+                   leveldb_minor_version());
 }
 
 void engine_open(const struct engine_settings *settings) {

@@ -39,7 +39,8 @@ const char *engine_name(void) { return "lmdb"; }
 void engine_describe(char *out, size_t size) {
     int major, minor, patch;
     (void)mdb_version(&major, &minor, &patch);
-    (void)snprintf(out, size, "LMDB %d.%d.%d (B+tree in the page cache: no log, write buffer, cache, filters or compression of its own)", major, minor, patch);
+    (void)snprintf(out, size, "LMDB %d.%d.%d (B+tree in the page cache: no log, write buffer, cache, filters or compression of its own)", major,
+                   minor, patch);
 }
 
 void engine_open(const struct engine_settings *settings) {
@@ -130,5 +131,9 @@ void walker_seek(struct walker *walker, struct bytes key) {
 void walker_next(struct walker *walker) { move(walker, MDB_NEXT); }
 void walker_prev(struct walker *walker) { move(walker, MDB_PREV); }
 bool walker_valid(struct walker *walker) { return walker->valid; }
-struct bytes walker_key(struct walker *walker) { return bytes_of(&walker->key); }
-struct bytes walker_value(struct walker *walker) { return bytes_of(&walker->value); }
+struct bytes walker_key(struct walker *walker) {
+    return bytes_of(&walker->key);
+}
+struct bytes walker_value(struct walker *walker) {
+    return bytes_of(&walker->value);
+}

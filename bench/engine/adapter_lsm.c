@@ -147,5 +147,9 @@ bool walker_valid(struct walker *walker) { return lsm_cursor_valid(cursor_of(wal
 
 static struct bytes bytes_of(struct lsm_slice slice) { return (struct bytes){.data = (const char *)slice.data, .size = slice.size}; }
 
-struct bytes walker_key(struct walker *walker) { return bytes_of(lsm_cursor_key(cursor_of(walker))); }
-struct bytes walker_value(struct walker *walker) { return bytes_of(lsm_cursor_value(cursor_of(walker))); }
+struct bytes walker_key(struct walker *walker) {
+    return bytes_of(lsm_cursor_key(cursor_of(walker)));
+}
+struct bytes walker_value(struct walker *walker) {
+    return bytes_of(lsm_cursor_value(cursor_of(walker)));
+}

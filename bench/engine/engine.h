@@ -15,10 +15,10 @@ struct engine_settings {
     const char *dir;
     size_t write_buffer_bytes, cache_bytes;
     uint64_t map_bytes; /* of table files; LevelDB and LMDB map them in any case */
-    int filter_bits; /* per key */
-    int threads;     /* for background work */
-    bool compress;   /* lz4, or what the engine has nearest to it */
-    bool durable;    /* the store will be asked for durable commits: LMDB has to know when it opens */
+    int filter_bits;    /* per key */
+    int threads;        /* for background work */
+    bool compress;      /* lz4, or what the engine has nearest to it */
+    bool durable;       /* the store will be asked for durable commits: LMDB has to know when it opens */
 };
 
 struct bytes {

@@ -34,8 +34,8 @@ static void fresh_store(const struct workload *w) {
 static void report(const struct workload *w, const struct result *result, uint64_t ns, const struct usage *used) {
     const struct histogram *h = &result->latencies;
     double rate = (double)result->operations * 1e9 / (double)(ns == 0 ? 1 : ns), cpu_us = (double)used->cpu_ns / 1e3 / (double)result->operations;
-    double quantiles[] = {(double)histogram_quantile(h, 0.5) / 1e3, (double)histogram_quantile(h, 0.99) / 1e3, (double)histogram_quantile(h, 0.999) / 1e3,
-                          (double)h->max / 1e3};
+    double quantiles[] = {(double)histogram_quantile(h, 0.5) / 1e3, (double)histogram_quantile(h, 0.99) / 1e3,
+                          (double)histogram_quantile(h, 0.999) / 1e3, (double)h->max / 1e3};
     if (csv) {
         (void)printf("%s,%s,%lu,%.0f,%.4f,", w->name, engine_name(), (unsigned long)result->operations, rate, cpu_us);
         for (int q = 0; q < 4; q++) {
@@ -67,8 +67,10 @@ static void run_workload(const struct workload *w) {
     uint64_t ns = now_ns() - start;
     usage_wait_quiet();
     usage_now(&after);
-    struct usage used = {.cpu_ns = after.cpu_ns - before.cpu_ns, .read_bytes = after.read_bytes - before.read_bytes,
-                         .write_bytes = after.write_bytes - before.write_bytes, .asked_bytes = after.asked_bytes - before.asked_bytes};
+    struct usage used = {.cpu_ns = after.cpu_ns - before.cpu_ns,
+                         .read_bytes = after.read_bytes - before.read_bytes,
+                         .write_bytes = after.write_bytes - before.write_bytes,
+                         .asked_bytes = after.asked_bytes - before.asked_bytes};
     if (used.asked_bytes < used.write_bytes) used.asked_bytes = used.write_bytes;
     if (result.operations != 0) report(w, &result, ns, &used);
 }
@@ -83,8 +85,10 @@ static void run_named(const char *name) {
 }
 
 static _Noreturn void usage_text(void) {
-    (void)fprintf(stderr, "usage: engine_%s [--rows N] [--batch N] [--value-bytes N] [--sync] [--compress] [--buffer-mib N] [--cache-mib N] [--map-mib N]\n"
-                          "       [--filter-bits N] [--threads N] [--dir D] [--keep] [--csv] [--describe] WORKLOAD...\nworkloads:", engine_name());
+    (void)fprintf(stderr,
+                  "usage: engine_%s [--rows N] [--batch N] [--value-bytes N] [--sync] [--compress] [--buffer-mib N] [--cache-mib N] [--map-mib N]\n"
+                  "       [--filter-bits N] [--threads N] [--dir D] [--keep] [--csv] [--describe] WORKLOAD...\nworkloads:",
+                  engine_name());
     for (size_t i = 0; i < workloads_count; i++) (void)fprintf(stderr, " %s", workloads[i].name);
     (void)fprintf(stderr, "\n");
     exit(2);
@@ -108,21 +112,36 @@ static int parse(int argc, char **argv) {
     settings = (struct engine_settings){.write_buffer_bytes = (size_t)64 << 20, .cache_bytes = (size_t)64 << 20, .filter_bits = 10, .threads = 2};
     for (; i < argc && argv[i][0] == '-'; i++) {
         const char *a = argv[i];
-        if (strcmp(a, "--csv") == 0) csv = true;
-        else if (strcmp(a, "--keep") == 0) keep = true;
-        else if (strcmp(a, "--sync") == 0) scale.sync = true;
-        else if (strcmp(a, "--compress") == 0) settings.compress = true;
-        else if (strcmp(a, "--describe") == 0) describe();
-        else if (strcmp(a, "--rows") == 0) scale.rows = number_of(argc, argv, &i);
-        else if (strcmp(a, "--batch") == 0) scale.batch = number_of(argc, argv, &i);
-        else if (strcmp(a, "--value-bytes") == 0) scale.value_bytes = number_of(argc, argv, &i);
-        else if (strcmp(a, "--buffer-mib") == 0) settings.write_buffer_bytes = (size_t)number_of(argc, argv, &i) << 20;
-        else if (strcmp(a, "--cache-mib") == 0) settings.cache_bytes = (size_t)number_of(argc, argv, &i) << 20;
-        else if (strcmp(a, "--map-mib") == 0) settings.map_bytes = number_of(argc, argv, &i) << 20;
-        else if (strcmp(a, "--filter-bits") == 0) settings.filter_bits = (int)number_of(argc, argv, &i);
-        else if (strcmp(a, "--threads") == 0) settings.threads = (int)number_of(argc, argv, &i);
-        else if (strcmp(a, "--dir") == 0 && i + 1 < argc) settings.dir = argv[++i];
-        else usage_text();
+        if (strcmp(a, "--csv") == 0)
+            csv = true;
+        else if (strcmp(a, "--keep") == 0)
+            keep = true;
+        else if (strcmp(a, "--sync") == 0)
+            scale.sync = true;
+        else if (strcmp(a, "--compress") == 0)
+            settings.compress = true;
+        else if (strcmp(a, "--describe") == 0)
+            describe();
+        else if (strcmp(a, "--rows") == 0)
+            scale.rows = number_of(argc, argv, &i);
+        else if (strcmp(a, "--batch") == 0)
+            scale.batch = number_of(argc, argv, &i);
+        else if (strcmp(a, "--value-bytes") == 0)
+            scale.value_bytes = number_of(argc, argv, &i);
+        else if (strcmp(a, "--buffer-mib") == 0)
+            settings.write_buffer_bytes = (size_t)number_of(argc, argv, &i) << 20;
+        else if (strcmp(a, "--cache-mib") == 0)
+            settings.cache_bytes = (size_t)number_of(argc, argv, &i) << 20;
+        else if (strcmp(a, "--map-mib") == 0)
+            settings.map_bytes = number_of(argc, argv, &i) << 20;
+        else if (strcmp(a, "--filter-bits") == 0)
+            settings.filter_bits = (int)number_of(argc, argv, &i);
+        else if (strcmp(a, "--threads") == 0)
+            settings.threads = (int)number_of(argc, argv, &i);
+        else if (strcmp(a, "--dir") == 0 && i + 1 < argc)
+            settings.dir = argv[++i];
+        else
+            usage_text();
     }
     if (i == argc || scale.batch < 1 || scale.rows < 1 || scale.value_bytes > 65536) usage_text();
     return i;

@@ -5,8 +5,8 @@
 
 #include "workload.h"
 
-#define ZIPF_THETA   0.99 /* YCSB's */
-#define SCAN_ROWS    100  /* 1 .. that many */
+#define ZIPF_THETA 0.99 /* YCSB's */
+#define SCAN_ROWS  100  /* 1 .. that many */
 
 /* ---- a writer beside a reader --------------------------------------------------------------------------------- */
 
@@ -117,9 +117,12 @@ void workload_mix(const struct workload *self, const struct scale *scale, struct
     for (uint64_t i = 0; i < scale->rows; i++) {
         uint64_t random = mix64(i ^ 0x5eed), die = mix64(random) % 100, rank = zipf_next(&zipf, random);
         uint64_t row = self->latest ? mix.rows - 1 - rank % mix.rows : mix64(rank) % scale->rows;
-        if (die < self->updates) put(&mix, row, i);
-        else if (die < self->updates + self->inserts) put(&mix, mix.rows++, i);
-        else if (die < self->updates + self->inserts + self->scans) scan_some(&mix, row, mix64(random ^ 1) % SCAN_ROWS + 1);
+        if (die < self->updates)
+            put(&mix, row, i);
+        else if (die < self->updates + self->inserts)
+            put(&mix, mix.rows++, i);
+        else if (die < self->updates + self->inserts + self->scans)
+            scan_some(&mix, row, mix64(random ^ 1) % SCAN_ROWS + 1);
         else {
             get(&mix, row);
             if (die < self->updates + self->inserts + self->scans + self->read_writes) put(&mix, row, i);

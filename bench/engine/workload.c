@@ -45,8 +45,10 @@ void workload_write(const struct workload *self, const struct scale *scale, stru
         uint64_t row = self->pass == 0 ? i : mix64(i ^ self->pass) % rows;
         struct bytes key = workload_key(room, row, self->scattered);
         if (i % batch == 0) engine_begin();
-        if (self->remove) engine_delete(key);
-        else engine_put(key, workload_value(scale, i + self->pass));
+        if (self->remove)
+            engine_delete(key);
+        else
+            engine_put(key, workload_value(scale, i + self->pass));
         if ((i + 1) % batch != 0 && i + 1 != rows) continue;
         engine_commit(self->sync || scale->sync);
         result_lap(result, &last);
@@ -113,13 +115,17 @@ void workload_scan(const struct workload *self, const struct scale *scale, struc
     struct reader *reader = reader_open();
     struct walker *walker = walker_open(reader);
     uint64_t bytes = 0;
-    if (self->backward) walker_last(walker);
-    else walker_first(walker);
+    if (self->backward)
+        walker_last(walker);
+    else
+        walker_first(walker);
     while (walker_valid(walker)) {
         bytes += walker_key(walker).size + walker_value(walker).size;
         result->operations++;
-        if (self->backward) walker_prev(walker);
-        else walker_next(walker);
+        if (self->backward)
+            walker_prev(walker);
+        else
+            walker_next(walker);
     }
     walker_close(walker);
     reader_close(reader);

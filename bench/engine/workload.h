@@ -11,7 +11,7 @@
 
 struct scale {
     uint64_t rows;
-    uint64_t batch;      /* rows of a commit where a workload does not say */
+    uint64_t batch; /* rows of a commit where a workload does not say */
     size_t value_bytes;
     bool sync;
 };
@@ -26,17 +26,17 @@ struct result {
 struct workload {
     const char *name;
     void (*run)(const struct workload *self, const struct scale *scale, struct result *result);
-    bool fresh;      /* starts on an empty store */
-    bool scattered;  /* keys in random order */
-    bool remove;     /* deletes */
-    bool backward;   /* from the last row to the first */
-    bool absent;     /* asks for keys that are not there */
-    bool sync;       /* durable commits, and a hundredth of the rows */
-    uint64_t batch;  /* rows of a commit; 0: scale.batch */
-    uint64_t pass;   /* rows in another order than other passes */
+    bool fresh;     /* starts on an empty store */
+    bool scattered; /* keys in random order */
+    bool remove;    /* deletes */
+    bool backward;  /* from the last row to the first */
+    bool absent;    /* asks for keys that are not there */
+    bool sync;      /* durable commits, and a hundredth of the rows */
+    uint64_t batch; /* rows of a commit; 0: scale.batch */
+    uint64_t pass;  /* rows in another order than other passes */
     /* YCSB: of 100 operations so many are */
     unsigned updates, inserts, scans, read_writes;
-    bool latest;     /* asks for recent rows more often than for old ones */
+    bool latest; /* asks for recent rows more often than for old ones */
 };
 
 extern const struct workload workloads[];

@@ -2,12 +2,12 @@
 
 #include <assert.h>
 
-#define CHUNK_BYTES_MIN ((size_t)4096)                                           /* many tables hold a few rows only */
-#define CHUNK_BYTES_MAX ((size_t)LSM_ARENA_UNIT_BYTES << LSM_ARENA_CHUNK_SHIFT)   /* what a chunk's offsets can reach */
-#define CHUNKS_MAX ((uint32_t)LSM_ARENA_LEAVES << LSM_ARENA_LEAF_SHIFT)
-#define LANES_APART_BYTES ((size_t)65536) /* below this a second current chunk would only waste memory */
+#define CHUNK_BYTES_MIN    ((size_t)4096)                                          /* many tables hold a few rows only */
+#define CHUNK_BYTES_MAX    ((size_t)LSM_ARENA_UNIT_BYTES << LSM_ARENA_CHUNK_SHIFT) /* what a chunk's offsets can reach */
+#define CHUNKS_MAX         ((uint32_t)LSM_ARENA_LEAVES << LSM_ARENA_LEAF_SHIFT)
+#define LANES_APART_BYTES  ((size_t)65536) /* below this a second current chunk would only waste memory */
 #define PREFAULT_BYTES_MIN ((size_t)65536) /* a smaller chunk is few faults, and may stay empty in many small tables */
-#define BYTES_MAX (SIZE_MAX / 2)
+#define BYTES_MAX          (SIZE_MAX / 2)
 
 /* A new chunk is at most this part of what the arena holds (as a shift), so that the unused end stays small beside the whole. */
 static const unsigned lane_share[LSM_ARENA_LANES] = {[LSM_ARENA_DATA] = 3, [LSM_ARENA_INDEX] = 5};
@@ -85,9 +85,7 @@ static size_t next_chunk_bytes(const struct lsm_arena *arena, enum lsm_arena_lan
     return bytes;
 }
 
-static uint32_t offset_of(uint32_t number, size_t byte) {
-    return number << LSM_ARENA_CHUNK_SHIFT | (uint32_t)(byte / LSM_ARENA_UNIT_BYTES);
-}
+static uint32_t offset_of(uint32_t number, size_t byte) { return number << LSM_ARENA_CHUNK_SHIFT | (uint32_t)(byte / LSM_ARENA_UNIT_BYTES); }
 
 /* The lane's current chunk has no room. */
 static void *alloc_elsewhere(struct lsm_arena *arena, enum lsm_arena_lane lane, size_t bytes, uint32_t *offset) {

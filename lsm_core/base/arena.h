@@ -14,10 +14,10 @@
 #include "base.h"
 
 /* Each chunk owns 4 MiB of offsets, however much of them it has: 8192 chunks in all. */
-#define LSM_ARENA_UNIT_BYTES 8u
+#define LSM_ARENA_UNIT_BYTES  8u
 #define LSM_ARENA_CHUNK_SHIFT 19 /* units: 4 MiB */
-#define LSM_ARENA_LEAF_SHIFT 6   /* chunks per leaf of the chunk table: 64, so that an arena takes 1.5 KiB before its first chunk */
-#define LSM_ARENA_LEAVES 128
+#define LSM_ARENA_LEAF_SHIFT  6  /* chunks per leaf of the chunk table: 64, so that an arena takes 1.5 KiB before its first chunk */
+#define LSM_ARENA_LEAVES      128
 
 enum lsm_arena_lane { LSM_ARENA_DATA = 0, LSM_ARENA_INDEX = 1 };
 #define LSM_ARENA_LANES 2
@@ -28,8 +28,8 @@ struct lsm_arena_leaf {
 
 /* Where the next allocation of a lane goes. */
 struct lsm_arena_cursor {
-    uint8_t *memory;      /* the lane's current chunk, NULL before the first */
-    uint32_t number;      /* of that chunk */
+    uint8_t *memory; /* the lane's current chunk, NULL before the first */
+    uint32_t number; /* of that chunk */
     size_t used, bytes;
 };
 
@@ -41,8 +41,8 @@ struct lsm_arena_mark {
 };
 
 struct lsm_arena {
-    struct lsm_arena_mark now;                              /* allocating thread only */
-    _Atomic size_t bytes;                                   /* now.bytes, for everybody */
+    struct lsm_arena_mark now;                               /* allocating thread only */
+    _Atomic size_t bytes;                                    /* now.bytes, for everybody */
     _Atomic(struct lsm_arena_leaf *) leaf[LSM_ARENA_LEAVES]; /* an entry changes from NULL once, before any offset needs it */
     struct lsm_arena_leaf first;
 };
@@ -69,8 +69,6 @@ static inline void *lsm_arena_at(const struct lsm_arena *arena, uint32_t offset)
 }
 
 /* Bytes held by chunks and tables, the struct itself not counted. Any thread. */
-static inline size_t lsm_arena_bytes(const struct lsm_arena *arena) {
-    return atomic_load_explicit(&arena->bytes, memory_order_relaxed);
-}
+static inline size_t lsm_arena_bytes(const struct lsm_arena *arena) { return atomic_load_explicit(&arena->bytes, memory_order_relaxed); }
 
 #endif

@@ -14,9 +14,9 @@ static _Atomic int64_t mem_fail_at; /* 0: never */
 static _Atomic bool mem_fail_sticky;
 
 const char *lsm_status_name(int status) {
-    static const char *const names[] = {"LSM_OK",       "LSM_NOMEM",    "LSM_IO",     "LSM_FULL",     "LSM_CORRUPT",
-                                        "LSM_BUSY",     "LSM_BUSY_SNAPSHOT", "LSM_NOTFOUND", "LSM_MISUSE",
-                                        "LSM_READONLY", "LSM_TOOBIG",   "LSM_UNSUPPORTED", "LSM_MISMATCH", "LSM_INTERRUPTED", "LSM_UNDECIDED"};
+    static const char *const names[] = {"LSM_OK",     "LSM_NOMEM",         "LSM_IO",       "LSM_FULL",        "LSM_CORRUPT",
+                                        "LSM_BUSY",   "LSM_BUSY_SNAPSHOT", "LSM_NOTFOUND", "LSM_MISUSE",      "LSM_READONLY",
+                                        "LSM_TOOBIG", "LSM_UNSUPPORTED",   "LSM_MISMATCH", "LSM_INTERRUPTED", "LSM_UNDECIDED"};
     if (status > 0 || status <= -(int)(sizeof names / sizeof names[0])) return "LSM_UNKNOWN";
     return names[-status];
 }
@@ -33,9 +33,7 @@ int lsm_fail(struct lsm_error *err, int status, const char *format, ...) {
     return status;
 }
 
-int lsm_fail_nomem(struct lsm_error *err, size_t bytes) {
-    return lsm_fail(err, LSM_NOMEM, "out of memory (%zu bytes wanted)", bytes);
-}
+int lsm_fail_nomem(struct lsm_error *err, size_t bytes) { return lsm_fail(err, LSM_NOMEM, "out of memory (%zu bytes wanted)", bytes); }
 
 /* True if this allocation is the one a test wants to fail. */
 static bool mem_must_fail(void) {
@@ -83,7 +81,8 @@ void lsm_free(void *memory) {
 
 void lsm_prefault(void *memory, size_t bytes) {
 #ifdef MADV_POPULATE_WRITE /* Linux 5.14 */
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)memory + page - 1) / page * page, to = ((uintptr_t)memory + bytes) / page * page;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)memory + page - 1) / page * page,
+              to = ((uintptr_t)memory + bytes) / page * page;
     if (from < to) (void)madvise((uint8_t *)memory + (from - (uintptr_t)memory), to - from, MADV_POPULATE_WRITE);
 #else
     (void)memory;

@@ -36,9 +36,7 @@ int64_t lsm_mem_live(void);
 
 /* ---- slices --------------------------------------------------------------------------------------------------- */
 
-static inline struct lsm_slice lsm_slice_of(const void *data, size_t size) {
-    return (struct lsm_slice){.data = data, .size = size};
-}
+static inline struct lsm_slice lsm_slice_of(const void *data, size_t size) { return (struct lsm_slice){.data = data, .size = size}; }
 
 /* memcmp order, the shorter first on a tie: <0, 0, >0. */
 static inline int lsm_slice_compare(struct lsm_slice a, struct lsm_slice b) {
@@ -67,8 +65,8 @@ struct lsm_buf {
     size_t size, capacity;
 };
 
-void lsm_buf_free(struct lsm_buf *buf);                                      /* leaves it empty and usable */
-int lsm_buf_reserve(struct lsm_buf *buf, size_t more) LSM_MUST_CHECK;        /* room for `more` bytes behind size */
+void lsm_buf_free(struct lsm_buf *buf);                               /* leaves it empty and usable */
+int lsm_buf_reserve(struct lsm_buf *buf, size_t more) LSM_MUST_CHECK; /* room for `more` bytes behind size */
 int lsm_buf_append(struct lsm_buf *buf, const void *data, size_t size) LSM_MUST_CHECK;
 int lsm_buf_set(struct lsm_buf *buf, struct lsm_slice bytes) LSM_MUST_CHECK; /* replaces the content */
 static inline void lsm_buf_reset(struct lsm_buf *buf) { buf->size = 0; }     /* keeps the memory */
@@ -78,8 +76,8 @@ static inline struct lsm_slice lsm_buf_slice(const struct lsm_buf *buf) { return
 
 /* What is known of a key in one source. Stored in table files and memtables: never renumber. */
 enum lsm_kind {
-    LSM_KIND_PUT = 1,    /* the key has this value */
-    LSM_KIND_DELETE = 2  /* tombstone: the key is not there, whatever older sources say */
+    LSM_KIND_PUT = 1,   /* the key has this value */
+    LSM_KIND_DELETE = 2 /* tombstone: the key is not there, whatever older sources say */
 };
 
 /* A key inside the engine is the tree id, 4 bytes big-endian, followed by the caller's bytes ("full key"). */

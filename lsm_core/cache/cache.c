@@ -16,16 +16,16 @@
 
 #include <assert.h>
 
-#define SHARDS          16u  /* a power of two; more than any number of readers we expect at once */
-#define RING_FIRST      64u
-#define PREFETCH_LINES  9u   /* a data block's head: entry, view, column, offsets, shared bytes */
+#define SHARDS             16u /* a power of two; more than any number of readers we expect at once */
+#define RING_FIRST         64u
+#define PREFETCH_LINES     9u   /* a data block's head: entry, view, column, offsets, shared bytes */
 #define PREFETCH_LINES_MAX 128u /* of what is wanted next: more would push out what is used now */
-#define ENTRY_STEP      64u  /* sizes of entries are rounded up to this, ... */
-#define SPARE_WASTE     16u  /* ... and one may lie where another was that was larger by this part of it */
-#define SPARES          4u   /* pieces of memory a shard keeps for the next entries */
-#define SPARE_BYTES_MAX 16384u
-#define PIN             2u
-#define USED            1u
+#define ENTRY_STEP         64u  /* sizes of entries are rounded up to this, ... */
+#define SPARE_WASTE        16u  /* ... and one may lie where another was that was larger by this part of it */
+#define SPARES             4u   /* pieces of memory a shard keeps for the next entries */
+#define SPARE_BYTES_MAX    16384u
+#define PIN                2u
+#define USED               1u
 
 struct shard {
     struct lsm_mutex mu;
@@ -41,9 +41,9 @@ struct shard {
 
 struct lsm_cache {
     _Atomic size_t capacity;
-    _Atomic size_t bytes;  /* of all entries in slots */
-    _Atomic int64_t held;  /* lsm_cache_hold() */
-    _Atomic unsigned next; /* shard to take the next victim from */
+    _Atomic size_t bytes;        /* of all entries in slots */
+    _Atomic int64_t held;        /* lsm_cache_hold() */
+    _Atomic unsigned next;       /* shard to take the next victim from */
     _Atomic unsigned next_spare; /* shard to look for spare memory in */
     struct shard shards[SHARDS];
 };
@@ -167,7 +167,8 @@ static bool evict_one(struct lsm_cache *cache, struct shard *shard, struct lsm_c
 
 /* Capacity that is left for entries. */
 static int64_t bound(const struct lsm_cache *cache) {
-    int64_t capacity = (int64_t)atomic_load_explicit(&cache->capacity, memory_order_relaxed), held = atomic_load_explicit(&cache->held, memory_order_relaxed);
+    int64_t capacity = (int64_t)atomic_load_explicit(&cache->capacity, memory_order_relaxed),
+            held = atomic_load_explicit(&cache->held, memory_order_relaxed);
     if (held > capacity / 2) held = capacity / 2;
     return capacity - held;
 }
@@ -258,8 +259,10 @@ struct lsm_cache_entry *lsm_cache_pin(struct lsm_cache *cache, struct lsm_cache_
         prefetch(entry, PREFETCH_LINES);
         uint32_t before = atomic_fetch_add(&slot->pins, PIN);
         entry = atomic_load(&slot->entry);
-        if (entry == NULL) (void)atomic_fetch_sub(&slot->pins, PIN);
-        else if ((before & USED) == 0) (void)atomic_fetch_or_explicit(&slot->pins, USED, memory_order_relaxed);
+        if (entry == NULL)
+            (void)atomic_fetch_sub(&slot->pins, PIN);
+        else if ((before & USED) == 0)
+            (void)atomic_fetch_or_explicit(&slot->pins, USED, memory_order_relaxed);
     }
     count_up(entry != NULL ? &shard->hits : &shard->misses);
     return entry;

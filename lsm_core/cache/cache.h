@@ -53,7 +53,10 @@ void lsm_cache_unpin(struct lsm_cache *cache, struct lsm_cache_entry *entry);
 void lsm_cache_erase(struct lsm_cache *cache, struct lsm_cache_slot *slot);
 
 /* hits and misses: what threads count at the same moment may be lost. */
-struct lsm_cache_stats { uint64_t hits, misses; size_t bytes; };
+struct lsm_cache_stats {
+    uint64_t hits, misses;
+    size_t bytes;
+};
 void lsm_cache_stats(const struct lsm_cache *cache, struct lsm_cache_stats *stats);
 
 #endif

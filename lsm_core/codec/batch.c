@@ -43,16 +43,12 @@ void lsm_batch_add(struct lsm_buf *batch, const struct lsm_op *op) {
 static bool read_operands(struct lsm_batch_reader *reader, struct lsm_decoder *d, struct lsm_op *op) {
     op->tree = reader->tree;
     switch (op->kind) {
-    case LSM_OP_SELECT:
-        op->tree = reader->tree = lsm_get_u32(d);
-        return op->tree >= SELECT_SHORT || d->failed;
+    case LSM_OP_SELECT: op->tree = reader->tree = lsm_get_u32(d); return op->tree >= SELECT_SHORT || d->failed;
     case LSM_OP_PUT:
         op->key = lsm_get_bytes(d, LSM_KEY_BYTES_MAX);
         op->value = lsm_get_bytes(d, LSM_VALUE_BYTES_MAX);
         return op->tree != 0;
-    case LSM_OP_DELETE:
-        op->key = lsm_get_bytes(d, LSM_KEY_BYTES_MAX);
-        return op->tree != 0;
+    case LSM_OP_DELETE: op->key = lsm_get_bytes(d, LSM_KEY_BYTES_MAX); return op->tree != 0;
     case LSM_OP_DELETE_RANGE:
         op->key = lsm_get_bytes(d, LSM_KEY_BYTES_MAX);
         op->value = lsm_get_bytes(d, LSM_KEY_BYTES_MAX);
@@ -61,9 +57,7 @@ static bool read_operands(struct lsm_batch_reader *reader, struct lsm_decoder *d
         op->tree = lsm_get_u32(d);
         op->nonce = lsm_get_u64(d);
         return op->tree != 0 || d->failed;
-    case LSM_OP_TREE_DROP:
-        op->tree = lsm_get_u32(d);
-        return op->tree != 0 || d->failed;
+    case LSM_OP_TREE_DROP: op->tree = lsm_get_u32(d); return op->tree != 0 || d->failed;
     }
     return false;
 }

@@ -15,21 +15,14 @@
 #include "coding.h"
 
 /* Never renumber. */
-enum lsm_op_kind {
-    LSM_OP_SELECT = 1,
-    LSM_OP_PUT = 2,
-    LSM_OP_DELETE = 3,
-    LSM_OP_DELETE_RANGE = 4,
-    LSM_OP_TREE_CREATE = 5,
-    LSM_OP_TREE_DROP = 6
-};
+enum lsm_op_kind { LSM_OP_SELECT = 1, LSM_OP_PUT = 2, LSM_OP_DELETE = 3, LSM_OP_DELETE_RANGE = 4, LSM_OP_TREE_CREATE = 5, LSM_OP_TREE_DROP = 6 };
 
 struct lsm_op {
     enum lsm_op_kind kind;
-    uint32_t tree;           /* of PUT, DELETE, DELETE_RANGE: the selected one */
-    size_t offset;           /* in the batch */
-    struct lsm_slice key;    /* low of a range */
-    struct lsm_slice value;  /* high of a range */
+    uint32_t tree;          /* of PUT, DELETE, DELETE_RANGE: the selected one */
+    size_t offset;          /* in the batch */
+    struct lsm_slice key;   /* low of a range */
+    struct lsm_slice value; /* high of a range */
     uint64_t nonce;
 };
 

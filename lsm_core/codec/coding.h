@@ -19,21 +19,56 @@
 #define LSM_BIG(bits, v)    (v)
 #endif
 
-static inline void lsm_store_u16(uint8_t *p, uint16_t v) { v = LSM_LITTLE(16, v); memcpy(p, &v, sizeof v); }
-static inline void lsm_store_u32(uint8_t *p, uint32_t v) { v = LSM_LITTLE(32, v); memcpy(p, &v, sizeof v); }
-static inline void lsm_store_u64(uint8_t *p, uint64_t v) { v = LSM_LITTLE(64, v); memcpy(p, &v, sizeof v); }
-static inline uint16_t lsm_load_u16(const uint8_t *p) { uint16_t v; memcpy(&v, p, sizeof v); return LSM_LITTLE(16, v); }
-static inline uint32_t lsm_load_u32(const uint8_t *p) { uint32_t v; memcpy(&v, p, sizeof v); return LSM_LITTLE(32, v); }
-static inline uint64_t lsm_load_u64(const uint8_t *p) { uint64_t v; memcpy(&v, p, sizeof v); return LSM_LITTLE(64, v); }
+static inline void lsm_store_u16(uint8_t *p, uint16_t v) {
+    v = LSM_LITTLE(16, v);
+    memcpy(p, &v, sizeof v);
+}
+static inline void lsm_store_u32(uint8_t *p, uint32_t v) {
+    v = LSM_LITTLE(32, v);
+    memcpy(p, &v, sizeof v);
+}
+static inline void lsm_store_u64(uint8_t *p, uint64_t v) {
+    v = LSM_LITTLE(64, v);
+    memcpy(p, &v, sizeof v);
+}
+static inline uint16_t lsm_load_u16(const uint8_t *p) {
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return LSM_LITTLE(16, v);
+}
+static inline uint32_t lsm_load_u32(const uint8_t *p) {
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return LSM_LITTLE(32, v);
+}
+static inline uint64_t lsm_load_u64(const uint8_t *p) {
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return LSM_LITTLE(64, v);
+}
 /* Big-endian, for bytes that must sort as numbers. */
-static inline void lsm_store_be32(uint8_t *p, uint32_t v) { v = LSM_BIG(32, v); memcpy(p, &v, sizeof v); }
-static inline uint32_t lsm_load_be32(const uint8_t *p) { uint32_t v; memcpy(&v, p, sizeof v); return LSM_BIG(32, v); }
-static inline uint64_t lsm_load_be64(const uint8_t *p) { uint64_t v; memcpy(&v, p, sizeof v); return LSM_BIG(64, v); }
+static inline void lsm_store_be32(uint8_t *p, uint32_t v) {
+    v = LSM_BIG(32, v);
+    memcpy(p, &v, sizeof v);
+}
+static inline uint32_t lsm_load_be32(const uint8_t *p) {
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return LSM_BIG(32, v);
+}
+static inline uint64_t lsm_load_be64(const uint8_t *p) {
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return LSM_BIG(64, v);
+}
 
 /* Writes v and returns the number of bytes, 1 .. LSM_VARINT_BYTES_MAX. */
 static inline size_t lsm_store_varint(uint8_t *p, uint64_t v) {
     size_t n = 0;
-    while (v >= 0x80) { p[n++] = (uint8_t)(v | 0x80); v >>= 7; }
+    while (v >= 0x80) {
+        p[n++] = (uint8_t)(v | 0x80);
+        v >>= 7;
+    }
     p[n++] = (uint8_t)v;
     return n;
 }

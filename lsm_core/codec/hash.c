@@ -35,9 +35,7 @@ struct lsm_hasher *lsm_hasher_new(uint64_t seed) {
     return hasher;
 }
 
-void lsm_hasher_add(struct lsm_hasher *hasher, const void *data, size_t size) {
-    (void)XXH3_64bits_update(&hasher->state, data, size);
-}
+void lsm_hasher_add(struct lsm_hasher *hasher, const void *data, size_t size) { (void)XXH3_64bits_update(&hasher->state, data, size); }
 
 uint64_t lsm_hasher_digest(const struct lsm_hasher *hasher) { return XXH3_64bits_digest(&hasher->state); }
 

@@ -6,18 +6,18 @@
 #include "drop.h"
 
 enum {
-    CANCEL_EVERY = 256,          /* entries between two looks at cancelled() */
+    CANCEL_EVERY = 256, /* entries between two looks at cancelled() */
     TREE_CUT_SHARE = 8
 };
 
 /* The output side of a running job. */
 struct output {
     struct lsm_job *job;
-    struct lsm_sst_writer *writer;   /* NULL between files */
+    struct lsm_sst_writer *writer; /* NULL between files */
     uint64_t number;
-    struct lsm_buf start;            /* first key of the open file; empty for the first one: it reaches down to the smallest key */
-    struct lsm_ranges ranges;        /* flattened, those worth keeping */
-    uint32_t tree;                   /* of the last key written */
+    struct lsm_buf start;     /* first key of the open file; empty for the first one: it reaches down to the smallest key */
+    struct lsm_ranges ranges; /* flattened, those worth keeping */
+    uint32_t tree;            /* of the last key written */
 };
 
 static bool older_may_hold(const struct lsm_job *job, struct lsm_slice key) {
@@ -130,8 +130,8 @@ static int copy_entries(struct output *out, struct lsm_merge_iter *merge, struct
         if (job->entries_read++ % CANCEL_EVERY == 0 && job->cancelled != NULL && job->cancelled(job->cancelled_arg))
             return lsm_fail(err, LSM_INTERRUPTED, "interrupted");
         const uint64_t *sequence = job->sequences == NULL ? NULL : job->sequences[merge->source];
-        bool covered = !lsm_ranges_empty(&job->ranges) &&
-                       lsm_ranges_cover(&job->ranges, entry->key, merge->source, sequence == NULL ? UINT64_MAX : *sequence);
+        bool covered =
+            !lsm_ranges_empty(&job->ranges) && lsm_ranges_cover(&job->ranges, entry->key, merge->source, sequence == NULL ? UINT64_MAX : *sequence);
         bool older = entry->kind != LSM_KIND_PUT && !covered && (job->keep_tombstones || older_may_hold(job, entry->key));
         if (!lsm_drop_keeps(entry->kind, covered, older)) continue;
         int status = write_entry(out, entry, err);

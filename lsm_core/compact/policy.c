@@ -2,14 +2,15 @@
 
 enum {
     BOTTOM = LSM_LEVELS - 1,
-    SMALL_AGAINST_BASE = 3,   /* level 0 smaller than a third of the base level: rewriting that would cost 4 bytes for each byte, and less if it waits */
-    LEVEL0_RUNS_LIMIT = 3,    /* but with 3 times too many runs it goes down whatever it costs: reads suffer */
-    RUNS_AT_ONCE = 32,        /* each run that a merge reads takes some 300 KiB; a transaction larger than memory can leave hundreds */
-    FILES_LIMIT = 400,        /* of a level: each that is read is an open file, and a process often may have 1024 */
-    NEIGHBOURS = 16,          /* files that become ... */
-    NEIGHBOURS_LEFT = 8,      /* ... so many at most, or it is not worth it */
-    FOLD_RUNS_MIN = 4,        /* fewer would not make room for long, and be read and written again at once */
-    LEAVING_SCORE = 2         /* of a level that should be empty: before level 0, unless that has twice too many runs */
+    SMALL_AGAINST_BASE =
+        3,                 /* level 0 smaller than a third of the base level: rewriting that would cost 4 bytes for each byte, and less if it waits */
+    LEVEL0_RUNS_LIMIT = 3, /* but with 3 times too many runs it goes down whatever it costs: reads suffer */
+    RUNS_AT_ONCE = 32,     /* each run that a merge reads takes some 300 KiB; a transaction larger than memory can leave hundreds */
+    FILES_LIMIT = 400,     /* of a level: each that is read is an open file, and a process often may have 1024 */
+    NEIGHBOURS = 16,       /* files that become ... */
+    NEIGHBOURS_LEFT = 8,   /* ... so many at most, or it is not worth it */
+    FOLD_RUNS_MIN = 4,     /* fewer would not make room for long, and be read and written again at once */
+    LEAVING_SCORE = 2      /* of a level that should be empty: before level 0, unless that has twice too many runs */
 };
 
 void lsm_policy_targets(const struct lsm_shape *shape, const struct lsm_policy_options *options, uint64_t targets[LSM_LEVELS], int *base) {
@@ -94,7 +95,8 @@ static struct lsm_plan plan_tombstones(const struct lsm_shape *shape) {
         for (size_t i = 0; i < shape->levels[level].count; i++) {
             const struct lsm_shape_file *file = &shape->levels[level].files[i];
             if (file->range_tombstones == 0 && file->tombstones * 2 <= file->entries) continue;
-            return (struct lsm_plan){.kind = LSM_PLAN_FILE, .from = level, .to = level + 1, .first = i, .count = 1, .score = 1, .reason = "mostly tombstones"};
+            return (struct lsm_plan){
+                .kind = LSM_PLAN_FILE, .from = level, .to = level + 1, .first = i, .count = 1, .score = 1, .reason = "mostly tombstones"};
         }
     return (struct lsm_plan){.kind = LSM_PLAN_NONE, .reason = "nothing is due"};
 }
@@ -115,7 +117,12 @@ static struct lsm_plan plan_small_files(const struct lsm_shape *shape, const str
             if (i >= NEIGHBOURS) sum -= at->files[i - NEIGHBOURS].bytes;
             if (i + 1 < NEIGHBOURS || sum >= least) continue;
             least = sum;
-            plan = (struct lsm_plan){.kind = LSM_PLAN_NEIGHBOURS, .from = level, .to = level, .first = i + 1 - NEIGHBOURS, .count = NEIGHBOURS, .score = 1,
+            plan = (struct lsm_plan){.kind = LSM_PLAN_NEIGHBOURS,
+                                     .from = level,
+                                     .to = level,
+                                     .first = i + 1 - NEIGHBOURS,
+                                     .count = NEIGHBOURS,
+                                     .score = 1,
                                      .reason = "many small files"};
         }
     }
@@ -133,7 +140,12 @@ struct lsm_plan lsm_policy_pick(const struct lsm_shape *shape, const struct lsm_
         if (at->count == 0 || targets[level] == UINT64_MAX) continue;
         double score = (double)at->bytes / (double)(targets[level] + 1);
         if (score < 1 || score <= best.score) continue;
-        best = (struct lsm_plan){.kind = LSM_PLAN_FILE, .from = level, .to = level + 1, .first = cheapest_file(at), .count = 1, .score = score,
+        best = (struct lsm_plan){.kind = LSM_PLAN_FILE,
+                                 .from = level,
+                                 .to = level + 1,
+                                 .first = cheapest_file(at),
+                                 .count = 1,
+                                 .score = score,
                                  .reason = "level over its target"};
     }
     if (best.kind == LSM_PLAN_NONE) best = plan_tombstones(shape);

@@ -15,25 +15,25 @@
 #include "shape.h"
 
 struct lsm_policy_options {
-    size_t level0_runs;     /* merge level 0 when it has this many; default 4 */
-    uint64_t base_bytes;    /* most that the base level should hold; default 24 memtables */
-    unsigned ratio;         /* size of a level over the one above; default 10 */
-    uint64_t file_bytes;    /* what a merge into a level would make of its files */
+    size_t level0_runs;  /* merge level 0 when it has this many; default 4 */
+    uint64_t base_bytes; /* most that the base level should hold; default 24 memtables */
+    unsigned ratio;      /* size of a level over the one above; default 10 */
+    uint64_t file_bytes; /* what a merge into a level would make of its files */
 };
 
 enum lsm_plan_kind {
     LSM_PLAN_NONE,
-    LSM_PLAN_LEVEL0,        /* runs [first, first + count) of level 0 into `to` (0: into one run of level 0) */
-    LSM_PLAN_FILE,          /* file `first` of level `from` into level `to` = from + 1; a move if nothing overlaps */
-    LSM_PLAN_NEIGHBOURS     /* files [first, first + count) of level `from` into fewer ones there: `to` = from */
+    LSM_PLAN_LEVEL0,    /* runs [first, first + count) of level 0 into `to` (0: into one run of level 0) */
+    LSM_PLAN_FILE,      /* file `first` of level `from` into level `to` = from + 1; a move if nothing overlaps */
+    LSM_PLAN_NEIGHBOURS /* files [first, first + count) of level `from` into fewer ones there: `to` = from */
 };
 
 struct lsm_plan {
     enum lsm_plan_kind kind;
     int from, to;
     size_t first, count;
-    double score;           /* urgency: 1 and more is due */
-    const char *reason;     /* static text */
+    double score;       /* urgency: 1 and more is due */
+    const char *reason; /* static text */
 };
 
 /* targets[level]: bytes the level should hold, UINT64_MAX if it may hold any; base: the level that level 0 is merged into (1 .. LSM_LEVELS - 1):

@@ -41,8 +41,10 @@ void lsm_ranges_flatten(struct lsm_ranges *ranges) {
     for (size_t i = 1; i < ranges->count; i++) {
         struct lsm_range *to = &ranges->items[last];
         const struct lsm_range *from = &ranges->items[i];
-        if (lsm_slice_compare(from->low, to->high) > 0) ranges->items[++last] = *from;
-        else if (lsm_slice_compare(from->high, to->high) > 0) to->high = from->high;
+        if (lsm_slice_compare(from->low, to->high) > 0)
+            ranges->items[++last] = *from;
+        else if (lsm_slice_compare(from->high, to->high) > 0)
+            to->high = from->high;
     }
     ranges->count = last + 1;
 }

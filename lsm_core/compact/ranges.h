@@ -5,9 +5,9 @@
 #include "../base/base.h"
 
 struct lsm_range {
-    struct lsm_slice low, high;   /* [low, high), full keys, borrowed from the source */
-    uint32_t source;              /* age of the source it came from: 0 is the newest */
-    uint64_t sequence;            /* within a memtable, to set it against its neighbours; 0 from a table file */
+    struct lsm_slice low, high; /* [low, high), full keys, borrowed from the source */
+    uint32_t source;            /* age of the source it came from: 0 is the newest */
+    uint64_t sequence;          /* within a memtable, to set it against its neighbours; 0 from a table file */
 };
 
 /* Zero-initialise. Usually empty: ask lsm_ranges_empty() first. */

@@ -17,8 +17,10 @@ static bool open_table(struct lsm_run_iter *run, size_t at) {
         close_table(run);
         return false;
     }
-    if (run->open) lsm_sst_iter_move(&run->table, sst);
-    else lsm_sst_iter_init(&run->table, sst, run->fill_cache);
+    if (run->open)
+        lsm_sst_iter_move(&run->table, sst);
+    else
+        lsm_sst_iter_init(&run->table, sst, run->fill_cache);
     if (run->window_most != 0) run->table.window_most = run->window_most;
     run->at = at;
     run->open = true;
@@ -70,8 +72,10 @@ static size_t find(const struct lsm_run_iter *run, struct lsm_slice key) {
     size_t low = 0, high = run->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (lsm_slice_compare(lsm_buf_slice(&run->files[middle]->largest), key) < 0) low = middle + 1;
-        else high = middle;
+        if (lsm_slice_compare(lsm_buf_slice(&run->files[middle]->largest), key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -121,8 +125,13 @@ static void run_prev(struct lsm_iter *iter) {
 static void run_release(struct lsm_iter *iter) { close_table((struct lsm_run_iter *)iter); }
 
 void lsm_run_iter_init(struct lsm_run_iter *iter, struct lsm_version_set *set, struct lsm_file_meta *const *files, size_t count, bool fill_cache) {
-    static const struct lsm_iter_ops ops = {.first = run_first, .last = run_last, .seek = run_seek, .seek_before = run_seek_before,
-                                            .next = run_next, .prev = run_prev, .release = run_release};
+    static const struct lsm_iter_ops ops = {.first = run_first,
+                                            .last = run_last,
+                                            .seek = run_seek,
+                                            .seek_before = run_seek_before,
+                                            .next = run_next,
+                                            .prev = run_prev,
+                                            .release = run_release};
     memset(iter, 0, sizeof *iter);
     iter->base.ops = &ops;
     iter->set = set;

@@ -12,7 +12,7 @@ struct lsm_shape_run {
 struct lsm_shape_file {
     uint64_t bytes;
     uint64_t entries, tombstones, range_tombstones;
-    uint64_t overlap_bytes;    /* of the files in the next level that share its key range */
+    uint64_t overlap_bytes; /* of the files in the next level that share its key range */
 };
 
 struct lsm_shape_level {
@@ -22,7 +22,7 @@ struct lsm_shape_level {
 };
 
 struct lsm_shape {
-    struct lsm_shape_run *level0;  /* newest first */
+    struct lsm_shape_run *level0; /* newest first */
     size_t level0_count;
     struct lsm_shape_level levels[LSM_LEVELS]; /* [0] unused */
 };

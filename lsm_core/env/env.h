@@ -18,10 +18,10 @@ struct lsm_env_perm {
 
 enum lsm_open_flag {
     LSM_OPEN_READ = 1,
-    LSM_OPEN_WRITE = 2,   /* implies READ */
-    LSM_OPEN_CREATE = 4,  /* create if missing */
-    LSM_OPEN_EXCL = 8,    /* with CREATE: fail (LSM_IO, EEXIST) if there already */
-    LSM_OPEN_DIR = 16     /* alone: a directory, for lock(), same_file() and close() only; it is locked as a whole, whatever the byte */
+    LSM_OPEN_WRITE = 2,  /* implies READ */
+    LSM_OPEN_CREATE = 4, /* create if missing */
+    LSM_OPEN_EXCL = 8,   /* with CREATE: fail (LSM_IO, EEXIST) if there already */
+    LSM_OPEN_DIR = 16    /* alone: a directory, for lock(), same_file() and close() only; it is locked as a whole, whatever the byte */
 };
 
 enum lsm_lock { LSM_UNLOCK = 0, LSM_LOCK_SHARED = 1, LSM_LOCK_EXCLUSIVE = 2 };
@@ -36,7 +36,8 @@ struct lsm_names {
 void lsm_names_free(struct lsm_names *names);
 
 struct lsm_env_ops {
-    int (*open)(struct lsm_env *env, const char *path, unsigned flags, const struct lsm_env_perm *perm, struct lsm_file **file, struct lsm_error *err);
+    int (*open)(struct lsm_env *env, const char *path, unsigned flags, const struct lsm_env_perm *perm, struct lsm_file **file,
+                struct lsm_error *err);
     int (*rename)(struct lsm_env *env, const char *from, const char *to, struct lsm_error *err); /* replaces `to` */
     int (*unlink)(struct lsm_env *env, const char *path, struct lsm_error *err);
     int (*mkdir)(struct lsm_env *env, const char *path, const struct lsm_env_perm *perm, struct lsm_error *err); /* OK if there already */
@@ -44,8 +45,8 @@ struct lsm_env_ops {
     int (*list)(struct lsm_env *env, const char *path, struct lsm_names *names, struct lsm_error *err);
     int (*sync_dir)(struct lsm_env *env, const char *path, struct lsm_error *err); /* makes entries of the directory durable */
     int (*exists)(struct lsm_env *env, const char *path, bool *exists, struct lsm_error *err);
-    uint64_t (*now_us)(struct lsm_env *env);                  /* wall clock, since 1970; may jump */
-    uint64_t (*monotonic_us)(struct lsm_env *env);            /* never goes back */
+    uint64_t (*now_us)(struct lsm_env *env);       /* wall clock, since 1970; may jump */
+    uint64_t (*monotonic_us)(struct lsm_env *env); /* never goes back */
     void (*sleep_us)(struct lsm_env *env, uint64_t us);
     /* Sleep while `word`, in memory that lsm_file_map() gave, is `seen`: until somebody wakes one who waits at it, the time is over, or for no reason. */
     void (*wait_word)(struct lsm_env *env, _Atomic uint32_t *word, uint32_t seen, uint64_t us);
@@ -61,9 +62,11 @@ struct lsm_env_ops {
      * system call, where such a store cannot fail. What is in the file behind such a write may become zeros. Not beside another one of this open, nor beside
      * truncate(); nobody cuts the file meanwhile, in another process neither. */
     int (*write_reserved)(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err);
-    int (*sync)(struct lsm_file *file, struct lsm_error *err); /* data and size durable (fdatasync). After a failure the file is poisoned: every later sync fails too. */
+    int (*sync)(struct lsm_file *file,
+                struct lsm_error *err); /* data and size durable (fdatasync). After a failure the file is poisoned: every later sync fails too. */
     int (*truncate)(struct lsm_file *file, uint64_t size, struct lsm_error *err);
-    int (*allocate)(struct lsm_file *file, uint64_t offset, uint64_t size, struct lsm_error *err); /* reserve blocks, grow with zeros; where the file system cannot, write zeros */
+    int (*allocate)(struct lsm_file *file, uint64_t offset, uint64_t size,
+                    struct lsm_error *err); /* reserve blocks, grow with zeros; where the file system cannot, write zeros */
     int (*size)(struct lsm_file *file, uint64_t *size, struct lsm_error *err);
     /* One byte of the file, without waiting. Excludes every other open of the file, in this process too; dies with the process, and in the child
      * of a fork. Shared takes a file opened for reading, exclusive one for writing. Between shared and exclusive it changes in one step: nobody
@@ -94,33 +97,82 @@ struct lsm_file {
 };
 
 /* Thin calls, so that use sites read like functions. */
-static inline LSM_MUST_CHECK int lsm_env_open(struct lsm_env *env, const char *path, unsigned flags, const struct lsm_env_perm *perm, struct lsm_file **file, struct lsm_error *err) { return env->ops->open(env, path, flags, perm, file, err); }
-static inline LSM_MUST_CHECK int lsm_env_rename(struct lsm_env *env, const char *from, const char *to, struct lsm_error *err) { return env->ops->rename(env, from, to, err); }
-static inline LSM_MUST_CHECK int lsm_env_unlink(struct lsm_env *env, const char *path, struct lsm_error *err) { return env->ops->unlink(env, path, err); }
-static inline LSM_MUST_CHECK int lsm_env_mkdir(struct lsm_env *env, const char *path, const struct lsm_env_perm *perm, struct lsm_error *err) { return env->ops->mkdir(env, path, perm, err); }
-static inline LSM_MUST_CHECK int lsm_env_rmdir(struct lsm_env *env, const char *path, struct lsm_error *err) { return env->ops->rmdir(env, path, err); }
-static inline LSM_MUST_CHECK int lsm_env_list(struct lsm_env *env, const char *path, struct lsm_names *names, struct lsm_error *err) { return env->ops->list(env, path, names, err); }
-static inline LSM_MUST_CHECK int lsm_env_sync_dir(struct lsm_env *env, const char *path, struct lsm_error *err) { return env->ops->sync_dir(env, path, err); }
-static inline LSM_MUST_CHECK int lsm_env_exists(struct lsm_env *env, const char *path, bool *exists, struct lsm_error *err) { return env->ops->exists(env, path, exists, err); }
+static inline LSM_MUST_CHECK int lsm_env_open(struct lsm_env *env, const char *path, unsigned flags, const struct lsm_env_perm *perm,
+                                              struct lsm_file **file, struct lsm_error *err) {
+    return env->ops->open(env, path, flags, perm, file, err);
+}
+static inline LSM_MUST_CHECK int lsm_env_rename(struct lsm_env *env, const char *from, const char *to, struct lsm_error *err) {
+    return env->ops->rename(env, from, to, err);
+}
+static inline LSM_MUST_CHECK int lsm_env_unlink(struct lsm_env *env, const char *path, struct lsm_error *err) {
+    return env->ops->unlink(env, path, err);
+}
+static inline LSM_MUST_CHECK int lsm_env_mkdir(struct lsm_env *env, const char *path, const struct lsm_env_perm *perm, struct lsm_error *err) {
+    return env->ops->mkdir(env, path, perm, err);
+}
+static inline LSM_MUST_CHECK int lsm_env_rmdir(struct lsm_env *env, const char *path, struct lsm_error *err) {
+    return env->ops->rmdir(env, path, err);
+}
+static inline LSM_MUST_CHECK int lsm_env_list(struct lsm_env *env, const char *path, struct lsm_names *names, struct lsm_error *err) {
+    return env->ops->list(env, path, names, err);
+}
+static inline LSM_MUST_CHECK int lsm_env_sync_dir(struct lsm_env *env, const char *path, struct lsm_error *err) {
+    return env->ops->sync_dir(env, path, err);
+}
+static inline LSM_MUST_CHECK int lsm_env_exists(struct lsm_env *env, const char *path, bool *exists, struct lsm_error *err) {
+    return env->ops->exists(env, path, exists, err);
+}
 static inline uint64_t lsm_env_now_us(struct lsm_env *env) { return env->ops->now_us(env); }
 static inline uint64_t lsm_env_monotonic_us(struct lsm_env *env) { return env->ops->monotonic_us(env); }
 static inline void lsm_env_sleep_us(struct lsm_env *env, uint64_t us) { env->ops->sleep_us(env, us); }
-static inline void lsm_env_wait_word(struct lsm_env *env, _Atomic uint32_t *word, uint32_t seen, uint64_t us) { env->ops->wait_word(env, word, seen, us); }
+static inline void lsm_env_wait_word(struct lsm_env *env, _Atomic uint32_t *word, uint32_t seen, uint64_t us) {
+    env->ops->wait_word(env, word, seen, us);
+}
 static inline void lsm_env_wake_word(struct lsm_env *env, _Atomic uint32_t *word) { env->ops->wake_word(env, word); }
-static inline LSM_MUST_CHECK int lsm_env_random(struct lsm_env *env, void *bytes, size_t size, struct lsm_error *err) { return env->ops->random(env, bytes, size, err); }
-static inline LSM_MUST_CHECK int lsm_env_can_share(struct lsm_env *env, const char *path, const char **why, struct lsm_error *err) { return env->ops->can_share(env, path, why, err); }
-static inline LSM_MUST_CHECK int lsm_file_read_at(struct lsm_file *file, uint64_t offset, void *bytes, size_t size, size_t *got, struct lsm_error *err) { return file->ops->read_at(file, offset, bytes, size, got, err); }
-static inline LSM_MUST_CHECK int lsm_file_write_at(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) { return file->ops->write_at(file, offset, bytes, size, err); }
-static inline LSM_MUST_CHECK int lsm_file_write_reserved(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) { return file->ops->write_reserved(file, offset, bytes, size, err); }
+static inline LSM_MUST_CHECK int lsm_env_random(struct lsm_env *env, void *bytes, size_t size, struct lsm_error *err) {
+    return env->ops->random(env, bytes, size, err);
+}
+static inline LSM_MUST_CHECK int lsm_env_can_share(struct lsm_env *env, const char *path, const char **why, struct lsm_error *err) {
+    return env->ops->can_share(env, path, why, err);
+}
+static inline LSM_MUST_CHECK int lsm_file_read_at(struct lsm_file *file, uint64_t offset, void *bytes, size_t size, size_t *got,
+                                                  struct lsm_error *err) {
+    return file->ops->read_at(file, offset, bytes, size, got, err);
+}
+static inline LSM_MUST_CHECK int lsm_file_write_at(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) {
+    return file->ops->write_at(file, offset, bytes, size, err);
+}
+static inline LSM_MUST_CHECK int lsm_file_write_reserved(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size,
+                                                         struct lsm_error *err) {
+    return file->ops->write_reserved(file, offset, bytes, size, err);
+}
 static inline LSM_MUST_CHECK int lsm_file_sync(struct lsm_file *file, struct lsm_error *err) { return file->ops->sync(file, err); }
-static inline LSM_MUST_CHECK int lsm_file_truncate(struct lsm_file *file, uint64_t size, struct lsm_error *err) { return file->ops->truncate(file, size, err); }
-static inline LSM_MUST_CHECK int lsm_file_allocate(struct lsm_file *file, uint64_t offset, uint64_t size, struct lsm_error *err) { return file->ops->allocate(file, offset, size, err); }
-static inline LSM_MUST_CHECK int lsm_file_size(struct lsm_file *file, uint64_t *size, struct lsm_error *err) { return file->ops->size(file, size, err); }
-static inline LSM_MUST_CHECK int lsm_file_lock(struct lsm_file *file, uint64_t byte, enum lsm_lock lock, struct lsm_error *err) { return file->ops->lock(file, byte, lock, err); }
-static inline LSM_MUST_CHECK int lsm_file_locked(struct lsm_file *file, uint64_t byte, bool *locked, struct lsm_error *err) { return file->ops->locked(file, byte, locked, err); }
-static inline LSM_MUST_CHECK int lsm_file_map(struct lsm_file *file, size_t size, void **bytes, struct lsm_error *err) { return file->ops->map(file, size, bytes, err); }
-static inline LSM_MUST_CHECK int lsm_file_map_read(struct lsm_file *file, size_t size, const void **bytes, struct lsm_error *err) { return file->ops->map_read(file, size, bytes, err); }
-static inline LSM_MUST_CHECK int lsm_file_same(struct lsm_file *file, bool *same, struct lsm_error *err) { return file->ops->same_file(file, same, err); }
-static inline void lsm_file_close(struct lsm_file *file) { if (file != NULL) file->ops->close(file); } /* NULL is allowed */
+static inline LSM_MUST_CHECK int lsm_file_truncate(struct lsm_file *file, uint64_t size, struct lsm_error *err) {
+    return file->ops->truncate(file, size, err);
+}
+static inline LSM_MUST_CHECK int lsm_file_allocate(struct lsm_file *file, uint64_t offset, uint64_t size, struct lsm_error *err) {
+    return file->ops->allocate(file, offset, size, err);
+}
+static inline LSM_MUST_CHECK int lsm_file_size(struct lsm_file *file, uint64_t *size, struct lsm_error *err) {
+    return file->ops->size(file, size, err);
+}
+static inline LSM_MUST_CHECK int lsm_file_lock(struct lsm_file *file, uint64_t byte, enum lsm_lock lock, struct lsm_error *err) {
+    return file->ops->lock(file, byte, lock, err);
+}
+static inline LSM_MUST_CHECK int lsm_file_locked(struct lsm_file *file, uint64_t byte, bool *locked, struct lsm_error *err) {
+    return file->ops->locked(file, byte, locked, err);
+}
+static inline LSM_MUST_CHECK int lsm_file_map(struct lsm_file *file, size_t size, void **bytes, struct lsm_error *err) {
+    return file->ops->map(file, size, bytes, err);
+}
+static inline LSM_MUST_CHECK int lsm_file_map_read(struct lsm_file *file, size_t size, const void **bytes, struct lsm_error *err) {
+    return file->ops->map_read(file, size, bytes, err);
+}
+static inline LSM_MUST_CHECK int lsm_file_same(struct lsm_file *file, bool *same, struct lsm_error *err) {
+    return file->ops->same_file(file, same, err);
+}
+static inline void lsm_file_close(struct lsm_file *file) {
+    if (file != NULL) file->ops->close(file);
+} /* NULL is allowed */
 
 #endif

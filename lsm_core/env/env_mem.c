@@ -117,10 +117,14 @@ static int remove_path(struct mem_env *mem, const struct lsm_env_op *op, const c
     struct mem_path at;
     bool want_dir = op->kind == LSM_ENV_RMDIR;
     int error = lsm_mem_resolve(&mem->disk, op->path, &at);
-    if (error == 0 && at.node == NULL) error = ENOENT;
-    else if (error == 0 && at.dir == NULL) error = EBUSY;
-    else if (error == 0 && at.node->is_dir != want_dir) error = want_dir ? ENOTDIR : EISDIR;
-    else if (error == 0 && want_dir && !lsm_mem_dir_is_empty(&mem->disk, at.node)) error = ENOTEMPTY;
+    if (error == 0 && at.node == NULL)
+        error = ENOENT;
+    else if (error == 0 && at.dir == NULL)
+        error = EBUSY;
+    else if (error == 0 && at.node->is_dir != want_dir)
+        error = want_dir ? ENOTDIR : EISDIR;
+    else if (error == 0 && want_dir && !lsm_mem_dir_is_empty(&mem->disk, at.node))
+        error = ENOTEMPTY;
     if (error != 0) return lsm_os_fail(err, error, true, action, op->path);
     return move_node(mem, op->number, at.node, (struct mem_place){0}) == LSM_OK ? LSM_OK : lsm_mem_fail_nomem(err);
 }
@@ -154,8 +158,10 @@ static int mem_mkdir(struct lsm_env *env, const char *path, const struct lsm_env
     bool there = error == 0 && at.node != NULL;
     struct lsm_env_op op = {.kind = there ? LSM_ENV_LIST : LSM_ENV_MKDIR, .path = path};
     int status = lsm_mem_admit(env, &op, NULL, "make directory", err);
-    if (status == LSM_OK && error != 0) status = lsm_os_fail(err, error, true, "make directory", path);
-    else if (status == LSM_OK && !there) status = make_node(mem, op.number, &at, true, &made) == LSM_OK ? LSM_OK : lsm_mem_fail_nomem(err);
+    if (status == LSM_OK && error != 0)
+        status = lsm_os_fail(err, error, true, "make directory", path);
+    else if (status == LSM_OK && !there)
+        status = make_node(mem, op.number, &at, true, &made) == LSM_OK ? LSM_OK : lsm_mem_fail_nomem(err);
     return lsm_mem_leave(mem, &op, status);
 }
 
@@ -227,8 +233,10 @@ static int mem_exists(struct lsm_env *env, const char *path, bool *exists, struc
     lsm_mem_enter(env, op.kind, path);
     int status = lsm_mem_admit(env, &op, NULL, "look for file", err);
     int error = status == LSM_OK ? lsm_mem_resolve(&mem->disk, path, &at) : 0;
-    if (error != 0 && error != ENOENT && error != ENOTDIR) status = lsm_os_fail(err, error, false, "look for file", path);
-    else *exists = status == LSM_OK && error == 0 && at.node != NULL;
+    if (error != 0 && error != ENOENT && error != ENOTDIR)
+        status = lsm_os_fail(err, error, false, "look for file", path);
+    else
+        *exists = status == LSM_OK && error == 0 && at.node != NULL;
     return lsm_mem_leave(mem, &op, status);
 }
 
@@ -311,12 +319,17 @@ static int mem_open(struct lsm_env *env, const char *path, unsigned flags, const
     lsm_mem_enter(env, LSM_ENV_OPEN, path);
     int error = lsm_mem_resolve(&mem->disk, path, &at);
     struct lsm_env_op op = {.kind = error == 0 && at.node == NULL && creating ? LSM_ENV_CREATE : LSM_ENV_OPEN, .path = path};
-    if (error == 0 && at.node == NULL && !creating) error = ENOENT;
-    else if (error == 0 && at.node != NULL && creating && (flags & LSM_OPEN_EXCL) != 0) error = EEXIST;
-    else if (error == 0 && at.node != NULL && at.node->is_dir != ((flags & LSM_OPEN_DIR) != 0)) error = at.node->is_dir ? EISDIR : ENOTDIR;
+    if (error == 0 && at.node == NULL && !creating)
+        error = ENOENT;
+    else if (error == 0 && at.node != NULL && creating && (flags & LSM_OPEN_EXCL) != 0)
+        error = EEXIST;
+    else if (error == 0 && at.node != NULL && at.node->is_dir != ((flags & LSM_OPEN_DIR) != 0))
+        error = at.node->is_dir ? EISDIR : ENOTDIR;
     int status = lsm_mem_admit(env, &op, NULL, action, err);
-    if (status == LSM_OK && error != 0) status = lsm_os_fail(err, error, writing, action, path);
-    else if (status == LSM_OK && open_node(env, &op, &at, flags, &opened) != LSM_OK) status = lsm_mem_fail_nomem(err);
+    if (status == LSM_OK && error != 0)
+        status = lsm_os_fail(err, error, writing, action, path);
+    else if (status == LSM_OK && open_node(env, &op, &at, flags, &opened) != LSM_OK)
+        status = lsm_mem_fail_nomem(err);
     if (opened != NULL) *file = &opened->base;
     return lsm_mem_leave(mem, &op, status);
 }

@@ -37,7 +37,7 @@ enum lsm_env_op_kind {
     LSM_ENV_SLEEP = 32768 /* never fails; for lsm_env_mem_before_op() */
 };
 #define LSM_ENV_MUTATING 1023u
-#define LSM_ENV_ALL 32767u
+#define LSM_ENV_ALL      32767u
 
 /* Mutating operations tried so far, failed ones included. The next one gets this number plus 1. */
 uint64_t lsm_env_mem_ops(struct lsm_env *env);

@@ -69,8 +69,10 @@ static int own_chunk(struct mem_content *content, size_t index) {
     if (old != NULL && atomic_load_explicit(&old->refs, memory_order_acquire) == 1) return LSM_OK;
     struct mem_chunk *chunk = chunk_new();
     if (chunk == NULL) return LSM_NOMEM;
-    if (old != NULL) memcpy(chunk->bytes, old->bytes, CHUNK_BYTES);
-    else memset(chunk->bytes, 0, CHUNK_BYTES);
+    if (old != NULL)
+        memcpy(chunk->bytes, old->bytes, CHUNK_BYTES);
+    else
+        memset(chunk->bytes, 0, CHUNK_BYTES);
     content->chunks[index] = chunk;
     chunk_unref(old);
     return LSM_OK;
@@ -120,8 +122,10 @@ size_t lsm_mem_content_read(const struct mem_content *content, uint64_t offset, 
         size_t index = (size_t)(at / CHUNK_BYTES), within = (size_t)(at % CHUNK_BYTES), part = CHUNK_BYTES - within;
         if (part > end - at) part = (size_t)(end - at);
         const struct mem_chunk *chunk = index < content->count ? content->chunks[index] : NULL;
-        if (chunk != NULL) memcpy(to, chunk->bytes + within, part);
-        else memset(to, 0, part);
+        if (chunk != NULL)
+            memcpy(to, chunk->bytes + within, part);
+        else
+            memset(to, 0, part);
         to += part;
         at += part;
     }

@@ -6,7 +6,7 @@
 #include "env_mem_private.h"
 
 #define NAME_BYTES_MAX ((size_t)255)
-#define DEPTH_MAX 64 /* of directories; also ends the walk round a cycle that lost renames can leave */
+#define DEPTH_MAX      64 /* of directories; also ends the walk round a cycle that lost renames can leave */
 
 void *lsm_mem_grow(void *array, size_t *capacity, size_t needed, size_t item_bytes) {
     if (needed <= *capacity) return array;

@@ -119,9 +119,9 @@ struct crash {
     enum lsm_crash_mode mode;
     uint64_t random;
     uint64_t sector_bytes;
-    unsigned kept_of_8;    /* RANDOM: how likely a change is kept */
-    bool in_order;         /* RANDOM: all before torn_number is kept, nothing after it */
-    uint64_t torn_number;  /* TORN: the last write; RANDOM in order: where the power failed */
+    unsigned kept_of_8;   /* RANDOM: how likely a change is kept */
+    bool in_order;        /* RANDOM: all before torn_number is kept, nothing after it */
+    uint64_t torn_number; /* TORN: the last write; RANDOM in order: where the power failed */
 };
 
 static uint64_t draw(struct crash *crash, uint64_t below) { return lsm_mem_random(&crash->random) % below; }
@@ -188,7 +188,8 @@ static int grow_only(struct crash *crash, struct mem_content *left, const struct
 }
 
 /* A page that is mapped can go to the disk in the middle of a store: some words of it are there, the others are as they were (`before`). */
-static int keep_words(struct crash *crash, struct mem_content *left, const struct mem_content *then, const struct mem_change *store, const uint8_t *before) {
+static int keep_words(struct crash *crash, struct mem_content *left, const struct mem_content *then, const struct mem_change *store,
+                      const uint8_t *before) {
     struct mem_content middle = {0};
     int status = lsm_mem_content_copy(&middle, then);
     for (uint64_t at = 0, end; status == LSM_OK && at < store->size; at = end) {
@@ -202,7 +203,8 @@ static int keep_words(struct crash *crash, struct mem_content *left, const struc
 }
 
 /* then: the content as it was right after the change. before: what was there, of a store into a map. */
-static int crash_change(struct crash *crash, struct mem_content *left, const struct mem_content *then, const struct mem_change *change, const uint8_t *before) {
+static int crash_change(struct crash *crash, struct mem_content *left, const struct mem_content *then, const struct mem_change *change,
+                        const uint8_t *before) {
     if (change->kind != LSM_ENV_WRITE) return is_kept(crash, change->number) ? lsm_mem_change_apply(change, left) : LSM_OK;
     enum fate fate = fate_of(crash, change->number);
     if (fate == FATE_LOST) return LSM_OK;

@@ -17,8 +17,10 @@ void lsm_mem_close(struct lsm_file *base) {
         lsm_mem_node_unuse(&mem->disk, file->node);
     }
     if (file->next != NULL) file->next->prev = file->prev;
-    if (file->prev != NULL) file->prev->next = file->next;
-    else mem->files = file->next;
+    if (file->prev != NULL)
+        file->prev->next = file->next;
+    else
+        mem->files = file->next;
     lsm_mem_process_of(base->env)->open_files--;
     lsm_mutex_unlock(&mem->mu);
     lsm_free(file->copy);
@@ -56,10 +58,12 @@ static int change_file(struct mem_env *mem, struct mem_node *node, struct mem_ch
         if (bytes != NULL && change.bytes == NULL) return LSM_NOMEM;
         if (bytes != NULL) memcpy(change.bytes, bytes, (size_t)change.size);
     }
-    int status = bytes != NULL ? lsm_mem_content_write(&node->now, change.offset, bytes, (size_t)change.size)
-                               : lsm_mem_change_apply(&change, &node->now);
-    if (status != LSM_OK) lsm_free(change.bytes);
-    else if (mem->strict) node->changes[node->change_count++] = change;
+    int status =
+        bytes != NULL ? lsm_mem_content_write(&node->now, change.offset, bytes, (size_t)change.size) : lsm_mem_change_apply(&change, &node->now);
+    if (status != LSM_OK)
+        lsm_free(change.bytes);
+    else if (mem->strict)
+        node->changes[node->change_count++] = change;
     return status;
 }
 
@@ -105,7 +109,8 @@ static int write_to(struct lsm_file *base, uint64_t offset, const void *bytes, s
     struct lsm_env_op op = {.kind = LSM_ENV_WRITE, .path = base->path, .offset = offset, .size = size, .bytes = bytes};
     lsm_mem_enter(base->env, op.kind, base->path);
     int status = lsm_mem_admit(base->env, &op, file, "write file", err);
-    if (status == LSM_OK) status = write_file(mem, file, &op, reserved, err);
+    if (status == LSM_OK)
+        status = write_file(mem, file, &op, reserved, err);
     else if (mem->fault_struck && mem->fault.short_write) {
         struct lsm_env_op half = op;
         half.size = size / 2;
@@ -144,10 +149,12 @@ int lsm_mem_sync(struct lsm_file *base, struct lsm_error *err) {
     struct lsm_env_op op = {.kind = LSM_ENV_SYNC, .path = base->path};
     lsm_mem_enter(base->env, op.kind, base->path);
     int status = lsm_mem_admit(base->env, &op, file, "sync file", err);
-    if (status != LSM_OK && mem->fault_struck) sync_failed(mem, file);
+    if (status != LSM_OK && mem->fault_struck)
+        sync_failed(mem, file);
     else if (status == LSM_OK && file->poisoned)
         status = lsm_os_poisoned(err, base->path);
-    else if (status == LSM_OK && lsm_mem_changes_settle(file->node) != LSM_OK) status = lsm_mem_fail_nomem(err);
+    else if (status == LSM_OK && lsm_mem_changes_settle(file->node) != LSM_OK)
+        status = lsm_mem_fail_nomem(err);
     return lsm_mem_leave(mem, &op, status);
 }
 
@@ -167,8 +174,10 @@ int lsm_mem_truncate(struct lsm_file *base, uint64_t size, struct lsm_error *err
     lsm_mem_enter(base->env, op.kind, base->path);
     int status = lsm_mem_admit(base->env, &op, lsm_mem_file_of(base), "set size of file", err);
     int error = status == LSM_OK ? check_writable(lsm_mem_file_of(base), size, 0) : 0;
-    if (error != 0) status = lsm_os_fail(err, error, true, "set size of file", base->path);
-    else if (status == LSM_OK) status = resize(mem, lsm_mem_file_of(base), &op, size, err);
+    if (error != 0)
+        status = lsm_os_fail(err, error, true, "set size of file", base->path);
+    else if (status == LSM_OK)
+        status = resize(mem, lsm_mem_file_of(base), &op, size, err);
     return lsm_mem_leave(mem, &op, status);
 }
 
@@ -178,7 +187,8 @@ int lsm_mem_allocate(struct lsm_file *base, uint64_t offset, uint64_t size, stru
     lsm_mem_enter(base->env, op.kind, base->path);
     int status = lsm_mem_admit(base->env, &op, lsm_mem_file_of(base), "reserve space in file", err);
     int error = status == LSM_OK ? check_writable(lsm_mem_file_of(base), offset, size) : 0;
-    if (error != 0) status = transfer_fail(err, error, true, "reserve", &op);
+    if (error != 0)
+        status = transfer_fail(err, error, true, "reserve", &op);
     else if (status == LSM_OK && size > 0) {
         uint64_t old_size = lsm_mem_file_of(base)->node->now.size, end = offset + size;
         status = resize(mem, lsm_mem_file_of(base), &op, end > old_size ? end : old_size, err);

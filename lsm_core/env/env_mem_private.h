@@ -69,7 +69,7 @@ struct mem_node {
     size_t change_count, change_capacity;
     struct mem_lock *locks;
     size_t lock_count, lock_capacity;
-    int shared_fd; /* anonymous file of the operating system that maps of this file share, plus 1; 0: never mapped */
+    int shared_fd;         /* anonymous file of the operating system that maps of this file share, plus 1; 0: never mapped */
     struct mem_node *twin; /* scratch of a crash: what became of it on the new disk */
 };
 
@@ -83,7 +83,7 @@ struct mem_disk {
 /* One user of the disk. */
 struct mem_process {
     struct lsm_env base;
-    struct mem_env *disk; /* immutable */
+    struct mem_env *disk;     /* immutable */
     lsm_env_before_fn before; /* with its argument: set while nobody uses the process */
     void *before_arg;
     /* Guarded by disk->mu. */
@@ -94,13 +94,13 @@ struct mem_process {
 
 struct mem_env {
     struct mem_process self; /* the first process: the environment itself */
-    bool strict; /* immutable */
+    bool strict;             /* immutable */
     struct lsm_mutex mu;
     /* Guarded by mu. */
     struct mem_disk disk;
-    uint64_t epoch; /* crashes survived; files of an earlier one are dead */
+    uint64_t epoch;         /* crashes survived; files of an earlier one are dead */
     struct mem_file *files; /* open ones, of all processes */
-    uint64_t processes; /* besides self */
+    uint64_t processes;     /* besides self */
     const char *unshareable;
     uint64_t ops;
     lsm_env_op_fn on_op;
@@ -119,12 +119,12 @@ struct mem_file {
     struct mem_node *node; /* dangling if epoch is not the environment's */
     uint64_t epoch;
     bool writable, poisoned;
-    bool killed; /* with its process: no longer an open file */
+    bool killed;  /* with its process: no longer an open file */
     void *mapped; /* NULL: not */
     size_t mapped_bytes;
     uint64_t window_low, window_end; /* of what write_reserved() stores into; both 0: none yet */
-    void *copy; /* what lsm_mem_map_read() gave; NULL: nothing */
-    struct mem_file *next, *prev; /* in mem_env.files */
+    void *copy;                      /* what lsm_mem_map_read() gave; NULL: nothing */
+    struct mem_file *next, *prev;    /* in mem_env.files */
 };
 
 static inline struct mem_process *lsm_mem_process_of(struct lsm_env *env) { return (struct mem_process *)(void *)env; }

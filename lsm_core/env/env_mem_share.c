@@ -127,8 +127,10 @@ int lsm_mem_map_read(struct lsm_file *base, size_t size, const void **bytes, str
     size_t got = 0;
     int status = lsm_mem_read_at(base, 0, copy, size, &got, err);
     if (status == LSM_OK && got < size) status = lsm_fail(err, LSM_IO, "%s: cannot map %zu bytes: the file has %zu", base->path, size, got);
-    if (status == LSM_OK) *bytes = file->copy = copy;
-    else lsm_free(copy);
+    if (status == LSM_OK)
+        *bytes = file->copy = copy;
+    else
+        lsm_free(copy);
     return status;
 }
 

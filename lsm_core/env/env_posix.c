@@ -71,12 +71,14 @@ static int open_fd(const char *path, unsigned flags, const struct lsm_env_perm *
     mode_t mode = perm != NULL ? (mode_t)(perm->mode & 0777u) : (mode_t)0644;
     /* O_NONBLOCK: a FIFO in our place must not stop us for ever. */
     int os_flags = O_NOFOLLOW | O_NONBLOCK | ((flags & LSM_OPEN_WRITE) != 0 ? O_RDWR : O_RDONLY);
-    int fd = (flags & LSM_OPEN_CREATE) != 0 ? open_or_create(path, os_flags, mode, (flags & LSM_OPEN_EXCL) != 0, &created)
-                                            : open_retry(path, os_flags, 0);
+    int fd =
+        (flags & LSM_OPEN_CREATE) != 0 ? open_or_create(path, os_flags, mode, (flags & LSM_OPEN_EXCL) != 0, &created) : open_retry(path, os_flags, 0);
     if (fd < 0) return errno;
     int error = 0;
-    if (fstat(fd, &st) != 0) error = errno;
-    else if (!S_ISREG(st.st_mode)) error = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+    if (fstat(fd, &st) != 0)
+        error = errno;
+    else if (!S_ISREG(st.st_mode))
+        error = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
     if (error == 0 && created && perm != NULL && give_perm(fd, perm, mode) != 0) error = errno;
     if (error != 0) {
         (void)close(fd);
@@ -324,8 +326,10 @@ static int posix_sync_dir(struct lsm_env *env, const char *path, struct lsm_erro
     int fd = open_dir(path);
     if (fd < 0) error = errno;
     /* A commit that waits for it must not fail, and take the log with it, for want of a descriptor that somebody has. */
-    if ((error == EMFILE || error == ENFILE) && lsm_posix_sync_locked_dir(path, &error)) fd = -1;
-    else if (fd < 0) return lsm_os_fail(err, error, true, "sync directory", path);
+    if ((error == EMFILE || error == ENFILE) && lsm_posix_sync_locked_dir(path, &error))
+        fd = -1;
+    else if (fd < 0)
+        return lsm_os_fail(err, error, true, "sync directory", path);
     if (fd >= 0) {
         do rc = fsync(fd);
         while (rc != 0 && errno == EINTR);

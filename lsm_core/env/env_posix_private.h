@@ -11,7 +11,7 @@ enum { LSM_POSIX_WINDOW_BYTES = 1024 * 1024 };
 
 struct posix_file {
     struct lsm_file base;
-    int fd;                /* -1: closed in the child of a fork */
+    int fd; /* -1: closed in the child of a fork */
     bool is_dir;
     uint64_t size_limit;   /* writing past it would raise SIGXFSZ in the host: refused before */
     _Atomic bool poisoned; /* a sync failed: the kernel has marked the pages clean, another sync would lie */
@@ -19,11 +19,11 @@ struct posix_file {
     size_t mapped_bytes;
     uint32_t mapped_epoch; /* lsm_fork_epoch() then: a child has no such memory */
     /* Of one thread at a time: who calls write_reserved() or truncate(). */
-    uint8_t *window;       /* a map of the file's bytes from window_offset on; NULL: none */
+    uint8_t *window; /* a map of the file's bytes from window_offset on; NULL: none */
     uint64_t window_offset;
     size_t window_bytes;
-    uint32_t window_epoch; /* as mapped_epoch */
-    bool window_refused;   /* this file is not to be written through a map */
+    uint32_t window_epoch;  /* as mapped_epoch */
+    bool window_refused;    /* this file is not to be written through a map */
     _Atomic unsigned calls; /* of write_reserved() that were system calls, since the last sync */
     /* Guarded by locked_mu of env_posix_share.c. */
     unsigned forks;         /* lsm_posix_forks() before it was opened */

@@ -24,7 +24,7 @@
 static struct lsm_mutex locked_mu = LSM_MUTEX_STATIC;
 static struct posix_file *locked_files; /* guarded by locked_mu */
 static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
-static int watch_status; /* written in watch_once only */
+static int watch_status;       /* written in watch_once only */
 static _Atomic unsigned forks; /* begun; changed under locked_mu */
 
 static void before_fork(void) {
@@ -120,7 +120,9 @@ bool lsm_posix_sync_locked_dir(const char *path, int *error) {
 static bool byte_too_big(uint64_t byte) { return byte >= INT64_MAX; }
 
 /* A directory cannot be opened for writing, as an exclusive lock of its bytes would ask for. */
-static int lock_dir(int fd, enum lsm_lock lock) { return flock(fd, (lock == LSM_UNLOCK ? LOCK_UN : lock == LSM_LOCK_SHARED ? LOCK_SH : LOCK_EX) | LOCK_NB); }
+static int lock_dir(int fd, enum lsm_lock lock) {
+    return flock(fd, (lock == LSM_UNLOCK ? LOCK_UN : lock == LSM_LOCK_SHARED ? LOCK_SH : LOCK_EX) | LOCK_NB);
+}
 
 /* Locks of the open file description: other opens in this process conflict, and closing another descriptor drops nothing. */
 int lsm_posix_lock(struct lsm_file *base, uint64_t byte, enum lsm_lock lock, struct lsm_error *err) {

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define DIGITS_MIN 8
+#define DIGITS_MIN     8
 #define NAME_BYTES_MAX 40 /* "MANIFEST-" and 20 digits, with room */
 
 static const char manifest_prefix[] = "MANIFEST-";

@@ -7,11 +7,11 @@
 #include <time.h>
 
 /* POSIX names no error for a correct use of these; a wrong use is ours to find in tests. */
-#define MUST_SUCCEED(call)   \
-    do {                     \
-        int rc_ = (call);    \
-        assert(rc_ == 0);    \
-        (void)rc_;           \
+#define MUST_SUCCEED(call)                                                                                                                           \
+    do {                                                                                                                                             \
+        int rc_ = (call);                                                                                                                            \
+        assert(rc_ == 0);                                                                                                                            \
+        (void)rc_;                                                                                                                                   \
     } while (0)
 
 /* ---- fork ----------------------------------------------------------------------------------------------------- */

@@ -6,12 +6,19 @@
 
 #include <pthread.h>
 
-struct lsm_mutex { pthread_mutex_t mutex; };
-struct lsm_cond { pthread_cond_t cond; };
-struct lsm_thread { pthread_t thread; };
+struct lsm_mutex {
+    pthread_mutex_t mutex;
+};
+struct lsm_cond {
+    pthread_cond_t cond;
+};
+struct lsm_thread {
+    pthread_t thread;
+};
 
 /* For a static mutex, which needs no init and no release. */
-#define LSM_MUTEX_STATIC {PTHREAD_MUTEX_INITIALIZER}
+#define LSM_MUTEX_STATIC                                                                                                                             \
+    { PTHREAD_MUTEX_INITIALIZER }
 int lsm_mutex_init(struct lsm_mutex *mutex) LSM_MUST_CHECK;
 int lsm_mutex_init_recursive(struct lsm_mutex *mutex) LSM_MUST_CHECK; /* its owner may lock it again; not for use with a condition */
 void lsm_mutex_release(struct lsm_mutex *mutex);

@@ -14,11 +14,11 @@ struct lsm_iter;
 struct lsm_iter_ops {
     void (*first)(struct lsm_iter *iter);
     void (*last)(struct lsm_iter *iter);
-    void (*seek)(struct lsm_iter *iter, struct lsm_slice key);      /* first entry >= key */
+    void (*seek)(struct lsm_iter *iter, struct lsm_slice key);        /* first entry >= key */
     void (*seek_before)(struct lsm_iter *iter, struct lsm_slice key); /* last entry < key */
-    void (*next)(struct lsm_iter *iter);                            /* needs: valid */
-    void (*prev)(struct lsm_iter *iter);                            /* needs: valid */
-    void (*release)(struct lsm_iter *iter);                         /* what the iterator holds; the struct itself belongs to its owner */
+    void (*next)(struct lsm_iter *iter);                              /* needs: valid */
+    void (*prev)(struct lsm_iter *iter);                              /* needs: valid */
+    void (*release)(struct lsm_iter *iter);                           /* what the iterator holds; the struct itself belongs to its owner */
 };
 
 /* First member of every iterator. */
@@ -37,6 +37,8 @@ static inline void lsm_iter_seek(struct lsm_iter *iter, struct lsm_slice key) { 
 static inline void lsm_iter_seek_before(struct lsm_iter *iter, struct lsm_slice key) { iter->ops->seek_before(iter, key); }
 static inline void lsm_iter_next(struct lsm_iter *iter) { iter->ops->next(iter); }
 static inline void lsm_iter_prev(struct lsm_iter *iter) { iter->ops->prev(iter); }
-static inline void lsm_iter_release(struct lsm_iter *iter) { if (iter->ops != NULL) iter->ops->release(iter); }
+static inline void lsm_iter_release(struct lsm_iter *iter) {
+    if (iter->ops != NULL) iter->ops->release(iter);
+}
 
 #endif

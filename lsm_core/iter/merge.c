@@ -67,7 +67,8 @@ static void build(struct lsm_merge_iter *merge) {
     for (size_t i = 0; i < merge->count; i++) {
         struct lsm_iter *source = merge->sources[i];
         if (source->valid)
-            merge->heap[merge->live++] = (struct lsm_merge_item){.prefix = prefix_of(source->key, merge->skip), .iter = source, .source = (uint32_t)i};
+            merge->heap[merge->live++] =
+                (struct lsm_merge_item){.prefix = prefix_of(source->key, merge->skip), .iter = source, .source = (uint32_t)i};
         else if (source->status != LSM_OK) {
             fail(merge, source);
             return;
@@ -80,8 +81,10 @@ static void build(struct lsm_merge_iter *merge) {
 /* Move the source at heap place `at` one on and restore the heap. False: it failed. */
 static bool advance(struct lsm_merge_iter *merge, size_t at) {
     struct lsm_iter *source = merge->heap[at].iter;
-    if (merge->backward) lsm_iter_prev(source);
-    else lsm_iter_next(source);
+    if (merge->backward)
+        lsm_iter_prev(source);
+    else
+        lsm_iter_next(source);
     if (source->valid) {
         merge->heap[at].prefix = prefix_of(source->key, merge->skip);
     } else {
@@ -198,8 +201,13 @@ static void merge_release(struct lsm_iter *iter) {
 }
 
 int lsm_merge_iter_init(struct lsm_merge_iter *merge, struct lsm_iter **sources, size_t count, size_t skip) {
-    static const struct lsm_iter_ops ops = {.first = merge_first, .last = merge_last, .seek = merge_seek, .seek_before = merge_seek_before,
-                                            .next = merge_next, .prev = merge_prev, .release = merge_release};
+    static const struct lsm_iter_ops ops = {.first = merge_first,
+                                            .last = merge_last,
+                                            .seek = merge_seek,
+                                            .seek_before = merge_seek_before,
+                                            .next = merge_next,
+                                            .prev = merge_prev,
+                                            .release = merge_release};
     *merge = (struct lsm_merge_iter){.base.ops = &ops, .sources = sources, .count = count, .skip = skip};
     merge->heap = lsm_calloc(count, sizeof *merge->heap);
     if (merge->heap == NULL) return LSM_NOMEM;

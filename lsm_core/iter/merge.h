@@ -9,21 +9,21 @@
 #include "iter.h"
 
 struct lsm_merge_item {
-    uint64_t prefix;       /* 8 key bytes behind `skip`, big-endian: decides most comparisons */
+    uint64_t prefix; /* 8 key bytes behind `skip`, big-endian: decides most comparisons */
     struct lsm_iter *iter;
     uint32_t source;
 };
 
 struct lsm_merge_iter {
     struct lsm_iter base;
-    uint32_t source;               /* of the current entry */
-    struct lsm_iter **sources;     /* borrowed: array and iterators belong to the caller */
+    uint32_t source;           /* of the current entry */
+    struct lsm_iter **sources; /* borrowed: array and iterators belong to the caller */
     size_t count;
-    size_t skip;                   /* key bytes that all entries share, from the start */
+    size_t skip; /* key bytes that all entries share, from the start */
     bool backward;
-    struct lsm_merge_item *heap;   /* sources that stand on an entry; the current one first */
+    struct lsm_merge_item *heap; /* sources that stand on an entry; the current one first */
     size_t live;
-    struct lsm_buf key;            /* the current key, kept across a change of direction */
+    struct lsm_buf key; /* the current key, kept across a change of direction */
 };
 
 /* sources must outlive the iterator; it releases none of them. skip: bytes known to be shared by all keys (0 is always right).

@@ -109,9 +109,7 @@ static const struct mem_version *visible_version(const struct lsm_memtable *mt, 
     return NULL;
 }
 
-static enum lsm_kind version_kind(const struct mem_version *version) {
-    return (version->size_kind & 1) != 0 ? LSM_KIND_DELETE : LSM_KIND_PUT;
-}
+static enum lsm_kind version_kind(const struct mem_version *version) { return (version->size_kind & 1) != 0 ? LSM_KIND_DELETE : LSM_KIND_PUT; }
 
 static struct lsm_slice version_value(const struct mem_version *version) { return lsm_slice_of(version->value, version->size_kind >> 1); }
 
@@ -172,7 +170,9 @@ size_t lsm_memtable_estimate(const struct lsm_memtable *mt, const struct lsm_sli
     return lsm_skiplist_estimate(&mt->list, low, high);
 }
 
-struct lsm_slice lsm_memtable_shared(const struct lsm_memtable *mt) { return lsm_skiplist_common(&mt->list); }
+struct lsm_slice lsm_memtable_shared(const struct lsm_memtable *mt) {
+    return lsm_skiplist_common(&mt->list);
+}
 
 const char *lsm_memtable_check(const struct lsm_memtable *mt) {
     struct lsm_skiplist_place place;

@@ -52,8 +52,8 @@ const struct lsm_mem_range *lsm_memtable_ranges(const struct lsm_memtable *mt, u
 const struct lsm_mem_range *lsm_memtable_range_next(const struct lsm_mem_range *range);
 
 /* Any thread; exact for the writer, near enough for others. */
-size_t lsm_memtable_bytes(const struct lsm_memtable *mt);   /* all memory it holds */
-size_t lsm_memtable_keys(const struct lsm_memtable *mt);    /* distinct keys, undone ones included */
+size_t lsm_memtable_bytes(const struct lsm_memtable *mt); /* all memory it holds */
+size_t lsm_memtable_keys(const struct lsm_memtable *mt);  /* distinct keys, undone ones included */
 /* About how many keys are in [low, high); NULL bounds are open. Cheap: walks upper levels only. */
 size_t lsm_memtable_estimate(const struct lsm_memtable *mt, const struct lsm_slice *low, const struct lsm_slice *high);
 /* Longest prefix shared by all keys now in it (empty table: empty), a hint for the next generation's memtable. Writer only. */

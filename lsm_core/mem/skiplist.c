@@ -4,14 +4,14 @@
 #include <assert.h>
 
 #define SLOTS_IN_ORDER UINT64_C(0xEDCBA98765432100) /* rank r in slot r; or in the count */
-#define CUT_HALF ((SLOTS + 1) / 2)
+#define CUT_HALF       ((SLOTS + 1) / 2)
 
-#define TREND_KEYS_FIRST 64      /* when the shared bytes are first looked at, and how soon again: later they only get fewer */
+#define TREND_KEYS_FIRST  64 /* when the shared bytes are first looked at, and how soon again: later they only get fewer */
 #define TREND_KEYS_FACTOR 16
-#define TREND_KEYS_LAST 16384
-#define LONGER_BYTES_MIN 2       /* prefix bytes that must be wasted before a rebuild gets them back */
-#define OUTSIDERS_MIN 32         /* keys outside the shared prefix, which cost a full comparison each, that are not worth a rebuild, ... */
-#define OUTSIDERS_SHARE 8        /* ... plus one key in this many: so rebuilds cost each insert a constant at most */
+#define TREND_KEYS_LAST   16384
+#define LONGER_BYTES_MIN  2  /* prefix bytes that must be wasted before a rebuild gets them back */
+#define OUTSIDERS_MIN     32 /* keys outside the shared prefix, which cost a full comparison each, that are not worth a rebuild, ... */
+#define OUTSIDERS_SHARE   8  /* ... plus one key in this many: so rebuilds cost each insert a constant at most */
 
 static void store_link(struct lsm_skiplist_node *node, unsigned level, struct lsm_skiplist_node *next) {
     struct lsm_skiplist_link *link = node_link_mut(node, level);
@@ -130,9 +130,7 @@ struct mem_entry *lsm_skiplist_locate(struct lsm_skiplist *list, struct lsm_slic
 
 static void raise_levels(struct lsm_skiplist *list, unsigned height) {
     struct lsm_skiplist_root *root = list_root(list);
-    if (height > atomic_load_explicit(&root->levels, memory_order_relaxed)) {
-        atomic_store_explicit(&root->levels, height, memory_order_relaxed);
-    }
+    if (height > atomic_load_explicit(&root->levels, memory_order_relaxed)) { atomic_store_explicit(&root->levels, height, memory_order_relaxed); }
 }
 
 static void set_low(struct lsm_skiplist_node *node, uint64_t prefix, uint32_t entry) {
@@ -217,8 +215,10 @@ static int split_node(struct lsm_skiplist *list, uint32_t entry, unsigned cut) {
     for (unsigned i = 0; i < height; i++) store_link(right, i, node_next(i < full->height ? full : list->path[i], i));
     /* Both are complete; now the list learns of them, bottom up. */
     for (unsigned i = 0; i < tallest; i++) {
-        if (i >= full->height) store_link(list->path[i], i, right);
-        else if (!is_head) store_link(before[i], i, left);
+        if (i >= full->height)
+            store_link(list->path[i], i, right);
+        else if (!is_head)
+            store_link(before[i], i, left);
     }
     if (is_head) atomic_store_explicit(&root->head, left, memory_order_release);
     store_prev(behind, right);

@@ -12,7 +12,7 @@
 
 #include "entry.h"
 
-#define LSM_SKIPLIST_SLOTS 15
+#define LSM_SKIPLIST_SLOTS  15
 #define LSM_SKIPLIST_LEVELS 12 /* 4^12 nodes */
 
 struct lsm_skiplist_node;
@@ -28,14 +28,14 @@ struct lsm_skiplist {
 
     /* Inserter only: the finger. path[i] is the last node of level i that begins at or before the key last located. */
     struct lsm_skiplist_node *path[LSM_SKIPLIST_LEVELS];
-    uint64_t prefix;      /* of that key */
-    unsigned rank;        /* where it is, or belongs, in path[0] */
-    bool outside;         /* it does not begin with the shared bytes */
+    uint64_t prefix; /* of that key */
+    unsigned rank;   /* where it is, or belongs, in path[0] */
+    bool outside;    /* it does not begin with the shared bytes */
 
     /* Inserter only: upkeep. */
     uint64_t random;
-    size_t outsiders;     /* keys that do not begin with the shared bytes */
-    size_t retry_keys;    /* no rebuild below this many keys: the last one found no memory */
+    size_t outsiders;  /* keys that do not begin with the shared bytes */
+    size_t retry_keys; /* no rebuild below this many keys: the last one found no memory */
 };
 
 /* Where a reader stands. Private to it; may be copied. */
@@ -43,7 +43,7 @@ struct lsm_skiplist_place {
     const struct lsm_skiplist_node *node; /* NULL: before the first or behind the last */
     uint64_t slots;                       /* the node's order when the reader came to it */
     unsigned rank;
-    bool walking;                         /* it has moved from where it was set: what lies ahead is worth fetching */
+    bool walking; /* it has moved from where it was set: what lies ahead is worth fetching */
 };
 
 /* shared: as for lsm_memtable_new(); copied. LSM_OK or LSM_NOMEM. The list has nothing to release but the arena. */

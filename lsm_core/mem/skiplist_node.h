@@ -27,11 +27,11 @@
 
 #include "skiplist.h"
 
-#define SLOTS LSM_SKIPLIST_SLOTS
+#define SLOTS  LSM_SKIPLIST_SLOTS
 #define LEVELS LSM_SKIPLIST_LEVELS
 
 struct lsm_skiplist_link {
-    uint64_t _Atomic prefix;                   /* of the node's low; nothing if there is no node */
+    uint64_t _Atomic prefix; /* of the node's low; nothing if there is no node */
     struct lsm_skiplist_node *_Atomic node;
 };
 
@@ -73,9 +73,7 @@ static inline const struct mem_entry *node_entry(const struct lsm_skiplist *list
     return mem_entry_at(list->arena, node->entry[slots_at(slots, rank)]);
 }
 
-static inline struct lsm_skiplist_root *list_root(const struct lsm_skiplist *list) {
-    return atomic_load_explicit(&list->root, memory_order_acquire);
-}
+static inline struct lsm_skiplist_root *list_root(const struct lsm_skiplist *list) { return atomic_load_explicit(&list->root, memory_order_acquire); }
 
 static inline struct lsm_skiplist_node *root_head(const struct lsm_skiplist_root *root) {
     return atomic_load_explicit(&root->head, memory_order_acquire);
@@ -131,8 +129,8 @@ static inline struct lsm_skiplist_node *node_step(const struct lsm_skiplist *lis
 }
 
 /* Rank of the first of the node's entries that is not before the wanted key; *equal if it is that key's. */
-static inline unsigned node_rank(const struct lsm_skiplist *list, const struct lsm_skiplist_node *node, uint64_t slots,
-                                 const struct wanted *want, bool *equal) {
+static inline unsigned node_rank(const struct lsm_skiplist *list, const struct lsm_skiplist_node *node, uint64_t slots, const struct wanted *want,
+                                 bool *equal) {
     unsigned count = slots_count(slots), rank = 0, ties = 0;
     /* Which slots are smaller does not depend on their order, so no order is looked up until it is needed. */
     for (unsigned i = 0; i < count; i++) {
@@ -147,8 +145,10 @@ static inline unsigned node_rank(const struct lsm_skiplist *list, const struct l
             *equal = true;
             return middle;
         }
-        if (order < 0) rank = middle + 1;
-        else end = middle;
+        if (order < 0)
+            rank = middle + 1;
+        else
+            end = middle;
     }
     return rank;
 }

@@ -1,12 +1,11 @@
 /* skiplist_read.c: searching and walking, by any number of threads beside the inserter. Invariants: skiplist_node.h. */
 #include "skiplist_node.h"
 
-#define ESTIMATE_STEPS_ENOUGH 16 /* links of one level between the bounds: their number is then right to about a quarter */
-#define ESTIMATE_STEPS_MAX 512   /* a concurrent insert may hide the end of the walk */
+#define ESTIMATE_STEPS_ENOUGH 16  /* links of one level between the bounds: their number is then right to about a quarter */
+#define ESTIMATE_STEPS_MAX    512 /* a concurrent insert may hide the end of the walk */
 
 /* The node that covers the wanted key, from any node of that height that begins by it, downwards. */
-static const struct lsm_skiplist_node *descend(const struct lsm_skiplist *list, const struct lsm_skiplist_root *root,
-                                               const struct wanted *want) {
+static const struct lsm_skiplist_node *descend(const struct lsm_skiplist *list, const struct lsm_skiplist_root *root, const struct wanted *want) {
     const struct lsm_skiplist_node *node = root_head(root), *next;
     for (unsigned level = atomic_load_explicit(&root->levels, memory_order_relaxed); level-- > 0;) {
         while ((next = node_step(list, node, level, want)) != NULL) node = next;
@@ -39,9 +38,7 @@ static void prefetch_node(const struct lsm_skiplist_node *node) {
     __builtin_prefetch(bytes + 192);
 }
 
-static struct lsm_skiplist_node *node_prev(const struct lsm_skiplist_node *node) {
-    return atomic_load_explicit(&node->prev, memory_order_acquire);
-}
+static struct lsm_skiplist_node *node_prev(const struct lsm_skiplist_node *node) { return atomic_load_explicit(&node->prev, memory_order_acquire); }
 
 static struct lsm_skiplist_node *neighbour(const struct lsm_skiplist_node *node, bool forward) {
     return forward ? node_next(node, 0) : node_prev(node);

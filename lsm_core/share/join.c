@@ -63,7 +63,8 @@ static void note_write(struct lsm_share *share, const char *name) {
     char note[NOTE_BYTES] = {0};
     const char *alone = share->exclusive != NULL ? ", alone: " : "", *why = share->exclusive != NULL ? share->exclusive : "";
     (void)snprintf(note, sizeof note, "process %ld (%s)%s%s", (long)getpid(), name == NULL ? "unnamed" : name, alone, why);
-    if (lsm_file_write_at(share->lock_file, NOTE_OFFSET, note, sizeof note, NULL) != LSM_OK) { /* Only a message would be poorer. */ }
+    if (lsm_file_write_at(share->lock_file, NOTE_OFFSET, note, sizeof note, NULL) != LSM_OK) { /* Only a message would be poorer. */
+    }
 }
 
 /* "" if nobody has come in by this file, as far as one can read. */
@@ -75,8 +76,7 @@ static void note_find(struct lsm_share *share, char note[NOTE_BYTES + 1]) {
 
 static void note_read(struct lsm_share *share, char note[NOTE_BYTES + 1]) {
     note_find(share, note);
-    if (note[0] == '\0')
-        (void)snprintf(note, NOTE_BYTES + 1, "another process");
+    if (note[0] == '\0') (void)snprintf(note, NOTE_BYTES + 1, "another process");
 }
 
 /* ---- LOCK ---------------------------------------------------------------------------------------------------------------------------- */
@@ -291,7 +291,9 @@ static int enter_by_dir(struct lsm_share *share, const uint8_t *store_id, struct
     do status = lock_dir(share, LSM_LOCK_EXCLUSIVE, err);
     while (status == LSM_NOTFOUND && wait_more(wait));
     if (status == LSM_NOTFOUND)
-        return lsm_fail(err, LSM_BUSY, "%s: the store is open in another process, and the file system does not let two share it: close it there, or try again later", share->dir);
+        return lsm_fail(err, LSM_BUSY,
+                        "%s: the store is open in another process, and the file system does not let two share it: close it there, or try again later",
+                        share->dir);
     if (status == LSM_OK && share->dir_file == NULL) {
         if (err != NULL) *err = *why;
         return why->code;
@@ -402,8 +404,10 @@ int lsm_share_check_place(struct lsm_share *share, struct lsm_error *err) {
     if (status != LSM_OK || same) return status;
     lsm_share_set_failed(share);
     if (share->dir_file == NULL) return lsm_fail(err, LSM_READONLY, LOCK_REPLACED, share->dir);
-    return lsm_fail(err, LSM_READONLY, "%s: the directory was moved, deleted or replaced while the store is open: close the store in every process, put it back, then open it again",
-                    share->dir);
+    return lsm_fail(
+        err, LSM_READONLY,
+        "%s: the directory was moved, deleted or replaced while the store is open: close the store in every process, put it back, then open it again",
+        share->dir);
 }
 
 /* ---- locks --------------------------------------------------------------------------------------------------------------------------- */
@@ -446,5 +450,6 @@ void lsm_share_unlock(struct lsm_share *share, enum lsm_share_lock lock) {
         lsm_writer_give(share);
         return;
     }
-    if (lsm_file_lock(share->lock_file, (uint64_t)lock, LSM_UNLOCK, NULL) != LSM_OK) { /* Unlocking fails only on a file that is dead already. */ }
+    if (lsm_file_lock(share->lock_file, (uint64_t)lock, LSM_UNLOCK, NULL) != LSM_OK) { /* Unlocking fails only on a file that is dead already. */
+    }
 }

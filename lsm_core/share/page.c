@@ -65,7 +65,9 @@ void lsm_share_append_begin(struct lsm_share *share) {
 
 void lsm_share_append_end(struct lsm_share *share, uint64_t position) { page_append_end(share, position); }
 
-struct lsm_share_end lsm_share_log_end(struct lsm_share *share) { return page_log_end(share); }
+struct lsm_share_end lsm_share_log_end(struct lsm_share *share) {
+    return page_log_end(share);
+}
 
 void lsm_share_set_synced(struct lsm_share *share, uint64_t position) {
     SHARE_POINT(share, "synced");

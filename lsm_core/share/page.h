@@ -84,7 +84,7 @@ struct lsm_share {
     struct lsm_share_page *page;
     void *block; /* the memory of a private page */
     size_t slot;
-    struct page_slot *own;              /* the page's slot of that number */
+    struct page_slot *own; /* the page's slot of that number */
     bool first;
     bool claimed;                       /* the slot is ours */
     bool trace;                         /* it keeps its owner when we leave */
@@ -99,7 +99,7 @@ struct lsm_share {
     struct share_count builds[SHARE_BUILDS];
 
     _Atomic uint64_t stamped_ticks; /* of the processor, when last_place's time was told */
-    _Atomic uint8_t last_place; /* where the last pin was counted: most likely the next one is of the same version */
+    _Atomic uint8_t last_place;     /* where the last pin was counted: most likely the next one is of the same version */
 
     struct lsm_mutex dead_mu; /* one thread at a time looks whether a slot's owner is dead: the byte lock does not tell two threads apart */
 };

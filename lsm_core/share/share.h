@@ -101,7 +101,8 @@ struct lsm_share_end {
     bool died;
 };
 /* In one step, for who is to be quick: WRITER, and what the page says then. */
-int lsm_share_begin_write(struct lsm_share *share, uint64_t timeout_us, struct lsm_share_end *end, uint64_t *published, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_share_begin_write(struct lsm_share *share, uint64_t timeout_us, struct lsm_share_end *end, uint64_t *published,
+                          struct lsm_error *err) LSM_MUST_CHECK;
 /* Publish up to `published`, end(end), and give WRITER back. */
 void lsm_share_end_write(struct lsm_share *share, uint64_t published, uint64_t end);
 void lsm_share_append_begin(struct lsm_share *share);

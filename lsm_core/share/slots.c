@@ -79,7 +79,8 @@ static bool clear_if_dead(struct lsm_share *share, size_t i, bool trace) {
     if (dead) {
         SHARE_POINT(share, "clear dead slot");
         slot_clear(share, i, trace);
-        if (lsm_file_lock(share->lock_file, LSM_SHARE_SLOT_0 + i, LSM_UNLOCK, NULL) != LSM_OK) { /* It stays taken until we close: one slot less. */ }
+        if (lsm_file_lock(share->lock_file, LSM_SHARE_SLOT_0 + i, LSM_UNLOCK, NULL) != LSM_OK) { /* It stays taken until we close: one slot less. */
+        }
     }
     lsm_mutex_unlock(&share->dead_mu);
     return dead;

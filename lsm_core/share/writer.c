@@ -49,7 +49,9 @@ static LSM_RARE bool take_later(struct lsm_share *share, uint64_t timeout_us) {
         waited = WRITER_WAITED;
         uint32_t seen = (uint32_t)owner;
         SHARE_POINT(share, "wait for writer");
-        if (!atomic_compare_exchange_strong_explicit(&share->page->writer, &seen, seen | waited, RELAXED, RELAXED) && seen != ((uint32_t)owner | waited)) continue;
+        if (!atomic_compare_exchange_strong_explicit(&share->page->writer, &seen, seen | waited, RELAXED, RELAXED) &&
+            seen != ((uint32_t)owner | waited))
+            continue;
         lsm_env_wait_word(share->env, &share->page->writer, (uint32_t)owner | waited, until - now < nap_us ? until - now : nap_us);
         nap_us = nap_us * 2 < nap_max_us ? nap_us * 2 : nap_max_us;
     } while (!take_free(share, waited));
@@ -69,7 +71,8 @@ void lsm_writer_clear(struct lsm_share *share, size_t slot) {
     uint32_t seen = atomic_load_explicit(&share->page->writer, RELAXED);
     if ((seen & ~WRITER_WAITED) != slot + 1) return;
     /* Only somebody who waits can be in between: he sets his bit. */
-    while (!atomic_compare_exchange_strong_explicit(&share->page->writer, &seen, 0, RELEASE, RELAXED) && (seen & ~WRITER_WAITED) == slot + 1) continue;
+    while (!atomic_compare_exchange_strong_explicit(&share->page->writer, &seen, 0, RELEASE, RELAXED) && (seen & ~WRITER_WAITED) == slot + 1)
+        continue;
     if ((seen & WRITER_WAITED) != 0) lsm_env_wake_word(share->env, &share->page->writer);
 }
 

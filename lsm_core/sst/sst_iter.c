@@ -266,7 +266,8 @@ static void op_release(struct lsm_iter *base) {
 void lsm_sst_iter_init(struct lsm_sst_iter *iter, struct lsm_sst *sst, bool fill_cache) {
     static const struct lsm_iter_ops ops = {
         .first = op_first, .last = op_last, .seek = op_seek, .seek_before = op_seek_before, .next = op_next, .prev = op_prev, .release = op_release};
-    *iter = (struct lsm_sst_iter){.base = {.ops = &ops}, .sst = sst, .fill_cache = fill_cache, .next_miss = SIZE_MAX, .window_most = WINDOW_BYTES_MAX};
+    *iter =
+        (struct lsm_sst_iter){.base = {.ops = &ops}, .sst = sst, .fill_cache = fill_cache, .next_miss = SIZE_MAX, .window_most = WINDOW_BYTES_MAX};
 }
 
 void lsm_sst_iter_move(struct lsm_sst_iter *iter, struct lsm_sst *sst) {

@@ -110,8 +110,10 @@ int lsm_sst_block_get(const struct lsm_sst *sst, size_t i, bool fill, struct lsm
     if (block == NULL) {
         uint64_t before;
         struct lsm_sst_handle handle = lsm_sst_handle_of(sst, i, &before);
-        if (sst->map != NULL) status = lsm_sst_block_make(sst, i, &handle, sst->map + handle.offset, &block, err);
-        else status = handle.raw == handle.stored ? read_plain(sst, i, &handle, &block, err) : read_packed(sst, i, &handle, &block, err);
+        if (sst->map != NULL)
+            status = lsm_sst_block_make(sst, i, &handle, sst->map + handle.offset, &block, err);
+        else
+            status = handle.raw == handle.stored ? read_plain(sst, i, &handle, &block, err) : read_packed(sst, i, &handle, &block, err);
         if (status == LSM_OK && fill && sst->cache != NULL) block = lsm_sst_block_publish(sst, i, block);
     }
     if (status == LSM_OK) *block_out = block;

@@ -20,7 +20,7 @@ struct lsm_sst {
     char *path;
     struct lsm_sst_ident ident;
     const struct lsm_file_meta *meta;
-    struct lsm_cache *cache; /* may be NULL */
+    struct lsm_cache *cache;                           /* may be NULL */
     uint8_t *filter_bytes, *index_bytes, *range_bytes; /* memory the payloads lie in */
     bool has_filter;
     struct lsm_filter filter;

@@ -8,21 +8,21 @@
 #include <stdio.h>
 
 enum {
-    SYNC_EVERY_US = 1000000,         /* at LSM_SYNC_NORMAL: what a power cut may take, about */
+    SYNC_EVERY_US = 1000000, /* at LSM_SYNC_NORMAL: what a power cut may take, about */
     RETRY_FIRST_US = 50000,
     RETRY_LAST_US = 5000000,
-    RETRY_DAMAGE_US = 60000000,      /* a damaged file does not heal by itself; somebody may put it right */
-    RETRY_PATIENCE_US = 1000000,     /* how long a writer waits for a retry before it reports the trouble */
-    CLAIM_POLL_US = 5000,            /* between two looks at an interrupt */
-    SLOW_SEALED = 2,                 /* sealed generations from which writers are slowed down */
-    STOP_SEALED = 4,                 /* ... from which they wait for a flush */
-    SLOW_RUNS = 12,                  /* runs of level 0, likewise */
+    RETRY_DAMAGE_US = 60000000,  /* a damaged file does not heal by itself; somebody may put it right */
+    RETRY_PATIENCE_US = 1000000, /* how long a writer waits for a retry before it reports the trouble */
+    CLAIM_POLL_US = 5000,        /* between two looks at an interrupt */
+    SLOW_SEALED = 2,             /* sealed generations from which writers are slowed down */
+    STOP_SEALED = 4,             /* ... from which they wait for a flush */
+    SLOW_RUNS = 12,              /* runs of level 0, likewise */
     STOP_RUNS = 36,
-    STOP_SLICE_US = 20000,           /* the longest single wait of one commit while merges are behind */
-    OTHERS_PAUSE_US = 100000,        /* between two looks at work that another process does */
-    SWEEP_FILES = 2,                 /* removed at once: each can take as long as a flush may wait */
-    SWEEP_EVERY_US = 200000,         /* between two looks at files that another process needs, or for leftovers while others are in the way */
-    RATE_FLOOR = 8 << 20             /* bytes per second: no slower than this, whatever the disk did last time */
+    STOP_SLICE_US = 20000,    /* the longest single wait of one commit while merges are behind */
+    OTHERS_PAUSE_US = 100000, /* between two looks at work that another process does */
+    SWEEP_FILES = 2,          /* removed at once: each can take as long as a flush may wait */
+    SWEEP_EVERY_US = 200000,  /* between two looks at files that another process needs, or for leftovers while others are in the way */
+    RATE_FLOOR = 8 << 20      /* bytes per second: no slower than this, whatever the disk did last time */
 };
 
 static bool *claim_of(struct lsm_store *store, enum lsm_work work) { return work == LSM_WORK_FLUSH ? &store->flushing : &store->merging; }
@@ -97,7 +97,8 @@ static void fail_with_others(struct lsm_store *store) {
     struct lsm_error why;
     int status = lsm_share_check_place(store->share, &why);
     if (status != LSM_READONLY) /* the place is right, or cannot be looked at, which is no reason */
-        status = lsm_fail(&why, LSM_READONLY, "%s: the log could not be written by another process; the store is read-only until all have closed it", store->dir);
+        status = lsm_fail(&why, LSM_READONLY, "%s: the log could not be written by another process; the store is read-only until all have closed it",
+                          store->dir);
     (void)status;
     lsm_store_set_failed(store, &why);
 }
@@ -225,9 +226,7 @@ static bool sweep(struct lsm_store *store, uint64_t now) {
     lsm_mutex_unlock(&store->mu);
     if (looks) lsm_shared_look_for_dead(store);
     bool more = lsm_version_set_sweep(&store->set, SWEEP_FILES) == SWEEP_FILES;
-    if (directory && !lsm_shared_sweep_directory(store, NULL, NULL)) {
-        /* Others are in the way: it stays wanted. */
-    }
+    if (directory && !lsm_shared_sweep_directory(store, NULL, NULL)) { /* Others are in the way: it stays wanted. */ }
     lsm_mutex_lock(&store->mu);
     return more;
 }
@@ -272,8 +271,10 @@ static void worker(void *arg) {
         if (store->closing) break;
         if (work_once(store, now) || more) continue;
         uint64_t us = nap_us(store, now, next_sync);
-        if (us == UINT64_MAX) lsm_cond_wait(&store->work, &store->mu);
-        else (void)lsm_cond_wait_us(&store->work, &store->mu, us);
+        if (us == UINT64_MAX)
+            lsm_cond_wait(&store->work, &store->mu);
+        else
+            (void)lsm_cond_wait_us(&store->work, &store->mu, us);
     }
     lsm_mutex_unlock(&store->mu);
 }
@@ -310,10 +311,8 @@ static void work_inline(struct lsm_store *store) {
         sync_in_background(store);
         lsm_mutex_lock(&store->mu);
     }
-    while (work_once(store, lsm_env_monotonic_us(store->env))) {
-    }
-    while (sweep(store, now)) {
-    }
+    while (work_once(store, lsm_env_monotonic_us(store->env))) {}
+    while (sweep(store, now)) {}
     lsm_mutex_unlock(&store->mu);
 }
 

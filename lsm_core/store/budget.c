@@ -7,11 +7,11 @@ enum { CACHE_SHARE_MIN = 4 }; /* a 4th of the cache stays: below that every read
 static struct lsm_mutex budget_mu = LSM_MUTEX_STATIC;
 
 /* Guarded by budget_mu. */
-static struct lsm_cache *cache;   /* NULL while no store is open */
+static struct lsm_cache *cache; /* NULL while no store is open */
 static int stores;
-static size_t cache_bytes_asked;  /* the most of all that joined since the cache was made */
-static int64_t free_bytes;        /* sealed memtables that cost the cache nothing: one per store */
-static int64_t sealed_bytes;      /* all sealed memtables that are still in memory */
+static size_t cache_bytes_asked; /* the most of all that joined since the cache was made */
+static int64_t free_bytes;       /* sealed memtables that cost the cache nothing: one per store */
+static int64_t sealed_bytes;     /* all sealed memtables that are still in memory */
 
 /* Needs: budget_mu. */
 static void adjust(void) {

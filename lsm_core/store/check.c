@@ -14,7 +14,7 @@ struct check {
     lsm_interrupt_fn interrupted;
     void *arg;
     uint64_t problems;
-    int status;                 /* of the check itself */
+    int status; /* of the check itself */
     struct lsm_error *err;
     struct lsm_state *state;
 };
@@ -117,7 +117,8 @@ static void check_manifest(struct check *check) {
     if (outcome(check, status, &err) && status == LSM_OK && known) {
         if (found.torn) report(check, "%s: MANIFEST-%08llu ends in a torn record", store->dir, (unsigned long long)found.number);
         if (replay.version == NULL || replay.version->files != current->files || replay.version->bytes != current->bytes)
-            report(check, "%s: the manifest on disk describes other table files than the store is using; close the store and open it again", store->dir);
+            report(check, "%s: the manifest on disk describes other table files than the store is using; close the store and open it again",
+                   store->dir);
     }
     lsm_version_set_unref(&store->set, current);
     if (replay.version != NULL && lsm_version_unref(replay.version)) lsm_version_destroy(replay.version);
@@ -134,8 +135,7 @@ static bool decodes(const struct lsm_wal_record *record) {
     struct lsm_op op;
     int status;
     lsm_edit_release(&decoded.edit);
-    while ((status = lsm_batch_next(&batch, &op)) == LSM_OK) {
-    }
+    while ((status = lsm_batch_next(&batch, &op)) == LSM_OK) {}
     return status == LSM_NOTFOUND;
 }
 
@@ -174,8 +174,8 @@ static void check_logs(struct check *check, bool is_writer) {
         if (status != LSM_NOTFOUND && !outcome(check, status, &err)) return;
     }
     if (position != UINT64_MAX && position < end)
-        report(check, "%s: the log on disk ends at position %llu, but %llu was written; rows since the last flush are only in memory: flush now", store->dir,
-               (unsigned long long)position, (unsigned long long)end);
+        report(check, "%s: the log on disk ends at position %llu, but %llu was written; rows since the last flush are only in memory: flush now",
+               store->dir, (unsigned long long)position, (unsigned long long)end);
 }
 
 /* Not if a transaction of another thread has begun to write files of its own since they were listed, or has taken them back. */
@@ -232,9 +232,7 @@ static void check_at_rest(struct check *check) {
         lsm_state_unref(check->state);
         if (is_writer) lsm_store_unlock_writer(store);
     }
-    if (swept && !alone && !lsm_shared_sweep_directory(store, report_stuck, check)) {
-        /* Others are in the way now: nothing can be said. */
-    }
+    if (swept && !alone && !lsm_shared_sweep_directory(store, report_stuck, check)) { /* Others are in the way now: nothing can be said. */ }
     if (quiet) lsm_shared_end_work(store, &merge);
     lsm_shared_end_work(store, &flush);
 }

@@ -6,27 +6,27 @@
 #include <assert.h>
 
 enum {
-    READ_AHEAD_BYTES = 16 << 20,       /* of all sources together: a large transaction with keys in random order leaves hundreds of runs */
-    READ_AHEAD_FEW = 64                /* so many may read ahead as if they were alone */
+    READ_AHEAD_BYTES = 16 << 20, /* of all sources together: a large transaction with keys in random order leaves hundreds of runs */
+    READ_AHEAD_FEW = 64          /* so many may read ahead as if they were alone */
 };
 
 struct lsm_cursor {
     struct lsm_view *view;
     uint32_t tree;
     bool valid;
-    struct lsm_buf low, high;          /* full keys; low is always set, high is the next tree if open */
+    struct lsm_buf low, high; /* full keys; low is always set, high is the next tree if open */
     /* Their 8 bytes behind the tree's, or zeros: what has less there than high lies below it, what has more than low above it; else only the bytes tell. */
     uint64_t low_number, high_number;
     struct lsm_merge_iter merge;
     /* Where one table is all that is left to walk in this direction, its entries show as they stand, as far as its present block lies within the bounds: */
-    struct lsm_sst_iter *table;        /* NULL: the merge shows */
-    size_t table_low, table_high;      /* these entries of the block */
-    const struct lsm_iter *entry;      /* what shows */
-    struct lsm_iter **sources;         /* newest first: generations (memtables and runs), level 0 runs, levels */
-    const uint64_t **sequences;        /* of each source: where its current entry's sequence stands; NULL for a run */
+    struct lsm_sst_iter *table;   /* NULL: the merge shows */
+    size_t table_low, table_high; /* these entries of the block */
+    const struct lsm_iter *entry; /* what shows */
+    struct lsm_iter **sources;    /* newest first: generations (memtables and runs), level 0 runs, levels */
+    const uint64_t **sequences;   /* of each source: where its current entry's sequence stands; NULL for a run */
     size_t count;
-    struct lsm_memtable_iter *mem;     /* of the sources that are memtables */
-    struct lsm_run_iter *runs;         /* of the others */
+    struct lsm_memtable_iter *mem; /* of the sources that are memtables */
+    struct lsm_run_iter *runs;     /* of the others */
     size_t mem_count, runs_count;
     struct lsm_ranges ranges;
     struct lsm_buf scratch;
@@ -109,8 +109,10 @@ static int make_room(struct lsm_cursor *cursor, struct lsm_error *err) {
     const struct lsm_state *state = cursor->view->state;
     size_t runs = count_runs(state->version), memtables = 0;
     for (size_t i = 0; i < state->gens_count; i++) {
-        if (state->gens[i]->files != NULL) runs += count_runs(state->gens[i]->files);
-        else memtables++;
+        if (state->gens[i]->files != NULL)
+            runs += count_runs(state->gens[i]->files);
+        else
+            memtables++;
     }
     cursor->sources = lsm_calloc(memtables + runs, sizeof(struct lsm_iter *));
     cursor->sequences = lsm_calloc(memtables + runs, sizeof(const uint64_t *));
@@ -126,12 +128,16 @@ static int add_sources(struct lsm_cursor *cursor, struct lsm_error *err) {
     for (size_t i = 0; i < state->gens_count && status == LSM_OK; i++) {
         const struct lsm_gen *gen = state->gens[i];
         const struct lsm_memtable *mt = gen->files != NULL ? NULL : lsm_gen_find(gen, cursor->tree);
-        if (gen->files != NULL) status = add_version(cursor, gen->files, err);
-        else if (mt != NULL && add_memtable(cursor, mt) != LSM_OK) status = lsm_fail_nomem(err, sizeof(struct lsm_range));
+        if (gen->files != NULL)
+            status = add_version(cursor, gen->files, err);
+        else if (mt != NULL && add_memtable(cursor, mt) != LSM_OK)
+            status = lsm_fail_nomem(err, sizeof(struct lsm_range));
     }
     if (status == LSM_OK) status = add_version(cursor, state->version, err);
-    for (size_t i = 0; i < cursor->runs_count && cursor->runs_count > READ_AHEAD_FEW; i++) cursor->runs[i].window_most = READ_AHEAD_BYTES / cursor->runs_count;
-    if (status == LSM_OK && lsm_merge_iter_init(&cursor->merge, cursor->sources, cursor->count, LSM_TREE_BYTES) != LSM_OK) status = lsm_fail_nomem(err, 0);
+    for (size_t i = 0; i < cursor->runs_count && cursor->runs_count > READ_AHEAD_FEW; i++)
+        cursor->runs[i].window_most = READ_AHEAD_BYTES / cursor->runs_count;
+    if (status == LSM_OK && lsm_merge_iter_init(&cursor->merge, cursor->sources, cursor->count, LSM_TREE_BYTES) != LSM_OK)
+        status = lsm_fail_nomem(err, 0);
     return status;
 }
 
@@ -314,4 +320,6 @@ struct lsm_slice lsm_cursor_key(const struct lsm_cursor *cursor) {
     return lsm_slice_of(entry->key.data + LSM_TREE_BYTES, entry->key.size - LSM_TREE_BYTES);
 }
 
-struct lsm_slice lsm_cursor_value(const struct lsm_cursor *cursor) { return cursor->entry->value; }
+struct lsm_slice lsm_cursor_value(const struct lsm_cursor *cursor) {
+    return cursor->entry->value;
+}

@@ -57,8 +57,8 @@ static int run_stretch(struct flush *flush, struct stretch *stretch, struct lsm_
     job->count = stretch->count;
     job->below = flush->below;
     job->below_count = flush->below_count;
-    job->sst = (struct lsm_sst_options){.block_bytes = options->block_bytes, .compression = lsm_store_compression(store, 0),
-                                        .filter_bits_per_key = FILTER_BITS_PER_KEY};
+    job->sst = (struct lsm_sst_options){
+        .block_bytes = options->block_bytes, .compression = lsm_store_compression(store, 0), .filter_bits_per_key = FILTER_BITS_PER_KEY};
     job->file_bytes = options->file_bytes > options->write_buffer_bytes ? options->file_bytes : options->write_buffer_bytes;
     job->log_low = flush->gens[stretch->first + stretch->count - 1]->start;
     job->log_high = flush->gens[stretch->first]->end;

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 enum {
-    TRIES_MAX = 200,                 /* looks at files that are gone, while nothing newer is published, ... */
-    TRY_PAUSE_US = 5000,             /* ... and the pause between them: a second in all, then they are missing */
-    GRACE_US = 500000                /* whoever has sealed a generation is the first to flush it */
+    TRIES_MAX = 200,     /* looks at files that are gone, while nothing newer is published, ... */
+    TRY_PAUSE_US = 5000, /* ... and the pause between them: a second in all, then they are missing */
+    GRACE_US = 500000    /* whoever has sealed a generation is the first to flush it */
 };
 
 /* ---- the files of the log ------------------------------------------------------------------------------------------- */
@@ -20,7 +20,7 @@ static void close_reader(struct lsm_store *store) {
 
 /* A log file that begins where the reading stands. */
 struct candidate {
-    uint64_t number;                 /* 0: none */
+    uint64_t number; /* 0: none */
     struct lsm_wal_reader *reader;
 };
 
@@ -107,8 +107,10 @@ static int read_one(struct lsm_store *store, uint64_t limit, struct lsm_error *e
     struct lsm_wal_record record;
     int status = replay->number == 0 || replay->ended ? next_file(store, err) : open_reader(store, err);
     if (status != LSM_OK) return status;
-    if (limit == UINT64_MAX) status = lsm_wal_reader_next(store->log_reader, replay->synced, &record, err);
-    else status = lsm_wal_reader_next_below(store->log_reader, limit, &record, err);
+    if (limit == UINT64_MAX)
+        status = lsm_wal_reader_next(store->log_reader, replay->synced, &record, err);
+    else
+        status = lsm_wal_reader_next_below(store->log_reader, limit, &record, err);
     if (status == LSM_NOTFOUND || status == LSM_CORRUPT) {
         /* A transaction in table files ends its log file without a ROLL, and so did recoveries: the log goes on in another. */
         int next = next_file(store, NULL);
@@ -163,7 +165,8 @@ static int jump(struct lsm_store *store, struct lsm_error *err) {
     memcpy(store->token, content.token, sizeof store->token);
     old = lsm_store_replace(store, state);
     store->applied = position;
-    if (position > atomic_load_explicit(&store->published, memory_order_relaxed)) atomic_store_explicit(&store->published, position, memory_order_release);
+    if (position > atomic_load_explicit(&store->published, memory_order_relaxed))
+        atomic_store_explicit(&store->published, position, memory_order_release);
     lsm_mutex_unlock(&store->mu);
     lsm_state_unref(old);
     lsm_free(old_trees);
@@ -219,8 +222,10 @@ static void advance_replay(struct lsm_store *store) {
     /* Of one that was ended, the number before it does: the next file is known by its start. next_log would not do: it counts files that could not be made
      * here, whose numbers are still free for others. */
     uint64_t number = ended ? replay->number : lsm_wal_writer_generation(store->log);
-    if (store->log_reader != NULL && number == replay->number && !ended) lsm_wal_reader_skip(store->log_reader, end, check);
-    else close_reader(store);
+    if (store->log_reader != NULL && number == replay->number && !ended)
+        lsm_wal_reader_skip(store->log_reader, end, check);
+    else
+        close_reader(store);
     replay->number = number;
     if (!ended) replay->start = lsm_wal_writer_start(store->log);
     replay->ended = ended;
@@ -249,7 +254,8 @@ static int make_visible(struct lsm_store *store, uint64_t published, struct lsm_
     int status = lsm_replay_settle(&store->replay, published, err);
     if (status != LSM_OK) return status;
     /* Pairs with the acquire in lsm_view_open(): who sees the position sees the rows. */
-    if (published > atomic_load_explicit(&store->published, memory_order_relaxed)) atomic_store_explicit(&store->published, published, memory_order_release);
+    if (published > atomic_load_explicit(&store->published, memory_order_relaxed))
+        atomic_store_explicit(&store->published, published, memory_order_release);
     return LSM_OK;
 }
 
@@ -278,9 +284,11 @@ static int try_again(struct lsm_store *store, uint64_t version, uint64_t positio
     }
     if (++*tries > TRIES_MAX) {
         int status = lsm_share_check_place(store->share, err); /* nothing is missing where the directory is now */
-        return status != LSM_OK ? status
-                                : lsm_fail(err, LSM_CORRUPT, "%s: log position %llu: the log file that goes on here is missing, or the manifest is; restore the store from a backup",
-                                           store->dir, (unsigned long long)position);
+        return status != LSM_OK
+                   ? status
+                   : lsm_fail(err, LSM_CORRUPT,
+                              "%s: log position %llu: the log file that goes on here is missing, or the manifest is; restore the store from a backup",
+                              store->dir, (unsigned long long)position);
     }
     lsm_env_sleep_us(store->env, TRY_PAUSE_US);
     return LSM_OK;
@@ -453,8 +461,10 @@ int lsm_follow_begin_write(struct lsm_store *store, uint64_t timeout_us, struct 
         if (!is_at_end(store, told, published)) status = catch_up(store, told, published, err);
         if (status != LSM_OK) atomic_store_explicit(&store->writing, false, memory_order_release);
     }
-    if (status == LSM_OK) lsm_share_append_begin(store->share);
-    else lsm_share_unlock(store->share, LSM_SHARE_WRITER);
+    if (status == LSM_OK)
+        lsm_share_append_begin(store->share);
+    else
+        lsm_share_unlock(store->share, LSM_SHARE_WRITER);
     return status;
 }
 
@@ -480,8 +490,10 @@ static int wait_for_version(struct lsm_store *store, uint64_t known, unsigned tr
         lsm_env_sleep_us(store->env, TRY_PAUSE_US);
         return LSM_OK;
     }
-    return lsm_fail(err, LSM_CORRUPT, "%s/SHM: offset 128: it says %llu, but version %llu was read before: it is damaged; close the database everywhere and open it again",
-                    store->dir, (unsigned long long)said, (unsigned long long)known);
+    return lsm_fail(
+        err, LSM_CORRUPT,
+        "%s/SHM: offset 128: it says %llu, but version %llu was read before: it is damaged; close the database everywhere and open it again",
+        store->dir, (unsigned long long)said, (unsigned long long)known);
 }
 
 int lsm_store_use_state(struct lsm_store *store, struct lsm_state **state, struct lsm_share_pin *pin, uint64_t *position, struct lsm_error *err) {
@@ -522,8 +534,10 @@ int lsm_spans_note(struct lsm_store *store, uint64_t number, uint64_t start, str
         while (gone + 1 < count && (store->spans[gone].number < needed || store->spans[gone + 1].start <= synced)) gone++;
         memmove(store->spans, store->spans + gone, (count - gone) * sizeof *store->spans);
         store->spans_count = count -= gone;
-        if (count == LSM_SPANS_MAX) status = lsm_fail(err, LSM_BUSY, "%s: more than %d log files wait to be synced", store->dir, LSM_SPANS_MAX);
-        else store->spans[store->spans_count++] = (struct lsm_log_span){.number = number, .start = start};
+        if (count == LSM_SPANS_MAX)
+            status = lsm_fail(err, LSM_BUSY, "%s: more than %d log files wait to be synced", store->dir, LSM_SPANS_MAX);
+        else
+            store->spans[store->spans_count++] = (struct lsm_log_span){.number = number, .start = start};
     }
     lsm_mutex_unlock(&store->mu);
     return status;

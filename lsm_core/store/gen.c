@@ -113,7 +113,8 @@ struct lsm_gen_tree **lsm_gen_sorted(const struct lsm_gen *gen) {
     if (list == NULL) return NULL;
     size_t count = 0;
     for (size_t b = 0; b < LSM_GEN_BUCKETS; b++)
-        for (struct lsm_gen_tree *node = atomic_load_explicit(&gen->buckets[b], memory_order_acquire); node != NULL; node = node->next) list[count++] = node;
+        for (struct lsm_gen_tree *node = atomic_load_explicit(&gen->buckets[b], memory_order_acquire); node != NULL; node = node->next)
+            list[count++] = node;
     qsort(list, count, sizeof(struct lsm_gen_tree *), by_tree);
     return list;
 }

@@ -18,7 +18,7 @@ enum { LSM_GEN_BUCKETS = 64 };
 struct lsm_gen_tree {
     uint32_t tree;
     struct lsm_memtable *memtable;
-    struct lsm_gen_tree *next;            /* in its bucket; older */
+    struct lsm_gen_tree *next; /* in its bucket; older */
 };
 
 struct lsm_gen {
@@ -26,27 +26,28 @@ struct lsm_gen {
     struct lsm_gen_tree *_Atomic buckets[LSM_GEN_BUCKETS];
 
     /* Immutable. */
-    struct lsm_version *files;            /* of a file generation: level 0 is its runs, the other levels are empty; else NULL */
-    struct lsm_version_set *set;          /* where they are found; NULL like files */
+    struct lsm_version *files;   /* of a file generation: level 0 is its runs, the other levels are empty; else NULL */
+    struct lsm_version_set *set; /* where they are found; NULL like files */
 
     /* Writer only until sealed, then immutable. */
-    uint64_t first_log, last_log;         /* log files whose records it holds; 0: none yet */
-    uint64_t start, end;                  /* log positions [start, end) */
+    uint64_t first_log, last_log; /* log files whose records it holds; 0: none yet */
+    uint64_t start, end;          /* log positions [start, end) */
     size_t trees;
-    size_t charged;                       /* bytes told to the budget when it was sealed */
-    bool has_token;                       /* a transaction in it was decided by the database */
-    uint8_t token[LSM_TOKEN_BYTES];       /* the last one's */
-    uint64_t unmeasured;                  /* bytes committed since its size was last looked at */
+    size_t charged;                 /* bytes told to the budget when it was sealed */
+    bool has_token;                 /* a transaction in it was decided by the database */
+    uint8_t token[LSM_TOKEN_BYTES]; /* the last one's */
+    uint64_t unmeasured;            /* bytes committed since its size was last looked at */
 };
 
 struct lsm_gen *lsm_gen_new(uint64_t start); /* NULL: out of memory. One reference. */
 /* A file generation of the files that an edit adds (all at level 0), which ends at a position of the log. LSM_CORRUPT: files of a run overlap. */
-int lsm_gen_new_files(struct lsm_version_set *set, const struct lsm_edit *edit, uint64_t position, struct lsm_gen **gen, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_gen_new_files(struct lsm_version_set *set, const struct lsm_edit *edit, uint64_t position, struct lsm_gen **gen,
+                      struct lsm_error *err) LSM_MUST_CHECK;
 /* Its files are to go with the last reference, but for those that other file generations have as well: the transaction that made them is rolled
  * back, or has put others in their place. */
 void lsm_gen_abandon(struct lsm_gen *gen, struct lsm_gen *const *others, size_t count);
 void lsm_gen_ref(struct lsm_gen *gen);
-void lsm_gen_unref(struct lsm_gen *gen);     /* NULL is allowed */
+void lsm_gen_unref(struct lsm_gen *gen); /* NULL is allowed */
 
 /* The tree's memtable or NULL. Any thread. */
 struct lsm_memtable *lsm_gen_find(const struct lsm_gen *gen, uint32_t tree);
@@ -64,7 +65,7 @@ struct lsm_gen_iter {
     struct lsm_iter base;
     struct lsm_gen_tree **trees;
     size_t count, at;
-    uint64_t from, to, sequence;          /* sequence: of the current entry, from <= sequence < to */
+    uint64_t from, to, sequence; /* sequence: of the current entry, from <= sequence < to */
     struct lsm_memtable_iter table;
 };
 /* Of each key the newest version below `to`, if that is not older than `from`. Needs: sealed, or the writer. LSM_NOMEM leaves nothing to release. */

@@ -5,9 +5,9 @@
 
 enum {
     FILTER_BITS_PER_KEY = 10,
-    FILES_AIMED_AT = 256,        /* file size grows with the store, so that open files stay in the hundreds */
+    FILES_AIMED_AT = 256, /* file size grows with the store, so that open files stay in the hundreds */
     BOTTOM = LSM_LEVELS - 1,
-    BASE_MEMTABLES = 24,         /* up to six times what level 0 holds, rewriting one level costs fewer bytes than pushing files through two */
+    BASE_MEMTABLES = 24, /* up to six times what level 0 holds, rewriting one level costs fewer bytes than pushing files through two */
     LEVEL0_RUNS = 4,
     LEVEL_RATIO = 10
 };
@@ -49,8 +49,8 @@ static int shape_level(const struct lsm_version *version, int level, struct lsm_
     for (size_t i = 0; i < run->count; i++) {
         const struct lsm_file_meta *meta = run->files[i];
         struct lsm_shape_file *file = &out->files[out->count++];
-        *file = (struct lsm_shape_file){.bytes = meta->bytes, .entries = meta->entries, .tombstones = meta->tombstones,
-                                        .range_tombstones = meta->range_tombstones};
+        *file = (struct lsm_shape_file){
+            .bytes = meta->bytes, .entries = meta->entries, .tombstones = meta->tombstones, .range_tombstones = meta->range_tombstones};
         if (level == BOTTOM) continue;
         size_t first, count;
         overlapping_file(&version->levels[level + 1], meta, &first, &count);
@@ -209,8 +209,10 @@ static int write_edit(struct lsm_merge *merge, struct lsm_file_meta *const *file
     status = status == LSM_OK ? lsm_version_set_apply(&store->set, &edit, &keep_files, err) : lsm_fail_nomem(err, 0);
     lsm_edit_release(&edit);
     if (status != LSM_OK && !keep_files) lsm_job_discard(&merge->job);
-    if (status == LSM_OK) lsm_store_install(store, spare, NULL, covered);
-    else lsm_free(spare);
+    if (status == LSM_OK)
+        lsm_store_install(store, spare, NULL, covered);
+    else
+        lsm_free(spare);
     if (status == LSM_OK) lsm_flush_remove_logs(store, merge->gens, merge->gens_count);
     return status;
 }
@@ -268,7 +270,8 @@ int lsm_merge_run(struct lsm_merge *merge, bool (*cancelled)(void *), void *canc
     job->count = merge->gens_count + merge->inputs_count;
     job->below = merge->below;
     job->below_count = merge->below_count;
-    job->sst = (struct lsm_sst_options){.block_bytes = store->options.block_bytes, .compression = lsm_store_compression(store, merge->to),
+    job->sst = (struct lsm_sst_options){.block_bytes = store->options.block_bytes,
+                                        .compression = lsm_store_compression(store, merge->to),
                                         .filter_bits_per_key = FILTER_BITS_PER_KEY};
     job->file_bytes = file_bytes_of(store, merge->version);
     job->cancelled = cancelled;
@@ -281,7 +284,8 @@ int lsm_merge_run(struct lsm_merge *merge, bool (*cancelled)(void *), void *canc
     return LSM_OK;
 }
 
-int lsm_merge_with_version(struct lsm_store *store, int (*fn)(struct lsm_store *, struct lsm_version *, void *, struct lsm_error *), void *arg, struct lsm_error *err) {
+int lsm_merge_with_version(struct lsm_store *store, int (*fn)(struct lsm_store *, struct lsm_version *, void *, struct lsm_error *), void *arg,
+                           struct lsm_error *err) {
     struct lsm_shared_work shared;
     struct lsm_state *state = NULL;
     struct lsm_share_pin pin = {0};
@@ -300,8 +304,10 @@ int lsm_merge_with_version(struct lsm_store *store, int (*fn)(struct lsm_store *
 
 static int merge_once(struct lsm_store *store, struct lsm_version *version, void *arg, struct lsm_error *err) {
     (void)arg;
-    struct lsm_policy_options options = {.level0_runs = LEVEL0_RUNS, .base_bytes = (uint64_t)store->options.write_buffer_bytes * BASE_MEMTABLES,
-                                         .ratio = LEVEL_RATIO, .file_bytes = file_bytes_of(store, version)};
+    struct lsm_policy_options options = {.level0_runs = LEVEL0_RUNS,
+                                         .base_bytes = (uint64_t)store->options.write_buffer_bytes * BASE_MEMTABLES,
+                                         .ratio = LEVEL_RATIO,
+                                         .file_bytes = file_bytes_of(store, version)};
     struct lsm_shape shape;
     struct lsm_merge merge = {0};
     int status = build_shape(version, &shape) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
@@ -325,7 +331,7 @@ int lsm_store_merge_job(struct lsm_store *store, struct lsm_error *err) { return
 struct drop_search {
     struct lsm_store *store;
     struct lsm_edit edit;
-    uint64_t durable;                /* drops up to this position are */
+    uint64_t durable; /* drops up to this position are */
     int status;
 };
 
@@ -362,8 +368,10 @@ static int drop_once(struct lsm_store *store, struct lsm_version *version, void 
     bool keep_files;
     struct lsm_state *spare = lsm_store_spare(store, err);
     int status = spare == NULL ? LSM_NOMEM : lsm_job_outcome(lsm_version_set_apply(&store->set, &search->edit, &keep_files, err), err);
-    if (status == LSM_OK) lsm_store_install(store, spare, NULL, 0);
-    else lsm_free(spare);
+    if (status == LSM_OK)
+        lsm_store_install(store, spare, NULL, 0);
+    else
+        lsm_free(spare);
     return status;
 }
 

@@ -14,19 +14,19 @@ struct lsm_merge_input {
 struct lsm_merge {
     struct lsm_store *store;
     struct lsm_version *version;
-    struct lsm_gen *const *gens;     /* memtables taken along, newest first; newer than all inputs */
+    struct lsm_gen *const *gens; /* memtables taken along, newest first; newer than all inputs */
     size_t gens_count;
-    struct lsm_merge_input *inputs;  /* newest first */
+    struct lsm_merge_input *inputs; /* newest first */
     size_t inputs_count;
     int to;
-    bool rewrites;                   /* the inputs stay in their level: there is nothing to move */
-    uint64_t run;                    /* of the output, if it stays in level 0 */
+    bool rewrites; /* the inputs stay in their level: there is nothing to move */
+    uint64_t run;  /* of the output, if it stays in level 0 */
     const struct lsm_run **below;
     size_t below_count;
     struct lsm_gen_iter *gen_iters;
     size_t gen_iters_count;
     struct lsm_run_iter *iters;
-    struct lsm_iter **sources;       /* of the memtables, then of the inputs */
+    struct lsm_iter **sources; /* of the memtables, then of the inputs */
     const uint64_t **sequences;
     struct lsm_job job;
 };

@@ -8,12 +8,20 @@ enum { READ_ONLY_TRIES = 20 };
 /* ---- options ------------------------------------------------------------------------------------------------------------------------ */
 
 void lsm_options_init(struct lsm_options *options) {
-    *options = (struct lsm_options){.file_mode = 0644, .owner_uid = -1, .owner_gid = -1, .write_buffer_bytes = 32u << 20, .cache_bytes = 64u << 20,
-                                    .block_bytes = 4096, .file_bytes = 16u << 20, .compression = LSM_COMPRESS_LZ4, .threads = 2};
+    *options = (struct lsm_options){.file_mode = 0644,
+                                    .owner_uid = -1,
+                                    .owner_gid = -1,
+                                    .write_buffer_bytes = 32u << 20,
+                                    .cache_bytes = 64u << 20,
+                                    .block_bytes = 4096,
+                                    .file_bytes = 16u << 20,
+                                    .compression = LSM_COMPRESS_LZ4,
+                                    .threads = 2};
 }
 
 static int check_options(const struct lsm_options *options, struct lsm_error *err) {
-    if (options->dir == NULL || options->dir[0] == 0 || options->store_id == NULL) return lsm_fail(err, LSM_MISUSE, "a store needs a directory and an id");
+    if (options->dir == NULL || options->dir[0] == 0 || options->store_id == NULL)
+        return lsm_fail(err, LSM_MISUSE, "a store needs a directory and an id");
     if (options->write_buffer_bytes < 65536 || options->write_buffer_bytes > (size_t)1 << 30)
         return lsm_fail(err, LSM_MISUSE, "write_buffer_bytes is %zu; it must be 64 KiB to 1 GiB", options->write_buffer_bytes);
     if (options->block_bytes < 512 || options->block_bytes > 65536)
@@ -73,7 +81,8 @@ static int check_fresh(struct lsm_store *store, struct lsm_error *err) {
         uint64_t number;
         enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
         if (type == LSM_FILE_TABLE || type == LSM_FILE_WAL)
-            status = lsm_fail(err, LSM_CORRUPT, "%s: there are data files but no CURRENT to say which of them count; restore CURRENT or salvage the store", store->dir);
+            status = lsm_fail(err, LSM_CORRUPT,
+                              "%s: there are data files but no CURRENT to say which of them count; restore CURRENT or salvage the store", store->dir);
     }
     lsm_names_free(&names);
     return status;
@@ -180,7 +189,8 @@ static int open_steps(struct lsm_store *store, const struct lsm_options *options
     if (status != LSM_OK) return status;
     store->cache = lsm_budget_join(options->cache_bytes, options->write_buffer_bytes);
     if (store->cache == NULL) return lsm_fail_nomem(err, 0);
-    if (lsm_version_set_init(&store->set, store->env, store->dir, &store->perm, store->store_id, store->cache) != LSM_OK) return lsm_fail_nomem(err, 0);
+    if (lsm_version_set_init(&store->set, store->env, store->dir, &store->perm, store->store_id, store->cache) != LSM_OK)
+        return lsm_fail_nomem(err, 0);
     *set_up = true;
     lsm_store_allow_map(store, options->map_bytes);
     store->set.share = &store->version_share;
@@ -279,7 +289,8 @@ int lsm_store_open(const struct lsm_options *options, struct lsm_store **out, st
             return status;
         }
     }
-    return lsm_fail(err, LSM_BUSY, "%s: other processes change the store faster than it can be read where nothing can be written (%s); try again later",
+    return lsm_fail(err, LSM_BUSY,
+                    "%s: other processes change the store faster than it can be read where nothing can be written (%s); try again later",
                     options->dir, local.text);
 }
 
@@ -313,7 +324,8 @@ static void remove_dropped(struct lsm_store *store) {
 static bool tidy_up(struct lsm_store *store) {
     if (lsm_store_lock_writer(store, 0, NULL) != LSM_OK) return false;
     /* Whoever wrote last is gone: the file's preallocated rest is ours to cut. */
-    if (store->resume.number != 0 && lsm_store_check_failed(store, NULL) == LSM_OK && lsm_store_open_log(store, store->state->gens[0], NULL) != LSM_OK) {
+    if (store->resume.number != 0 && lsm_store_check_failed(store, NULL) == LSM_OK &&
+        lsm_store_open_log(store, store->state->gens[0], NULL) != LSM_OK) {
         /* It stays longer than it needs to be. */
     }
     lsm_store_unlock_writer(store);

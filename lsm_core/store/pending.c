@@ -133,8 +133,10 @@ static int settle_commit(struct lsm_store *store, struct lsm_error *err) {
     struct lsm_state *old = lsm_pending_publish(store);
     lsm_mutex_unlock(&store->mu);
     lsm_state_unref(old);
-    if (pending->seals) lsm_seal_log(store, &pending->seal);
-    else pending->gen->end = lsm_wal_writer_end(store->log);
+    if (pending->seals)
+        lsm_seal_log(store, &pending->seal);
+    else
+        pending->gen->end = lsm_wal_writer_end(store->log);
     lsm_pending_clear(store);
     return LSM_OK;
 }
@@ -175,7 +177,8 @@ int lsm_store_settle(struct lsm_store *store, const uint8_t *token, enum lsm_dec
     status = lsm_store_lock_writer(store, busy_timeout_ms < 0 ? 0 : (uint64_t)busy_timeout_ms * 1000, err);
     if (status != LSM_OK) return status;
     status = lsm_store_check_failed(store, &local);
-    if (status == LSM_OK && is_pending(store, token)) status = decision == LSM_DECISION_COMMIT ? settle_commit(store, &local) : settle_abort(store, &local);
+    if (status == LSM_OK && is_pending(store, token))
+        status = decision == LSM_DECISION_COMMIT ? settle_commit(store, &local) : settle_abort(store, &local);
     lsm_store_unlock_writer(store);
     if (status != LSM_OK && err != NULL) *err = local;
     return status;
@@ -183,9 +186,7 @@ int lsm_store_settle(struct lsm_store *store, const uint8_t *token, enum lsm_dec
 
 bool lsm_store_last_token(struct lsm_store *store, uint8_t *token) {
     static const uint8_t none[LSM_TOKEN_BYTES];
-    if (lsm_follow_if_behind(store, NULL) != LSM_OK) {
-        /* What was known before is the answer. */
-    }
+    if (lsm_follow_if_behind(store, NULL) != LSM_OK) { /* What was known before is the answer. */ }
     lsm_mutex_lock(&store->mu);
     bool has = store->has_token && memcmp(store->token, none, sizeof none) != 0;
     if (has) memcpy(token, store->token, LSM_TOKEN_BYTES);

@@ -19,8 +19,8 @@
 /* ---- finding the files ------------------------------------------------------------------------------------------------------- */
 
 struct logs {
-    uint64_t *numbers;                 /* ascending */
-    struct lsm_wal_reader **readers;   /* NULL: no header */
+    uint64_t *numbers;               /* ascending */
+    struct lsm_wal_reader **readers; /* NULL: no header */
     size_t count;
 };
 
@@ -237,9 +237,11 @@ int lsm_recover_check_manifest(struct lsm_store *store, struct lsm_error *err) {
         char *path = lsm_file_path(store->dir, type, number);
         if (path != NULL && lsm_sst_identify(store->env, path, store->store_id, number, NULL) == LSM_OK)
             status = lsm_fail(err, LSM_CORRUPT,
-                              "%s/MANIFEST-%08llu: it ends at offset %llu, but more of it was there when the store was last in use, and nothing that is left of it names "
+                              "%s/MANIFEST-%08llu: it ends at offset %llu, but more of it was there when the store was last in use, and nothing that "
+                              "is left of it names "
                               "%s; restore this file from a backup, or salvage the store",
-                              store->dir, (unsigned long long)lsm_share_version_manifest(found), (unsigned long long)lsm_share_version_bytes(found), names.names[i]);
+                              store->dir, (unsigned long long)lsm_share_version_manifest(found), (unsigned long long)lsm_share_version_bytes(found),
+                              names.names[i]);
         lsm_free(path);
     }
     lsm_names_free(&names);
@@ -256,9 +258,7 @@ void lsm_recover_clean(struct lsm_store *store) {
         char *path = lsm_file_path(store->dir, type, number);
         /* Another store's table was put here by hand: not ours to remove. One without a whole header was being written when the power went. */
         bool foreign = path != NULL && type == LSM_FILE_TABLE && lsm_sst_identify(store->env, path, store->store_id, number, NULL) == LSM_MISMATCH;
-        if (path != NULL && !foreign && lsm_env_unlink(store->env, path, NULL) != LSM_OK) {
-            /* It does no harm: the next open tries again. */
-        }
+        if (path != NULL && !foreign && lsm_env_unlink(store->env, path, NULL) != LSM_OK) { /* It does no harm: the next open tries again. */ }
         lsm_free(path);
     }
     lsm_names_free(&names);

@@ -77,7 +77,8 @@ static int reserve_trees(const struct lsm_replay *replay, struct lsm_error *err)
 
 /* Files have no sequences: with them, their transaction's rows and all before must become visible. Locks: needs mu. */
 static void publish_at_least(struct lsm_store *store, uint64_t position) {
-    if (position > atomic_load_explicit(&store->published, memory_order_relaxed)) atomic_store_explicit(&store->published, position, memory_order_release);
+    if (position > atomic_load_explicit(&store->published, memory_order_relaxed))
+        atomic_store_explicit(&store->published, position, memory_order_release);
 }
 
 /* The transaction's generation is complete at `end`, and its files stand above it. */
@@ -121,7 +122,8 @@ static int undo(struct lsm_replay *replay, struct lsm_error *err) {
 }
 
 /* All of them, or none. */
-static int apply_ops(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_slice batch, const struct lsm_state *state, struct lsm_error *err) {
+static int apply_ops(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_slice batch, const struct lsm_state *state,
+                     struct lsm_error *err) {
     struct lsm_gen *gen = state->gens[0];
     const struct lsm_gen *older = state->gens_count > 1 ? state->gens[1] : NULL;
     struct lsm_batch_reader reader = {.batch = batch};
@@ -212,12 +214,11 @@ static void stand_on_pending(struct lsm_replay *replay, uint64_t end) {
 }
 
 /* Whoever waited for it need not any more. */
-static void clear_pending(struct lsm_replay *replay) {
-    lsm_pending_forget(replay->store);
-}
+static void clear_pending(struct lsm_replay *replay) { lsm_pending_forget(replay->store); }
 
 static int apply_commit(struct lsm_replay *replay, const struct lsm_wal_record *record, struct lsm_error *err) {
-    int status = replay->undecided ? check_end(replay, record, "a COMMIT of nothing", err) : damaged(replay, record->position, "a COMMIT of nothing", err);
+    int status =
+        replay->undecided ? check_end(replay, record, "a COMMIT of nothing", err) : damaged(replay, record->position, "a COMMIT of nothing", err);
     bool waited = replay->runs && replay->files == NULL;
     if (status != LSM_OK) return status;
     if (waited) {
@@ -339,8 +340,13 @@ static int wait_with_files(struct lsm_replay *replay, uint64_t visible, struct l
     struct lsm_state *old = NULL;
     int status = reserve_trees(replay, err);
     if (status == LSM_OK && replay->files != NULL) {
-        struct lsm_pending_txn pending = {.state = LSM_PENDING_UNKNOWN, .position = replay->txn_position, .end = replay->txn_end, .base = replay->txn_base,
-                                          .batch = lsm_buf_slice(&replay->batch), .gen = active(replay), .seals = true};
+        struct lsm_pending_txn pending = {.state = LSM_PENDING_UNKNOWN,
+                                          .position = replay->txn_position,
+                                          .end = replay->txn_end,
+                                          .base = replay->txn_base,
+                                          .batch = lsm_buf_slice(&replay->batch),
+                                          .gen = active(replay),
+                                          .seals = true};
         status = lsm_seal_init(store, active(replay), replay->files, &pending.seal, err);
         if (status != LSM_OK) return status;
         replay->files = NULL;
@@ -369,8 +375,12 @@ int lsm_replay_settle(struct lsm_replay *replay, uint64_t visible, struct lsm_er
         return LSM_OK;
     }
     /* The rows are there, and the batch stays for its ABORT. */
-    struct lsm_pending_txn pending = {.state = replay->txn_end <= visible ? LSM_PENDING_COMMITTED : LSM_PENDING_UNKNOWN, .position = replay->txn_position,
-                                      .end = replay->txn_end, .base = replay->txn_base, .batch = lsm_buf_slice(&replay->batch), .gen = active(replay)};
+    struct lsm_pending_txn pending = {.state = replay->txn_end <= visible ? LSM_PENDING_COMMITTED : LSM_PENDING_UNKNOWN,
+                                      .position = replay->txn_position,
+                                      .end = replay->txn_end,
+                                      .base = replay->txn_base,
+                                      .batch = lsm_buf_slice(&replay->batch),
+                                      .gen = active(replay)};
     memcpy(pending.token, replay->token, sizeof pending.token);
     if (pending.state == LSM_PENDING_COMMITTED) remember_token(replay);
     lsm_pending_set(store, &pending);

@@ -18,22 +18,22 @@ struct lsm_store;
 
 struct lsm_replay {
     struct lsm_store *store;
-    uint64_t position, check;        /* behind the last record read; check 0: not known, the manifest's position */
-    uint64_t number, start;          /* the log file that it stands in, and where that begins; 0: none yet */
-    bool ended;                      /* the record was the last one of its file */
-    uint64_t synced;                 /* greatest position that any record knew to be durable */
+    uint64_t position, check; /* behind the last record read; check 0: not known, the manifest's position */
+    uint64_t number, start;   /* the log file that it stands in, and where that begins; 0: none yet */
+    bool ended;               /* the record was the last one of its file */
+    uint64_t synced;          /* greatest position that any record knew to be durable */
 
     /* The last transaction, as long as its end may follow. */
     struct lsm_buf batch;
-    uint64_t txn_position, txn_end;  /* txn_end 0: none */
-    uint64_t txn_base;               /* its rows have the sequences base + offset in the batch */
-    bool undecided;                  /* it is a PREPARE, or a RUNS with a token */
-    bool runs;                       /* its record is RUNS: its file ends with it, or with its COMMIT */
-    struct lsm_gen *files;           /* of a RUNS; NULL when the store has them: in its state or with the pending transaction */
+    uint64_t txn_position, txn_end; /* txn_end 0: none */
+    uint64_t txn_base;              /* its rows have the sequences base + offset in the batch */
+    bool undecided;                 /* it is a PREPARE, or a RUNS with a token */
+    bool runs;                      /* its record is RUNS: its file ends with it, or with its COMMIT */
+    struct lsm_gen *files;          /* of a RUNS; NULL when the store has them: in its state or with the pending transaction */
     uint8_t token[LSM_TOKEN_BYTES];
 
     struct lsm_buf scratch;
-    bool broken;                     /* memory ran out in the middle of taking something back: the generations must be built anew */
+    bool broken; /* memory ran out in the middle of taking something back: the generations must be built anew */
 };
 
 void lsm_replay_init(struct lsm_replay *replay, struct lsm_store *store); /* at the start of the active generation, which is empty */

@@ -70,7 +70,7 @@ static int compact_turn(struct stop_asker *asker, struct lsm_error *err) {
  * can be made meanwhile, by any process; so if a writer in any of them fills another memtable it is given up, and done the other way. */
 struct settling {
     struct stop_asker *asker;
-    int sealed;                      /* generations when it began */
+    int sealed; /* generations when it began */
     bool gave_way;
 };
 
@@ -78,9 +78,7 @@ static bool must_give_way(void *arg) {
     struct settling *settling = arg;
     struct lsm_store *store = settling->asker->store;
     lsm_share_beat(store->share, LSM_SHARE_FLUSH);
-    if (lsm_follow_if_behind(store, NULL) != LSM_OK) {
-        /* What another process has written cannot be read now: who reads it will say why. */
-    }
+    if (lsm_follow_if_behind(store, NULL) != LSM_OK) { /* What another process has written cannot be read now: who reads it will say why. */ }
     settling->gave_way = atomic_load_explicit(&store->sealed, memory_order_relaxed) > settling->sealed;
     return settling->gave_way || must_stop(settling->asker);
 }
@@ -151,8 +149,10 @@ static int settle_state(struct stop_asker *asker, struct lsm_state *state, struc
         add_all(&merge);
         status = has_files_to_move(&merge, &moves);
     }
-    if (status != LSM_OK) status = lsm_fail_nomem(err, 0);
-    else status = moves ? LSM_NOTFOUND : lsm_job_outcome(lsm_merge_run(&merge, must_give_way, &settling, err), err);
+    if (status != LSM_OK)
+        status = lsm_fail_nomem(err, 0);
+    else
+        status = moves ? LSM_NOTFOUND : lsm_job_outcome(lsm_merge_run(&merge, must_give_way, &settling, err), err);
     lsm_merge_release(&merge);
     if (status == LSM_OK) lsm_count(store, LSM_COUNT_FLUSHES, 1);
     return settling.gave_way ? LSM_NOTFOUND : status;

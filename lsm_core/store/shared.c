@@ -7,13 +7,13 @@
 #include <stdio.h>
 
 enum {
-    MANIFEST_PATIENCE_US = 5000000,   /* one append and its sync; a process that is stopped in it holds up everybody */
-    OPEN_PATIENCE_US = 10000000,      /* others that recover or close */
+    MANIFEST_PATIENCE_US = 5000000, /* one append and its sync; a process that is stopped in it holds up everybody */
+    OPEN_PATIENCE_US = 10000000,    /* others that recover or close */
     CLOSE_PATIENCE_US = 5000000,
-    FEW_FILES = 32,                   /* so many that others may need are looked at whenever a view is closed, */
-    SWEEP_PAUSE_US = 50000,           /* ... more than that not so often */
-    LOOK_EVERY_US = 5000000,          /* between two looks for the dead, and for what could not be removed yet */
-    BEAT_PATIENCE_US = 4000000        /* a process that works on table files and gives no sign for so long is taken for stopped */
+    FEW_FILES = 32,            /* so many that others may need are looked at whenever a view is closed, */
+    SWEEP_PAUSE_US = 50000,    /* ... more than that not so often */
+    LOOK_EVERY_US = 5000000,   /* between two looks for the dead, and for what could not be removed yet */
+    BEAT_PATIENCE_US = 4000000 /* a process that works on table files and gives no sign for so long is taken for stopped */
 };
 
 /* ---- what the version set asks ------------------------------------------------------------------------------------------ */
@@ -30,8 +30,14 @@ static bool may_remove(void *arg, uint64_t added_at, uint64_t removed_at) { retu
 /* ---- joining and leaving ---------------------------------------------------------------------------------------------------- */
 
 int lsm_shared_join(struct lsm_store *store, const char *process_name, struct lsm_error *err) {
-    struct lsm_share_options options = {.env = store->env, .dir = store->dir, .perm = &store->perm, .store_id = store->store_id, .process_name = process_name,
-                                        .exclusive = store->options.exclusive, .detached = store->options.read_only, .timeout_us = OPEN_PATIENCE_US};
+    struct lsm_share_options options = {.env = store->env,
+                                        .dir = store->dir,
+                                        .perm = &store->perm,
+                                        .store_id = store->store_id,
+                                        .process_name = process_name,
+                                        .exclusive = store->options.exclusive,
+                                        .detached = store->options.read_only,
+                                        .timeout_us = OPEN_PATIENCE_US};
     struct lsm_error local = {0};
     int status = lsm_share_join(&options, &store->share, &local);
     if (status == LSM_READONLY) {
@@ -45,9 +51,16 @@ int lsm_shared_join(struct lsm_store *store, const char *process_name, struct ls
         return status;
     }
     store->alone = lsm_share_exclusive(store->share) != NULL;
-    store->version_share = (struct lsm_version_share){.arg = store->share, .alone = store->alone, .lock = lock_manifest, .unlock = unlock_manifest,
-                                                      .version = version_of, .publish = publish_version, .next_file = next_file,
-                                                      .peek_next_file = peek_next_file, .raise_next_file = raise_next_file, .may_remove = may_remove};
+    store->version_share = (struct lsm_version_share){.arg = store->share,
+                                                      .alone = store->alone,
+                                                      .lock = lock_manifest,
+                                                      .unlock = unlock_manifest,
+                                                      .version = version_of,
+                                                      .publish = publish_version,
+                                                      .next_file = next_file,
+                                                      .peek_next_file = peek_next_file,
+                                                      .raise_next_file = raise_next_file,
+                                                      .may_remove = may_remove};
     lsm_share_raise_next_file(store->share, 1);
     return LSM_OK;
 }
@@ -160,8 +173,8 @@ void lsm_store_sweep_soon(struct lsm_store *store) {
 struct look {
     struct lsm_store *store;
     struct lsm_state *state;
-    uint64_t bound;                   /* table files from here on may be in the making; as of before the state was taken */
-    bool unfinished;                  /* a table file that nobody names, and somebody alive may need: he dies, or it is removed later */
+    uint64_t bound;  /* table files from here on may be in the making; as of before the state was taken */
+    bool unfinished; /* a table file that nobody names, and somebody alive may need: he dies, or it is removed later */
     lsm_stuck_fn stuck;
     void *arg;
 };

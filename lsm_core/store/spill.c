@@ -16,8 +16,8 @@ enum {
 
 /* Packed as at the bottom: such files move there without being written again. */
 static struct lsm_sst_options packed(const struct lsm_options *options) {
-    return (struct lsm_sst_options){.block_bytes = options->block_bytes, .compression = options->compression,
-                                    .filter_bits_per_key = FILTER_BITS_PER_KEY};
+    return (struct lsm_sst_options){
+        .block_bytes = options->block_bytes, .compression = options->compression, .filter_bits_per_key = FILTER_BITS_PER_KEY};
 }
 
 static void init_job(struct lsm_store *store, uint64_t bytes, uint64_t position, struct lsm_job *job) {
@@ -54,8 +54,10 @@ int lsm_spill(struct lsm_store *store, const struct lsm_gen *gen, uint64_t from,
         if (lsm_edit_add_file(&edit, 0, 1, job.files[i]) != LSM_OK) status = lsm_fail_nomem(err, 0);
     if (status == LSM_OK && job.files_count != 0) status = lsm_gen_new_files(&store->set, &edit, gen->start, out, err);
     lsm_edit_release(&edit);
-    if (status == LSM_OK) lsm_count(store, LSM_COUNT_FLUSH_BYTES, job.bytes_written);
-    else lsm_job_discard(&job);
+    if (status == LSM_OK)
+        lsm_count(store, LSM_COUNT_FLUSH_BYTES, job.bytes_written);
+    else
+        lsm_job_discard(&job);
     lsm_job_release(&job);
     return status;
 }
@@ -65,19 +67,19 @@ int lsm_spill(struct lsm_store *store, const struct lsm_gen *gen, uint64_t from,
 /* A file of the runs that become one. */
 struct part {
     struct lsm_file_meta *meta;
-    size_t source;                   /* which run: 0 is the newest */
+    size_t source; /* which run: 0 is the newest */
 };
 
 struct fold {
     struct lsm_store *store;
     size_t runs;
-    struct part *parts;              /* by first key */
+    struct part *parts; /* by first key */
     size_t parts_count;
-    struct lsm_edit edit;            /* the new run */
-    struct lsm_job job;              /* one for all knots: it has every file written */
+    struct lsm_edit edit; /* the new run */
+    struct lsm_job job;   /* one for all knots: it has every file written */
 
     /* Room for the knot at hand. */
-    struct lsm_file_meta **files;    /* run by run */
+    struct lsm_file_meta **files; /* run by run */
     struct lsm_run_iter *iters;
     struct lsm_iter **sources;
 };
@@ -173,8 +175,10 @@ static int fold_all(struct fold *fold, struct lsm_error *err) {
     int status = LSM_OK;
     for (size_t first = 0, end; first < fold->parts_count && status == LSM_OK; first = end) {
         end = end_of_knot(fold, first);
-        if (end - first > 1) status = merge_knot(fold, first, end, err);
-        else if (lsm_edit_add_file(&fold->edit, 0, 1, fold->parts[first].meta) != LSM_OK) status = lsm_fail_nomem(err, 0);
+        if (end - first > 1)
+            status = merge_knot(fold, first, end, err);
+        else if (lsm_edit_add_file(&fold->edit, 0, 1, fold->parts[first].meta) != LSM_OK)
+            status = lsm_fail_nomem(err, 0);
     }
     return status;
 }

@@ -82,7 +82,8 @@ struct lsm_state *lsm_store_spare(struct lsm_store *store, struct lsm_error *err
     return spare;
 }
 
-struct lsm_state *lsm_store_swap(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, struct lsm_gen *files, uint64_t drop_below) {
+struct lsm_state *lsm_store_swap(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, struct lsm_gen *files,
+                                 uint64_t drop_below) {
     struct lsm_state *old = store->state;
     assert(files == NULL || new_active != NULL);
     /* A version that covers more of the log than is in memory waits until the log was followed: a view of both would have a hole. */

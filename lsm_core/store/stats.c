@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 
-static uint64_t counter(struct lsm_store *store, enum lsm_counter which) { return atomic_load_explicit(&store->counters[which], memory_order_relaxed); }
+static uint64_t counter(struct lsm_store *store, enum lsm_counter which) {
+    return atomic_load_explicit(&store->counters[which], memory_order_relaxed);
+}
 
 static void fill_counters(struct lsm_store *store, struct lsm_stats *stats) {
     stats->commits = counter(store, LSM_COUNT_COMMITS);
@@ -65,7 +67,8 @@ void lsm_store_stats(struct lsm_store *store, struct lsm_stats *stats) {
     int failed = atomic_load_explicit(&store->failed, memory_order_relaxed);
     if (failed != LSM_OK) {
         stats->background_status = failed;
-        (void)snprintf(stats->background_error, sizeof stats->background_error, "%.*s", (int)sizeof stats->background_error - 1, store->failed_error.text);
+        (void)snprintf(stats->background_error, sizeof stats->background_error, "%.*s", (int)sizeof stats->background_error - 1,
+                       store->failed_error.text);
     }
     memcpy(stats->stall_reason, store->stall_reason, sizeof stats->stall_reason);
     lsm_mutex_unlock(&store->mu);
@@ -83,9 +86,17 @@ struct collect {
 static bool collect_file(void *arg, int level, size_t run, struct lsm_file_meta *meta) {
     struct collect *collect = arg;
     struct lsm_file_info *info = &collect->files[collect->count++];
-    *info = (struct lsm_file_info){.number = meta->number, .level = level, .run = (int)run, .bytes = meta->bytes, .rows = meta->entries,
-                                   .tombstones = meta->tombstones, .range_tombstones = meta->range_tombstones, .log_low = meta->log_low,
-                                   .log_high = meta->log_high, .raw_bytes = meta->raw_bytes, .compression = (enum lsm_compression)meta->compression};
+    *info = (struct lsm_file_info){.number = meta->number,
+                                   .level = level,
+                                   .run = (int)run,
+                                   .bytes = meta->bytes,
+                                   .rows = meta->entries,
+                                   .tombstones = meta->tombstones,
+                                   .range_tombstones = meta->range_tombstones,
+                                   .log_low = meta->log_low,
+                                   .log_high = meta->log_high,
+                                   .raw_bytes = meta->raw_bytes,
+                                   .compression = (enum lsm_compression)meta->compression};
     if (meta->smallest.size >= LSM_TREE_BYTES) info->tree_low = lsm_load_be32(meta->smallest.data);
     if (meta->largest.size >= LSM_TREE_BYTES) info->tree_high = lsm_load_be32(meta->largest.data);
     return true;
@@ -98,8 +109,10 @@ int lsm_store_files(struct lsm_store *store, struct lsm_file_info **files, size_
     if (status != LSM_OK) return status;
     struct lsm_version *version = lsm_version_set_ref_current(&store->set);
     struct collect collect = {.files = lsm_calloc(version->files, sizeof *collect.files)};
-    if (collect.files == NULL) status = lsm_fail_nomem(err, version->files * sizeof *collect.files);
-    else lsm_version_each(version, collect_file, &collect);
+    if (collect.files == NULL)
+        status = lsm_fail_nomem(err, version->files * sizeof *collect.files);
+    else
+        lsm_version_each(version, collect_file, &collect);
     lsm_version_set_unref(&store->set, version);
     *files = collect.files;
     *count = collect.count;

@@ -35,9 +35,9 @@ enum { LSM_THREADS_MAX = 2, LSM_GENS_MAX = 16 /* in memory at once: rolling is r
 struct lsm_state {
     _Atomic int refs;
     struct lsm_store *store;
-    struct lsm_version *version;  /* one reference */
+    struct lsm_version *version; /* one reference */
     size_t gens_count;
-    struct lsm_gen *gens[];       /* newest first, one reference each; [0] is the active one, in memory always */
+    struct lsm_gen *gens[]; /* newest first, one reference each; [0] is the active one, in memory always */
 };
 
 /* A tree and how far its making and dropping have come. */
@@ -54,36 +54,36 @@ enum lsm_work { LSM_WORK_FLUSH, LSM_WORK_MERGE, LSM_WORK_KINDS };
 struct lsm_trouble {
     int status;
     struct lsm_error error;
-    uint64_t retry_at_us, delay_us;  /* monotonic clock; how long the last wait was */
+    uint64_t retry_at_us, delay_us; /* monotonic clock; how long the last wait was */
 };
 
 /* What it takes to seal the active generation. Everything that may fail is got first. */
 struct lsm_seal {
-    struct lsm_gen *gen;             /* to be sealed; borrowed */
-    struct lsm_gen *files;           /* to stand above it: the rows of a RUNS record; NULL: none */
-    struct lsm_gen *fresh;           /* the active one to be */
+    struct lsm_gen *gen;   /* to be sealed; borrowed */
+    struct lsm_gen *files; /* to stand above it: the rows of a RUNS record; NULL: none */
+    struct lsm_gen *fresh; /* the active one to be */
     struct lsm_state *spare;
     struct lsm_old_log *old;
-    bool installed;                  /* the three before belong to the store's state */
+    bool installed; /* the three before belong to the store's state */
 };
 
 /* A PREPARE, or RUNS with a token, with neither COMMIT nor ABORT behind it: the last record of the log. */
 struct lsm_pending_txn {
-    enum lsm_pending state;          /* under mu; also in store->pending_state */
-    struct lsm_txn *owner;           /* the transaction that prepared it, until it ends; NULL: found in the log, or committed without `durable` */
+    enum lsm_pending state; /* under mu; also in store->pending_state */
+    struct lsm_txn *owner;  /* the transaction that prepared it, until it ends; NULL: found in the log, or committed without `durable` */
     uint8_t token[LSM_TOKEN_BYTES];
-    uint64_t position, end;          /* of the record */
-    uint64_t base;                   /* its rows have the sequences base + offset in the batch */
-    struct lsm_slice batch;          /* the owner's, or held */
+    uint64_t position, end; /* of the record */
+    uint64_t base;          /* its rows have the sequences base + offset in the batch */
+    struct lsm_slice batch; /* the owner's, or held */
     struct lsm_buf held;
-    struct lsm_gen *gen;             /* the batch's rows are in it: the active one until it is sealed */
-    bool seals;                      /* RUNS: visible when the seal is installed, and nothing of it is flushed before it is settled */
+    struct lsm_gen *gen; /* the batch's rows are in it: the active one until it is sealed */
+    bool seals;          /* RUNS: visible when the seal is installed, and nothing of it is flushed before it is settled */
     struct lsm_seal seal;
 };
 
 /* A log file that is no longer written but may not be durable yet. */
 struct lsm_old_log {
-    struct lsm_old_log *next;        /* newer */
+    struct lsm_old_log *next; /* newer */
     struct lsm_wal_writer *writer;
 };
 
@@ -95,95 +95,111 @@ enum { LSM_SPANS_MAX = 64 };
 
 /* What was last seen of another process at work. */
 struct lsm_beat {
-    uint64_t beats, seen_at_us;      /* seen_at_us 0: nobody was */
+    uint64_t beats, seen_at_us; /* seen_at_us 0: nobody was */
 };
 
 struct lsm_store {
     /* Immutable after open. */
     struct lsm_env *env;
     char *dir;
-    struct lsm_options options;      /* dir, store_id and process_name in it are not used */
+    struct lsm_options options; /* dir, store_id and process_name in it are not used */
     struct lsm_env_perm perm;
     uint8_t store_id[LSM_STORE_ID_BYTES];
     uint32_t fork_epoch;
-    struct lsm_share *share;         /* what is agreed on with other processes */
+    struct lsm_share *share;                /* what is agreed on with other processes */
     struct lsm_version_share version_share; /* the same for the version set */
-    bool alone;                      /* there are none, and none can come: nothing is followed or pinned */
+    bool alone;                             /* there are none, and none can come: nothing is followed or pinned */
     struct lsm_cache *cache;
     int threads_count;
     struct lsm_thread threads[LSM_THREADS_MAX];
 
-    struct lsm_version_set set;      /* has its own locks */
+    struct lsm_version_set set; /* has its own locks */
 
     /* Writer only: whoever set writer_active. `log` changes under mu too, so that others may read it there. */
-    struct lsm_wal_writer *log;      /* NULL until the first append after open or roll */
-    uint64_t next_log;               /* number of the next generation's file */
-    uint64_t log_end, log_check;     /* of the last record, while log is NULL */
-    uint64_t log_synced;             /* position known durable, while log is NULL */
-    struct {                         /* a file that ends cleanly and can be gone on with; number 0: none */
+    struct lsm_wal_writer *log;  /* NULL until the first append after open or roll */
+    uint64_t next_log;           /* number of the next generation's file */
+    uint64_t log_end, log_check; /* of the last record, while log is NULL */
+    uint64_t log_synced;         /* position known durable, while log is NULL */
+    struct {                     /* a file that ends cleanly and can be gone on with; number 0: none */
         uint64_t number, start;
     } resume;
     uint32_t next_tree;
-    struct lsm_txn *spent_txn;       /* one that has ended, for the next: with its buffers, if they are not large; NULL: none */
+    struct lsm_txn *spent_txn; /* one that has ended, for the next: with its buffers, if they are not large; NULL: none */
 
     /* Guarded by follow_mu, but for the flags; nobody reads on in the log while `writing`. */
     struct lsm_mutex follow_mu;
-    struct lsm_replay replay;        /* how far the log was read, or was written here */
-    bool replay_lags;                /* what was written here since is not counted yet; the writer's, while `writing` */
+    struct lsm_replay replay;          /* how far the log was read, or was written here */
+    bool replay_lags;                  /* what was written here since is not counted yet; the writer's, while `writing` */
     struct lsm_wal_reader *log_reader; /* of the file that replay stands in; NULL: to be opened */
-    _Atomic bool writing;            /* the writer of this process is the only one that writes to the log */
-    _Atomic bool following;          /* whoever has follow_mu may be reading on, having found nobody writing (follow.c) */
+    _Atomic bool writing;              /* the writer of this process is the only one that writes to the log */
+    _Atomic bool following;            /* whoever has follow_mu may be reading on, having found nobody writing (follow.c) */
 
     /* Guarded by mu. */
     struct lsm_mutex mu;
-    struct lsm_cond writer_free;     /* writer_active became false */
-    struct lsm_cond work;            /* something for the workers; also their timer */
-    struct lsm_cond done;            /* a flush or merge ended, well or not */
+    struct lsm_cond writer_free; /* writer_active became false */
+    struct lsm_cond work;        /* something for the workers; also their timer */
+    struct lsm_cond done;        /* a flush or merge ended, well or not */
     bool writer_active;
     struct lsm_state *state;
-    struct lsm_store_tree *trees;    /* ascending by id */
+    struct lsm_store_tree *trees; /* ascending by id */
     size_t trees_count, trees_capacity;
-    struct lsm_old_log *old_logs;    /* oldest first */
+    struct lsm_old_log *old_logs; /* oldest first */
     struct lsm_pending_txn pending;
-    bool has_token;                  /* a transaction was decided by the database */
-    uint8_t token[LSM_TOKEN_BYTES];  /* the last committed one's */
-    bool normal_commits;             /* something was committed at LSM_SYNC_NORMAL since the last sync */
-    uint64_t inline_sync_us;         /* without threads: when the next sync at NORMAL is due */
-    uint64_t applied;                /* as lsm_store_applied() has it; versions that cover more of the log do not fit the generations */
+    bool has_token;                           /* a transaction was decided by the database */
+    uint8_t token[LSM_TOKEN_BYTES];           /* the last committed one's */
+    bool normal_commits;                      /* something was committed at LSM_SYNC_NORMAL since the last sync */
+    uint64_t inline_sync_us;                  /* without threads: when the next sync at NORMAL is due */
+    uint64_t applied;                         /* as lsm_store_applied() has it; versions that cover more of the log do not fit the generations */
     struct lsm_log_span spans[LSM_SPANS_MAX]; /* log files that may not be durable, ascending */
     size_t spans_count;
     struct lsm_beat beats[LSM_WORK_KINDS];
-    uint64_t wait_until_us[LSM_WORK_KINDS]; /* another process is at it, or may want to be */
+    uint64_t wait_until_us[LSM_WORK_KINDS];    /* another process is at it, or may want to be */
     bool flushing, merging, syncing, sweeping; /* somebody is at it: a worker or a caller */
-    bool sweep_wanted;               /* a process died, or left: there may be files that nobody names */
-    uint64_t sweep_at_us;            /* not before: somebody alive needs what is left */
-    uint64_t look_at_us;             /* when to look for the dead again */
-    bool shape_changed;              /* since a merge was last looked for */
-    bool drop_wanted;                /* a tree was dropped: its files can go */
+    bool sweep_wanted;                         /* a process died, or left: there may be files that nobody names */
+    uint64_t sweep_at_us;                      /* not before: somebody alive needs what is left */
+    uint64_t look_at_us;                       /* when to look for the dead again */
+    bool shape_changed;                        /* since a merge was last looked for */
+    bool drop_wanted;                          /* a tree was dropped: its files can go */
     bool closing;
     struct lsm_trouble trouble[LSM_WORK_KINDS];
-    uint64_t flush_rate;             /* bytes per second of recent flushes, for pacing */
-    struct lsm_error failed_error;   /* what `failed` means */
+    uint64_t flush_rate;           /* bytes per second of recent flushes, for pacing */
+    struct lsm_error failed_error; /* what `failed` means */
     char stall_reason[64];
 
     /* Atomic. */
-    _Atomic int failed;              /* not LSM_OK: the log cannot be trusted, writes get this status until the store is reopened. Set once, under mu */
-    _Atomic uint64_t published;      /* position up to which commits are visible: stored (release) by the writer, loaded (acquire) by views */
-    _Atomic int pending_state;       /* of pending, for a look without the lock */
-    _Atomic bool spilling;           /* the present transaction writes table files that nobody names */
-    _Atomic size_t own_bytes;        /* what it holds in memory besides the active generation, about */
-    _Atomic bool stop;               /* jobs give up */
-    _Atomic bool sweep_told;         /* a helper thread knows that there are files to remove, and looks again and again */
-    _Atomic uint64_t next_sweep_us;  /* not before: other processes need what could go */
+    _Atomic int failed;         /* not LSM_OK: the log cannot be trusted, writes get this status until the store is reopened. Set once, under mu */
+    _Atomic uint64_t published; /* position up to which commits are visible: stored (release) by the writer, loaded (acquire) by views */
+    _Atomic int pending_state;  /* of pending, for a look without the lock */
+    _Atomic bool spilling;      /* the present transaction writes table files that nobody names */
+    _Atomic size_t own_bytes;   /* what it holds in memory besides the active generation, about */
+    _Atomic bool stop;          /* jobs give up */
+    _Atomic bool sweep_told;    /* a helper thread knows that there are files to remove, and looks again and again */
+    _Atomic uint64_t next_sweep_us; /* not before: other processes need what could go */
     _Atomic int pinned_views;
     _Atomic int sealed, level0_runs; /* of the current state, for pacing */
     _Atomic uint64_t counters[32];   /* enum lsm_counter */
 };
 
 enum lsm_counter {
-    LSM_COUNT_COMMITS, LSM_COUNT_ROLLBACKS, LSM_COUNT_PUTS, LSM_COUNT_DELETES, LSM_COUNT_RANGE_DELETES, LSM_COUNT_GETS, LSM_COUNT_GET_HITS,
-    LSM_COUNT_FILTER_PROBES, LSM_COUNT_FILTER_NEGATIVES, LSM_COUNT_SEEKS, LSM_COUNT_WAL_BYTES, LSM_COUNT_WAL_SYNCS, LSM_COUNT_FLUSHES,
-    LSM_COUNT_FLUSH_BYTES, LSM_COUNT_MERGES, LSM_COUNT_MERGE_READ, LSM_COUNT_MERGE_WRITTEN, LSM_COUNT_TRIVIAL_MOVES, LSM_COUNT_STALL_US,
+    LSM_COUNT_COMMITS,
+    LSM_COUNT_ROLLBACKS,
+    LSM_COUNT_PUTS,
+    LSM_COUNT_DELETES,
+    LSM_COUNT_RANGE_DELETES,
+    LSM_COUNT_GETS,
+    LSM_COUNT_GET_HITS,
+    LSM_COUNT_FILTER_PROBES,
+    LSM_COUNT_FILTER_NEGATIVES,
+    LSM_COUNT_SEEKS,
+    LSM_COUNT_WAL_BYTES,
+    LSM_COUNT_WAL_SYNCS,
+    LSM_COUNT_FLUSHES,
+    LSM_COUNT_FLUSH_BYTES,
+    LSM_COUNT_MERGES,
+    LSM_COUNT_MERGE_READ,
+    LSM_COUNT_MERGE_WRITTEN,
+    LSM_COUNT_TRIVIAL_MOVES,
+    LSM_COUNT_STALL_US,
 };
 
 static inline void lsm_count(struct lsm_store *store, enum lsm_counter counter, uint64_t by) {
@@ -205,8 +221,8 @@ int lsm_store_guard(const struct lsm_store *store, struct lsm_error *err) LSM_MU
 /* ---- state.c ---- */
 struct lsm_state *lsm_state_new(struct lsm_store *store, size_t gens); /* no references filled in; NULL: out of memory */
 void lsm_state_ref(struct lsm_state *state);
-void lsm_state_unref(struct lsm_state *state);                          /* NULL is allowed. Locks: none of the store's may be held */
-struct lsm_state *lsm_store_ref_state(struct lsm_store *store);         /* Locks: takes mu */
+void lsm_state_unref(struct lsm_state *state);                  /* NULL is allowed. Locks: none of the store's may be held */
+struct lsm_state *lsm_store_ref_state(struct lsm_store *store); /* Locks: takes mu */
 /* A state to be filled by lsm_store_install(), got beforehand: what is durable must become visible, memory or not. NULL: out of memory. */
 struct lsm_state *lsm_store_spare(struct lsm_store *store, struct lsm_error *err);
 /* The generations hold all of the log up to here. Locks: needs mu. */
@@ -216,7 +232,8 @@ static inline uint64_t lsm_store_applied(const struct lsm_store *store) {
 }
 /* Replace the current state by `spare`: new generations on top (NULL: none; their references are handed over), those below without the sealed ones that end
  * at or below drop_below, and the version set's current version. lsm_store_swap() leaves the old state to be released by the caller. Locks: needs mu. */
-struct lsm_state *lsm_store_swap(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, struct lsm_gen *files, uint64_t drop_below);
+struct lsm_state *lsm_store_swap(struct lsm_store *store, struct lsm_state *spare, struct lsm_gen *new_active, struct lsm_gen *files,
+                                 uint64_t drop_below);
 /* Another state altogether, complete; the old one is for the caller to release. Locks: needs mu. */
 struct lsm_state *lsm_store_replace(struct lsm_store *store, struct lsm_state *state);
 /* The same for one who has nothing else to do meanwhile. Locks: takes mu. */
@@ -228,10 +245,10 @@ bool lsm_state_names(const struct lsm_state *state, uint64_t number);
 bool lsm_pending_names(struct lsm_store *store, uint64_t number);
 
 /* ---- trees.c ---- */
-struct lsm_store_tree *lsm_store_find_tree(struct lsm_store *store, uint32_t tree); /* Locks: needs mu */
-int lsm_store_reserve_trees(struct lsm_store *store, size_t more) LSM_MUST_CHECK;   /* room for so many more; Locks: takes mu */
+struct lsm_store_tree *lsm_store_find_tree(struct lsm_store *store, uint32_t tree);  /* Locks: needs mu */
+int lsm_store_reserve_trees(struct lsm_store *store, size_t more) LSM_MUST_CHECK;    /* room for so many more; Locks: takes mu */
 void lsm_store_add_tree(struct lsm_store *store, const struct lsm_store_tree *tree); /* needs room; Locks: needs mu */
-void lsm_store_flushed_trees(struct lsm_store *store, uint64_t position);            /* the manifest knows what became of them up to there; Locks: needs mu */
+void lsm_store_flushed_trees(struct lsm_store *store, uint64_t position); /* the manifest knows what became of them up to there; Locks: needs mu */
 
 /* ---- txn.c, apply.c, writer.c ---- */
 /* Be the writer, or stop. timeout in microseconds. */
@@ -246,7 +263,8 @@ int lsm_store_append_end(struct lsm_store *store, enum lsm_wal_kind kind, uint64
 /* Seal the active generation (if it holds anything) and start another. Needs: the writer, nothing uncommitted. */
 int lsm_store_roll(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 /* Apply one operation of the log or of a transaction to the generation; trees are made and dropped elsewhere, but a drop hides its rows here. */
-int lsm_gen_apply(struct lsm_gen *gen, const struct lsm_gen *older, const struct lsm_op *op, uint64_t sequence, struct lsm_buf *scratch) LSM_MUST_CHECK;
+int lsm_gen_apply(struct lsm_gen *gen, const struct lsm_gen *older, const struct lsm_op *op, uint64_t sequence,
+                  struct lsm_buf *scratch) LSM_MUST_CHECK;
 /* Undo what the operations of a batch from offset `from` on have put at sequence base + offset. Cannot fail but for damage (LSM_CORRUPT) and
  * memory for a longer key than scratch has held (LSM_NOMEM). */
 int lsm_gen_undo(struct lsm_gen *gen, struct lsm_slice batch, size_t from, uint64_t base, struct lsm_buf *scratch) LSM_MUST_CHECK;
@@ -263,14 +281,15 @@ int lsm_full_key(struct lsm_buf *out, uint32_t tree, struct lsm_slice key) LSM_M
 
 /* Whom to ask whether long work is to stop. */
 struct lsm_asker {
-    lsm_interrupt_fn interrupted;    /* NULL: nobody */
+    lsm_interrupt_fn interrupted; /* NULL: nobody */
     void *arg;
 };
 
 /* ---- spill.c ---- */
 /* Write the rows that a generation in memory has from sequences [from, to) to table files of their own, with every tombstone: *out is a file generation
  * of one run, NULL if there are none. They are durable, and nobody names them: lsm_gen_abandon() if that is to stay so. On error nothing is left. */
-int lsm_spill(struct lsm_store *store, const struct lsm_gen *gen, uint64_t from, uint64_t to, struct lsm_gen **out, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_spill(struct lsm_store *store, const struct lsm_gen *gen, uint64_t from, uint64_t to, struct lsm_gen **out,
+              struct lsm_error *err) LSM_MUST_CHECK;
 /* One file generation of one run in place of several, newest first, with every tombstone. A file that shares no key with a file of another run is
  * passed on as it is: the two generations have it both. On error nothing is left. */
 int lsm_fold(struct lsm_store *store, struct lsm_gen *const *gens, size_t count, const struct lsm_asker *asker, struct lsm_gen **out,
@@ -279,7 +298,9 @@ int lsm_fold(struct lsm_store *store, struct lsm_gen *const *gens, size_t count,
 /* Room in the log for a COMMIT or ABORT. */
 uint64_t lsm_store_end_room(void);
 /* Position behind the last record. Needs: the writer. */
-static inline uint64_t lsm_store_writers_end(const struct lsm_store *store) { return store->log == NULL ? store->log_end : lsm_wal_writer_end(store->log); }
+static inline uint64_t lsm_store_writers_end(const struct lsm_store *store) {
+    return store->log == NULL ? store->log_end : lsm_wal_writer_end(store->log);
+}
 /* Everything needed to seal `gen`, the active generation. files is handed over on success only. On error nothing is to be released. Needs: the writer. */
 int lsm_seal_init(struct lsm_store *store, struct lsm_gen *gen, struct lsm_gen *files, struct lsm_seal *seal, struct lsm_error *err) LSM_MUST_CHECK;
 void lsm_seal_release(struct lsm_seal *seal); /* idempotent; what is installed stays */
@@ -390,7 +411,7 @@ struct lsm_view {
     struct lsm_state *state;
     struct lsm_share_pin pin;
     uint64_t position;
-    bool of_txn;                     /* read by the thread that writes: a lookup leaves the memtable's finger where the change that follows wants it */
+    bool of_txn; /* read by the thread that writes: a lookup leaves the memtable's finger where the change that follows wants it */
 };
 
 #endif

@@ -7,8 +7,10 @@ struct lsm_store_tree *lsm_store_find_tree(struct lsm_store *store, uint32_t tre
     size_t low = 0, high = store->trees_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (store->trees[middle].info.tree < tree) low = middle + 1;
-        else high = middle;
+        if (store->trees[middle].info.tree < tree)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low < store->trees_count && store->trees[low].info.tree == tree ? &store->trees[low] : NULL;
 }
@@ -45,8 +47,10 @@ void lsm_store_flushed_trees(struct lsm_store *store, uint64_t position) {
     for (size_t i = 0; i < store->trees_count; i++) {
         struct lsm_store_tree tree = store->trees[i];
         if (tree.created_at <= position) tree.in_manifest = true;
-        if (tree.dropped_at > position) store->trees[kept++] = tree;
-        else store->drop_wanted = true; /* files that came with this flush may be its: of a large transaction, perhaps many */
+        if (tree.dropped_at > position)
+            store->trees[kept++] = tree;
+        else
+            store->drop_wanted = true; /* files that came with this flush may be its: of a large transaction, perhaps many */
     }
     store->trees_count = kept;
 }
@@ -79,8 +83,10 @@ int lsm_store_tree_check(struct lsm_store *store, struct lsm_tree_info tree) {
     if (status != LSM_OK) return status;
     lsm_mutex_lock(&store->mu);
     const struct lsm_store_tree *found = lsm_store_find_tree(store, tree.tree);
-    if (found == NULL || found->dropped_at != UINT64_MAX) status = LSM_NOTFOUND;
-    else if (found->info.nonce != tree.nonce) status = LSM_MISMATCH;
+    if (found == NULL || found->dropped_at != UINT64_MAX)
+        status = LSM_NOTFOUND;
+    else if (found->info.nonce != tree.nonce)
+        status = LSM_MISMATCH;
     lsm_mutex_unlock(&store->mu);
     return status;
 }

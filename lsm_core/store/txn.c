@@ -69,7 +69,8 @@ static int begin(struct lsm_txn *txn, uint64_t snapshot_position, uint64_t timeo
     if (status == LSM_OK && lsm_store_pending(store, NULL) != LSM_PENDING_NONE)
         status = lsm_fail(err, LSM_UNDECIDED, "%s: a transaction that the database decides has not been settled yet", store->dir);
     if (status == LSM_OK && snapshot_position != UINT64_MAX && snapshot_position < atomic_load_explicit(&store->published, memory_order_acquire))
-        status = lsm_fail(err, LSM_BUSY_SNAPSHOT, "%s: the transaction reads an older state than the newest commit; roll back and start again", store->dir);
+        status = lsm_fail(err, LSM_BUSY_SNAPSHOT, "%s: the transaction reads an older state than the newest commit; roll back and start again",
+                          store->dir);
     if (status == LSM_OK) status = lsm_store_use_state(store, &txn->state, &txn->pin, NULL, err);
     if (status != LSM_OK) return status;
     txn->gen = txn->state->gens[0];
@@ -158,7 +159,8 @@ static int make_room(struct lsm_txn *txn, const struct lsm_op *op, size_t room, 
     if (status == LSM_OK && txn->own != NULL) status = lsm_txn_spill_if_full(txn, room, err);
     if (status != LSM_OK) return status;
     if (txn->batch.size + room > LSM_WAL_PAYLOAD_BYTES_MAX && (txn->own == NULL || !is_row))
-        return lsm_fail(err, LSM_TOOBIG, "a transaction may make and drop trees in %llu bytes at most; commit more often", (unsigned long long)LSM_WAL_PAYLOAD_BYTES_MAX);
+        return lsm_fail(err, LSM_TOOBIG, "a transaction may make and drop trees in %llu bytes at most; commit more often",
+                        (unsigned long long)LSM_WAL_PAYLOAD_BYTES_MAX);
     size_t note_room = txn->own == NULL || !is_row ? room : room - op->value.size;
     if (lsm_buf_reserve(notes_of(txn), note_room) != LSM_OK || reserve_mark(txn) != LSM_OK) return lsm_fail_nomem(err, room);
     if (!is_row && lsm_buf_reserve(&txn->batch, room) != LSM_OK) return lsm_fail_nomem(err, room);
@@ -169,7 +171,8 @@ static int change(struct lsm_txn *txn, struct lsm_op *op, struct lsm_error *err)
     int status = lsm_store_guard(txn->store, err);
     if (status != LSM_OK) return status;
     if (op->key.size > LSM_KEY_BYTES_MAX) return lsm_fail(err, LSM_TOOBIG, "a key of %zu bytes; the most is %zu", op->key.size, LSM_KEY_BYTES_MAX);
-    if (op->value.size > LSM_VALUE_BYTES_MAX) return lsm_fail(err, LSM_TOOBIG, "a value of %zu bytes; the most is %zu", op->value.size, LSM_VALUE_BYTES_MAX);
+    if (op->value.size > LSM_VALUE_BYTES_MAX)
+        return lsm_fail(err, LSM_TOOBIG, "a value of %zu bytes; the most is %zu", op->value.size, LSM_VALUE_BYTES_MAX);
     size_t room = lsm_op_bytes_max(op->key.size, op->value.size);
     status = lsm_store_check_failed(txn->store, err);
     if (status == LSM_OK) status = lsm_txn_unprepare(txn, err);
@@ -210,7 +213,8 @@ int lsm_txn_tree_create(struct lsm_txn *txn, struct lsm_tree_info *tree, struct 
     struct lsm_op op = {.kind = LSM_OP_TREE_CREATE, .tree = store->next_tree};
     if (op.tree == UINT32_MAX) return lsm_fail(err, LSM_TOOBIG, "%s: all 4294967294 tree numbers are used up", store->dir);
     int status = lsm_env_random(store->env, &op.nonce, sizeof op.nonce, err);
-    if (status == LSM_OK && lsm_store_reserve_trees(store, txn->trees_made + 1) != LSM_OK) status = lsm_fail_nomem(err, sizeof(struct lsm_store_tree));
+    if (status == LSM_OK && lsm_store_reserve_trees(store, txn->trees_made + 1) != LSM_OK)
+        status = lsm_fail_nomem(err, sizeof(struct lsm_store_tree));
     if (status == LSM_OK) status = change(txn, &op, err);
     if (status != LSM_OK) return status;
     /* Not given back on rollback: a number names one tree for ever, as far as anybody has seen it. */
@@ -276,7 +280,9 @@ void lsm_txn_release(struct lsm_txn *txn, uint64_t mark) {
 
 uint64_t lsm_txn_position(const struct lsm_txn *txn) { return txn->base + txn_position(txn); }
 
-struct lsm_state *lsm_txn_state(const struct lsm_txn *txn) { return txn->state; }
+struct lsm_state *lsm_txn_state(const struct lsm_txn *txn) {
+    return txn->state;
+}
 
 const struct lsm_share_pin *lsm_txn_pin(const struct lsm_txn *txn) { return &txn->pin; }
 
@@ -296,7 +302,8 @@ int lsm_txn_rollback_to(struct lsm_txn *txn, uint64_t position, struct lsm_error
     /* The rows go whatever became of the ABORT: the transaction can only be rolled back then. */
     int undone = txn->own != NULL ? lsm_txn_undo_phase2(txn, &mark, &local) : LSM_OK;
     if (undone == LSM_OK && txn->own == NULL)
-        undone = lsm_gen_undo(txn->gen, lsm_buf_slice(&txn->batch), (size_t)position, txn->base, &txn->scratch) == LSM_OK ? LSM_OK : lsm_fail_nomem(&local, 0);
+        undone = lsm_gen_undo(txn->gen, lsm_buf_slice(&txn->batch), (size_t)position, txn->base, &txn->scratch) == LSM_OK ? LSM_OK
+                                                                                                                          : lsm_fail_nomem(&local, 0);
     if (undone != LSM_OK) {
         if (status == LSM_OK && err != NULL) *err = local;
         return status == LSM_OK ? undone : status;

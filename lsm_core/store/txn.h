@@ -26,16 +26,16 @@ enum {
 
 /* A place that may be rolled back to. Places are pushed ascending; a place taken several times stands once. */
 struct txn_mark {
-    uint64_t position;                /* L */
-    uint64_t count;                   /* marks taken and not released */
-    size_t batch_size;                /* of the batch, which in phase 2 still takes trees */
+    uint64_t position; /* L */
+    uint64_t count;    /* marks taken and not released */
+    size_t batch_size; /* of the batch, which in phase 2 still takes trees */
 };
 
 /* Table files of the operations [low, high). */
 struct txn_piece {
-    struct lsm_gen *files;            /* one run */
+    struct lsm_gen *files; /* one run */
     uint64_t low, high;
-    uint64_t weight;                  /* pieces that it was made of, as they were written from memory */
+    uint64_t weight; /* pieces that it was made of, as they were written from memory */
 };
 
 /* A state to read from, and its pin. */
@@ -46,43 +46,43 @@ struct txn_source {
 
 struct lsm_txn {
     struct lsm_store *store;
-    struct lsm_gen *gen;              /* the active one: the writer alone could replace it */
-    const struct lsm_gen *older;      /* for key shape hints; alive in phase 1 */
-    struct lsm_share_pin pin;         /* of the version in state */
-    struct lsm_state *state;          /* what it reads from: the store's when it began; in phase 2 its own pieces on top of the store's */
+    struct lsm_gen *gen;         /* the active one: the writer alone could replace it */
+    const struct lsm_gen *older; /* for key shape hints; alive in phase 1 */
+    struct lsm_share_pin pin;    /* of the version in state */
+    struct lsm_state *state;     /* what it reads from: the store's when it began; in phase 2 its own pieces on top of the store's */
     uint64_t base;
     struct lsm_buf batch;
-    struct lsm_buf scratch;           /* a full key */
-    uint32_t selected;                /* tree of the last operation in the batch, or in phase 2 in undo; 0: none, say it again */
+    struct lsm_buf scratch; /* a full key */
+    uint32_t selected;      /* tree of the last operation in the batch, or in phase 2 in undo; 0: none, say it again */
 
     /* Phase 2. */
-    struct lsm_gen *own;              /* NULL: phase 1 */
-    struct lsm_buf undo;              /* its operations without their values */
-    uint64_t own_low;                 /* L where it begins */
-    uint64_t phase2_low;              /* S */
-    struct txn_piece *pieces;         /* oldest first */
+    struct lsm_gen *own;      /* NULL: phase 1 */
+    struct lsm_buf undo;      /* its operations without their values */
+    uint64_t own_low;         /* L where it begins */
+    uint64_t phase2_low;      /* S */
+    struct txn_piece *pieces; /* oldest first */
     size_t pieces_count, pieces_capacity;
-    struct lsm_asker asker;           /* about merging them */
-    size_t pieces_tolerated;          /* so many are not too many, because merging them has failed; 0: it has not */
-    size_t unmeasured;                /* bytes written since own's size was last looked at */
-    bool keep_files;                  /* a record that names the pieces may be in the log though it should not: they stay for the next open */
+    struct lsm_asker asker;  /* about merging them */
+    size_t pieces_tolerated; /* so many are not too many, because merging them has failed; 0: it has not */
+    size_t unmeasured;       /* bytes written since own's size was last looked at */
+    bool keep_files;         /* a record that names the pieces may be in the log though it should not: they stay for the next open */
 
-    struct txn_mark *marks;           /* one more always fits: taking a mark cannot fail */
+    struct txn_mark *marks; /* one more always fits: taking a mark cannot fail */
     size_t marks_count, marks_capacity;
 
     /* Of the last prepare. */
     bool prepared;
-    uint64_t prepared_position;       /* L that the record holds */
-    struct lsm_wal_record record;     /* end 0: there was nothing to write */
+    uint64_t prepared_position;   /* L that the record holds */
+    struct lsm_wal_record record; /* end 0: there was nothing to write */
     enum lsm_sync sync;
     enum lsm_decider decider;
     uint8_t token[LSM_TOKEN_BYTES];
-    struct lsm_seal seal;             /* of a RUNS record that decides itself */
-    bool seals;                       /* the record is RUNS */
+    struct lsm_seal seal; /* of a RUNS record that decides itself */
+    bool seals;           /* the record is RUNS */
 
     uint64_t puts, deletes, range_deletes;
     bool has_trees;
-    size_t trees_made;                /* rolled back ones included: room is kept for so many */
+    size_t trees_made; /* rolled back ones included: room is kept for so many */
 
     struct txn_mark few_marks[TXN_MARKS_KEPT]; /* the first of marks; last, because it need not be cleared */
 };

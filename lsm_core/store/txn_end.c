@@ -123,8 +123,15 @@ static int append_runs(struct lsm_txn *txn, struct lsm_error *err) {
 
 /* From now on others may ask the database about it. */
 static void set_pending(struct lsm_txn *txn) {
-    struct lsm_pending_txn pending = {.state = LSM_PENDING_UNKNOWN, .owner = txn, .position = txn->record.position, .end = txn->record.end, .base = txn->base,
-                                      .batch = lsm_buf_slice(&txn->batch), .gen = txn->gen, .seals = txn->seals, .seal = txn->seal};
+    struct lsm_pending_txn pending = {.state = LSM_PENDING_UNKNOWN,
+                                      .owner = txn,
+                                      .position = txn->record.position,
+                                      .end = txn->record.end,
+                                      .base = txn->base,
+                                      .batch = lsm_buf_slice(&txn->batch),
+                                      .gen = txn->gen,
+                                      .seals = txn->seals,
+                                      .seal = txn->seal};
     memcpy(pending.token, txn->token, sizeof pending.token);
     txn->seal = (struct lsm_seal){0};
     lsm_pending_set(txn->store, &pending);
@@ -217,7 +224,8 @@ static void commit_record(struct lsm_txn *txn, bool durable) {
     if (txn->seals && !decided) lsm_seal_log(store, &txn->seal);
     if (decided || txn->has_trees || txn->seals || txn->sync == LSM_SYNC_NORMAL) publish(txn);
     /* Pairs with the acquire in lsm_view_open(): who sees the position sees the rows. */
-    else atomic_store_explicit(&store->published, txn->record.end, memory_order_release);
+    else
+        atomic_store_explicit(&store->published, txn->record.end, memory_order_release);
     if (decided) end_pending(txn, durable);
     if (!txn->seals) txn->gen->end = lsm_wal_writer_end(store->log);
     lsm_count_alone(store, LSM_COUNT_WAL_BYTES, txn->record.end - txn->record.position);
@@ -285,4 +293,3 @@ int lsm_txn_rollback(struct lsm_txn *txn, struct lsm_error *err) {
     end_txn(txn);
     return status;
 }
-

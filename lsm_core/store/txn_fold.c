@@ -8,7 +8,7 @@
 
 enum {
     PIECES_MAX = 16,
-    PIECES_MIN = 4,                   /* the smallest buffers allow so many: a merge reads each through a window */
+    PIECES_MIN = 4, /* the smallest buffers allow so many: a merge reads each through a window */
     BYTES_PER_PIECE = 16 << 10
 };
 
@@ -30,8 +30,10 @@ static bool is_cut(const struct lsm_txn *txn, size_t at) {
     size_t low = 0, high = txn->marks_count; /* the last mark that does not lie behind where the piece begins */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (txn->marks[middle].position <= txn->pieces[at].low) low = middle + 1;
-        else high = middle;
+        if (txn->marks[middle].position <= txn->pieces[at].low)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low > 0 && txn->marks[low - 1].position >= txn->pieces[at - 1].high;
 }

@@ -5,12 +5,14 @@
 #include <assert.h>
 
 enum {
-    BATCH_SHARE = 4,                  /* of the write buffer: what phase 1 may take, and a record at most (but for trees) */
-    PATIENCE_SHARE = 16,              /* of what phase 2 may hold: so much more, to spill where no mark is */
-    MEASURES_PER_SHARE = 64           /* how often own's size is looked at while it fills: adding up memtables costs more than a row */
+    BATCH_SHARE = 4,        /* of the write buffer: what phase 1 may take, and a record at most (but for trees) */
+    PATIENCE_SHARE = 16,    /* of what phase 2 may hold: so much more, to spill where no mark is */
+    MEASURES_PER_SHARE = 64 /* how often own's size is looked at while it fills: adding up memtables costs more than a row */
 };
 
-bool lsm_txn_is_large(const struct lsm_txn *txn, size_t more) { return txn->batch.size + more > txn->store->options.write_buffer_bytes / BATCH_SHARE; }
+bool lsm_txn_is_large(const struct lsm_txn *txn, size_t more) {
+    return txn->batch.size + more > txn->store->options.write_buffer_bytes / BATCH_SHARE;
+}
 
 /* What phase 2 may hold in memory besides: large pieces are few pieces. */
 static size_t own_share(const struct lsm_txn *txn) { return txn->store->options.write_buffer_bytes; }

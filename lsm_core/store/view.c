@@ -88,15 +88,15 @@ static void pin_value(const struct lsm_view *view, bool passing, struct lsm_valu
 struct question {
     const struct lsm_view *view;
     uint32_t tree;
-    struct lsm_slice key;        /* full */
-    uint64_t hash;               /* of it, once `hashed` */
+    struct lsm_slice key; /* full */
+    uint64_t hash;        /* of it, once `hashed` */
     bool hashed;
     bool wants_value;
-    struct lsm_sst_pin pin;      /* the value found in a table */
-    struct lsm_value in_memory;  /* ... or in a memtable */
+    struct lsm_sst_pin pin;     /* the value found in a table */
+    struct lsm_value in_memory; /* ... or in a memtable */
 };
 
-enum { MANY_GENS = 5 };           /* fewer are asked one after the other */
+enum { MANY_GENS = 5 }; /* fewer are asked one after the other */
 
 static int ask_run(struct question *q, const struct lsm_run *run, enum answer *answer, struct lsm_error *err) {
     struct lsm_store *store = q->view->store;
@@ -153,8 +153,10 @@ static int ask_all(struct question *q, enum answer *answer, struct lsm_error *er
     for (size_t i = 0; i < state->gens_count && *answer == ANSWER_NONE && status == LSM_OK; i++) {
         struct lsm_gen *gen = state->gens[i];
         struct lsm_memtable *mt = gen->files != NULL ? NULL : lsm_gen_find(gen, q->tree);
-        if (gen->files != NULL) status = ask_version(q, gen->files, answer, err);
-        else if (mt != NULL) *answer = ask_memtable(mt, q->view->of_txn && i == 0, q->key, q->view->position, q->wants_value ? &q->in_memory : NULL);
+        if (gen->files != NULL)
+            status = ask_version(q, gen->files, answer, err);
+        else if (mt != NULL)
+            *answer = ask_memtable(mt, q->view->of_txn && i == 0, q->key, q->view->position, q->wants_value ? &q->in_memory : NULL);
     }
     if (*answer == ANSWER_NONE && status == LSM_OK) status = ask_version(q, state->version, answer, err);
     return status;
@@ -234,14 +236,15 @@ static void estimate_memtable(const struct lsm_memtable *mt, const struct lsm_sl
     sum->sources++;
 }
 
-static void estimate_version(const struct lsm_view *view, const struct lsm_version *version, const struct lsm_slice *low, const struct lsm_slice *high,
-                             struct lsm_estimate *sum) {
+static void estimate_version(const struct lsm_view *view, const struct lsm_version *version, const struct lsm_slice *low,
+                             const struct lsm_slice *high, struct lsm_estimate *sum) {
     for (size_t r = 0; r < version->level0_count; r++) estimate_run(view, &version->level0[r], low, high, sum);
     for (int level = 1; level < LSM_LEVELS; level++)
         if (version->levels[level].count != 0) estimate_run(view, &version->levels[level], low, high, sum);
 }
 
-void lsm_view_estimate(struct lsm_view *view, uint32_t tree, const struct lsm_slice *low, const struct lsm_slice *high, struct lsm_estimate *estimate) {
+void lsm_view_estimate(struct lsm_view *view, uint32_t tree, const struct lsm_slice *low, const struct lsm_slice *high,
+                       struct lsm_estimate *estimate) {
     struct lsm_buf low_key = {0}, high_key = {0};
     *estimate = (struct lsm_estimate){0};
     if (lsm_store_guard(view->store, NULL) != LSM_OK) return;
@@ -252,8 +255,10 @@ void lsm_view_estimate(struct lsm_view *view, uint32_t tree, const struct lsm_sl
         for (size_t i = 0; i < view->state->gens_count; i++) {
             const struct lsm_gen *gen = view->state->gens[i];
             const struct lsm_memtable *mt = gen->files != NULL ? NULL : lsm_gen_find(gen, tree);
-            if (gen->files != NULL) estimate_version(view, gen->files, &from, &to, estimate);
-            else if (mt != NULL) estimate_memtable(mt, &from, &to, estimate);
+            if (gen->files != NULL)
+                estimate_version(view, gen->files, &from, &to, estimate);
+            else if (mt != NULL)
+                estimate_memtable(mt, &from, &to, estimate);
         }
         estimate_version(view, view->state->version, &from, &to, estimate);
     }

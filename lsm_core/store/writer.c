@@ -22,8 +22,10 @@ int lsm_store_lock_writer(struct lsm_store *store, uint64_t timeout_us, struct l
     while (store->writer_active && status == LSM_OK) {
         uint64_t now = timeout_us == 0 ? 0 : lsm_env_monotonic_us(store->env);
         if (deadline == 0) deadline = now + timeout_us;
-        if (now >= deadline) status = lsm_fail(err, LSM_BUSY, "%s: another transaction is writing; try again when it has ended", store->dir);
-        else (void)lsm_cond_wait_us(&store->writer_free, &store->mu, deadline - now);
+        if (now >= deadline)
+            status = lsm_fail(err, LSM_BUSY, "%s: another transaction is writing; try again when it has ended", store->dir);
+        else
+            (void)lsm_cond_wait_us(&store->writer_free, &store->mu, deadline - now);
     }
     if (status == LSM_OK) store->writer_active = true;
     lsm_mutex_unlock(&store->mu);
@@ -52,7 +54,8 @@ int lsm_store_open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_
     } else {
         /* Also if it fails: its file may be there, and cannot be made twice. What others left without a header was stepped over when the log was read. */
         number = store->next_log++;
-        status = lsm_wal_writer_create(store->env, store->dir, &store->perm, store->store_id, number, store->log_end, store->log_check, false, &log, err);
+        status =
+            lsm_wal_writer_create(store->env, store->dir, &store->perm, store->store_id, number, store->log_end, store->log_check, false, &log, err);
         status = lsm_job_outcome(status, err);
     }
     if (status == LSM_OK && !store->alone) status = lsm_spans_note(store, number, lsm_wal_writer_start(log), err);
@@ -81,7 +84,8 @@ void lsm_store_fail_log(struct lsm_store *store, const struct lsm_error *why) {
 int lsm_store_append_end(struct lsm_store *store, enum lsm_wal_kind kind, uint64_t position, struct lsm_error *err) {
     uint8_t payload[END_PAYLOAD_BYTES];
     lsm_store_u64(payload, position);
-    return lsm_wal_writer_append(store->log, kind, lsm_env_now_us(store->env), lsm_slice_of(payload, sizeof payload), (struct lsm_slice){0}, NULL, err);
+    return lsm_wal_writer_append(store->log, kind, lsm_env_now_us(store->env), lsm_slice_of(payload, sizeof payload), (struct lsm_slice){0}, NULL,
+                                 err);
 }
 
 uint64_t lsm_store_end_room(void) { return lsm_wal_record_bytes(END_PAYLOAD_BYTES); }

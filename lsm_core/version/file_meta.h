@@ -10,24 +10,24 @@ struct lsm_sst;
 
 struct lsm_file_meta {
     /* Immutable once the file is finished. */
-    uint64_t number;             /* names the file: <number, 8 digits at least>.sst; never used twice in a store */
-    uint64_t bytes;              /* exact size */
-    uint64_t checksum;           /* XXH3-64, seed 0, of the whole file */
-    uint64_t log_low, log_high;  /* its entries came from the log positions [low, high) */
-    uint64_t entries;            /* tombstones included, range tombstones not */
+    uint64_t number;            /* names the file: <number, 8 digits at least>.sst; never used twice in a store */
+    uint64_t bytes;             /* exact size */
+    uint64_t checksum;          /* XXH3-64, seed 0, of the whole file */
+    uint64_t log_low, log_high; /* its entries came from the log positions [low, high) */
+    uint64_t entries;           /* tombstones included, range tombstones not */
     uint64_t tombstones;
     uint64_t range_tombstones;
-    uint64_t raw_bytes;          /* full keys and values before compression */
-    uint8_t compression;         /* enum lsm_compression of its data blocks */
-    struct lsm_buf smallest;     /* first full key; or a range tombstone's low, if smaller */
-    struct lsm_buf largest;      /* last full key; or a range tombstone's high, if greater (then exclusive, see next) */
-    bool largest_exclusive;      /* largest is the end of a range tombstone and itself not in the file */
+    uint64_t raw_bytes;      /* full keys and values before compression */
+    uint8_t compression;     /* enum lsm_compression of its data blocks */
+    struct lsm_buf smallest; /* first full key; or a range tombstone's low, if smaller */
+    struct lsm_buf largest;  /* last full key; or a range tombstone's high, if greater (then exclusive, see next) */
+    bool largest_exclusive;  /* largest is the end of a range tombstone and itself not in the file */
 
     /* Set by the version set before others see it. Ids of versions, see version.h. */
-    uint64_t added_at;           /* the version that brought it; 0: unknown, it was there when this process came */
-    uint64_t removed_at;         /* the first version that does not name it; counts once obsolete is set */
-    uint64_t stamp;              /* guarded by manifest_mu of the set: scratch of comparing versions */
-    struct lsm_file_meta *next;  /* guarded by graveyard_mu of the set: in the list of what waits to be removed; or the sweep's that took it out */
+    uint64_t added_at;          /* the version that brought it; 0: unknown, it was there when this process came */
+    uint64_t removed_at;        /* the first version that does not name it; counts once obsolete is set */
+    uint64_t stamp;             /* guarded by manifest_mu of the set: scratch of comparing versions */
+    struct lsm_file_meta *next; /* guarded by graveyard_mu of the set: in the list of what waits to be removed; or the sweep's that took it out */
 
     _Atomic int refs;
     _Atomic bool obsolete;       /* no version to come names it: the file goes with the last reference (version_set sees to it) */

@@ -147,8 +147,8 @@ static int put_record(struct lsm_manifest *manifest, const struct lsm_edit *edit
     } else if (payload.size > LSM_CHAIN_PAYLOAD_BYTES_MAX) {
         status = lsm_fail(err, LSM_TOOBIG, "%s: an edit of %zu bytes does not fit into one record", manifest->file->path, payload.size);
     } else {
-        struct lsm_chain_record record = {.position = manifest->end, .prev = manifest->check, .synced = manifest->end, .time_us = edit->time_us,
-                                          .kind = RECORD_EDIT};
+        struct lsm_chain_record record = {
+            .position = manifest->end, .prev = manifest->check, .synced = manifest->end, .time_us = edit->time_us, .kind = RECORD_EDIT};
         status = lsm_chain_record_put(&manifest->buffer, manifest->seed, &record, lsm_buf_slice(&payload), lsm_slice_of(NULL, 0));
         if (status == LSM_OK) {
             manifest->last = record.position == 0 ? 0 : offset_of(record.position);
@@ -237,8 +237,12 @@ int lsm_manifest_append(struct lsm_manifest *manifest, const struct lsm_edit *ed
 }
 
 void lsm_manifest_seal(struct lsm_manifest *manifest, const struct lsm_edit *edit) {
-    struct lsm_edit nothing = {.next_file = edit->next_file, .log_position = edit->log_position, .log_generation = edit->log_generation,
-                               .next_tree = edit->next_tree, .time_us = edit->time_us, .log_durable = edit->log_durable};
+    struct lsm_edit nothing = {.next_file = edit->next_file,
+                               .log_position = edit->log_position,
+                               .log_generation = edit->log_generation,
+                               .next_tree = edit->next_tree,
+                               .time_us = edit->time_us,
+                               .log_durable = edit->log_durable};
     uint64_t begin = manifest->end, check = manifest->check, last = manifest->last;
     lsm_buf_reset(&manifest->buffer);
     int status = put_record(manifest, &nothing, NULL);

@@ -64,7 +64,8 @@ int lsm_manifest_tail_open(struct lsm_env *env, const char *dir, const uint8_t *
 void lsm_manifest_tail_close(struct lsm_manifest_tail *tail); /* NULL is allowed */
 /* apply() gets the records behind those read before that end at or below `bytes`, a size that somebody has published: if they are not there it is
  * LSM_CORRUPT. UINT64_MAX: up to the end of the file, and what was found then says whether it is torn. A record that apply() refuses is read again. */
-int lsm_manifest_tail_read(struct lsm_manifest_tail *tail, uint64_t bytes, lsm_manifest_apply_fn apply, void *arg, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_manifest_tail_read(struct lsm_manifest_tail *tail, uint64_t bytes, lsm_manifest_apply_fn apply, void *arg,
+                           struct lsm_error *err) LSM_MUST_CHECK;
 /* What this process itself has just appended need not be read. Needs: all before it was. */
 void lsm_manifest_tail_skip(struct lsm_manifest_tail *tail, const struct lsm_manifest *manifest);
 /* How far it was read; while apply() runs, its record included. */

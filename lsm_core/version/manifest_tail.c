@@ -130,7 +130,8 @@ int lsm_manifest_replay(struct lsm_env *env, const char *dir, const uint8_t *sto
     }
     status = lsm_manifest_tail_open(env, dir, found->store_id, found->number, &tail, err);
     if (status == LSM_NOTFOUND)
-        return lsm_fail(err, LSM_CORRUPT, "%s: MANIFEST-%08" PRIu64 " is missing, though CURRENT names it; restore the store from a backup", dir, found->number);
+        return lsm_fail(err, LSM_CORRUPT, "%s: MANIFEST-%08" PRIu64 " is missing, though CURRENT names it; restore the store from a backup", dir,
+                        found->number);
     if (status == LSM_OK) status = lsm_manifest_tail_read(tail, UINT64_MAX, apply, arg, err);
     if (tail != NULL) *found = tail->found;
     lsm_manifest_tail_close(tail);

@@ -33,7 +33,8 @@ int lsm_runs_decode(struct lsm_slice bytes, struct lsm_runs *runs, struct lsm_er
     struct lsm_decoder in = lsm_decoder_of(bytes);
     *runs = (struct lsm_runs){0};
     uint8_t decider = lsm_get_u8(&in);
-    if (!in.failed && decider > DECIDED_BY_DATABASE) return lsm_fail(err, LSM_UNSUPPORTED, "RUNS record with unknown decider %u; use a newer release", decider);
+    if (!in.failed && decider > DECIDED_BY_DATABASE)
+        return lsm_fail(err, LSM_UNSUPPORTED, "RUNS record with unknown decider %u; use a newer release", decider);
     runs->has_token = decider == DECIDED_BY_DATABASE;
     struct lsm_slice token = runs->has_token ? lsm_get_fixed(&in, sizeof runs->token) : (struct lsm_slice){0};
     if (token.size != 0) memcpy(runs->token, token.data, token.size);

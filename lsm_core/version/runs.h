@@ -8,10 +8,10 @@
 #include "edit.h"
 
 struct lsm_runs {
-    bool has_token;                    /* the database decides; else the record itself does */
+    bool has_token; /* the database decides; else the record itself does */
     uint8_t token[LSM_TOKEN_BYTES];
-    struct lsm_slice batch;            /* the first rows, and every tree made or dropped; borrowed */
-    struct lsm_edit edit;              /* files added at level 0, runs numbered from 1 by age, one at least, and next_file; nothing else counts */
+    struct lsm_slice batch; /* the first rows, and every tree made or dropped; borrowed */
+    struct lsm_edit edit;   /* files added at level 0, runs numbered from 1 by age, one at least, and next_file; nothing else counts */
 };
 
 void lsm_runs_release(struct lsm_runs *runs); /* leaves it empty */

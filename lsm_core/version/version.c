@@ -23,8 +23,10 @@ static bool is_removed(const struct lsm_edit *edit, uint64_t number) {
 
 static void collect_run(const struct lsm_run *run, int level, const struct lsm_edit *edit, struct placed_list *list, size_t *removed) {
     for (size_t i = 0; i < run->count; i++) {
-        if (is_removed(edit, run->files[i]->number)) (*removed)++;
-        else list->items[list->count++] = (struct placed){.level = level, .run = run->number, .meta = run->files[i]};
+        if (is_removed(edit, run->files[i]->number))
+            (*removed)++;
+        else
+            list->items[list->count++] = (struct placed){.level = level, .run = run->number, .meta = run->files[i]};
     }
 }
 
@@ -62,8 +64,8 @@ static int fill_run(struct lsm_run *run, const struct placed *items, size_t coun
     run->number = items[0].run;
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && !lsm_file_meta_precedes(items[i - 1].meta, items[i].meta))
-            return lsm_fail(err, LSM_CORRUPT, "manifest: table files %llu and %llu of level %d overlap", (unsigned long long)items[i - 1].meta->number,
-                            (unsigned long long)items[i].meta->number, items[i].level);
+            return lsm_fail(err, LSM_CORRUPT, "manifest: table files %llu and %llu of level %d overlap",
+                            (unsigned long long)items[i - 1].meta->number, (unsigned long long)items[i].meta->number, items[i].level);
         lsm_file_meta_ref(items[i].meta);
         run->files[run->count++] = items[i].meta;
         run->bytes += items[i].meta->bytes;
@@ -174,8 +176,10 @@ size_t lsm_run_find(const struct lsm_run *run, struct lsm_slice key) {
         size_t middle = low + (high - low) / 2;
         const struct lsm_file_meta *meta = run->files[middle];
         int order = lsm_slice_compare(lsm_buf_slice(&meta->largest), key);
-        if (order < 0 || (order == 0 && meta->largest_exclusive)) low = middle + 1;
-        else high = middle;
+        if (order < 0 || (order == 0 && meta->largest_exclusive))
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -188,9 +192,12 @@ struct lsm_file_meta *lsm_run_file(const struct lsm_run *run, struct lsm_slice k
 
 bool lsm_run_overlaps(const struct lsm_run *a, const struct lsm_run *b) {
     for (size_t i = 0, j = 0; i < a->count && j < b->count;) {
-        if (lsm_file_meta_precedes(a->files[i], b->files[j])) i++;
-        else if (lsm_file_meta_precedes(b->files[j], a->files[i])) j++;
-        else return true;
+        if (lsm_file_meta_precedes(a->files[i], b->files[j]))
+            i++;
+        else if (lsm_file_meta_precedes(b->files[j], a->files[i]))
+            j++;
+        else
+            return true;
     }
     return false;
 }

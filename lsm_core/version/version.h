@@ -8,8 +8,8 @@
 #include "edit.h"
 
 struct lsm_run {
-    uint64_t number;               /* level 0: greater is newer; other levels 0 */
-    struct lsm_file_meta **files;  /* ascending; one reference each */
+    uint64_t number;              /* level 0: greater is newer; other levels 0 */
+    struct lsm_file_meta **files; /* ascending; one reference each */
     size_t count;
     uint64_t bytes;
 };
@@ -18,11 +18,11 @@ struct lsm_version {
     _Atomic int refs;
 
     /* Filled in by the version set. */
-    uint64_t id;                   /* number of the manifest << 36 | how many of its bytes say this: a later version has a greater one. 0: empty, of no store */
-    uint64_t log_position;         /* everything below is in the files */
-    uint64_t log_generation;       /* first log file still needed */
+    uint64_t id; /* number of the manifest << 36 | how many of its bytes say this: a later version has a greater one. 0: empty, of no store */
+    uint64_t log_position;   /* everything below is in the files */
+    uint64_t log_generation; /* first log file still needed */
 
-    struct lsm_run *level0;        /* newest first */
+    struct lsm_run *level0; /* newest first */
     size_t level0_count;
     struct lsm_run levels[LSM_LEVELS]; /* [0] unused */
     uint64_t bytes;
@@ -31,7 +31,8 @@ struct lsm_version {
 
 /* The empty version, or base changed by edit (an edit with full set starts from nothing). One reference. LSM_CORRUPT if the edit does not
  * fit: removes what is not there, adds what overlaps. */
-int lsm_version_apply(const struct lsm_version *base, const struct lsm_edit *edit, struct lsm_version **version, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_version_apply(const struct lsm_version *base, const struct lsm_edit *edit, struct lsm_version **version,
+                      struct lsm_error *err) LSM_MUST_CHECK;
 void lsm_version_ref(struct lsm_version *version);
 /* True if that was the last reference: the caller then destroys it (version_set.h, which also removes obsolete files). */
 bool lsm_version_unref(struct lsm_version *version) LSM_MUST_CHECK;

@@ -7,11 +7,11 @@
 struct follow {
     struct lsm_version_set *set;
     struct lsm_manifest_tail *tail;
-    struct lsm_version *version;     /* NULL: nothing read yet */
-    struct lsm_tree_info *trees;     /* the set's own, as long as version is NULL */
+    struct lsm_version *version; /* NULL: nothing read yet */
+    struct lsm_tree_info *trees; /* the set's own, as long as version is NULL */
     size_t trees_count;
-    struct lsm_edit plain;           /* positions of the last edit; no files */
-    uint8_t token[LSM_TOKEN_BYTES];  /* the last one read */
+    struct lsm_edit plain;          /* positions of the last edit; no files */
+    uint8_t token[LSM_TOKEN_BYTES]; /* the last one read */
     uint64_t durable;
     bool appended;
 };
@@ -55,8 +55,11 @@ static int follow_one(void *arg, struct lsm_edit *edit, struct lsm_error *err) {
     follow->appended = !edit->full && (edit->added_count + edit->removed_count + edit->trees_count + edit->dropped_count != 0 ||
                                        edit->log_position != follow->plain.log_position);
     if (edit->log_durable > follow->durable) follow->durable = edit->log_durable;
-    follow->plain = (struct lsm_edit){.next_file = least, .log_position = edit->log_position, .log_generation = edit->log_generation,
-                                      .next_tree = edit->next_tree, .log_durable = follow->durable,
+    follow->plain = (struct lsm_edit){.next_file = least,
+                                      .log_position = edit->log_position,
+                                      .log_generation = edit->log_generation,
+                                      .next_tree = edit->next_tree,
+                                      .log_durable = follow->durable,
                                       .has_token = edit->has_token || follow->plain.has_token};
     if (edit->has_token) memcpy(follow->token, edit->token, sizeof follow->token);
     memcpy(follow->plain.token, follow->token, sizeof follow->plain.token);
@@ -205,7 +208,8 @@ static int be_at_end(struct lsm_version_set *set, const struct lsm_manifest_foun
     set->manifest = NULL;
     /* Never appended to: the edit that is to come starts a new one. What counts of this one was durable before the torn record was begun. */
     if (found->torn) return LSM_OK;
-    return published ? lsm_manifest_attach(set->env, set->dir, found, &set->manifest, err) : lsm_manifest_resume(set->env, set->dir, found, &set->manifest, err);
+    return published ? lsm_manifest_attach(set->env, set->dir, found, &set->manifest, err)
+                     : lsm_manifest_resume(set->env, set->dir, found, &set->manifest, err);
 }
 
 /* Read the manifest that CURRENT names to its end. Locks: needs all of the set's that concern the manifest. */

@@ -6,8 +6,8 @@
 #include <assert.h>
 
 enum {
-    MANIFEST_BYTES_MAX = 1 << 20,   /* one edit is about 200 bytes a file: a few thousand edits, milliseconds to replay */
-    VERSION_NUMBERS = 1 << 28       /* what an id has room for beside 36 bits of bytes */
+    MANIFEST_BYTES_MAX = 1 << 20, /* one edit is about 200 bytes a file: a few thousand edits, milliseconds to replay */
+    VERSION_NUMBERS = 1 << 28     /* what an id has room for beside 36 bits of bytes */
 };
 
 static uint64_t id_of(const struct lsm_manifest *manifest) { return lsm_manifest_number(manifest) << 36 | lsm_manifest_bytes(manifest); }
@@ -77,8 +77,14 @@ int lsm_version_set_next_trees(const struct lsm_tree_info *old, size_t old_count
 static int full_edit(const struct lsm_version *version, const struct lsm_tree_info *trees, size_t trees_count, const struct lsm_edit *edit,
                      struct lsm_edit *full) {
     int status = LSM_OK;
-    *full = (struct lsm_edit){.full = true, .next_file = edit->next_file, .log_position = edit->log_position, .log_generation = edit->log_generation,
-                              .next_tree = edit->next_tree, .time_us = edit->time_us, .log_durable = edit->log_durable, .has_token = edit->has_token};
+    *full = (struct lsm_edit){.full = true,
+                              .next_file = edit->next_file,
+                              .log_position = edit->log_position,
+                              .log_generation = edit->log_generation,
+                              .next_tree = edit->next_tree,
+                              .time_us = edit->time_us,
+                              .log_durable = edit->log_durable,
+                              .has_token = edit->has_token};
     memcpy(full->token, edit->token, sizeof full->token);
     for (size_t r = 0; r < version->level0_count; r++)
         for (size_t i = 0; i < version->level0[r].count && status == LSM_OK; i++)
@@ -205,8 +211,10 @@ void lsm_version_set_remove_doubtful(struct lsm_version_set *set) {
     size_t kept = 0;
     for (size_t i = 0; i < set->doubtful_count; i++) {
         bool named = false;
-        if (is_doubtful_still(set, set->doubtful[i], &named)) set->doubtful[kept++] = set->doubtful[i];
-        else if (!named) remove_table(set, set->doubtful[i]);
+        if (is_doubtful_still(set, set->doubtful[i], &named))
+            set->doubtful[kept++] = set->doubtful[i];
+        else if (!named)
+            remove_table(set, set->doubtful[i]);
     }
     set->doubtful_count = kept;
 }
@@ -229,7 +237,9 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
     }
     struct lsm_edit full;
     struct lsm_manifest *fresh = NULL;
-    uint64_t old_number = set->manifest != NULL ? lsm_manifest_number(set->manifest) : set->tail != NULL ? lsm_manifest_tail_found(set->tail)->number : 0;
+    uint64_t old_number = set->manifest != NULL ? lsm_manifest_number(set->manifest)
+                          : set->tail != NULL   ? lsm_manifest_tail_found(set->tail)->number
+                                                : 0;
     uint64_t number = lsm_version_set_new_number(set);
     if (number >= VERSION_NUMBERS) return lsm_fail(err, LSM_TOOBIG, "%s: all file numbers are used up; copy the tables to a new database", set->dir);
     int status = full_edit(version, trees, trees_count, edit, &full);
@@ -333,8 +343,12 @@ int lsm_version_set_create(struct lsm_version_set *set, struct lsm_error *err) {
 void lsm_version_set_seal(struct lsm_version_set *set, uint64_t log_durable) {
     /* Shared: the last one here may never have appended. */
     if (lsm_version_set_lock(set, NULL) != LSM_OK) return;
-    const struct lsm_edit nothing = {.next_file = lsm_version_set_peek_number(set), .log_position = set->log_position, .log_generation = set->log_generation,
-                                     .next_tree = set->next_tree, .time_us = lsm_env_now_us(set->env), .log_durable = log_durable};
+    const struct lsm_edit nothing = {.next_file = lsm_version_set_peek_number(set),
+                                     .log_position = set->log_position,
+                                     .log_generation = set->log_generation,
+                                     .next_tree = set->next_tree,
+                                     .time_us = lsm_env_now_us(set->env),
+                                     .log_durable = log_durable};
     if (set->manifest != NULL && (set->appended || log_durable > set->log_durable)) lsm_manifest_seal(set->manifest, &nothing);
     set->appended = false;
     lsm_version_set_unlock(set);
@@ -358,8 +372,10 @@ uint64_t lsm_version_set_peek_number(struct lsm_version_set *set) {
 }
 
 void lsm_version_set_raise_number(struct lsm_version_set *set, uint64_t at_least) {
-    if (set->share != NULL) set->share->raise_next_file(set->share->arg, at_least);
-    else if (at_least > atomic_load_explicit(&set->next_file, memory_order_relaxed)) atomic_store_explicit(&set->next_file, at_least, memory_order_relaxed);
+    if (set->share != NULL)
+        set->share->raise_next_file(set->share->arg, at_least);
+    else if (at_least > atomic_load_explicit(&set->next_file, memory_order_relaxed))
+        atomic_store_explicit(&set->next_file, at_least, memory_order_relaxed);
 }
 
 struct lsm_version *lsm_version_set_ref_current(struct lsm_version_set *set) {

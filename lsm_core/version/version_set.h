@@ -22,62 +22,63 @@
 /* What the processes that share a store agree on. All functions may be called by any thread. */
 struct lsm_version_share {
     void *arg;
-    bool alone;                                     /* nobody else can come: what was written need not be looked for */
-    int (*lock)(void *arg, struct lsm_error *err);  /* keep all other processes from appending to the manifest */
+    bool alone;                                    /* nobody else can come: what was written need not be looked for */
+    int (*lock)(void *arg, struct lsm_error *err); /* keep all other processes from appending to the manifest */
     void (*unlock)(void *arg);
-    uint64_t (*version)(void *arg);                 /* id of the present version */
+    uint64_t (*version)(void *arg); /* id of the present version */
     void (*publish)(void *arg, uint64_t version);
-    uint64_t (*next_file)(void *arg);               /* a number for a file, used by nobody else */
+    uint64_t (*next_file)(void *arg); /* a number for a file, used by nobody else */
     uint64_t (*peek_next_file)(void *arg);
     void (*raise_next_file)(void *arg, uint64_t at_least);
-    bool (*may_remove)(void *arg, uint64_t added_at, uint64_t removed_at); /* does no other process need a file that these versions brought and removed? */
+    bool (*may_remove)(void *arg, uint64_t added_at,
+                       uint64_t removed_at); /* does no other process need a file that these versions brought and removed? */
 };
 
 struct lsm_version_set {
     /* Immutable after init. */
     struct lsm_env *env;
-    const char *dir;                   /* the store's */
+    const char *dir; /* the store's */
     struct lsm_env_perm perm;
     uint8_t store_id[LSM_STORE_ID_BYTES];
     struct lsm_cache *cache;
     struct lsm_sst_maps maps;              /* its limit may be raised at any time */
     const struct lsm_version_share *share; /* NULL: nobody else is there. Set once, before a second thread looks */
 
-    struct lsm_mutex append_mu;        /* Held around the lock that keeps other processes from appending. */
+    struct lsm_mutex append_mu; /* Held around the lock that keeps other processes from appending. */
 
     /* Guarded by manifest_mu. */
     struct lsm_mutex manifest_mu;
-    struct lsm_manifest *manifest;     /* for appending. NULL: the next edit starts a new one (shared: or opens the one that is there) */
-    struct lsm_manifest_tail *tail;    /* for reading what others append; NULL: the next look reads it all */
-    struct lsm_tree_info *trees;       /* as the manifest knows them, ascending */
+    struct lsm_manifest *manifest;  /* for appending. NULL: the next edit starts a new one (shared: or opens the one that is there) */
+    struct lsm_manifest_tail *tail; /* for reading what others append; NULL: the next look reads it all */
+    struct lsm_tree_info *trees;    /* as the manifest knows them, ascending */
     size_t trees_count;
     uint32_t next_tree;
     uint64_t log_position, log_generation;
-    uint64_t log_durable;              /* greatest position that an edit said to be durable in the log */
-    bool has_token;                    /* a transaction in table files was decided by the database */
-    uint8_t token[LSM_TOKEN_BYTES];    /* the last one's */
-    uint64_t manifest_bytes_max;       /* a longer one is replaced by a fresh one */
-    bool uncertain;                    /* an append failed, or a new manifest did after CURRENT named it: the disk may hold an edit that
+    uint64_t log_durable;           /* greatest position that an edit said to be durable in the log */
+    bool has_token;                 /* a transaction in table files was decided by the database */
+    uint8_t token[LSM_TOKEN_BYTES]; /* the last one's */
+    uint64_t manifest_bytes_max;    /* a longer one is replaced by a fresh one */
+    bool uncertain;                 /* an append failed, or a new manifest did after CURRENT named it: the disk may hold an edit that
                                           memory does not; files that it may name must stay until a new manifest stands, or (shared) until the
                                           edit was read back or its place overwritten */
 
-    bool appended;                     /* an edit was, that nothing stands behind yet */
-    uint64_t *doubtful;                /* tables that such an edit may name: they go when a new manifest stands */
+    bool appended;      /* an edit was, that nothing stands behind yet */
+    uint64_t *doubtful; /* tables that such an edit may name: they go when a new manifest stands */
     size_t doubtful_count;
 
     /* Guarded by mu. */
     struct lsm_mutex mu;
     struct lsm_version *current;
-    uint64_t edits;                    /* applied since open */
+    uint64_t edits; /* applied since open */
 
-    struct lsm_mutex removing_mu;      /* Held while files are removed, one thread at a time. */
-    struct lsm_mutex graveyard_mu;     /* Guards destruction of versions: see lsm_version_set_unref(). */
-    struct lsm_file_meta *obsolete;    /* shared: files that this process needs no more; guarded by graveyard_mu, one reference each */
+    struct lsm_mutex removing_mu;   /* Held while files are removed, one thread at a time. */
+    struct lsm_mutex graveyard_mu;  /* Guards destruction of versions: see lsm_version_set_unref(). */
+    struct lsm_file_meta *obsolete; /* shared: files that this process needs no more; guarded by graveyard_mu, one reference each */
 
     /* Atomic. */
-    _Atomic int live_versions;         /* 1: nothing but the current version pins files; those of lsm_version_set_make() count too */
-    _Atomic uint64_t next_file;        /* not shared: the next number */
-    _Atomic int obsolete_count;        /* in the list, or taken out of it and being removed */
+    _Atomic int live_versions;  /* 1: nothing but the current version pins files; those of lsm_version_set_make() count too */
+    _Atomic uint64_t next_file; /* not shared: the next number */
+    _Atomic int obsolete_count; /* in the list, or taken out of it and being removed */
 };
 
 /* Nothing on disk is touched. LSM_NOMEM leaves nothing to release. */
@@ -94,7 +95,8 @@ int lsm_version_set_read(struct lsm_version_set *set, struct lsm_error *err) LSM
 
 /* A version of its own, of nothing but the files that an edit adds: those of a transaction, which the manifest does not name yet. One reference, which
  * lsm_version_set_unref() takes back. LSM_CORRUPT: files of a run overlap. */
-int lsm_version_set_make(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_version **version, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_version_set_make(struct lsm_version_set *set, const struct lsm_edit *edit, struct lsm_version **version,
+                         struct lsm_error *err) LSM_MUST_CHECK;
 
 /* Make an edit durable, then current. On error nothing has changed in memory. On disk the edit may have happened, if its sync failed: the
  * next edit writes a whole new manifest without it (shared: finds it and takes it over), and until then the files it adds must stay: *keep_files
@@ -129,8 +131,8 @@ int lsm_version_set_table(struct lsm_version_set *set, struct lsm_file_meta *met
 int lsm_version_set_catch_up(struct lsm_version_set *set, uint64_t version, struct lsm_error *err) LSM_MUST_CHECK;
 /* The current version, and what else the manifest says of that very moment. */
 struct lsm_version_content {
-    struct lsm_version *version;       /* one reference */
-    struct lsm_tree_info *trees;       /* to be freed */
+    struct lsm_version *version; /* one reference */
+    struct lsm_tree_info *trees; /* to be freed */
     size_t trees_count;
     uint32_t next_tree;
     bool has_token;

@@ -4,7 +4,7 @@
 #include "../codec/hash.h"
 
 #define REWRITE_BYTES ((size_t)256 * 1024)
-#define PLACE_FACTOR 0x9e3779b97f4a7c15u /* odd, its bits mixed: neighbouring places have seeds that share nothing */
+#define PLACE_FACTOR  0x9e3779b97f4a7c15u /* odd, its bits mixed: neighbouring places have seeds that share nothing */
 
 /* The last word of a record's header: how far below its position everything is durable, in units of LSM_CHAIN_ALIGN, then the time. */
 enum {
@@ -16,8 +16,7 @@ enum {
 /* CR LF at the end of a magic shows a transfer in text mode. */
 const struct lsm_chain_type lsm_chain_log = {
     .name = "log", .magic = {'L', 'S', 'M', 'L', 'O', 'G', '\r', '\n'}, .kinds = 1u << 1 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6};
-const struct lsm_chain_type lsm_chain_manifest = {
-    .name = "manifest", .magic = {'L', 'S', 'M', 'M', 'A', 'N', '\r', '\n'}, .kinds = 1u << 1};
+const struct lsm_chain_type lsm_chain_manifest = {.name = "manifest", .magic = {'L', 'S', 'M', 'M', 'A', 'N', '\r', '\n'}, .kinds = 1u << 1};
 
 uint64_t lsm_chain_seed(const struct lsm_chain_type *type, const uint8_t *store_id, uint64_t number, uint64_t start) {
     uint8_t bytes[8 + LSM_STORE_ID_BYTES + 8];

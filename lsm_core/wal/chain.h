@@ -21,7 +21,7 @@ enum {
 struct lsm_chain_type {
     const char *name; /* for messages */
     uint8_t magic[8];
-    uint32_t kinds;   /* bit k: records of kind k are known */
+    uint32_t kinds; /* bit k: records of kind k are known */
 };
 extern const struct lsm_chain_type lsm_chain_log, lsm_chain_manifest;
 
@@ -37,10 +37,10 @@ struct lsm_chain_header {
 
 struct lsm_chain_record {
     uint64_t check, position;
-    uint64_t prev;            /* check of the record before; not in the bytes but by what it does to the check */
-    uint64_t synced;          /* told as a distance from the position; one of 2 GiB or more is not told, which reads as 0 */
-    uint64_t time_us;         /* read: rounded down to LSM_CHAIN_TIME_UNIT_US */
-    uint32_t length;          /* of the payload */
+    uint64_t prev;    /* check of the record before; not in the bytes but by what it does to the check */
+    uint64_t synced;  /* told as a distance from the position; one of 2 GiB or more is not told, which reads as 0 */
+    uint64_t time_us; /* read: rounded down to LSM_CHAIN_TIME_UNIT_US */
+    uint32_t length;  /* of the payload */
     uint8_t kind;
     uint64_t end;             /* position of the next record */
     struct lsm_slice payload; /* valid until the next call on the reader */

@@ -56,9 +56,7 @@ static int need(struct lsm_chain_reader *reader, uint64_t offset, uint64_t size,
     return size <= got ? LSM_OK : LSM_NOTFOUND;
 }
 
-static bool all_zero(const uint8_t *bytes, size_t size) {
-    return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
-}
+static bool all_zero(const uint8_t *bytes, size_t size) { return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0); }
 
 /* ---- looking for witnesses ------------------------------------------------------------------------------------- */
 
@@ -66,9 +64,9 @@ static bool all_zero(const uint8_t *bytes, size_t size) {
 
 struct witness {
     struct lsm_chain_reader *reader;
-    bool start_known;       /* false: the file header is damaged, and the file taken to start at ANY_START */
-    uint64_t synced_above;  /* a record matters that says more than this was synced */
-    uint64_t budget;        /* bytes that may still be hashed */
+    bool start_known;      /* false: the file header is damaged, and the file taken to start at ANY_START */
+    uint64_t synced_above; /* a record matters that says more than this was synced */
+    uint64_t budget;       /* bytes that may still be hashed */
 };
 
 /* As if it stood at the file's start plus this: what a place means does not depend on where the file starts. */
@@ -158,7 +156,8 @@ static int check_header(const struct lsm_chain_reader *reader, const uint8_t *st
     const char *path = reader->file->path, *name = reader->type->name;
     if (header->version != LSM_CHAIN_VERSION) {
         return lsm_fail(err, LSM_UNSUPPORTED, "%s: %s format version %" PRIu32 ", this release knows version %d; use %s", path, name, header->version,
-                        LSM_CHAIN_VERSION, header->version > LSM_CHAIN_VERSION ? "a newer release" : "what it was written with, which was no release");
+                        LSM_CHAIN_VERSION,
+                        header->version > LSM_CHAIN_VERSION ? "a newer release" : "what it was written with, which was no release");
     }
     if (header->flags != 0) {
         return lsm_fail(err, LSM_UNSUPPORTED, "%s: %s with unknown format flags 0x%" PRIx32 "; use a newer release", path, name, header->flags);
@@ -281,7 +280,8 @@ static int find(struct lsm_chain_reader *reader, uint64_t known_synced, struct l
     if (status != LSM_NOTFOUND) return status;
     return lsm_fail(err, LSM_CORRUPT,
                     "%s: offset %" PRIu64 ": the %s record at position %" PRIu64 " is damaged or missing, though it was durable once; restore this "
-                    "file from a backup", reader->file->path, offset_of(reader, reader->end), reader->type->name, reader->end);
+                    "file from a backup",
+                    reader->file->path, offset_of(reader, reader->end), reader->type->name, reader->end);
 }
 
 static void take(struct lsm_chain_reader *reader, const struct lsm_chain_record *record) {
@@ -308,14 +308,17 @@ int lsm_chain_next_below(struct lsm_chain_reader *reader, uint64_t limit, struct
         lsm_buf_reset(&reader->window);
         status = load(reader, record, err);
     }
-    if (status == LSM_OK && record->end > limit) status = LSM_NOTFOUND;
+    if (status == LSM_OK && record->end > limit)
+        status = LSM_NOTFOUND;
     else if (status == LSM_OK) {
         take(reader, record);
         return LSM_OK;
     }
     if (status != LSM_NOTFOUND) return status;
-    return lsm_fail(err, LSM_CORRUPT, "%s: offset %" PRIu64 ": the %s record at position %" PRIu64 " is damaged or missing, though it was published up to %" PRIu64
-                    "; restore this file from a backup", reader->file->path, offset_of(reader, reader->end), reader->type->name, reader->end, limit);
+    return lsm_fail(err, LSM_CORRUPT,
+                    "%s: offset %" PRIu64 ": the %s record at position %" PRIu64 " is damaged or missing, though it was published up to %" PRIu64
+                    "; restore this file from a backup",
+                    reader->file->path, offset_of(reader, reader->end), reader->type->name, reader->end, limit);
 }
 
 void lsm_chain_skip(struct lsm_chain_reader *reader, uint64_t end, uint64_t check) {

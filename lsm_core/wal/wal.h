@@ -26,11 +26,11 @@ enum lsm_wal_kind {
 
 struct lsm_wal_record {
     enum lsm_wal_kind kind;
-    uint64_t position, end;     /* of the record in the log; end is the position of the next */
-    uint64_t synced;            /* position known durable when the record was written */
-    uint64_t time_us;           /* commit time, microseconds since 1970; read back, it is up to 262 ms early */
-    uint64_t check;             /* its checksum, which the next record's depends on */
-    struct lsm_slice payload;   /* valid until the next call on the reader */
+    uint64_t position, end;   /* of the record in the log; end is the position of the next */
+    uint64_t synced;          /* position known durable when the record was written */
+    uint64_t time_us;         /* commit time, microseconds since 1970; read back, it is up to 262 ms early */
+    uint64_t check;           /* its checksum, which the next record's depends on */
+    struct lsm_slice payload; /* valid until the next call on the reader */
 };
 
 /* Bytes that a record with this payload takes in the log. */
@@ -47,9 +47,8 @@ struct lsm_wal_writer;
  * 0 at the very beginning). sync: make header and directory entry durable before returning; the caller has synced everything below start
  * (all generations before), which is known as synced from here on. Without it nothing is, until the first sync of this writer.
  * On error no file is left, except one that was there before (LSM_IO). */
-int lsm_wal_writer_create(struct lsm_env *env, const char *dir, const struct lsm_env_perm *perm, const uint8_t *store_id,
-                          uint64_t generation, uint64_t start, uint64_t prev_check, bool sync, struct lsm_wal_writer **writer,
-                          struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_wal_writer_create(struct lsm_env *env, const char *dir, const struct lsm_env_perm *perm, const uint8_t *store_id, uint64_t generation,
+                          uint64_t start, uint64_t prev_check, bool sync, struct lsm_wal_writer **writer, struct lsm_error *err) LSM_MUST_CHECK;
 /* Go on with a generation that an earlier life or another process has written up to `end`: check and synced as it left them. What is preallocated behind the end
  * stays; what else stands there is no record and is overwritten. Needs: nobody else appends meanwhile (nor to advance()). */
 int lsm_wal_writer_attach(struct lsm_env *env, const char *dir, const uint8_t *store_id, uint64_t generation, uint64_t start, uint64_t end,
@@ -75,9 +74,9 @@ int lsm_wal_sync_generation(struct lsm_env *env, const char *dir, uint64_t gener
 
 uint64_t lsm_wal_writer_generation(const struct lsm_wal_writer *writer);
 uint64_t lsm_wal_writer_start(const struct lsm_wal_writer *writer);
-uint64_t lsm_wal_writer_end(const struct lsm_wal_writer *writer);       /* position behind the last record; any thread */
-uint64_t lsm_wal_writer_synced(const struct lsm_wal_writer *writer);    /* position known durable; any thread */
-uint64_t lsm_wal_writer_check(const struct lsm_wal_writer *writer);     /* check of the last record (prev_check if none) */
+uint64_t lsm_wal_writer_end(const struct lsm_wal_writer *writer);    /* position behind the last record; any thread */
+uint64_t lsm_wal_writer_synced(const struct lsm_wal_writer *writer); /* position known durable; any thread */
+uint64_t lsm_wal_writer_check(const struct lsm_wal_writer *writer);  /* check of the last record (prev_check if none) */
 bool lsm_wal_writer_poisoned(const struct lsm_wal_writer *writer);
 /* trim: cut the preallocated rest, so that the next opener can resume. Frees the writer whatever is returned. Does not sync. */
 int lsm_wal_writer_close(struct lsm_wal_writer *writer, bool trim, struct lsm_error *err);
@@ -101,10 +100,10 @@ int lsm_wal_reader_next(struct lsm_wal_reader *reader, uint64_t known_synced, st
 int lsm_wal_reader_next_below(struct lsm_wal_reader *reader, uint64_t limit, struct lsm_wal_record *record, struct lsm_error *err) LSM_MUST_CHECK;
 /* Go on from `end`, known to be the end of a record with this check that is no ROLL: what this process has appended itself. */
 void lsm_wal_reader_skip(struct lsm_wal_reader *reader, uint64_t end, uint64_t check);
-bool lsm_wal_reader_rolled(const struct lsm_wal_reader *reader);         /* the last record was a ROLL */
-uint64_t lsm_wal_reader_end(const struct lsm_wal_reader *reader);        /* position behind the last good record */
-uint64_t lsm_wal_reader_check(const struct lsm_wal_reader *reader);      /* check of the last good record, or prev_check */
-uint64_t lsm_wal_reader_synced(const struct lsm_wal_reader *reader);     /* greatest synced position any good record told */
-void lsm_wal_reader_close(struct lsm_wal_reader *reader);                /* NULL is allowed */
+bool lsm_wal_reader_rolled(const struct lsm_wal_reader *reader);     /* the last record was a ROLL */
+uint64_t lsm_wal_reader_end(const struct lsm_wal_reader *reader);    /* position behind the last good record */
+uint64_t lsm_wal_reader_check(const struct lsm_wal_reader *reader);  /* check of the last good record, or prev_check */
+uint64_t lsm_wal_reader_synced(const struct lsm_wal_reader *reader); /* greatest synced position any good record told */
+void lsm_wal_reader_close(struct lsm_wal_reader *reader);            /* NULL is allowed */
 
 #endif

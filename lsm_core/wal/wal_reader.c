@@ -32,8 +32,13 @@ void lsm_wal_reader_close(struct lsm_wal_reader *reader) {
 
 static void take(struct lsm_wal_reader *reader, const struct lsm_chain_record *found, struct lsm_wal_record *record) {
     reader->rolled = found->kind == LSM_WAL_ROLL;
-    *record = (struct lsm_wal_record){.kind = (enum lsm_wal_kind)found->kind, .position = found->position, .end = found->end, .synced = found->synced,
-                                      .time_us = found->time_us, .check = found->check, .payload = found->payload};
+    *record = (struct lsm_wal_record){.kind = (enum lsm_wal_kind)found->kind,
+                                      .position = found->position,
+                                      .end = found->end,
+                                      .synced = found->synced,
+                                      .time_us = found->time_us,
+                                      .check = found->check,
+                                      .payload = found->payload};
 }
 
 int lsm_wal_reader_next(struct lsm_wal_reader *reader, uint64_t known_synced, struct lsm_wal_record *record, struct lsm_error *err) {

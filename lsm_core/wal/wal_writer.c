@@ -29,14 +29,14 @@ struct lsm_wal_writer {
     uint64_t generation, start, seed;
 
     /* Appending thread only. */
-    uint64_t check;       /* of the last record */
-    uint64_t allocated;   /* file size that needs no more space */
+    uint64_t check;     /* of the last record */
+    uint64_t allocated; /* file size that needs no more space */
     uint64_t step_bytes;
     struct lsm_buf buffer;
 
     /* Guarded by mutex: one sync at a time. */
     struct lsm_mutex mutex;
-    bool named;           /* the directory entry is durable */
+    bool named; /* the directory entry is durable */
 
     /* Atomic. end is stored (release) after the record's bytes are written and loaded (acquire) before a sync: what it counts is synced.
      * poisoned is stored (release) after why is written, which never changes again. */
@@ -45,9 +45,7 @@ struct lsm_wal_writer {
     struct lsm_error why;
 };
 
-static uint64_t offset_of(const struct lsm_wal_writer *writer, uint64_t position) {
-    return LSM_WAL_HEADER_BYTES + (position - writer->start);
-}
+static uint64_t offset_of(const struct lsm_wal_writer *writer, uint64_t position) { return LSM_WAL_HEADER_BYTES + (position - writer->start); }
 
 static void writer_free(struct lsm_wal_writer *writer) {
     lsm_file_close(writer->file);
@@ -302,8 +300,11 @@ int lsm_wal_writer_append(struct lsm_wal_writer *writer, enum lsm_wal_kind kind,
     int status = lsm_wal_writer_reserve(writer, bytes, err);
     if (status != LSM_OK) return status;
 
-    struct lsm_chain_record put = {.position = atomic_load_explicit(&writer->end, memory_order_relaxed), .prev = writer->check,
-                                   .synced = lsm_wal_writer_synced(writer), .time_us = time_us, .kind = (uint8_t)kind};
+    struct lsm_chain_record put = {.position = atomic_load_explicit(&writer->end, memory_order_relaxed),
+                                   .prev = writer->check,
+                                   .synced = lsm_wal_writer_synced(writer),
+                                   .time_us = time_us,
+                                   .kind = (uint8_t)kind};
     status = bytes <= GATHER_BYTES_MAX ? write_gathered(writer, &put, first, second, err) : write_pieces(writer, &put, first, second, err);
     if (status != LSM_OK) {
         /* If the write reached the file in spite, a crash before the next append would bring back what was reported as failed. */
@@ -313,8 +314,8 @@ int lsm_wal_writer_append(struct lsm_wal_writer *writer, enum lsm_wal_kind kind,
     writer->check = put.check;
     atomic_store_explicit(&writer->end, put.end, memory_order_release);
     if (record != NULL) {
-        *record = (struct lsm_wal_record){.kind = kind, .position = put.position, .end = put.end, .synced = put.synced, .time_us = time_us,
-                                          .check = put.check};
+        *record = (struct lsm_wal_record){
+            .kind = kind, .position = put.position, .end = put.end, .synced = put.synced, .time_us = time_us, .check = put.check};
     }
     return LSM_OK;
 }

@@ -77,11 +77,11 @@ static void what_is_added_comes_back_in_order_with_its_offset(void **state) {
 
 static void operations_have_these_bytes(void **state) {
     (void)state;
-    static const uint8_t expected[] = {5, 7, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1,        /* create 7 */
-                                       0x87,                                         /* select 7 */
-                                       2, 1, 'k', 2, 'v', 'w', 3, 1, 'd', 4, 1, 'a', 1, 'b', /* put, delete, delete range */
-                                       1, 128, 0, 0, 0, 0xff,                        /* select 128, 127 */
-                                       6, 4, 3, 2, 1};                               /* drop */
+    static const uint8_t expected[] = {5,    7,   0,   0, 0,   8,    7, 6, 5,   4, 3, 2,   1,      /* create 7 */
+                                       0x87,                                                       /* select 7 */
+                                       2,    1,   'k', 2, 'v', 'w',  3, 1, 'd', 4, 1, 'a', 1, 'b', /* put, delete, delete range */
+                                       1,    128, 0,   0, 0,   0xff,                               /* select 128, 127 */
+                                       6,    4,   3,   2, 1};                                      /* drop */
     struct made made = {0};
     add(&made, (struct lsm_op){.kind = LSM_OP_TREE_CREATE, .tree = 7, .nonce = UINT64_C(0x0102030405060708)});
     add(&made, (struct lsm_op){.kind = LSM_OP_SELECT, .tree = 7});
@@ -113,8 +113,7 @@ static int read_all(const uint8_t *bytes, size_t size, size_t *ops) {
         assert_true(op.tree != 0);
         at = reader.at;
         (*ops)++;
-        for (int i = 0; i < 2; i++)
-            assert_true(slices[i].size == 0 || (slices[i].data >= exact && slices[i].data + slices[i].size <= exact + size));
+        for (int i = 0; i < 2; i++) assert_true(slices[i].size == 0 || (slices[i].data >= exact && slices[i].data + slices[i].size <= exact + size));
     }
     assert_true(status == LSM_NOTFOUND || status == LSM_CORRUPT);
     if (status == LSM_CORRUPT) assert_int_equal(lsm_batch_next(&reader, &op), LSM_CORRUPT); /* it does not get better by asking again */
@@ -172,16 +171,18 @@ static void senseless_operations_are_refused(void **state) {
         char bytes[14] = {(char)kind, 1, 0, 0, 0};
         if (kind < LSM_OP_SELECT || (kind > LSM_OP_TREE_DROP && kind <= 0x80)) expect_corrupt(bytes, sizeof bytes);
     }
-    expect_corrupt("\2\1k\1v", 5);      /* no tree is selected */
+    expect_corrupt("\2\1k\1v", 5); /* no tree is selected */
     expect_corrupt("\3\1k", 3);
     expect_corrupt("\4\1a\1b", 5);
-    expect_corrupt("\1\0\0\0\0", 5);    /* tree 0 */
+    expect_corrupt("\1\0\0\0\0", 5); /* tree 0 */
     expect_corrupt("\x80", 1);
     expect_corrupt("\1\x7f\0\0\0", 5); /* longer than it should be */
-    expect_corrupt("\5\0\0\0\0" "12345678", 13);
+    expect_corrupt("\5\0\0\0\0"
+                   "12345678",
+                   13);
     expect_corrupt("\6\0\0\0\0", 5);
-    expect_corrupt("\x81\3\x81\0k", 5);                                      /* an overlong length */
-    expect_corrupt("\x81\3\xff\xff\xff\xff\xff\xff\xff\xff\xff\1k", 13);     /* a length of UINT64_MAX */
+    expect_corrupt("\x81\3\x81\0k", 5);                                  /* an overlong length */
+    expect_corrupt("\x81\3\xff\xff\xff\xff\xff\xff\xff\xff\xff\1k", 13); /* a length of UINT64_MAX */
     expect_corrupt("\x81\2\xff\xff\xff\xff\xff\xff\xff\xff\xff\1k\1v", 15);
 }
 

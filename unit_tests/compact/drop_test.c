@@ -48,8 +48,10 @@ static void no_history_reads_differently_after_a_merge(void **state) {
                 }
                 bool put = newest != NOBODY && says[newest] != DELETE;
                 bool keeps = newest != NOBODY && lsm_drop_keeps(put ? LSM_KIND_PUT : LSM_KIND_DELETE, covered, below);
-                if (keeps) after[0] = put ? (range && below ? RANGE_AND_PUT : PUT) : DELETE;
-                else if (range && below) after[0] = RANGE;
+                if (keeps)
+                    after[0] = put ? (range && below ? RANGE_AND_PUT : PUT) : DELETE;
+                else if (range && below)
+                    after[0] = RANGE;
                 for (int i = merged; i < SOURCES; i++) after[i - merged + 1] = says[i];
                 int before = visible(says, SOURCES), now = visible(after, SOURCES - merged + 1);
                 int expected = before == NOBODY ? NOBODY : before < merged ? 0 : before - merged + 1;

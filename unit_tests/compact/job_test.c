@@ -41,12 +41,12 @@ struct range {
 };
 
 struct content {
-    bool memory;              /* a memtable: has sequences, ranges overlap */
-    int kinds[KEYS];          /* 0: nothing */
+    bool memory;     /* a memtable: has sequences, ranges overlap */
+    int kinds[KEYS]; /* 0: nothing */
     uint64_t sequences[KEYS];
     struct range ranges[RANGES_MAX * FILES_MAX];
     int ranges_count;
-    uint8_t mark;             /* first byte of its values */
+    uint8_t mark; /* first byte of its values */
 };
 
 struct world {
@@ -54,7 +54,7 @@ struct world {
     struct lsm_version_set set;
     uint64_t random;
     size_t value_bytes;
-    struct content contents[RUNS_MAX];        /* newest first: sources, then what lies below */
+    struct content contents[RUNS_MAX]; /* newest first: sources, then what lies below */
     struct lsm_file_meta *files[RUNS_MAX][FILES_MAX];
     size_t files_count[RUNS_MAX];
     size_t sources, all;
@@ -215,8 +215,14 @@ struct bench {
 static int set_up(struct world *world, struct bench *bench) {
     memset(bench, 0, sizeof *bench);
     struct lsm_job *job = &bench->job;
-    *job = (struct lsm_job){.set = &world->set, .sources = bench->sources, .count = world->sources, .below = bench->below, .sst = sst_options,
-                            .file_bytes = 1 << 20, .log_low = 5, .log_high = 50};
+    *job = (struct lsm_job){.set = &world->set,
+                            .sources = bench->sources,
+                            .count = world->sources,
+                            .below = bench->below,
+                            .sst = sst_options,
+                            .file_bytes = 1 << 20,
+                            .log_low = 5,
+                            .log_high = 50};
     for (size_t r = 0; r < world->sources; r++) {
         const struct content *content = &world->contents[r];
         bench->sources[r] = content->memory ? &bench->memories[r].base : &bench->runs[r].base;
@@ -552,7 +558,12 @@ static void a_job_that_is_stopped_leaves_no_file(void **state) {
         struct endless endless = {.base.ops = &ops, .count = 3000};
         struct lsm_iter *sources[] = {&endless.base};
         int left = asked;
-        struct lsm_job job = {.set = &world.set, .sources = sources, .count = 1, .sst = sst_options, .file_bytes = 9000, .cancelled = count_down,
+        struct lsm_job job = {.set = &world.set,
+                              .sources = sources,
+                              .count = 1,
+                              .sst = sst_options,
+                              .file_bytes = 9000,
+                              .cancelled = count_down,
                               .cancelled_arg = &left};
         status = lsm_job_run(&job, &err);
         assert_true(status == LSM_OK || status == LSM_INTERRUPTED);
@@ -613,8 +624,10 @@ static void an_operation_that_fails_fails_the_job_and_no_file_is_left(void **sta
             lsm_env_mem_fail_at(world.env, NULL);
             assert_int_equal(status, met == 0 ? LSM_OK : LSM_IO);
             if (status == LSM_OK) check_output(&world, &bench.job);
-            if (status == LSM_OK) lsm_job_discard(&bench.job);
-            else assert_true(err.code == LSM_IO && err.text[0] != '\0');
+            if (status == LSM_OK)
+                lsm_job_discard(&bench.job);
+            else
+                assert_true(err.code == LSM_IO && err.text[0] != '\0');
             assert_int_equal(bench.job.files_count, 0);
             assert_int_equal(count_tables(world.env), before);
             tear_down(&world, &bench);
@@ -720,13 +733,20 @@ static void a_run_reads_like_one_file_forward_and_backward(void **state) {
         for (int i = 0; i < 200; i++) {
             uint64_t move = below(&world, 16);
             int wanted = low + (int)below(&world, (uint64_t)(high - low));
-            if (move == 0 && run.tree == 0) lsm_iter_first(iter), at = step(&world, -1, 1, low, high);
-            else if (move == 1 && run.tree == 0) lsm_iter_last(iter), at = step(&world, KEYS, -1, low, high);
-            else if (move <= 2) lsm_iter_seek(iter, key_of(wanted)), at = step(&world, wanted - 1, 1, low, high);
-            else if (move == 3) lsm_iter_seek_before(iter, key_of(wanted)), at = step(&world, wanted, -1, low, high);
-            else if (!iter->valid) continue;
-            else if (move < 10) lsm_iter_next(iter), at = step(&world, at, 1, low, high);
-            else lsm_iter_prev(iter), at = step(&world, at, -1, low, high);
+            if (move == 0 && run.tree == 0)
+                lsm_iter_first(iter), at = step(&world, -1, 1, low, high);
+            else if (move == 1 && run.tree == 0)
+                lsm_iter_last(iter), at = step(&world, KEYS, -1, low, high);
+            else if (move <= 2)
+                lsm_iter_seek(iter, key_of(wanted)), at = step(&world, wanted - 1, 1, low, high);
+            else if (move == 3)
+                lsm_iter_seek_before(iter, key_of(wanted)), at = step(&world, wanted, -1, low, high);
+            else if (!iter->valid)
+                continue;
+            else if (move < 10)
+                lsm_iter_next(iter), at = step(&world, at, 1, low, high);
+            else
+                lsm_iter_prev(iter), at = step(&world, at, -1, low, high);
             expect_at(&world, iter, at, low, high);
         }
         lsm_iter_release(iter);

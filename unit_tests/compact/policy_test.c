@@ -68,37 +68,37 @@ static void each_shape_gets_its_plan(void **state) {
         {"0: 100 100 100 100", "runs 0+4 to 6"},
         {"0: 100 100 100 100 100 100", "runs 0+6 to 6"},
         {"0: 9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9", "runs 0+32 to 6"},
-        {"0: 9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9", "runs 0+32 to 0"}, /* one more than one merge reads */
+        {"0: 9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9", "runs 0+32 to 0"},     /* one more than one merge reads */
         {"0: 8 9 9 7 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 6", "runs 3+32 to 0"}, /* the smallest neighbours */
         {"0: 9 900 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 9 9 9 9 9 9  9 9 8  6: 9", "runs 3+32 to 0"},
         {"6: 400", "none"},
-        {"0: 100 100 100 100  6: 400", "runs 0+4 to 6"},         /* the bottom is not over the base size: it is the base */
-        {"0: 100 100 100 100  6: 500", "runs 0+4 to 5"},         /* now it is: a level above begins */
+        {"0: 100 100 100 100  6: 400", "runs 0+4 to 6"}, /* the bottom is not over the base size: it is the base */
+        {"0: 100 100 100 100  6: 500", "runs 0+4 to 5"}, /* now it is: a level above begins */
         {"0: 100 100 100 100  6: 5000", "runs 0+4 to 4"},
         {"0: 100 100 100 100  6: 5000000", "runs 0+4 to 1"},
-        {"0: 100 100 100 100  6: 5000000000", "runs 0+4 to 1"},  /* there is no level above 1 */
+        {"0: 100 100 100 100  6: 5000000000", "runs 0+4 to 1"}, /* there is no level above 1 */
         {"5: 30 20 6: 500", "none"},
-        {"5: 30/30 30/10 30/20  6: 500", "file 1 of 5 to 6"},    /* the cheapest to push */
+        {"5: 30/30 30/10 30/20  6: 500", "file 1 of 5 to 6"}, /* the cheapest to push */
         {"5: 60/100 10/1  6: 500", "file 1 of 5 to 6"},
-        {"5: 60/60 10/20  6: 500", "file 0 of 5 to 6"},          /* for its size */
-        {"5: 60 60/5  6: 500", "file 0 of 5 to 6"},              /* nothing below: a move */
-        {"4: 100 5: 700  6: 5000", "file 0 of 4 to 5"},          /* twice its target against 1.4 times */
+        {"5: 60/60 10/20  6: 500", "file 0 of 5 to 6"}, /* for its size */
+        {"5: 60 60/5  6: 500", "file 0 of 5 to 6"},     /* nothing below: a move */
+        {"4: 100 5: 700  6: 5000", "file 0 of 4 to 5"}, /* twice its target against 1.4 times */
         {"4: 60 5: 700  6: 5000", "file 0 of 5 to 6"},
-        {"0: 100 100 100 100  5: 55  6: 500", "file 0 of 5 to 6"},           /* 1.1 against 1.0 */
-        {"0: 100 100 100 100 100  5: 55  6: 500", "runs 0+5 to 5"},          /* 1.25 */
-        {"0: 1 1 1 1  6: 400", "runs 0+4 to 0"},                 /* small against the base: one bigger run */
-        {"0: 1 1 1 9  6: 400", "runs 0+3 to 0"},                 /* the last is much larger than those before it together */
+        {"0: 100 100 100 100  5: 55  6: 500", "file 0 of 5 to 6"},  /* 1.1 against 1.0 */
+        {"0: 100 100 100 100 100  5: 55  6: 500", "runs 0+5 to 5"}, /* 1.25 */
+        {"0: 1 1 1 1  6: 400", "runs 0+4 to 0"},                    /* small against the base: one bigger run */
+        {"0: 1 1 1 9  6: 400", "runs 0+3 to 0"},                    /* the last is much larger than those before it together */
         {"0: 1 2 6 18  6: 400", "runs 0+4 to 0"},
-        {"0: 1 3 6 18  6: 400", "runs 0+4 to 6"},                /* no two neighbours of a size */
+        {"0: 1 3 6 18  6: 400", "runs 0+4 to 6"},                 /* no two neighbours of a size */
         {"0: 1 1 1 1 1 1 1 1 1 1 1 1  6: 400", "runs 0+12 to 6"}, /* too many: down, whatever it costs */
         {"0: 33 33 33 33  6: 400", "runs 0+4 to 0"},
-        {"0: 34 34 34 34  6: 400", "runs 0+4 to 6"},             /* a third of the base is worth it */
-        {"6: 400t", "none"},                                     /* nothing to gain at the bottom */
-        {"5: 10 10t 6: 500", "file 1 of 5 to 6"},                /* mostly tombstones go down */
+        {"0: 34 34 34 34  6: 400", "runs 0+4 to 6"}, /* a third of the base is worth it */
+        {"6: 400t", "none"},                         /* nothing to gain at the bottom */
+        {"5: 10 10t 6: 500", "file 1 of 5 to 6"},    /* mostly tombstones go down */
         {"5: 10 10r 6: 500", "file 1 of 5 to 6"},
         {"3: 10r 5: 10t 6: 500", "file 0 of 3 to 4"},
-        {"0: 100 100 100 100 5: 10t 6: 500", "runs 0+4 to 5"},   /* but not first */
-        {"3: 10 6: 400", "file 0 of 3 to 4"},                    /* above the base (the store shrank): such a level empties itself */
+        {"0: 100 100 100 100 5: 10t 6: 500", "runs 0+4 to 5"}, /* but not first */
+        {"3: 10 6: 400", "file 0 of 3 to 4"},                  /* above the base (the store shrank): such a level empties itself */
         {"4: 10 10 6: 500", "file 0 of 4 to 5"},
         {"0: 100 100 100 100 3: 10 6: 400", "file 0 of 3 to 4"},
         {"0: 100 100 100 100 100 100 100 100 100 3: 10 6: 400", "runs 0+9 to 3"},
@@ -216,8 +216,10 @@ static void overlap(const struct toy_run *run, uint32_t low, uint32_t high, size
     size_t a = 0, b = run->count;
     while (a < b) {
         size_t middle = (a + b) / 2;
-        if (last_row(&run->files[middle])->key < low) a = middle + 1;
-        else b = middle;
+        if (last_row(&run->files[middle])->key < low)
+            a = middle + 1;
+        else
+            b = middle;
     }
     *first = a;
     while (a < run->count && run->files[a].rows[0].key <= high) a++;
@@ -338,8 +340,10 @@ static void do_level0(struct toy *toy, const struct lsm_plan *plan) {
     size_t count = 0, after = plan->first + plan->count;
     assert_true(plan->from == 0 && plan->count >= 1 && after <= toy->level0_count);
     /* Only neighbours in age: what goes down must leave nothing older behind in level 0, nor pass a level in use. */
-    if (plan->to != 0) assert_int_equal(after, toy->level0_count);
-    else assert_true(plan->count >= 2);
+    if (plan->to != 0)
+        assert_int_equal(after, toy->level0_count);
+    else
+        assert_true(plan->count >= 2);
     for (int level = 1; level < plan->to; level++) assert_int_equal(toy->levels[level].count, 0);
     bool disjoint = true;
     for (size_t r = plan->first; r < after; r++) {
@@ -421,9 +425,12 @@ static bool work(struct toy *toy, int most) {
         struct lsm_plan plan = pick(toy);
         if (plan.kind == LSM_PLAN_NONE) return true;
         toy->plans++;
-        if (plan.kind == LSM_PLAN_FILE) do_file(toy, &plan);
-        else if (plan.to == 0) keep_older(toy, &plan);
-        else do_level0(toy, &plan);
+        if (plan.kind == LSM_PLAN_FILE)
+            do_file(toy, &plan);
+        else if (plan.to == 0)
+            keep_older(toy, &plan);
+        else
+            do_level0(toy, &plan);
     }
     return false;
 }
@@ -581,7 +588,7 @@ static void a_slow_helper_falls_behind_but_catches_up(void **state) {
     struct toy *toy = new_toy();
     for (int i = 0; i < 300; i++) {
         flush(toy, MEMTABLE_ROWS, random_key, &keys, false);
-        (void)work(toy, 1); /* not all that is due */
+        (void)work(toy, 1);                              /* not all that is due */
         if (toy->level0_count > 20) (void)work(toy, 40); /* the writer is slowed down */
     }
     report(toy, "slow helper");

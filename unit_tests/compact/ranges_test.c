@@ -26,15 +26,15 @@ static void a_range_hides_what_is_older_only(void **state) {
     assert_false(lsm_ranges_cover(&ranges, key(5), 9, 0));
     add(&ranges, 5, 8, 1, 100);
     assert_false(lsm_ranges_empty(&ranges));
-    assert_true(lsm_ranges_cover(&ranges, key(5), 2, 0));             /* low is in */
-    assert_true(lsm_ranges_cover(&ranges, key(7), 2, UINT64_MAX));    /* an older source, whatever the sequence */
-    assert_false(lsm_ranges_cover(&ranges, key(8), 2, 0));            /* high is not */
+    assert_true(lsm_ranges_cover(&ranges, key(5), 2, 0));          /* low is in */
+    assert_true(lsm_ranges_cover(&ranges, key(7), 2, UINT64_MAX)); /* an older source, whatever the sequence */
+    assert_false(lsm_ranges_cover(&ranges, key(8), 2, 0));         /* high is not */
     assert_false(lsm_ranges_cover(&ranges, key(4), 2, 0));
-    assert_false(lsm_ranges_cover(&ranges, key(5), 0, 0));            /* a newer source */
-    assert_true(lsm_ranges_cover(&ranges, key(5), 1, 99));            /* its own: by sequence */
+    assert_false(lsm_ranges_cover(&ranges, key(5), 0, 0)); /* a newer source */
+    assert_true(lsm_ranges_cover(&ranges, key(5), 1, 99)); /* its own: by sequence */
     assert_false(lsm_ranges_cover(&ranges, key(5), 1, 100));
     assert_false(lsm_ranges_cover(&ranges, key(5), 1, 101));
-    assert_false(lsm_ranges_cover(&ranges, key(5), 1, UINT64_MAX));   /* an entry of a table file */
+    assert_false(lsm_ranges_cover(&ranges, key(5), 1, UINT64_MAX)); /* an entry of a table file */
     struct lsm_slice longer = lsm_slice_of((const uint8_t[]){15, 0}, 2);
     assert_true(lsm_ranges_cover(&ranges, longer, 2, 0));
     lsm_ranges_release(&ranges);

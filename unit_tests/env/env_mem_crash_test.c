@@ -12,7 +12,7 @@
 #include "../../lsm_core/env/env_mem.h"
 
 #define RW_CREATE (LSM_OPEN_WRITE | LSM_OPEN_CREATE)
-#define SEEDS 400
+#define SEEDS     400
 
 static int set_up(void **state) {
     *state = lsm_env_mem_new_strict();
@@ -438,8 +438,8 @@ static void a_plain_file_system_loses_nothing(void **state) {
 /* ---- random operations against a model --------------------------------------------------------------------------
  * Four names in one directory. For every file: what it holds, what was synced, and for each byte all it has been since. */
 
-#define NAMES 4
-#define FILES 64
+#define NAMES      4
+#define FILES      64
 #define FILE_BYTES 9000
 
 struct model_file {
@@ -452,8 +452,8 @@ struct model {
     struct lsm_env *env;
     uint64_t random;
     int file_count;
-    int now[NAMES], durable[NAMES];     /* file at the name, -1: none */
-    bool was[NAMES][FILES + 1];         /* since the last directory sync; [FILES]: none */
+    int now[NAMES], durable[NAMES]; /* file at the name, -1: none */
+    bool was[NAMES][FILES + 1];     /* since the last directory sync; [FILES]: none */
     struct model_file files[FILES];
 };
 

@@ -76,8 +76,8 @@ static void write_down(void *arg, const struct lsm_env_op *op) {
 static void the_listener_hears_operations_in_order(void **state) {
     struct lsm_env *env = *state;
     struct journal journal = {.count = 0};
-    const enum lsm_env_op_kind kinds[] = {LSM_ENV_MKDIR, LSM_ENV_CREATE, LSM_ENV_ALLOCATE, LSM_ENV_WRITE, LSM_ENV_TRUNCATE,
-                                          LSM_ENV_SYNC, LSM_ENV_RENAME, LSM_ENV_SYNC_DIR, LSM_ENV_UNLINK, LSM_ENV_RMDIR};
+    const enum lsm_env_op_kind kinds[] = {LSM_ENV_MKDIR, LSM_ENV_CREATE, LSM_ENV_ALLOCATE, LSM_ENV_WRITE,  LSM_ENV_TRUNCATE,
+                                          LSM_ENV_SYNC,  LSM_ENV_RENAME, LSM_ENV_SYNC_DIR, LSM_ENV_UNLINK, LSM_ENV_RMDIR};
     lsm_env_mem_on_op(env, write_down, &journal);
     assert_int_equal(ten_operations(env), LSM_OK);
     assert_int_equal(journal.count, 10);

@@ -442,7 +442,7 @@ static void a_call_without_memory_changes_nothing(void **state) {
 }
 
 int main(void) {
-#define BOTH(name)                                                                                                           \
+#define BOTH(name)                                                                                                                                   \
     {#name " (plain)", name, set_up_plain, tear_down, NULL}, { #name " (strict)", name, set_up_strict, tear_down, NULL }
     const struct CMUnitTest tests[] = {
         BOTH(what_is_written_is_read),

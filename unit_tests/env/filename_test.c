@@ -48,10 +48,34 @@ static void every_name_is_parsed_back(void **state) {
 
 static void anything_else_is_other(void **state) {
     (void)state;
-    const char *const others[] = {"",  "current", "CURRENT ", "CURRENT.tmp", "MANIFEST-", "MANIFEST-1", "MANIFEST-0000001", "MANIFEST-000000001",
-        "MANIFEST-00000001x", "manifest-00000001", "00000001", "0000001.wal", "000000001.wal", "00000001.WAL", "00000001.wal ", "00000001.sstx",
-        "+0000001.sst", "-0000001.sst", " 0000001.sst", "0x000001.sst", ".sst", "18446744073709551616.sst", "99999999999999999999.sst",
-        "118446744073709551615.wal", "LOCKS", "SH", "a/00000001.sst", "00000001.sst/"};
+    const char *const others[] = {"",
+                                  "current",
+                                  "CURRENT ",
+                                  "CURRENT.tmp",
+                                  "MANIFEST-",
+                                  "MANIFEST-1",
+                                  "MANIFEST-0000001",
+                                  "MANIFEST-000000001",
+                                  "MANIFEST-00000001x",
+                                  "manifest-00000001",
+                                  "00000001",
+                                  "0000001.wal",
+                                  "000000001.wal",
+                                  "00000001.WAL",
+                                  "00000001.wal ",
+                                  "00000001.sstx",
+                                  "+0000001.sst",
+                                  "-0000001.sst",
+                                  " 0000001.sst",
+                                  "0x000001.sst",
+                                  ".sst",
+                                  "18446744073709551616.sst",
+                                  "99999999999999999999.sst",
+                                  "118446744073709551615.wal",
+                                  "LOCKS",
+                                  "SH",
+                                  "a/00000001.sst",
+                                  "00000001.sst/"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         uint64_t number = 99;
         assert_int_equal(lsm_file_parse(others[i], &number), LSM_FILE_OTHER);

@@ -448,7 +448,8 @@ static void a_process_whose_forks_cannot_be_watched_takes_no_locks(void **state)
         struct lsm_file *first = NULL;
         sys_fail("pthread_atfork", 0, UINT32_MAX);
         bool ok = lsm_env_open(lsm_env_posix(), "/etc/passwd", LSM_OPEN_READ, NULL, &first, &err) == LSM_OK &&
-                  lsm_file_lock(first, 1, LSM_LOCK_SHARED, &err) == LSM_NOMEM && lsm_mutex_init(&mutex) == LSM_NOMEM && lsm_mutex_init_recursive(&mutex) == LSM_NOMEM && lsm_thread_start(&thread, "none", NULL, NULL) == LSM_NOMEM;
+                  lsm_file_lock(first, 1, LSM_LOCK_SHARED, &err) == LSM_NOMEM && lsm_mutex_init(&mutex) == LSM_NOMEM &&
+                  lsm_mutex_init_recursive(&mutex) == LSM_NOMEM && lsm_thread_start(&thread, "none", NULL, NULL) == LSM_NOMEM;
         _exit(ok ? 0 : 1);
     }
     must_be_right(child);

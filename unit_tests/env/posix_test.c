@@ -194,9 +194,7 @@ static void a_full_disk_says_full(void **state) {
     }
 }
 
-static int name_order(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
+static int name_order(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 static void directories_are_made_listed_renamed_and_removed(void **state) {
     (void)state;

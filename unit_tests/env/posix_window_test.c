@@ -179,7 +179,8 @@ static void a_random_mixture_reads_as_it_was_written(void **state) {
         }
         memset(bytes, (int)next(&random), length);
         ok(what % 10 == 9 ? lsm_file_write_at(what % 20 == 9 ? file : other, at, bytes, length, &err)
-                          : lsm_file_write_reserved(file, at, bytes, length, &err), &err);
+                          : lsm_file_write_reserved(file, at, bytes, length, &err),
+           &err);
         memcpy(model + at, bytes, length);
         at += length;
         if (what == 500) ok(lsm_file_sync(file, &err), &err);

@@ -479,7 +479,8 @@ static void who_waits_at_a_word_is_woken_by_another_process(void **state) {
     if (child == 0) {
         struct lsm_file *own = NULL;
         void *bytes = NULL;
-        bool ok = lsm_env_open(lsm_env_posix(), place->path, LSM_OPEN_WRITE, NULL, &own, NULL) == LSM_OK && lsm_file_map(own, PAGE, &bytes, NULL) == LSM_OK;
+        bool ok =
+            lsm_env_open(lsm_env_posix(), place->path, LSM_OPEN_WRITE, NULL, &own, NULL) == LSM_OK && lsm_file_map(own, PAGE, &bytes, NULL) == LSM_OK;
         if (!ok) child_ends(false);
         _Atomic uint32_t *there = bytes;
         lsm_env_wait_word(lsm_env_posix(), there, 6, 3600000000u); /* it is not 6: no wait */

@@ -174,7 +174,8 @@ static void whoever_needs_it_says_so_and_it_can_be_mended(void **state) {
 static void other_tables_can_be_read_though_it_held_the_last_token(void **unused) {
     (void)unused;
     char text[1000];
-    must("BEGIN; UPDATE t SET v = 'z' WHERE id = 1; INSERT INTO plain VALUES (2); COMMIT; DROP TABLE kept_t; CREATE TABLE kept_t AS SELECT * FROM t_store;"
+    must("BEGIN; UPDATE t SET v = 'z' WHERE id = 1; INSERT INTO plain VALUES (2); COMMIT; DROP TABLE kept_t; CREATE TABLE kept_t AS SELECT * FROM "
+         "t_store;"
          "UPDATE t_store SET value = 'x' WHERE key = 'tree'");
     open_again();
     if (run("SELECT * FROM other", text, sizeof text) != SQLITE_OK) fail_msg("%s", sqlite3_errmsg(db));
@@ -194,6 +195,7 @@ static void other_tables_can_be_read_though_it_held_the_last_token(void **unused
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {TEST(whoever_needs_it_says_so_and_it_can_be_mended), TEST(other_tables_can_be_read_though_it_held_the_last_token)};
+    const struct CMUnitTest tests[] = {TEST(whoever_needs_it_says_so_and_it_can_be_mended),
+                                       TEST(other_tables_can_be_read_though_it_held_the_last_token)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

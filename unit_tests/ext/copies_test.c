@@ -229,8 +229,10 @@ static void make_backups(struct lsm_env **backups, bool flush) {
     for (int k = 0; k <= TRANSACTIONS; k++) {
         struct computer computer = computer_on(disk);
         computer.db = connect(&computer, "/app.db");
-        if (k == 0) must(computer.db, ledger_create(&plan, computer.db), "making the tables");
-        else must(computer.db, ledger_transact(&plan, computer.db, k, 0), "transaction");
+        if (k == 0)
+            must(computer.db, ledger_create(&plan, computer.db), "making the tables");
+        else
+            must(computer.db, ledger_transact(&plan, computer.db, k, 0), "transaction");
         if (flush) must(computer.db, run(computer.db, "SELECT lsm_flush()"), "flush");
         shut(&computer);
         backups[k] = lsm_env_mem_new_strict();

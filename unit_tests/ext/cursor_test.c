@@ -62,8 +62,10 @@ static void make_table(void) {
 }
 
 static const char *bound(sqlite3_stmt *statement, const char *text) {
-    if (text == NULL) assert_int_equal(sqlite3_bind_null(statement, 1), SQLITE_OK);
-    else assert_int_equal(sqlite3_bind_text(statement, 1, text, -1, SQLITE_STATIC), SQLITE_OK);
+    if (text == NULL)
+        assert_int_equal(sqlite3_bind_null(statement, 1), SQLITE_OK);
+    else
+        assert_int_equal(sqlite3_bind_text(statement, 1, text, -1, SQLITE_STATIC), SQLITE_OK);
     return rows_of(statement);
 }
 

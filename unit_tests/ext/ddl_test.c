@@ -524,8 +524,9 @@ static void expect_index(const struct vt_schema *schema, int i, const char *name
 
 static void unique_and_index_make_indexes(void **unused) {
     (void)unused;
-    const struct vt_schema *schema = accept("id INTEGER PRIMARY KEY, a UNIQUE COLLATE NOCASE, b, CONSTRAINT two UNIQUE (b, a COLLATE BINARY DESC) ON CONFLICT REPLACE,"
-                                            "INDEX \"by b\" (b DESC, id, B)");
+    const struct vt_schema *schema =
+        accept("id INTEGER PRIMARY KEY, a UNIQUE COLLATE NOCASE, b, CONSTRAINT two UNIQUE (b, a COLLATE BINARY DESC) ON CONFLICT REPLACE,"
+               "INDEX \"by b\" (b DESC, id, B)");
     assert_int_equal(schema->index_count, 3);
     expect_index(schema, 0, "unique_1", "UNIQUE (\"a\")");
     expect_index(schema, 1, "two", "UNIQUE (\"b\", \"a\" COLLATE BINARY DESC)");

@@ -60,7 +60,9 @@ static const char *rows_on(sqlite3 *on, const char *sql) {
 
 static const char *rows(const char *sql) { return rows_on(db, sql); }
 
-static const char *tokens(void) { return rows("SELECT value FROM t_store WHERE key = 'token' UNION ALL SELECT value FROM u_store WHERE key = 'token'"); }
+static const char *tokens(void) {
+    return rows("SELECT value FROM t_store WHERE key = 'token' UNION ALL SELECT value FROM u_store WHERE key = 'token'");
+}
 
 static void shell(const char *format) {
     char command[512];
@@ -68,9 +70,10 @@ static void shell(const char *format) {
     assert_int_equal(system(command), 0);
 }
 
-static const char schema[] = "PRAGMA synchronous = OFF; CREATE TABLE plain(a INTEGER PRIMARY KEY); INSERT INTO plain VALUES (0);"
-                             "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v); CREATE VIRTUAL TABLE u USING lsm(id INTEGER PRIMARY KEY, v);"
-                             "INSERT INTO t VALUES (1, 'a')";
+static const char schema[] =
+    "PRAGMA synchronous = OFF; CREATE TABLE plain(a INTEGER PRIMARY KEY); INSERT INTO plain VALUES (0);"
+    "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v); CREATE VIRTUAL TABLE u USING lsm(id INTEGER PRIMARY KEY, v);"
+    "INSERT INTO t VALUES (1, 'a')";
 
 static int set_up(void **unused) {
     (void)unused;
@@ -100,7 +103,7 @@ static void reopen(void) {
 
 /* `meddler` joins transactions like ours, before or after it, and does something at xSync or xCommit. */
 static struct {
-    int busy;                /* so many times xSync says SQLITE_BUSY */
+    int busy; /* so many times xSync says SQLITE_BUSY */
     void (*at_sync)(void);
     void (*at_commit)(void);
 } meddling;
@@ -145,8 +148,17 @@ static int m_commit(sqlite3_vtab *vtab) {
     return SQLITE_OK;
 }
 static const sqlite3_module meddler = {
-    .iVersion = 1, .xCreate = m_connect, .xConnect = m_connect, .xBestIndex = m_best_index, .xDisconnect = m_disconnect, .xDestroy = m_disconnect,
-    .xUpdate = m_update, .xBegin = m_nothing, .xSync = m_sync, .xCommit = m_commit, .xRollback = m_nothing,
+    .iVersion = 1,
+    .xCreate = m_connect,
+    .xConnect = m_connect,
+    .xBestIndex = m_best_index,
+    .xDisconnect = m_disconnect,
+    .xDestroy = m_disconnect,
+    .xUpdate = m_update,
+    .xBegin = m_nothing,
+    .xSync = m_sync,
+    .xCommit = m_commit,
+    .xRollback = m_nothing,
 };
 
 static void add_meddler(void) {
@@ -162,7 +174,8 @@ static void lsm_rows_alone_leave_the_database_file_alone(void **unused) {
     const char *before = tokens();
     must("PRAGMA wal_autocheckpoint = 0");
     shell("cat test.db test.db-wal > before");
-    must("INSERT INTO t VALUES (2, 'b'); BEGIN; INSERT INTO t VALUES (3, 'c'); INSERT INTO u SELECT id, v FROM t; COMMIT; DELETE FROM t WHERE id = 2");
+    must(
+        "INSERT INTO t VALUES (2, 'b'); BEGIN; INSERT INTO t VALUES (3, 'c'); INSERT INTO u SELECT id, v FROM t; COMMIT; DELETE FROM t WHERE id = 2");
     shell("cat test.db test.db-wal | cmp - before");
     assert_string_equal(tokens(), before);
 }
@@ -171,7 +184,8 @@ static void both_kinds_leave_a_token(void **unused) {
     (void)unused;
     static const char *const sql[] = {"BEGIN; INSERT INTO plain VALUES (1); INSERT INTO t VALUES (2, 'b'); COMMIT",
                                       "BEGIN; INSERT INTO u VALUES (2, 'b'); INSERT INTO plain VALUES (2); INSERT INTO t VALUES (3, 'c'); COMMIT",
-                                      "BEGIN; INSERT INTO t VALUES (4, 'd'); CREATE TABLE more(a); COMMIT", "CREATE VIRTUAL TABLE w USING lsm(a)",
+                                      "BEGIN; INSERT INTO t VALUES (4, 'd'); CREATE TABLE more(a); COMMIT",
+                                      "CREATE VIRTUAL TABLE w USING lsm(a)",
                                       "ALTER TABLE w RENAME TO x; BEGIN; INSERT INTO plain VALUES (3); INSERT INTO x VALUES (1); COMMIT",
                                       "PRAGMA journal_mode = DELETE; INSERT INTO t VALUES (5, 'e')"};
     char before[200];
@@ -225,7 +239,8 @@ static void defensive_mode_and_authorizers_do_not_mind(void **unused) {
 
 static void a_shadow_table_without_rowids_holds_tokens_too(void **unused) {
     (void)unused;
-    must("CREATE TEMP TABLE saved AS SELECT key, value FROM t_store; DROP TABLE t_store; CREATE TABLE t_store(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+    must("CREATE TEMP TABLE saved AS SELECT key, value FROM t_store; DROP TABLE t_store; CREATE TABLE t_store(key TEXT PRIMARY KEY, value) WITHOUT "
+         "ROWID;"
          "INSERT INTO t_store SELECT * FROM saved; DROP TABLE saved");
     const char *before = tokens();
     must("BEGIN; INSERT INTO plain VALUES (1); INSERT INTO t VALUES (2, 'b'); COMMIT");
@@ -299,7 +314,9 @@ static sqlite3 *reader;
 static char seen[3][64];
 static int looks;
 
-static void look(void) { (void)snprintf(seen[looks++ % 3], sizeof seen[0], "%s", rows_on(reader, "SELECT count(*) FROM plain UNION ALL SELECT count(*) FROM t")); }
+static void look(void) {
+    (void)snprintf(seen[looks++ % 3], sizeof seen[0], "%s", rows_on(reader, "SELECT count(*) FROM plain UNION ALL SELECT count(*) FROM t"));
+}
 
 static void a_reader_sees_both_kinds_or_neither(void **unused) {
     (void)unused;
@@ -364,7 +381,8 @@ static void a_dropped_table_hands_its_token_over(void **unused) {
     (void)snprintf(sql, sizeof sql, "ATTACH '%s/aux.db' AS aux", folder);
     must(sql);
     must("PRAGMA aux.journal_mode = WAL; CREATE VIRTUAL TABLE aux.a USING lsm(x); CREATE VIRTUAL TABLE aux.b USING lsm(x); CREATE TABLE aux.p(x)");
-    must("BEGIN; INSERT INTO aux.p VALUES (1); INSERT INTO b VALUES (1); COMMIT; BEGIN; INSERT INTO aux.p VALUES (2); INSERT INTO a VALUES (2); COMMIT");
+    must("BEGIN; INSERT INTO aux.p VALUES (1); INSERT INTO b VALUES (1); COMMIT; BEGIN; INSERT INTO aux.p VALUES (2); INSERT INTO a VALUES (2); "
+         "COMMIT");
     const char *token = rows("SELECT value FROM aux.a_store WHERE key = 'token'");
     must("DROP TABLE aux.a"); /* no hook there: nothing of the store takes part */
     assert_string_equal(rows("SELECT value FROM aux.b_store WHERE key = 'token'"), token);
@@ -378,7 +396,8 @@ static void the_last_table_goes_without_a_token(void **unused) {
     (void)unused;
     must("BEGIN; INSERT INTO plain VALUES (1); DROP TABLE t; DROP TABLE u; COMMIT");
     reopen();
-    must("CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (5); BEGIN; INSERT INTO plain VALUES (2); INSERT INTO t VALUES (6); COMMIT");
+    must("CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (5); BEGIN; INSERT INTO plain VALUES (2); INSERT INTO t "
+         "VALUES (6); COMMIT");
     must("BEGIN; DROP TABLE t; ROLLBACK");
     reopen();
     assert_string_equal(rows("SELECT id FROM t"), "5 6");
@@ -387,7 +406,8 @@ static void the_last_table_goes_without_a_token(void **unused) {
 /* ---- what does not fit together ------------------------------------------------------------------------------------ */
 
 static void expect_refused(const char *part) {
-    static const char *const sql[] = {"SELECT * FROM t", "INSERT INTO t VALUES (50, 0)", "BEGIN; SELECT * FROM plain; SELECT * FROM t", "CREATE VIRTUAL TABLE one_more USING lsm(a)"};
+    static const char *const sql[] = {"SELECT * FROM t", "INSERT INTO t VALUES (50, 0)", "BEGIN; SELECT * FROM plain; SELECT * FROM t",
+                                      "CREATE VIRTUAL TABLE one_more USING lsm(a)"};
     for (size_t i = 0; i < sizeof sql / sizeof sql[0]; i++) {
         assert_int_equal(run(sql[i]) & 0xff, SQLITE_CORRUPT);
         if (strstr(sqlite3_errmsg(db), part) == NULL) fail_msg("%s: %s", sql[i], sqlite3_errmsg(db));
@@ -416,10 +436,12 @@ static void an_older_half_is_refused_until_it_is_accepted(void **unused) {
         reopen();
         assert_int_equal(run("BEGIN; SELECT lsm_accept()"), SQLITE_ERROR);
         must("ROLLBACK");
-        assert_string_equal(rows("SELECT lsm_accept('main')"),
-                            older_store ? "accepted: the store is older than the database; rows of LSM tables may be older than those of ordinary tables; the rows of 1 "
-                                          "table are not there at all: DROP"
-                                        : "accepted: the database is older than the store; rows of LSM tables may be newer than those of ordinary tables");
+        assert_string_equal(
+            rows("SELECT lsm_accept('main')"),
+            older_store
+                ? "accepted: the store is older than the database; rows of LSM tables may be older than those of ordinary tables; the rows of 1 "
+                  "table are not there at all: DROP"
+                : "accepted: the database is older than the store; rows of LSM tables may be newer than those of ordinary tables");
         assert_string_equal(rows("SELECT lsm_accept()"), "nothing to accept: the database and its LSM tables fit together");
         assert_string_equal(rows("SELECT id FROM t UNION ALL SELECT id FROM u"), older_store ? "1 2" : "1 2 3 3");
         assert_string_equal(rows("SELECT a FROM plain"), older_store ? "0 1 2" : "0 1");

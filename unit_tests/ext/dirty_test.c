@@ -118,10 +118,27 @@ static int asker_rollback_to(sqlite3_vtab *vtab, int number) {
 }
 
 static const sqlite3_module asker_module = {
-    .iVersion = 2, .xCreate = asker_connect, .xConnect = asker_connect, .xBestIndex = asker_best_index, .xDisconnect = asker_disconnect,
-    .xDestroy = asker_disconnect, .xOpen = asker_open, .xClose = asker_close, .xFilter = asker_filter, .xNext = asker_next, .xEof = asker_eof,
-    .xColumn = asker_column, .xRowid = asker_rowid, .xUpdate = asker_update, .xBegin = asker_begin, .xSync = asker_sync, .xCommit = asker_end,
-    .xRollback = asker_end, .xSavepoint = asker_savepoint, .xRelease = asker_release, .xRollbackTo = asker_rollback_to,
+    .iVersion = 2,
+    .xCreate = asker_connect,
+    .xConnect = asker_connect,
+    .xBestIndex = asker_best_index,
+    .xDisconnect = asker_disconnect,
+    .xDestroy = asker_disconnect,
+    .xOpen = asker_open,
+    .xClose = asker_close,
+    .xFilter = asker_filter,
+    .xNext = asker_next,
+    .xEof = asker_eof,
+    .xColumn = asker_column,
+    .xRowid = asker_rowid,
+    .xUpdate = asker_update,
+    .xBegin = asker_begin,
+    .xSync = asker_sync,
+    .xCommit = asker_end,
+    .xRollback = asker_end,
+    .xSavepoint = asker_savepoint,
+    .xRelease = asker_release,
+    .xRollbackTo = asker_rollback_to,
 };
 
 /* ---- scaffolding ----------------------------------------------------------------------------------------------- */
@@ -189,9 +206,11 @@ static void open_database(const char *pragmas) {
     must("CREATE TABLE plain(a, b); INSERT INTO plain VALUES (1, 1), (2, 2), (3, 3); CREATE TABLE other(a); CREATE VIRTUAL TABLE p USING asker;"
          "CREATE TABLE fires(a); CREATE TRIGGER t AFTER INSERT ON fires WHEN new.a > 0 BEGIN INSERT INTO p VALUES (new.a); END;"
          "CREATE VIEW v AS SELECT 1 AS a; CREATE TRIGGER vt INSTEAD OF INSERT ON v BEGIN INSERT INTO p VALUES (new.a); END;"
-         "CREATE TABLE blobs(b); INSERT INTO blobs VALUES ('0123456'); CREATE TABLE big(a); INSERT INTO big VALUES (zeroblob(100000)); DELETE FROM big;"
+         "CREATE TABLE blobs(b); INSERT INTO blobs VALUES ('0123456'); CREATE TABLE big(a); INSERT INTO big VALUES (zeroblob(100000)); DELETE FROM "
+         "big;"
          "CREATE VIRTUAL TABLE fts USING fts5(x, content='', columnsize=0); CREATE TEMP TABLE fleeting(a);"
-         "CREATE VIEW both AS SELECT 1 AS a; CREATE TRIGGER bt INSTEAD OF INSERT ON both BEGIN INSERT INTO p VALUES (1); INSERT INTO fts(rowid, x) VALUES (1, 'x'); END");
+         "CREATE VIEW both AS SELECT 1 AS a; CREATE TRIGGER bt INSTEAD OF INSERT ON both BEGIN INSERT INTO p VALUES (1); INSERT INTO fts(rowid, x) "
+         "VALUES (1, 'x'); END");
     (void)snprintf(path, sizeof path, "ATTACH '%s/other.db' AS aux", folder);
     must(path);
     must(pragmas);
@@ -230,7 +249,9 @@ static uint64_t file_state(const char *name) {
     return state;
 }
 
-static uint64_t files_state(void) { return file_state("test.db") * 3 + file_state("test.db-wal") * 5 + file_state("other.db") * 7 + file_state("other.db-wal") * 11; }
+static uint64_t files_state(void) {
+    return file_state("test.db") * 3 + file_state("test.db-wal") * 5 + file_state("other.db") * 7 + file_state("other.db-wal") * 11;
+}
 
 /* ---- the questions --------------------------------------------------------------------------------------------- */
 

@@ -83,7 +83,9 @@ static void what_a_dead_process_has_committed_is_made_durable_by_who_settles_it(
     (void)state;
     bool done = false;
     sqlite3 *a = connect(one, "NORMAL"), *b = connect(two, "FULL");
-    must(a, "CREATE TABLE o(k); CREATE VIRTUAL TABLE l USING lsm(k INTEGER PRIMARY KEY); PRAGMA wal_checkpoint; INSERT INTO o VALUES (0); DELETE FROM o");
+    must(
+        a,
+        "CREATE TABLE o(k); CREATE VIRTUAL TABLE l USING lsm(k INTEGER PRIMARY KEY); PRAGMA wal_checkpoint; INSERT INTO o VALUES (0); DELETE FROM o");
     must(b, "SELECT * FROM l");
     lsm_env_mem_before_op(process_env(one), kill_at_sync, &done);
     (void)sqlite3_exec(a, "BEGIN; INSERT INTO o VALUES (1); INSERT INTO l VALUES (1); COMMIT", NULL, NULL, NULL);

@@ -34,7 +34,7 @@ static struct run {
     struct process *one, *two;
     sqlite3 *db;
     unsigned failures;
-    char first[300]; /* of them */
+    char first[300];                                   /* of them */
     bool acknowledged[ALONE_MAX], possible[ALONE_MAX]; /* rows of `alone`: committed; their COMMIT failed */
 } run;
 
@@ -390,8 +390,10 @@ static bool run_memory(bool sqlites, const char *journal, int64_t at, bool stick
     sqlite3_int64 used = sqlite3_memory_used();
     begin_run(sqlites ? "SQLite's memory" : "the engine's memory", journal, (unsigned long long)at, sticky);
     uint64_t calls = lsm_mem_calls();
-    if (sqlites) sqlite_memory_fail_after(at, sticky);
-    else lsm_mem_fail_after(at, sticky);
+    if (sqlites)
+        sqlite_memory_fail_after(at, sticky);
+    else
+        lsm_mem_fail_after(at, sticky);
     everything();
     sqlite_memory_fail_after(0, false);
     lsm_mem_fail_after(0, false);

@@ -37,7 +37,8 @@ static const char row_key[] = "\x30p1\0\0\xdd\xfe\xd3\xff";
 
 static void entries_have_the_bytes_of_the_format(void **unused) {
     (void)unused;
-    struct vt_schema *schema = table("device TEXT COLLATE NOCASE|ts INTEGER|kind TEXT|PRIMARY KEY(device, ts DESC)|INDEX by_kind(kind, ts)|UNIQUE(kind)");
+    struct vt_schema *schema =
+        table("device TEXT COLLATE NOCASE|ts INTEGER|kind TEXT|PRIMARY KEY(device, ts DESC)|INDEX by_kind(kind, ts)|UNIQUE(kind)");
     struct vt_value values[] = {text_value("P1"), vt_value_int(300), text_value("min")};
     struct lsm_slice key = {.data = (const uint8_t *)row_key, .size = ROW_KEY_BYTES}, none = {0}, found;
     struct vt_bytes entry = {0};

@@ -113,8 +113,12 @@ static char trace[2000];
 
 static void note(void *arg, const struct lsm_env_op *op) {
     (void)arg;
-    const char *name = op->kind == LSM_ENV_CREATE ? "create" : op->kind == LSM_ENV_WRITE ? "write" : op->kind == LSM_ENV_SYNC ? "sync" :
-                       op->kind == LSM_ENV_SYNC_DIR ? "syncdir" : op->kind == LSM_ENV_UNLINK ? "unlink" : "other";
+    const char *name = op->kind == LSM_ENV_CREATE     ? "create"
+                       : op->kind == LSM_ENV_WRITE    ? "write"
+                       : op->kind == LSM_ENV_SYNC     ? "sync"
+                       : op->kind == LSM_ENV_SYNC_DIR ? "syncdir"
+                       : op->kind == LSM_ENV_UNLINK   ? "unlink"
+                                                      : "other";
     char step[100];
     (void)snprintf(step, sizeof step, "%s %s; ", name, op->path);
     size_t used = strlen(trace), size = strlen(step);

@@ -419,7 +419,8 @@ static void a_text_of_no_lookup_is_refused(void **unused) {
 }
 
 /* For DISTINCT over these columns, in any order. */
-static void expect_distinct(struct vt_schema *schema, const struct vt_term *terms, int term_count, uint64_t columns, int distinct, const char *words) {
+static void expect_distinct(struct vt_schema *schema, const struct vt_term *terms, int term_count, uint64_t columns, int distinct,
+                            const char *words) {
     struct vt_plan plan, again;
     struct vt_question question = {.terms = terms, .term_count = term_count, .distinct = columns};
     vt_plan_choose(schema, at_index, &question, &plan);
@@ -435,14 +436,15 @@ static void expect_distinct(struct vt_schema *schema, const struct vt_term *term
 
 static void rows_alike_in_all_that_is_looked_at_are_passed_over(void **unused) {
     (void)unused;
-    struct vt_schema *schema = table("a INT|b TEXT|c INT|d TEXT COLLATE NOCASE|e|PRIMARY KEY(a, b DESC, c, d)|INDEX i (b, a)|UNIQUE (c, a)|INDEX k (d)|INDEX l (e)");
+    struct vt_schema *schema =
+        table("a INT|b TEXT|c INT|d TEXT COLLATE NOCASE|e|PRIMARY KEY(a, b DESC, c, d)|INDEX i (b, a)|UNIQUE (c, a)|INDEX k (d)|INDEX l (e)");
     struct vt_term terms[] = {term(1, EQ), term(0, EQ)};
     expect_distinct(schema, NULL, 0, 1, 1, "key, distinct (a)");
     expect_distinct(schema, NULL, 0, 3, 2, "key, distinct (a, b)");
     expect_distinct(schema, NULL, 0, 2, 2, "key, distinct (a, b)"); /* b alone comes again with the next a */
     expect_distinct(schema, NULL, 0, 4, 3, "key, distinct (a, b, c)");
     expect_distinct(schema, terms, 2, 7, 3, "key (a=? AND b=?), distinct (a, b, c)");
-    expect_distinct(schema, NULL, 0, 8, 0, "key"); /* 'x' and 'X' are alike in the key, but not the same */
+    expect_distinct(schema, NULL, 0, 8, 0, "key");      /* 'x' and 'X' are alike in the key, but not the same */
     expect_distinct(schema, NULL, 0, 1 | 16, 0, "key"); /* e is in no key */
     expect_distinct(schema, NULL, 0, 1 | UINT64_C(1) << 63, 0, "key");
     at_index = 0;

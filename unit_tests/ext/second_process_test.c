@@ -37,8 +37,9 @@ static struct {
 } run;
 
 static void must(sqlite3 *db, int rc, const char *what) {
-    if (rc != SQLITE_OK) fail_msg("%s %s, operation %llu: %s: %d %s", run.journal, run.plan->name, (unsigned long long)run.operations, what,
-                                  sqlite3_extended_errcode(db), sqlite3_errmsg(db));
+    if (rc != SQLITE_OK)
+        fail_msg("%s %s, operation %llu: %s: %d %s", run.journal, run.plan->name, (unsigned long long)run.operations, what,
+                 sqlite3_extended_errcode(db), sqlite3_errmsg(db));
 }
 
 static sqlite3 *connect(struct process *process, const char *sync) {
@@ -107,8 +108,10 @@ static void look_on(void *arg, const struct lsm_env_op *op) {
     ledger_read(run.plan, run.other, &found);
     must(run.other, sqlite3_exec(run.other, "COMMIT", NULL, NULL, NULL), "COMMIT");
     run.looks++;
-    if (found.code == SQLITE_BUSY) run.held_off++; /* a rollback journal keeps readers off while it commits */
-    else (void)expect_agreement(&found, run.acknowledged, run.begun);
+    if (found.code == SQLITE_BUSY)
+        run.held_off++; /* a rollback journal keeps readers off while it commits */
+    else
+        (void)expect_agreement(&found, run.acknowledged, run.begun);
     run.looking = false;
 }
 
@@ -139,8 +142,10 @@ static void check_on(void *arg, const struct lsm_env_op *op) {
     int rc = sqlite3_errcode(run.other);
     if (in_transaction) must(run.other, sqlite3_exec(run.other, "COMMIT", NULL, NULL, NULL), "COMMIT");
     run.looks++;
-    if (rc == SQLITE_BUSY) run.held_off++;
-    else if (strcmp(text, "ok") != 0) fail_msg("%s %s, operation %llu: %s", run.journal, run.plan->name, (unsigned long long)run.operations, text);
+    if (rc == SQLITE_BUSY)
+        run.held_off++;
+    else if (strcmp(text, "ok") != 0)
+        fail_msg("%s %s, operation %llu: %s", run.journal, run.plan->name, (unsigned long long)run.operations, text);
     run.looking = false;
 }
 
@@ -170,7 +175,8 @@ static bool read_older_state(uint64_t n, const char *change, const char *sql, in
     int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
     lsm_env_mem_fail_at(run.disk, NULL);
     bool struck = lsm_env_mem_faults(run.disk) != faults;
-    if (rc != expected && (!struck || rc == SQLITE_CORRUPT_VTAB || strlen(sqlite3_errmsg(db)) < 10)) fail_msg("%s: %llu: %d %s", sql, (unsigned long long)n, rc, sqlite3_errmsg(db));
+    if (rc != expected && (!struck || rc == SQLITE_CORRUPT_VTAB || strlen(sqlite3_errmsg(db)) < 10))
+        fail_msg("%s: %llu: %d %s", sql, (unsigned long long)n, rc, sqlite3_errmsg(db));
     if (sqlite3_get_autocommit(db) == 0) assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), expected);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     process_free(third);
@@ -271,7 +277,8 @@ static bool flush_after(uint64_t n, const char *journal, const char *flush) {
 static void a_flush_settles_what_a_killed_process_left(void **state) {
     (void)state;
     for (int i = 0; i < JOURNALS; i++)
-        for (uint64_t n = 1; flush_after(n, journals[i], n % 2 == 0 ? "SELECT lsm_flush()" : "SELECT lsm_compact()"); n++) assert_true(n < OPERATIONS_MAX);
+        for (uint64_t n = 1; flush_after(n, journals[i], n % 2 == 0 ? "SELECT lsm_flush()" : "SELECT lsm_compact()"); n++)
+            assert_true(n < OPERATIONS_MAX);
 }
 
 /* ---- all of them die ------------------------------------------------------------------------------------------------------------- */
@@ -321,7 +328,8 @@ static void kill_both(void) {
 /* The first process dies after its n-th operation. The second one ends what it had begun, in a transaction that writes nothing, or in one that is rolled
  * back, or not at all; and dies, too. */
 static bool kill_both_after(uint64_t n, unsigned touch, const char *journal, const char *sync, uint64_t times) {
-    static const char *const touches[] = {"DELETE FROM main.l WHERE 0", "BEGIN; INSERT INTO main.o VALUES (-1, -1); DELETE FROM main.l; ROLLBACK", ""};
+    static const char *const touches[] = {"DELETE FROM main.l WHERE 0", "BEGIN; INSERT INTO main.o VALUES (-1, -1); DELETE FROM main.l; ROLLBACK",
+                                          ""};
     start(&plans[0], journal, sync);
     run.kill_at = n;
     lsm_env_mem_on_op(run.disk, kill_first, NULL);
@@ -332,7 +340,8 @@ static bool kill_both_after(uint64_t n, unsigned touch, const char *journal, con
     if (killed) {
         if (touch == 0 && n % 2 == 0) must(run.other, sqlite3_exec(run.other, "PRAGMA cache_spill = OFF", NULL, NULL, NULL), "cache_spill");
         must(run.other, sqlite3_exec(run.other, touches[touch], NULL, NULL, NULL), "touching the table");
-        if (strcmp(sync, "off") != 0) expect_whole_without_power(strcmp(sync, "full") != 0 ? 0 : strcmp(journal, "delete") == 0 ? least - 1 : least, most, times);
+        if (strcmp(sync, "off") != 0)
+            expect_whole_without_power(strcmp(sync, "full") != 0 ? 0 : strcmp(journal, "delete") == 0 ? least - 1 : least, most, times);
         kill_both();
         expect_whole(least, most);
     }
@@ -359,8 +368,10 @@ static bool work_without_sync(uint64_t n, const struct ledger_plan *plan, const 
     for (int k = 1; k <= TRANSACTIONS && rc == SQLITE_OK; k++) {
         run.begun = k;
         rc = ledger_transact(run.plan, run.db, k, 0);
-        if (rc == SQLITE_OK) run.acknowledged = k;
-        else if (sqlite3_get_autocommit(run.db) == 0) (void)sqlite3_exec(run.db, "ROLLBACK", NULL, NULL, NULL);
+        if (rc == SQLITE_OK)
+            run.acknowledged = k;
+        else if (sqlite3_get_autocommit(run.db) == 0)
+            (void)sqlite3_exec(run.db, "ROLLBACK", NULL, NULL, NULL);
     }
     lsm_env_mem_fail_at(run.disk, NULL);
     run.operations = n;
@@ -415,8 +426,8 @@ static void a_sync_that_fails_leaves_no_half_of_a_transaction(void **state) {
 /* ---- waiting for the one before -------------------------------------------------------------------------------------------------- */
 
 static struct {
-    int asked;                  /* by SQLite, in the present attempt */
-    int file_held, store_held;  /* attempts that ended in SQLITE_BUSY: the handler was asked, or not */
+    int asked;                 /* by SQLite, in the present attempt */
+    int file_held, store_held; /* attempts that ended in SQLITE_BUSY: the handler was asked, or not */
 } waiting;
 
 static int give_up(void *arg, int times) {

@@ -161,7 +161,8 @@ static void what_was_taken_back_stays_so_beside_a_checkpoint_and_a_reader(void *
     static const char *const settles[] = {
         "PRAGMA wal_checkpoint(RESTART); BEGIN; INSERT INTO l VALUES (77, 7); ROLLBACK",
         "PRAGMA wal_checkpoint(RESTART); PRAGMA cache_size = 10; BEGIN; CREATE TABLE big(x); "
-        "WITH s(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM s WHERE k < 40) INSERT INTO big SELECT zeroblob(3000) FROM s; INSERT INTO l VALUES (77, 7); ROLLBACK",
+        "WITH s(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM s WHERE k < 40) INSERT INTO big SELECT zeroblob(3000) FROM s; INSERT INTO l VALUES (77, "
+        "7); ROLLBACK",
         "PRAGMA wal_checkpoint(TRUNCATE); BEGIN; INSERT INTO l VALUES (77, 7); ROLLBACK; PRAGMA wal_checkpoint(TRUNCATE)"};
     for (size_t i = 0; i < 2 * (sizeof settles / sizeof settles[0]); i++) {
         struct story story = {.before = TABLE "BEGIN; INSERT INTO o VALUES (1001, 0); INSERT INTO l VALUES (1001, 0); COMMIT",

@@ -150,14 +150,17 @@ static void every_attached_store_is_seen_as_it_was(void **unused) {
 
 static void one_statement_sees_one_state_of_all_tables(void **unused) {
     (void)unused;
-    assert_string_equal(rows("SELECT (SELECT count(*) FROM t) || other_commits('INSERT INTO t(v) VALUES (0); DELETE FROM u') || (SELECT count(*) FROM u) ||"
-                             " (SELECT count(*) FROM t)"),
-                        "2012");
-    assert_string_equal(rows("SELECT (SELECT v FROM u WHERE k = 'x') FROM (SELECT id, other_commits('REPLACE INTO u VALUES (''x'', ' || id || ')') AS o FROM t)"
-                             " WHERE o = 0"),
-                        "NULL NULL NULL");
+    assert_string_equal(
+        rows("SELECT (SELECT count(*) FROM t) || other_commits('INSERT INTO t(v) VALUES (0); DELETE FROM u') || (SELECT count(*) FROM u) ||"
+             " (SELECT count(*) FROM t)"),
+        "2012");
+    assert_string_equal(
+        rows("SELECT (SELECT v FROM u WHERE k = 'x') FROM (SELECT id, other_commits('REPLACE INTO u VALUES (''x'', ' || id || ')') AS o FROM t)"
+             " WHERE o = 0"),
+        "NULL NULL NULL");
     assert_string_equal(rows("SELECT v FROM u"), "3");
-    assert_string_equal(rows("SELECT count(*) FROM t UNION ALL SELECT other_commits('INSERT INTO t(v) VALUES (1)') UNION ALL SELECT count(*) FROM t"), "3 0 3");
+    assert_string_equal(rows("SELECT count(*) FROM t UNION ALL SELECT other_commits('INSERT INTO t(v) VALUES (1)') UNION ALL SELECT count(*) FROM t"),
+                        "3 0 3");
 }
 
 static void a_select_left_open_keeps_its_state_and_no_other(void **unused) {
@@ -400,7 +403,8 @@ static long mapped_bytes(void) { return strtol(rows("SELECT value FROM lsm_stats
 
 static void table_files_are_mapped_as_far_as_somebody_maps_the_database(void **unused) {
     (void)unused;
-    must("PRAGMA mmap_size = 0; WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) INSERT INTO t SELECT i, hex(randomblob(40)) FROM n");
+    must("PRAGMA mmap_size = 0; WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) INSERT INTO t SELECT i, "
+         "hex(randomblob(40)) FROM n");
     must("SELECT lsm_compact()");
     assert_string_equal(rows("SELECT count(*) FROM t WHERE v > ''"), "9992");
     assert_int_equal(mapped_bytes(), 0);

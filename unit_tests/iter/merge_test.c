@@ -76,8 +76,12 @@ static void source_release(struct lsm_iter *iter) {
     fail_msg("the merge releases none of its sources");
 }
 
-static const struct lsm_iter_ops source_ops = {.first = source_first, .last = source_last, .seek = source_seek,
-                                               .seek_before = source_seek_before, .next = source_next, .prev = source_prev,
+static const struct lsm_iter_ops source_ops = {.first = source_first,
+                                               .last = source_last,
+                                               .seek = source_seek,
+                                               .seek_before = source_seek_before,
+                                               .next = source_next,
+                                               .prev = source_prev,
                                                .release = source_release};
 
 /* ---- a world: sources, the merge of them, what it should show --------------------------------------------------- */
@@ -100,9 +104,12 @@ static void random_key(uint64_t *random, size_t skip, struct entry *entry) {
     entry->key_bytes = skip + bytes;
     uint64_t style = kit_below(random, 3);
     for (size_t i = skip; i < entry->key_bytes; i++) {
-        if (style == 0) entry->key[i] = (uint8_t)kit_below(random, 3);                                /* zeros look like padding */
-        else if (style == 1) entry->key[i] = i < skip + 9 ? 'p' : (uint8_t)('a' + kit_below(random, 3)); /* late differences */
-        else entry->key[i] = (uint8_t)(kit_below(random, 2) == 0 ? 0xff : kit_random(random));
+        if (style == 0)
+            entry->key[i] = (uint8_t)kit_below(random, 3); /* zeros look like padding */
+        else if (style == 1)
+            entry->key[i] = i < skip + 9 ? 'p' : (uint8_t)('a' + kit_below(random, 3)); /* late differences */
+        else
+            entry->key[i] = (uint8_t)(kit_below(random, 2) == 0 ? 0xff : kit_random(random));
     }
 }
 
@@ -245,13 +252,20 @@ static void check_wander(struct world *world, uint64_t *random) {
         struct entry wanted;
         random_key(random, world->skip, &wanted);
         size_t found = lower_bound(world->all, world->all_count, key_of(&wanted));
-        if (move == 0) lsm_iter_first(iter), at = 0;
-        else if (move == 1) lsm_iter_last(iter), at = world->all_count - 1;
-        else if (move == 2) lsm_iter_seek(iter, key_of(&wanted)), at = found;
-        else if (move == 3) lsm_iter_seek_before(iter, key_of(&wanted)), at = found - 1;
-        else if (!iter->valid) continue;
-        else if (move < 12) lsm_iter_next(iter), at++;
-        else lsm_iter_prev(iter), at--;
+        if (move == 0)
+            lsm_iter_first(iter), at = 0;
+        else if (move == 1)
+            lsm_iter_last(iter), at = world->all_count - 1;
+        else if (move == 2)
+            lsm_iter_seek(iter, key_of(&wanted)), at = found;
+        else if (move == 3)
+            lsm_iter_seek_before(iter, key_of(&wanted)), at = found - 1;
+        else if (!iter->valid)
+            continue;
+        else if (move < 12)
+            lsm_iter_next(iter), at++;
+        else
+            lsm_iter_prev(iter), at--;
         expect_at(world, at);
     }
 }

@@ -18,12 +18,12 @@
 
 #include "../../lsm_core/mem/memtable.h"
 
-#define KEYS 6000u
-#define CHANGES 30000u
-#define RANGE_EVERY 500u
-#define KEY_BYTES 20
-#define READERS 3
-#define ROUNDS 3
+#define KEYS            6000u
+#define CHANGES         30000u
+#define RANGE_EVERY     500u
+#define KEY_BYTES       20
+#define READERS         3
+#define ROUNDS          3
 #define COMMIT_PAUSE_NS 200000 /* lets readers of a busy machine start many walks during one history */
 
 static uint64_t salt; /* of the round; changes only while no thread runs */
@@ -67,11 +67,11 @@ struct shared {
 
 struct reader {
     struct shared *shared;
-    uint64_t known;            /* changes below it are in newest[] */
-    uint64_t newest[KEYS];     /* sequence of a key's newest change, 0: none */
+    uint64_t known;        /* changes below it are in newest[] */
+    uint64_t newest[KEYS]; /* sequence of a key's newest change, 0: none */
     unsigned ranges;
     uint64_t random;
-    bool deep;                 /* keeps a walk at an old position going while the table moves on */
+    bool deep; /* keeps a walk at an old position going while the table moves on */
 };
 
 static void complain(struct shared *shared, const char *what, uint64_t position, uint64_t detail) {
@@ -82,8 +82,10 @@ static void complain(struct shared *shared, const char *what, uint64_t position,
 
 static void learn(struct reader *r, uint64_t position) {
     for (; r->known < position; r->known++) {
-        if (r->known % RANGE_EVERY == 0) r->ranges++;
-        else r->newest[key_of_change(r->known)] = r->known;
+        if (r->known % RANGE_EVERY == 0)
+            r->ranges++;
+        else
+            r->newest[key_of_change(r->known)] = r->known;
     }
 }
 
@@ -131,8 +133,10 @@ static void check_down(struct reader *r, uint64_t position, unsigned from) {
     struct lsm_memtable_iter it;
     char bytes[KEY_BYTES + 1];
     lsm_memtable_iter_init(&it, r->shared->mt, position);
-    if (from >= KEYS) lsm_iter_last(&it.base);
-    else lsm_iter_seek_before(&it.base, key_bytes(bytes, from));
+    if (from >= KEYS)
+        lsm_iter_last(&it.base);
+    else
+        lsm_iter_seek_before(&it.base, key_bytes(bytes, from));
     for (unsigned i = from < KEYS ? from : KEYS; i-- > 0;) {
         if (r->newest[i] == 0) continue;
         if (!iter_is_right(&it, i, r->newest[i])) {

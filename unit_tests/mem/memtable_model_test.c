@@ -12,8 +12,8 @@
 
 #include "../../lsm_core/mem/memtable.h"
 
-#define KEY_BYTES_MAX 12000
-#define RANGES_MAX 400
+#define KEY_BYTES_MAX   12000
+#define RANGES_MAX      400
 #define VALUE_BYTES_MAX 70000
 
 static uint64_t random_state;
@@ -64,8 +64,10 @@ static size_t model_rank(const struct model *model, struct lsm_slice key) {
     size_t low = 0, high = model->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (lsm_slice_compare(model_slice(&model->keys[middle]), key) < 0) low = middle + 1;
-        else high = middle;
+        if (lsm_slice_compare(model_slice(&model->keys[middle]), key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -319,8 +321,10 @@ static void transact(struct history *h) {
     size_t changes = below(below(4) == 0 ? 200 : 20);
     for (size_t i = 0; i < changes; i++) change_once(h);
     if (below(4) == 0) undo_to(h, mark);
-    if (h->position_count < POSITIONS_MAX) h->positions[h->position_count++] = h->sequence;
-    else h->positions[below(POSITIONS_MAX)] = h->sequence;
+    if (h->position_count < POSITIONS_MAX)
+        h->positions[h->position_count++] = h->sequence;
+    else
+        h->positions[below(POSITIONS_MAX)] = h->sequence;
 }
 
 static void wander(const struct history *h, uint64_t position) {
@@ -394,8 +398,8 @@ static void live_through(enum key_family family, struct lsm_slice hint, int tran
 static void random_histories_agree_with_a_sorted_array_whatever_the_hint(void **state) {
     (void)state;
     seed_random();
-    static const char *const hints[] = {"", "\x01\x01\x01\x01", "\x01\x01\x01\x01user000000000", "\x01\x01user:",
-                                        "zzzzzzzzzzzzzz", "x", "a", "\xff\xff\xff\xff\xff"};
+    static const char *const hints[] = {"",  "\x01\x01\x01\x01",    "\x01\x01\x01\x01user000000000", "\x01\x01user:", "zzzzzzzzzzzzzz", "x",
+                                        "a", "\xff\xff\xff\xff\xff"};
     for (int family = 0; family < KEY_FAMILIES; family++) {
         for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
             live_through((enum key_family)family, lsm_slice_of(hints[i], strlen(hints[i])), family == KEYS_LONG ? 12 : 40);
@@ -433,16 +437,18 @@ static void survive(int64_t n, bool sticky) {
         struct lsm_slice key = make_key(source);
         bool range = sequence % 30 == 0;
         size_t bytes = lsm_memtable_bytes(mt);
-        int status = range ? lsm_memtable_delete_range(mt, key, key, sequence)
-                           : lsm_memtable_put(mt, LSM_KIND_PUT, key, make_value(sequence), sequence);
+        int status =
+            range ? lsm_memtable_delete_range(mt, key, key, sequence) : lsm_memtable_put(mt, LSM_KIND_PUT, key, make_value(sequence), sequence);
         if (status != LSM_OK) {
             assert_int_equal(status, LSM_NOMEM);
             assert_true(lsm_memtable_bytes(mt) - bytes <= sizeof(struct lsm_arena_leaf));
             assert_null(lsm_memtable_check(mt));
             check_walks(mt, model, UINT64_MAX);
-                lsm_mem_fail_after(0, false);
-            if (range) assert_int_equal(LSM_OK, lsm_memtable_delete_range(mt, key, key, sequence));
-            else assert_int_equal(LSM_OK, lsm_memtable_put(mt, LSM_KIND_PUT, key, make_value(sequence), sequence));
+            lsm_mem_fail_after(0, false);
+            if (range)
+                assert_int_equal(LSM_OK, lsm_memtable_delete_range(mt, key, key, sequence));
+            else
+                assert_int_equal(LSM_OK, lsm_memtable_put(mt, LSM_KIND_PUT, key, make_value(sequence), sequence));
         }
         if (!range) model_put(model, LSM_KIND_PUT, key, sequence);
     }

@@ -3,7 +3,7 @@
 #include "../../lsm_core/sst/sst_reader.h"
 #include "table_kit.h"
 
-#define PATH "s/00000007.sst"
+#define PATH        "s/00000007.sst"
 #define CACHE_BYTES (1 << 20)
 
 static struct lsm_env *env;
@@ -91,8 +91,10 @@ static void blocks_that_are_mapped_as_they_are_take_no_room_in_the_cache(void **
         must_have(sst, &rows);
         struct lsm_cache_stats stats;
         lsm_cache_stats(cache, &stats);
-        if (mapped) assert_true(stats.bytes <= lsm_sst_block_count(sst) * 256);
-        else assert_true(stats.bytes >= meta->bytes * 3 / 4);
+        if (mapped)
+            assert_true(stats.bytes <= lsm_sst_block_count(sst) * 256);
+        else
+            assert_true(stats.bytes >= meta->bytes * 3 / 4);
         lsm_file_meta_unref(meta);
         assert_int_equal(lsm_env_unlink(env, PATH, NULL), LSM_OK);
         kit_free(&rows);

@@ -104,8 +104,10 @@ static void put_all(const char *keys, const char *value) {
     MUST(lsm_txn_begin(world.store, UINT64_MAX, 0, &txn, &world.err));
     for (const char *key = keys; *key != '\0'; key++) {
         struct lsm_slice bytes = {.data = (const uint8_t *)key, .size = 1};
-        if (value == NULL) MUST(lsm_txn_delete(txn, tree_of(0), bytes, &world.err));
-        else MUST(lsm_txn_put(txn, tree_of(0), bytes, text(value), &world.err));
+        if (value == NULL)
+            MUST(lsm_txn_delete(txn, tree_of(0), bytes, &world.err));
+        else
+            MUST(lsm_txn_put(txn, tree_of(0), bytes, text(value), &world.err));
     }
     MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &world.err));
     lsm_txn_commit(txn, true);
@@ -237,11 +239,8 @@ static void estimates_are_about_right(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(cursors_keep_to_their_bounds),
-        TEST(cursors_turn_round_anywhere),
-        TEST(what_had_run_out_counts_again_after_a_turn),
-        TEST(bounds_hold_whatever_their_length),
-        TEST(estimates_are_about_right),
+        TEST(cursors_keep_to_their_bounds),      TEST(cursors_turn_round_anywhere), TEST(what_had_run_out_counts_again_after_a_turn),
+        TEST(bounds_hold_whatever_their_length), TEST(estimates_are_about_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,9 +15,9 @@ enum { PINS = 80, CACHE_BYTES = 1 << 20, VALUE_BYTES = 14000 };
 static const uint8_t store_id[LSM_STORE_ID_BYTES] = "budget-test-----";
 static struct lsm_error err;
 
-#define MUST(step) \
-    do { \
-        if ((step) != LSM_OK) fail_msg("%s: %s", #step, err.text); \
+#define MUST(step)                                                                                                                                   \
+    do {                                                                                                                                             \
+        if ((step) != LSM_OK) fail_msg("%s: %s", #step, err.text);                                                                                   \
     } while (0)
 
 static void write_row(struct lsm_store *store, uint32_t *tree, unsigned n) {

@@ -26,7 +26,7 @@ struct harness {
     const char *name;
     enum lsm_sync sync;
     bool count_only;
-    double per_op, credit;      /* states per operation */
+    double per_op, credit; /* states per operation */
     uint64_t seed;
     unsigned cycle;
     /* totals */
@@ -563,11 +563,16 @@ static void work_random(void) {
             begin();
             MUST(world_drop(world, (int)slot));
             commit((enum lsm_sync)model_below(&world->random, 3));
-        } else if (what < 10) write_rows((int)slot, 1 + (unsigned)model_below(&world->random, 40), (enum lsm_sync)model_below(&world->random, 3));
-        else if (what < 12) MUST(world_flush(world));
-        else if (what == 12) MUST(world_compact(world));
-        else if (what == 13) reopen();
-        else power_cut((enum lsm_crash_mode)model_below(&world->random, 4));
+        } else if (what < 10)
+            write_rows((int)slot, 1 + (unsigned)model_below(&world->random, 40), (enum lsm_sync)model_below(&world->random, 3));
+        else if (what < 12)
+            MUST(world_flush(world));
+        else if (what == 12)
+            MUST(world_compact(world));
+        else if (what == 13)
+            reopen();
+        else
+            power_cut((enum lsm_crash_mode)model_below(&world->random, 4));
     }
 }
 
@@ -576,13 +581,24 @@ static const struct workload {
     void (*run)(void);
     bool one_mode; /* the sync mode makes no difference */
 } workloads[] = {
-    {"create", work_create, false},       {"commits", work_commits, false},     {"mixed sync", work_mixed_sync, true},
-    {"rollback", work_rollback, false},   {"savepoints", work_savepoints, false}, {"trees", work_trees, false},
-    {"roll", work_roll, false},           {"sealed", work_sealed, false},       {"merges", work_merges, false},
+    {"create", work_create, false},
+    {"commits", work_commits, false},
+    {"mixed sync", work_mixed_sync, true},
+    {"rollback", work_rollback, false},
+    {"savepoints", work_savepoints, false},
+    {"trees", work_trees, false},
+    {"roll", work_roll, false},
+    {"sealed", work_sealed, false},
+    {"merges", work_merges, false},
     {"compact", work_compact, false},
-    {"reopen", work_reopen, false},       {"recovery", work_recovery, false},   {"recovery and flush", work_recovery_and_flush, false},
-    {"manifest", work_manifest, false},   {"abandoned", work_abandoned, false}, {"random", work_random, false},
-    {"large", work_large, false},         {"large taken back", work_large_taken_back, false},
+    {"reopen", work_reopen, false},
+    {"recovery", work_recovery, false},
+    {"recovery and flush", work_recovery_and_flush, false},
+    {"manifest", work_manifest, false},
+    {"abandoned", work_abandoned, false},
+    {"random", work_random, false},
+    {"large", work_large, false},
+    {"large taken back", work_large_taken_back, false},
     {"large merged", work_large_merged, false},
 };
 

@@ -157,10 +157,13 @@ static void open_damaged(struct lsm_env *env, const struct victim *victim, const
     MUST(lsm_view_open(store, NULL, &view, &world.err));
     bool whole = read_tree(view, 0, victim, how, at) && read_tree(view, 1, victim, how, at);
     lsm_view_close(view);
-    if (whole) tally->right++;
-    else tally->read_errors++;
+    if (whole)
+        tally->right++;
+    else
+        tally->read_errors++;
     /* The opening has cut off the log's end; what lies behind the manifest's end is a torn edit, that will not be appended to. */
-    bool dead = victim->type == LSM_FILE_LOCK || victim->type == LSM_FILE_SHM || victim->type == LSM_FILE_WAL || (victim->type == LSM_FILE_MANIFEST && at + 64 > last_edit);
+    bool dead = victim->type == LSM_FILE_LOCK || victim->type == LSM_FILE_SHM || victim->type == LSM_FILE_WAL ||
+                (victim->type == LSM_FILE_MANIFEST && at + 64 > last_edit);
     if (!dead && world_check(store) == NULL) fail_msg("%s: %s at %zu: the check finds nothing", victim->path, how, at);
     (void)lsm_store_close(store, NULL);
 }
@@ -174,15 +177,17 @@ static struct lsm_env *copy_disk(void) {
 /* Replace the file's content and see. bytes NULL: remove the file. */
 static void with_content(const struct victim *victim, const uint8_t *bytes, size_t size, const char *how, size_t at, struct tally *tally) {
     struct lsm_env *env = copy_disk();
-    if (bytes == NULL) MUST(lsm_env_unlink(env, victim->path, &world.err));
-    else assert_int_equal(lsm_env_mem_write_file(env, victim->path, bytes, size), LSM_OK);
+    if (bytes == NULL)
+        MUST(lsm_env_unlink(env, victim->path, &world.err));
+    else
+        assert_int_equal(lsm_env_mem_write_file(env, victim->path, bytes, size), LSM_OK);
     open_damaged(env, victim, how, at, tally);
     lsm_env_mem_free(env);
 }
 
 static void say(const struct victim *victim, const char *how, const struct tally *tally) {
-    print_message("  %-34s %-10s %6zu bytes: %5llu refused, %5llu read errors, %5llu right\n", victim->path, how, victim->size,
-                  tally->refused, tally->read_errors, tally->right);
+    print_message("  %-34s %-10s %6zu bytes: %5llu refused, %5llu read errors, %5llu right\n", victim->path, how, victim->size, tally->refused,
+                  tally->read_errors, tally->right);
 }
 
 /* ---- tests ----------------------------------------------------------------------------------------------------------------------- */
@@ -353,12 +358,9 @@ static void a_check_of_an_open_store_finds_every_flip(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_flipped_byte_is_an_error_or_does_not_matter),
-        cmocka_unit_test(a_file_cut_short_is_an_error),
-        cmocka_unit_test(a_file_of_zeros_or_missing_or_longer_is_an_error),
-        cmocka_unit_test(exchanged_files_are_refused),
-        cmocka_unit_test(a_damaged_last_edit_is_refused_after_a_close),
-        cmocka_unit_test(a_check_of_an_open_store_finds_every_flip),
+        cmocka_unit_test(a_flipped_byte_is_an_error_or_does_not_matter),    cmocka_unit_test(a_file_cut_short_is_an_error),
+        cmocka_unit_test(a_file_of_zeros_or_missing_or_longer_is_an_error), cmocka_unit_test(exchanged_files_are_refused),
+        cmocka_unit_test(a_damaged_last_edit_is_refused_after_a_close),     cmocka_unit_test(a_check_of_an_open_store_finds_every_flip),
     };
     return cmocka_run_group_tests(tests, make_store, free_store);
 }

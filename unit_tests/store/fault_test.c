@@ -17,11 +17,11 @@
 #include "../support/world.h"
 
 static struct world world;
-static const char *doing;      /* for messages */
+static const char *doing; /* for messages */
 static unsigned long long point;
-static bool for_good;          /* then what was reported as failed may be found in spite: erasing it fails too */
-static unsigned failures;      /* calls of this run that returned an error */
-static uint64_t merged;        /* merges of a transaction's own pieces, in all runs */
+static bool for_good;     /* then what was reported as failed may be found in spite: erasing it fails too */
+static unsigned failures; /* calls of this run that returned an error */
+static uint64_t merged;   /* merges of a transaction's own pieces, in all runs */
 
 /* ---- steps that may fail ------------------------------------------------------------------------------------------------- */
 
@@ -48,8 +48,10 @@ static void change_trees(int create, int drop) {
     if (world.store == NULL || (drop >= 0 && now->trees[drop].tree == 0) || !WENT(world_begin(&world))) return;
     bool ok = create < 0 || (WENT(world_create(&world, create)) && WENT(world_put(&world, create, 7)));
     if (ok && drop >= 0) ok = WENT(world_drop(&world, drop));
-    if (ok) (void)WENT(world_commit(&world, LSM_SYNC_FULL));
-    else (void)WENT(world_rollback(&world));
+    if (ok)
+        (void)WENT(world_commit(&world, LSM_SYNC_FULL));
+    else
+        (void)WENT(world_rollback(&world));
 }
 
 static void rollbacks(void) {
@@ -63,8 +65,10 @@ static void rollbacks(void) {
         ok = ok && WENT(lsm_txn_rollback_to(world.txn, mark, &world.err));
         if (ok) world.next = saved;
         size_t undecided = ok ? 0 : world.extras_count; /* an ABORT that failed: the next rollback has nothing to say of it */
-        if (ok && i == 1) (void)WENT(world_commit(&world, LSM_SYNC_FULL));
-        else (void)WENT(world_rollback(&world));
+        if (ok && i == 1)
+            (void)WENT(world_commit(&world, LSM_SYNC_FULL));
+        else
+            (void)WENT(world_rollback(&world));
         if (undecided != 0) world.extras_count = undecided;
     }
 }
@@ -85,8 +89,10 @@ static void write_large(bool keep) {
     if (keep) ok = ok && WENT(world_prepare(&world, LSM_SYNC_FULL)) && WENT(lsm_txn_rollback_to(world.txn, mark, &world.err));
     if (keep && ok) world.next = saved;
     size_t undecided = ok ? 0 : world.extras_count;
-    if (keep && ok) (void)WENT(world_commit(&world, LSM_SYNC_FULL));
-    else (void)WENT(world_rollback(&world));
+    if (keep && ok)
+        (void)WENT(world_commit(&world, LSM_SYNC_FULL));
+    else
+        (void)WENT(world_rollback(&world));
     if (undecided != 0) world.extras_count = undecided;
 }
 
@@ -98,13 +104,17 @@ static void write_merged(void) {
     lsm_store_stats(world.store, &before);
     for (unsigned i = 0; i < 300 && ok; i++) {
         while (++world.next_value % 5 != 0 || world.next_value % 7 == 0) {} /* long values */
-        if (i % 50 == 49) ok = WENT(world_delete_range(&world, 0, i % 40, i % 40 + 20));
-        else ok = WENT(world_put_bytes(&world, 0, i * 29 % MODEL_KEYS, world.next_value));
+        if (i % 50 == 49)
+            ok = WENT(world_delete_range(&world, 0, i % 40, i % 40 + 20));
+        else
+            ok = WENT(world_put_bytes(&world, 0, i * 29 % MODEL_KEYS, world.next_value));
     }
     lsm_store_stats(world.store, &after);
     merged += after.merges - before.merges;
-    if (ok) (void)WENT(world_commit(&world, LSM_SYNC_FULL));
-    else (void)WENT(world_rollback(&world));
+    if (ok)
+        (void)WENT(world_commit(&world, LSM_SYNC_FULL));
+    else
+        (void)WENT(world_rollback(&world));
 }
 
 /* What can be read is right. */

@@ -15,13 +15,13 @@ enum { ROWS = 100000, VALUE_BYTES = 100, PIECES_MOST = 16 };
 
 static struct world world;
 
-#define MUST(step) \
-    do { \
-        if ((step) != LSM_OK) fail_msg("%s: %s", #step, world.err.text); \
+#define MUST(step)                                                                                                                                   \
+    do {                                                                                                                                             \
+        if ((step) != LSM_OK) fail_msg("%s: %s", #step, world.err.text);                                                                             \
     } while (0)
 
 static struct {
-    uint64_t table_bytes;      /* written to table files */
+    uint64_t table_bytes; /* written to table files */
     size_t most_pieces;
 } seen;
 

@@ -13,9 +13,9 @@
 
 static struct world world;
 
-#define MUST(step) \
-    do { \
-        if ((step) != LSM_OK) fail_msg("%s: %s", #step, world.err.text); \
+#define MUST(step)                                                                                                                                   \
+    do {                                                                                                                                             \
+        if ((step) != LSM_OK) fail_msg("%s: %s", #step, world.err.text);                                                                             \
     } while (0)
 
 static void start(uint64_t seed) {
@@ -81,7 +81,7 @@ static void put(struct private *own, unsigned key) {
     now()->rows[0].values[key] = value;
 }
 
-static void delete(struct private *own, unsigned key) {
+static void delete (struct private *own, unsigned key) {
     apply(own, (struct lsm_op){.kind = LSM_OP_DELETE, .key = model_key(key)});
     now()->rows[0].values[key] = 0;
 }
@@ -95,9 +95,12 @@ static void change_at_random(struct private *own, unsigned rows) {
     while (rows-- > 0) {
         unsigned key = (unsigned)model_below(&world.random, MODEL_KEYS), kind = (unsigned)model_below(&world.random, 12);
         unsigned high = key + 20 < MODEL_KEYS ? key + 20 : MODEL_KEYS - 1;
-        if (kind == 0 && key < high) delete_range(own, key, high);
-        else if (kind < 4) delete(own, key);
-        else put(own, key);
+        if (kind == 0 && key < high)
+            delete_range(own, key, high);
+        else if (kind < 4)
+            delete (own, key);
+        else
+            put(own, key);
     }
 }
 
@@ -181,8 +184,8 @@ static void a_spill_takes_the_versions_of_its_interval_only(void **state) {
     struct model first = now()->rows[0];
     uint64_t mark = own.sequence;
     put(&own, 2);
-    delete(&own, 3);
-    delete(&own, 50); /* was never there as far as is known here: the tombstone stays */
+    delete (&own, 3);
+    delete (&own, 50); /* was never there as far as is known here: the tombstone stays */
     struct lsm_gen *older = spill(&own, 0, mark), *newer = spill(&own, mark, UINT64_MAX), *none = spill(&own, own.sequence, UINT64_MAX);
     assert_null(none);
     const struct lsm_file_meta *meta = newer->files->level0[0].files[0];

@@ -22,10 +22,15 @@ struct run {
     struct model_random random;
     uint32_t tree, next_value;
     struct model committed;
-    struct model history[HISTORY];      /* after each commit */
-    size_t commits, durable;            /* history[durable - 1] is safe from power cuts */
-    struct { struct lsm_view *view; struct model model; } views[VIEWS];
-    struct { unsigned commits, rollbacks, savepoints, flushes, compactions, reopens, crashes, old_views; } counts;
+    struct model history[HISTORY]; /* after each commit */
+    size_t commits, durable;       /* history[durable - 1] is safe from power cuts */
+    struct {
+        struct lsm_view *view;
+        struct model model;
+    } views[VIEWS];
+    struct {
+        unsigned commits, rollbacks, savepoints, flushes, compactions, reopens, crashes, old_views;
+    } counts;
 };
 
 static void must(int status, const struct lsm_error *err) {
@@ -232,9 +237,9 @@ static void run_model(uint64_t seed, int threads, unsigned steps) {
     struct lsm_error err = {0};
     must(lsm_store_close(run->store, &err), &err);
     lsm_env_mem_free(run->env);
-    print_message("  %u commits, %u rollbacks, %u savepoints, %u old views, %u flushes, %u compactions, %u reopenings, %u crashes\n", run->counts.commits,
-                  run->counts.rollbacks, run->counts.savepoints, run->counts.old_views, run->counts.flushes, run->counts.compactions, run->counts.reopens,
-                  run->counts.crashes);
+    print_message("  %u commits, %u rollbacks, %u savepoints, %u old views, %u flushes, %u compactions, %u reopenings, %u crashes\n",
+                  run->counts.commits, run->counts.rollbacks, run->counts.savepoints, run->counts.old_views, run->counts.flushes,
+                  run->counts.compactions, run->counts.reopens, run->counts.crashes);
     free(run);
 }
 

@@ -21,7 +21,7 @@ enum { ORDER_FILES = 600, ORDER_TABLES = 400 };
 struct order_file {
     enum lsm_file_type type;
     uint64_t number;
-    bool dirty, unnamed;        /* bytes not synced; directory entry not synced */
+    bool dirty, unnamed; /* bytes not synced; directory entry not synced */
 };
 
 /* What a manifest says of tables and logs. */
@@ -41,9 +41,9 @@ struct order {
 
 static inline void order_init(struct order *order) { memset(order, 0, sizeof *order); }
 
-#define ORDER_WRONG(order, ...) \
-    do { \
-        if ((order)->wrong[0] == 0) (void)snprintf((order)->wrong, sizeof (order)->wrong, __VA_ARGS__); \
+#define ORDER_WRONG(order, ...)                                                                                                                      \
+    do {                                                                                                                                             \
+        if ((order)->wrong[0] == 0) (void)snprintf((order)->wrong, sizeof(order)->wrong, __VA_ARGS__);                                               \
     } while (0)
 
 static inline struct order_file *order_file(struct order *order, const char *path) {
@@ -149,8 +149,14 @@ static inline void order_see(struct order *order, const struct lsm_env_op *op) {
         if (order->renamed) order->durable = order->written; /* a new manifest counts when CURRENT names it */
         order->renamed = false;
         break;
-    case LSM_ENV_MKDIR: case LSM_ENV_RMDIR: case LSM_ENV_OPEN: case LSM_ENV_READ: case LSM_ENV_LIST: case LSM_ENV_LOCK:
-    case LSM_ENV_MAP: case LSM_ENV_SLEEP: break;
+    case LSM_ENV_MKDIR:
+    case LSM_ENV_RMDIR:
+    case LSM_ENV_OPEN:
+    case LSM_ENV_READ:
+    case LSM_ENV_LIST:
+    case LSM_ENV_LOCK:
+    case LSM_ENV_MAP:
+    case LSM_ENV_SLEEP: break;
     }
 }
 

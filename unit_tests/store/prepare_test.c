@@ -20,9 +20,9 @@ static struct lsm_options options;
 static struct lsm_error err;
 static uint32_t tree;
 
-#define MUST(step) \
-    do { \
-        if ((step) != LSM_OK) fail_msg("%s: %s", #step, err.text); \
+#define MUST(step)                                                                                                                                   \
+    do {                                                                                                                                             \
+        if ((step) != LSM_OK) fail_msg("%s: %s", #step, err.text);                                                                                   \
     } while (0)
 
 static struct lsm_slice text(const char *s) { return (struct lsm_slice){.data = (const uint8_t *)s, .size = strlen(s)}; }

@@ -17,9 +17,12 @@ static const uint8_t store_id[LSM_STORE_ID_BYTES] = "share-model-test";
 enum { PROCESSES = 4, VIEWS = 2, HISTORY = 6000 };
 
 struct process {
-    struct lsm_env *env;           /* NULL: not started */
+    struct lsm_env *env; /* NULL: not started */
     struct lsm_store *store;
-    struct { struct lsm_view *view; struct model model; } views[VIEWS];
+    struct {
+        struct lsm_view *view;
+        struct model model;
+    } views[VIEWS];
 };
 
 struct run {
@@ -30,13 +33,15 @@ struct run {
     uint32_t tree, next_value;
     int threads;
     struct model committed;
-    struct model perhaps;          /* of a transaction whose process was killed in its commit */
+    struct model perhaps; /* of a transaction whose process was killed in its commit */
     bool in_doubt;
     uint8_t tokens[HISTORY][LSM_TOKEN_BYTES]; /* of the transactions that the database committed */
     size_t tokens_count;
     struct model history[HISTORY]; /* after each commit */
     size_t commits, durable;
-    struct { unsigned commits, rollbacks, flushes, compactions, joins, leaves, kills, crashes, old_views, busy, large; } counts;
+    struct {
+        unsigned commits, rollbacks, flushes, compactions, joins, leaves, kills, crashes, old_views, busy, large;
+    } counts;
 };
 
 static void must(int status, const struct lsm_error *err) {
@@ -119,8 +124,10 @@ static void resolve(struct run *run, struct process *process) {
     if (!run->in_doubt) return;
     /* Known when the next writer has looked. */
     int status = lsm_txn_begin(process->store, UINT64_MAX, 1000, &txn, &err);
-    if (status == LSM_UNDECIDED) settle(run, process);
-    else must(status, &err);
+    if (status == LSM_UNDECIDED)
+        settle(run, process);
+    else
+        must(status, &err);
     if (status == LSM_OK) must(lsm_txn_rollback(txn, &err), &err);
     must(lsm_view_open(process->store, NULL, &view, &err), &err);
     const char *wrong = model_read(&found, view, run->tree);
@@ -362,8 +369,10 @@ static void run_model(uint64_t seed, int threads, unsigned steps) {
     for (size_t i = 0; i < PROCESSES; i++) {
         struct process *process = &run->processes[i];
         if (process->env == NULL) continue;
-        if (is_dead(process)) bury(run, process);
-        else leave(run, process);
+        if (is_dead(process))
+            bury(run, process);
+        else
+            leave(run, process);
     }
     struct process *last = &run->processes[0];
     join(run, last);

@@ -15,9 +15,9 @@ enum { MARKS = 6, VIEWS = 4 };
 
 static struct world world;
 
-#define MUST(step) \
-    do { \
-        if ((step) != LSM_OK) fail_msg("%s: %s", #step, world.err.text); \
+#define MUST(step)                                                                                                                                   \
+    do {                                                                                                                                             \
+        if ((step) != LSM_OK) fail_msg("%s: %s", #step, world.err.text);                                                                             \
     } while (0)
 
 static void start(uint64_t seed, int threads) {
@@ -66,14 +66,14 @@ static void put_much(int slot, unsigned rounds) {
 struct place {
     uint64_t mark;
     struct world_state state;
-    size_t views;              /* those opened before it */
+    size_t views; /* those opened before it */
 };
 
 struct old_view {
     struct lsm_view *view;
     struct lsm_cursor *cursor; /* on tree 0, opened when the view was, and read bit by bit */
     struct model rows;
-    int key;                   /* the cursor stands on it, MODEL_KEYS: at the end */
+    int key; /* the cursor stands on it, MODEL_KEYS: at the end */
 };
 
 /* One transaction. */
@@ -82,8 +82,10 @@ struct run {
     size_t marks_count;
     struct old_view views[VIEWS];
     size_t views_count;
-    struct lsm_view *present;  /* renewed before each read; NULL: none */
-    struct { unsigned spills, merges, rollbacks, releases, reads, renewed, renewals_refused; } counts;
+    struct lsm_view *present; /* renewed before each read; NULL: none */
+    struct {
+        unsigned spills, merges, rollbacks, releases, reads, renewed, renewals_refused;
+    } counts;
 };
 
 static int next_key(const struct model *rows, int key) {
@@ -181,23 +183,33 @@ static void roll_back_to_a_mark(struct run *run) {
 
 static void change_much(void) {
     int slot = (int)model_below(&world.random, 4) == 0;
-    unsigned rows = 1 + (unsigned)model_below(&world.random, model_below(&world.random, 8) == 0 ? 1500 : 120), low = (unsigned)model_below(&world.random, MODEL_KEYS);
+    unsigned rows = 1 + (unsigned)model_below(&world.random, model_below(&world.random, 8) == 0 ? 1500 : 120),
+             low = (unsigned)model_below(&world.random, MODEL_KEYS);
     unsigned kind = (unsigned)model_below(&world.random, 10);
-    if (kind == 0) MUST(world_delete_range(&world, slot, low, low + (MODEL_KEYS - 1 - low) / 2));
-    else if (kind == 1) MUST(world_delete(&world, slot, low));
-    else while (rows-- > 0) MUST(world_put(&world, slot, (unsigned)model_below(&world.random, MODEL_KEYS)));
+    if (kind == 0)
+        MUST(world_delete_range(&world, slot, low, low + (MODEL_KEYS - 1 - low) / 2));
+    else if (kind == 1)
+        MUST(world_delete(&world, slot, low));
+    else
+        while (rows-- > 0) MUST(world_put(&world, slot, (unsigned)model_below(&world.random, MODEL_KEYS)));
 }
 
 static void step(struct run *run) {
     unsigned what = (unsigned)model_below(&world.random, 16);
-    if (what < 6) change_much();
-    else if (what < 8) get_one();
-    else if (what == 8) open_view(run);
-    else if (what == 9) roll_back_to_a_mark(run);
-    else if (what == 10) MUST(lsm_txn_prepare(world.txn, (enum lsm_sync)model_below(&world.random, 3), LSM_DECIDES_ITSELF, NULL, &world.err));
+    if (what < 6)
+        change_much();
+    else if (what < 8)
+        get_one();
+    else if (what == 8)
+        open_view(run);
+    else if (what == 9)
+        roll_back_to_a_mark(run);
+    else if (what == 10)
+        MUST(lsm_txn_prepare(world.txn, (enum lsm_sync)model_below(&world.random, 3), LSM_DECIDES_ITSELF, NULL, &world.err));
     else if (what < 13 && run->marks_count < MARKS)
         run->marks[run->marks_count++] = (struct place){.mark = lsm_txn_mark(world.txn), .state = world.next, .views = run->views_count};
-    else if (what > 13) read_present(run);
+    else if (what > 13)
+        read_present(run);
     else if (what == 13 && run->marks_count != 0) {
         size_t at = (size_t)model_below(&world.random, run->marks_count);
         while (run->marks_count > at) lsm_txn_release(world.txn, run->marks[--run->marks_count].mark);
@@ -254,8 +266,9 @@ static void run_model(uint64_t seed, int threads) {
         if (threads != 0) MUST(lsm_store_quiesce(world.store, &world.err));
         must_be_right(when);
     }
-    print_message("  %u transactions spilled, %u merges of pieces, %u rollbacks to marks, %u releases, %u reads of old views, %u renewed, %u not\n", run.counts.spills,
-                  run.counts.merges, run.counts.rollbacks, run.counts.releases, run.counts.reads, run.counts.renewed, run.counts.renewals_refused);
+    print_message("  %u transactions spilled, %u merges of pieces, %u rollbacks to marks, %u releases, %u reads of old views, %u renewed, %u not\n",
+                  run.counts.spills, run.counts.merges, run.counts.rollbacks, run.counts.releases, run.counts.reads, run.counts.renewed,
+                  run.counts.renewals_refused);
     assert_true(run.counts.renewed > 0 && run.counts.renewals_refused > 0);
     assert_true(run.counts.spills > 10 && run.counts.merges > 10 && run.counts.rollbacks > 10 && run.counts.reads > 100);
     finish();
@@ -394,8 +407,10 @@ static void what_is_committed_by_its_record_alone_is_kept_by_many_openings(void 
         if (i == 2 || i == 4) MUST(world_write(&world, 0, 4, LSM_SYNC_FULL));
         if (i == 3) MUST(world_flush(&world));
         if (i == 4) MUST(lsm_env_mem_crash(clone, LSM_CRASH_LOSE, 1));
-        if (i == 4) (void)lsm_store_close(world.store, NULL);
-        else MUST(world_close(&world));
+        if (i == 4)
+            (void)lsm_store_close(world.store, NULL);
+        else
+            MUST(world_close(&world));
     }
     lsm_env_mem_free(clone);
 }

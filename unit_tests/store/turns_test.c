@@ -24,7 +24,13 @@
 #include "../../lsm_core/env/env.h"
 #include "../../lsm_core/lsm.h"
 
-enum { WRITERS = 3, KILLS = 40, LOOKS = 8 /* so often all are killed at once, and everything is looked at */, ROW_BYTES_MAX = 20000, GONE_MAX = 4096 };
+enum {
+    WRITERS = 3,
+    KILLS = 40,
+    LOOKS = 8 /* so often all are killed at once, and everything is looked at */,
+    ROW_BYTES_MAX = 20000,
+    GONE_MAX = 4096
+};
 
 static const uint8_t store_id[LSM_STORE_ID_BYTES] = "taking-turns-id.";
 
@@ -34,7 +40,7 @@ static struct {
     _Atomic bool wrong;
     _Atomic uint64_t gone[GONE_MAX]; /* keys of rows that were rolled back, and the caller knows */
     _Atomic unsigned gone_count;
-} *board;
+} * board;
 
 static char top[64], dir[96];
 static uint32_t tree;

@@ -22,8 +22,8 @@ struct disk_file {
     struct machine_node *node;
     struct lsm_file *file;
     struct disk_file *next_on_node, *next_of_process;
-    int lock;                   /* SQLITE_LOCK_... */
-    bool sync_dir;              /* with the next sync */
+    int lock;      /* SQLITE_LOCK_... */
+    bool sync_dir; /* with the next sync */
     bool delete_on_close, maps;
     unsigned shared, exclusive; /* locks of the WAL-index, a bit each */
 };
@@ -169,8 +169,10 @@ static int f_shm_lock(sqlite3_file *base, int first, int count, int flags) {
         exclusive |= other->exclusive;
     }
     if ((exclusive & mask) != 0 || ((flags & SQLITE_SHM_EXCLUSIVE) != 0 && (shared & mask) != 0)) return SQLITE_BUSY;
-    if ((flags & SQLITE_SHM_EXCLUSIVE) != 0) file->exclusive |= mask;
-    else file->shared |= mask;
+    if ((flags & SQLITE_SHM_EXCLUSIVE) != 0)
+        file->exclusive |= mask;
+    else
+        file->shared |= mask;
     return SQLITE_OK;
 }
 

@@ -62,9 +62,8 @@ static int create_view(const struct ledger_plan *plan, sqlite3 *db) {
     char sql[1200] = "CREATE VIEW b AS SELECT 0 AS n, 0 AS v; CREATE TRIGGER main.bt INSTEAD OF INSERT ON b BEGIN ";
     size_t used = strlen(sql);
     for (int i = 0; i < LEDGER_TABLES && plan->tables[i] != NULL; i++)
-        used += (size_t)snprintf(sql + used, sizeof sql - used,
-                                 "INSERT INTO %s VALUES (new.n, new.v); UPDATE %s SET v = new.n WHERE n = 0; ", bare(plan->tables[i]),
-                                 bare(plan->tables[i]));
+        used += (size_t)snprintf(sql + used, sizeof sql - used, "INSERT INTO %s VALUES (new.n, new.v); UPDATE %s SET v = new.n WHERE n = 0; ",
+                                 bare(plan->tables[i]), bare(plan->tables[i]));
     (void)snprintf(sql + used, sizeof sql - used, "END");
     return run(db, "%s", sql);
 }
@@ -74,8 +73,10 @@ int ledger_create(const struct ledger_plan *plan, sqlite3 *db) {
     for (int i = 0; i < LEDGER_TABLES && plan->tables[i] != NULL && rc == SQLITE_OK; i++) {
         bool indexed = bare(plan->tables[i])[1] == 'x';
         if (ledger_is_lsm(plan, i))
-            rc = run(db, "CREATE VIRTUAL TABLE %s USING lsm(n INTEGER PRIMARY KEY, v%s)", plan->tables[i], indexed ? ", UNIQUE (v, n), INDEX by_v(v)" : "");
-        else rc = run(db, "CREATE TABLE %s(n INTEGER PRIMARY KEY, v)", plan->tables[i]);
+            rc = run(db, "CREATE VIRTUAL TABLE %s USING lsm(n INTEGER PRIMARY KEY, v%s)", plan->tables[i],
+                     indexed ? ", UNIQUE (v, n), INDEX by_v(v)" : "");
+        else
+            rc = run(db, "CREATE TABLE %s(n INTEGER PRIMARY KEY, v)", plan->tables[i]);
         if (rc == SQLITE_OK) rc = run(db, "INSERT INTO %s VALUES (0, 0)", plan->tables[i]);
     }
     if (rc == SQLITE_OK && !plan->attached) rc = create_view(plan, db);
@@ -210,8 +211,8 @@ static void read_table(const struct ledger_plan *plan, sqlite3 *db, int table, s
         found->count[table] = -1;
         if (found->code == SQLITE_OK) {
             found->code = sqlite3_extended_errcode(db);
-            found->of_sqlite = !ledger_is_lsm(plan, table) || found->code == SQLITE_CORRUPT || found->code == SQLITE_NOTADB ||
-                               (found->code & 0xff) == SQLITE_IOERR;
+            found->of_sqlite =
+                !ledger_is_lsm(plan, table) || found->code == SQLITE_CORRUPT || found->code == SQLITE_NOTADB || (found->code & 0xff) == SQLITE_IOERR;
             (void)snprintf(found->text, sizeof found->text, "%s: %d %s", plan->tables[table], found->code, sqlite3_errmsg(db));
         }
     }
@@ -298,8 +299,10 @@ void ledger_check(const struct ledger_plan *plan, sqlite3 *db, char *text) {
     bool in_main = plan->ddl != LEDGER_NO_DDL && !plan->attached, in_aux = plan->ddl != LEDGER_NO_DDL && plan->attached;
     for (int i = 0; i < LEDGER_TABLES && plan->tables[i] != NULL; i++) {
         if (!ledger_is_lsm(plan, i)) continue;
-        if (ledger_is_aux(plan, i)) in_aux = true;
-        else in_main = true;
+        if (ledger_is_aux(plan, i))
+            in_aux = true;
+        else
+            in_main = true;
     }
     (void)snprintf(text, LEDGER_TEXT, "ok");
     if (in_main) first_column(db, "SELECT lsm_check('main')", text);

@@ -30,14 +30,14 @@ struct ledger_plan {
 };
 
 #define LEDGER_MAIN "/app.db"
-#define LEDGER_AUX "/aux.db"
+#define LEDGER_AUX  "/aux.db"
 
 /* What was found. */
 struct ledger_found {
-    int count[LEDGER_TABLES];   /* transactions in each table; -1: it could not be read (code, text) */
-    int code;                   /* the first error, SQLITE_OK if none */
-    bool of_sqlite;             /* the error came from an ordinary table or the file itself */
-    char text[LEDGER_TEXT];     /* why; empty if all tables hold what they should for their count */
+    int count[LEDGER_TABLES]; /* transactions in each table; -1: it could not be read (code, text) */
+    int code;                 /* the first error, SQLITE_OK if none */
+    bool of_sqlite;           /* the error came from an ordinary table or the file itself */
+    char text[LEDGER_TEXT];   /* why; empty if all tables hold what they should for their count */
 };
 
 /* All of these return SQLite's code, and leave the reason in sqlite3_errmsg(db) or *text. */

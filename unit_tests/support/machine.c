@@ -36,7 +36,9 @@ void machine_free(struct machine *machine) {
     free(machine);
 }
 
-struct lsm_env *machine_disk(const struct machine *machine) { return machine->disk; }
+struct lsm_env *machine_disk(const struct machine *machine) {
+    return machine->disk;
+}
 
 static bool sync_directory(struct lsm_env *env, const char *file) {
     char parent[512];
@@ -81,7 +83,9 @@ void process_kill(struct process *process) {
     disk_vfs_drop_locks(process);
 }
 
-struct lsm_env *process_env(struct process *process) { return process->env; }
+struct lsm_env *process_env(struct process *process) {
+    return process->env;
+}
 void process_set_write_buffer(struct process *process, size_t write_buffer_bytes) { process->environment.write_buffer_bytes = write_buffer_bytes; }
 const char *process_vfs(const struct process *process) { return process->name; }
 

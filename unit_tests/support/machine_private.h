@@ -13,8 +13,8 @@ struct disk_file;
 struct machine_node {
     struct machine_node *next;
     char *path;
-    struct disk_file *files;            /* open on it */
-    void *regions[SHM_REGIONS_MAX];     /* the WAL-index */
+    struct disk_file *files;        /* open on it */
+    void *regions[SHM_REGIONS_MAX]; /* the WAL-index */
     int region_bytes;
     int shm_users;
 };
@@ -28,10 +28,10 @@ struct machine {
 struct process {
     struct machine *machine;
     struct lsm_env *env;
-    struct disk_file *sqlite_files;     /* open ones */
+    struct disk_file *sqlite_files; /* open ones */
     struct vt_environment environment;
     sqlite3_vfs vfs;
-    sqlite3_vfs *real_vfs;              /* has SQLite's temporary files: they do not survive anything */
+    sqlite3_vfs *real_vfs; /* has SQLite's temporary files: they do not survive anything */
     char name[32];
     struct process *next;
 };

@@ -62,9 +62,8 @@ struct crash {
 
 static void bad(const struct crash *crash, const char *what) {
     if (matrix.counts.bad++ < BAD_SHOWN)
-        print_message("BAD: %s: operation %llu, %s, seed %llu, %d acknowledged, %d begun:\n  %s\n", matrix.name,
-                      (unsigned long long)crash->operation, crash_names[crash->mode], (unsigned long long)crash->seed, matrix.acknowledged,
-                      matrix.begun, what);
+        print_message("BAD: %s: operation %llu, %s, seed %llu, %d acknowledged, %d begun:\n  %s\n", matrix.name, (unsigned long long)crash->operation,
+                      crash_names[crash->mode], (unsigned long long)crash->seed, matrix.acknowledged, matrix.begun, what);
 }
 
 static struct lsm_env *clone(struct lsm_env *disk, const struct crash *crash) {
@@ -116,8 +115,10 @@ void matrix_must(sqlite3 *db, int rc, const char *what) {
 void matrix_acknowledge(sqlite3 *db, int k) {
     for (int file = 0; file <= matrix.plan->attached; file++) {
         uint64_t digest = ledger_digest(db, file == 0 ? "main" : "aux");
-        if (spread.count_only) spread.digests[file][k] = digest;
-        else assert_int_equal(digest, spread.digests[file][k]);
+        if (spread.count_only)
+            spread.digests[file][k] = digest;
+        else
+            assert_int_equal(digest, spread.digests[file][k]);
     }
     matrix.acknowledged = k;
 }
@@ -220,7 +221,8 @@ static enum outcome look_first(struct look *look, enum matrix_first first) {
     case MATRIX_WRITE: return do_sql(look, "BEGIN IMMEDIATE");
     case MATRIX_RENAME: return rename_table(look);
     case MATRIX_DROP: return drop_table(look);
-    case MATRIX_READ: case MATRIX_READ_OR_WRITE: break;
+    case MATRIX_READ:
+    case MATRIX_READ_OR_WRITE: break;
     }
     return GOOD;
 }
@@ -313,8 +315,10 @@ static void examine_and_count(struct lsm_env *disk, const struct crash *crash, c
     (void)snprintf(text, sizeof text, "%s%s", when, look.text);
     if (outcome == REFUSED) matrix.counts.refused++;
     if (outcome == BROKEN) matrix.counts.broken++;
-    if (outcome == WRONG) bad(crash, text);
-    else if (getenv("LSM_MATRIX_SHOW") != NULL) print_message("  %s: %s\n", matrix.name, text);
+    if (outcome == WRONG)
+        bad(crash, text);
+    else if (getenv("LSM_MATRIX_SHOW") != NULL)
+        print_message("  %s: %s\n", matrix.name, text);
 }
 
 /* ---- crashes during recovery ---------------------------------------------------------------------------------------------------------- */

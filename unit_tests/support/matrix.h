@@ -29,10 +29,10 @@ enum matrix_sync { MATRIX_OFF, MATRIX_NORMAL, MATRIX_FULL, MATRIX_EXTRA, MATRIX_
 enum matrix_first { MATRIX_READ, MATRIX_WRITE, MATRIX_RENAME, MATRIX_DROP, MATRIX_READ_OR_WRITE };
 
 struct matrix_promise {
-    bool files_agree;       /* all files hold the same number of transactions */
-    int lost_max;           /* of the acknowledged transactions, how many may be gone */
-    bool sqlite_may_break;  /* SQLite itself promises nothing about its files */
-    bool may_refuse;        /* the store may be found ahead of or behind its database, and then says so */
+    bool files_agree;      /* all files hold the same number of transactions */
+    int lost_max;          /* of the acknowledged transactions, how many may be gone */
+    bool sqlite_may_break; /* SQLite itself promises nothing about its files */
+    bool may_refuse;       /* the store may be found ahead of or behind its database, and then says so */
 };
 
 struct matrix_counts {
@@ -55,9 +55,9 @@ struct matrix {
     struct matrix_promise promise;
     char name[80];
     struct lsm_env *disk;
-    size_t write_buffer_bytes;      /* of the stores; 0: the default */
-    int begun;                      /* transactions; kept by the work */
-    int acknowledged;               /* likewise: matrix_acknowledge() */
+    size_t write_buffer_bytes; /* of the stores; 0: the default */
+    int begun;                 /* transactions; kept by the work */
+    int acknowledged;          /* likewise: matrix_acknowledge() */
     struct matrix_counts counts;
 };
 extern struct matrix matrix;
@@ -69,8 +69,8 @@ struct matrix_job {
     const struct ledger_plan *plan;
     matrix_work_fn work;
     enum matrix_first first;
-    uint64_t crashes;           /* in each cell, if LSM_MATRIX does not say */
-    bool no_wal, no_off;        /* cells to be left out */
+    uint64_t crashes;    /* in each cell, if LSM_MATRIX does not say */
+    bool no_wal, no_off; /* cells to be left out */
 };
 
 /* All cells of the job; adds to *total, and prints a line for each. */

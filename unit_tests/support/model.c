@@ -78,10 +78,14 @@ const char *model_read(struct model *model, struct lsm_view *view, uint32_t tree
     while (status == LSM_OK && lsm_cursor_valid(cursor) && wrong == NULL) {
         int key = key_number(lsm_cursor_key(cursor));
         uint32_t value = number_of(lsm_cursor_value(cursor));
-        if (key < 0) wrong = "a key that was never written";
-        else if (value == 0) wrong = "a value that is not whole";
-        else if (key <= last) wrong = "keys out of order";
-        else model->values[last = key] = value;
+        if (key < 0)
+            wrong = "a key that was never written";
+        else if (value == 0)
+            wrong = "a value that is not whole";
+        else if (key <= last)
+            wrong = "keys out of order";
+        else
+            model->values[last = key] = value;
         status = lsm_cursor_next(cursor, &err);
     }
     lsm_cursor_close(cursor);
@@ -99,7 +103,8 @@ static const char *get_differs(const struct model *model, struct lsm_view *view,
         lsm_value_release(&value);
         bool right = model->values[key] == found && (status == LSM_OK || (status == LSM_NOTFOUND && model->values[key] == 0));
         if (right) continue;
-        (void)snprintf(difference, sizeof difference, "get of key %u: want value %u, got %u, status %d %s", key, model->values[key], found, status, err.text);
+        (void)snprintf(difference, sizeof difference, "get of key %u: want value %u, got %u, status %d %s", key, model->values[key], found, status,
+                       err.text);
         return difference;
     }
     return NULL;

@@ -133,9 +133,12 @@ int world_write(struct world *world, int slot, unsigned rows, enum lsm_sync sync
     while (rows-- > 0 && status == LSM_OK) {
         unsigned key = (unsigned)model_below(&world->random, MODEL_KEYS), kind = (unsigned)model_below(&world->random, 24);
         unsigned high = key + 12 < MODEL_KEYS ? key + 12 : MODEL_KEYS - 1;
-        if (kind == 0) status = world_delete_range(world, slot, key, high);
-        else if (kind < 4) status = world_delete(world, slot, key);
-        else status = world_put(world, slot, key);
+        if (kind == 0)
+            status = world_delete_range(world, slot, key, high);
+        else if (kind < 4)
+            status = world_delete(world, slot, key);
+        else
+            status = world_put(world, slot, key);
     }
     if (status == LSM_OK) return world_commit(world, sync);
     struct lsm_error why = world->err;

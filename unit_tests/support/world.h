@@ -23,20 +23,20 @@ struct world {
     struct lsm_txn *txn;
     struct model_random random;
     uint32_t next_value;
-    struct lsm_error err;                       /* of the last failure */
-    struct world_state next;                    /* what the open transaction makes of it */
-    struct world_state history[WORLD_HISTORY];  /* [0]: the empty store */
-    size_t commits;                             /* history[commits - 1] is committed */
-    size_t durable;                             /* history[durable - 1] is safe from power cuts */
-    size_t normal;                              /* commits at LSM_SYNC_NORMAL or above so far, that a clean close makes durable */
-    struct world_state extras[WORLD_EXTRAS];    /* prepared on top of the last commit and not decided: may be found, need not */
+    struct lsm_error err;                      /* of the last failure */
+    struct world_state next;                   /* what the open transaction makes of it */
+    struct world_state history[WORLD_HISTORY]; /* [0]: the empty store */
+    size_t commits;                            /* history[commits - 1] is committed */
+    size_t durable;                            /* history[durable - 1] is safe from power cuts */
+    size_t normal;                             /* commits at LSM_SYNC_NORMAL or above so far, that a clean close makes durable */
+    struct world_state extras[WORLD_EXTRAS];   /* prepared on top of the last commit and not decided: may be found, need not */
     size_t extras_count;
 };
 
 /* Strict memory environment, threads 0, smallest buffers, "db-lsm/store". The store is not opened. */
 void world_init(struct world *world, struct lsm_env *env, uint64_t seed);
 
-int world_open(struct world *world);            /* everything found is durable then */
+int world_open(struct world *world); /* everything found is durable then */
 int world_close(struct world *world);
 int world_begin(struct world *world);
 int world_put(struct world *world, int slot, unsigned key);

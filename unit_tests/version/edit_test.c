@@ -199,10 +199,10 @@ static void hostile_bytes_are_refused_or_canonical(void **state) {
 
 #define SCALARS 2, 9, 3, 8, 4, 7, 5, 3, 6, 1
 /* tag, level, run, number, bytes, checksum, low, high, entries, tombstones, range tombstones, raw bytes, compression, flags, keys */
-#define ADDED(level, run, number, low, high, entries, tombstones, compression, flags, small, large) \
+#define ADDED(level, run, number, low, high, entries, tombstones, compression, flags, small, large)                                                  \
     7, level, run, number, 50, 1, 2, 3, 4, 5, 6, 7, 8, low, high, entries, tombstones, 0, 90, compression, flags, 4, 0, 0, 0, small, 4, 0, 0, 0, large
 #define GOOD_FILE ADDED(1, 0, 5, 1, 2, 3, 1, 2, 1, 1, 2)
-#define TREE(id) 9, id, 1, 2, 3, 4, 5, 6, 7, 8
+#define TREE(id)  9, id, 1, 2, 3, 4, 5, 6, 7, 8
 
 struct crafted {
     const char *what;
@@ -210,7 +210,10 @@ struct crafted {
     size_t size;
     uint8_t bytes[120];
 };
-#define CRAFTED(text, expected, ...) {.what = text, .status = expected, .size = sizeof((uint8_t[]){__VA_ARGS__}), .bytes = {__VA_ARGS__}}
+#define CRAFTED(text, expected, ...)                                                                                                                 \
+    {                                                                                                                                                \
+        .what = text, .status = expected, .size = sizeof((uint8_t[]){__VA_ARGS__}), .bytes = { __VA_ARGS__ }                                         \
+    }
 
 static const struct crafted crafted[] = {
     CRAFTED("the least", LSM_OK, 1, SCALARS),
@@ -245,8 +248,8 @@ static const struct crafted crafted[] = {
     CRAFTED("smallest above largest", LSM_CORRUPT, 1, SCALARS, ADDED(1, 0, 5, 1, 2, 3, 1, 2, 0, 3, 2)),
     CRAFTED("empty range", LSM_CORRUPT, 1, SCALARS, ADDED(1, 0, 5, 1, 2, 3, 1, 2, 1, 2, 2)),
     CRAFTED("a key of 3 bytes", LSM_CORRUPT, 1, SCALARS, 7, 1, 0, 5, 50, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 1, 0, 90, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 1),
-    CRAFTED("a key over the limit", LSM_CORRUPT, 1, SCALARS, 7, 1, 0, 5, 50, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 1, 0, 90, 0, 0,
-            0xff, 0xff, 0xff, 0x7f, 0, 0),
+    CRAFTED("a key over the limit", LSM_CORRUPT, 1, SCALARS, 7, 1, 0, 5, 50, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 1, 0, 90, 0, 0, 0xff, 0xff, 0xff, 0x7f,
+            0, 0),
     CRAFTED("a file twice", LSM_CORRUPT, 1, SCALARS, GOOD_FILE, GOOD_FILE),
     CRAFTED("removed 0", LSM_CORRUPT, 1, SCALARS, 8, 0),
     CRAFTED("removed twice", LSM_CORRUPT, 1, SCALARS, 8, 5, 8, 6, 8, 5),

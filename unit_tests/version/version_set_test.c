@@ -567,8 +567,10 @@ static void random_edit(struct run *run, struct lsm_edit *edit, struct shape *wa
     edit_add(edit, level, level == 0 ? file : 0, file);
     wanted->files[file] = (struct place){.there = true, .level = level, .run = level == 0 ? file : 0};
     uint32_t tree = 1 + (uint32_t)kit_below(random, TREES_MAX - 1);
-    if (wanted->nonces[tree] == 0) assert_int_equal(lsm_edit_add_tree(edit, (struct lsm_tree_info){.tree = tree, .nonce = file}), LSM_OK);
-    else assert_int_equal(lsm_edit_drop_tree(edit, tree), LSM_OK);
+    if (wanted->nonces[tree] == 0)
+        assert_int_equal(lsm_edit_add_tree(edit, (struct lsm_tree_info){.tree = tree, .nonce = file}), LSM_OK);
+    else
+        assert_int_equal(lsm_edit_drop_tree(edit, tree), LSM_OK);
     wanted->nonces[tree] = wanted->nonces[tree] == 0 ? file : 0;
 }
 

@@ -9,8 +9,8 @@ static struct lsm_error err;
 
 struct page {
     uint64_t version, next_file;
-    bool locked, mute;         /* mute: publishing is lost: the process dies right before */
-    uint64_t needed;           /* a version that somebody pins; 0: none */
+    bool locked, mute; /* mute: publishing is lost: the process dies right before */
+    uint64_t needed;   /* a version that somebody pins; 0: none */
 };
 
 static int page_lock(void *arg, struct lsm_error *e) {
@@ -57,8 +57,14 @@ static void begin(struct fixture *f) {
     memset(f, 0, sizeof *f);
     f->env = kit_env();
     f->page.next_file = 1;
-    f->share = (struct lsm_version_share){.arg = &f->page, .lock = page_lock, .unlock = page_unlock, .version = page_version, .publish = page_publish,
-                                          .next_file = page_next, .peek_next_file = page_peek, .raise_next_file = page_raise,
+    f->share = (struct lsm_version_share){.arg = &f->page,
+                                          .lock = page_lock,
+                                          .unlock = page_unlock,
+                                          .version = page_version,
+                                          .publish = page_publish,
+                                          .next_file = page_next,
+                                          .peek_next_file = page_peek,
+                                          .raise_next_file = page_raise,
                                           .may_remove = page_may_remove};
     for (size_t i = 0; i < SETS; i++) {
         assert_int_equal(lsm_version_set_init(&f->sets[i], f->env, KIT_DIR, &kit_perm, kit_id, NULL), LSM_OK);

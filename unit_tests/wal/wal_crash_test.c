@@ -9,11 +9,11 @@ struct mini {
     struct lsm_env *env;
     struct lsm_wal_writer *writer;
     uint64_t random, generation, unsynced_generation; /* the oldest that may not be durable */
-    bool off;                  /* do not sync at rolls */
-    struct kit_model model;    /* in the log, in order */
-    struct kit_record pending; /* being appended, or failed; payload NULL if none */
-    size_t acked;              /* records of the model promised to survive */
-    uint64_t durable;          /* the position promised */
+    bool off;                                         /* do not sync at rolls */
+    struct kit_model model;                           /* in the log, in order */
+    struct kit_record pending;                        /* being appended, or failed; payload NULL if none */
+    size_t acked;                                     /* records of the model promised to survive */
+    uint64_t durable;                                 /* the position promised */
     uint64_t states, errors;
 };
 
@@ -45,8 +45,10 @@ static bool recover_generation(struct lsm_env *env, uint64_t generation, uint64_
     /* The next generation says where this one stops to count. */
     uint64_t limit = UINT64_MAX;
     status = lsm_wal_reader_open(env, KIT_DIR, kit_id, generation + 1, &next, &err);
-    if (status == LSM_OK && next != NULL) limit = lsm_wal_reader_start(next);
-    else if (status != LSM_NOTFOUND) kit_ok(status, &err);
+    if (status == LSM_OK && next != NULL)
+        limit = lsm_wal_reader_start(next);
+    else if (status != LSM_NOTFOUND)
+        kit_ok(status, &err);
     lsm_wal_reader_close(next);
 
     while (lsm_wal_reader_end(reader) < limit) {
@@ -254,8 +256,11 @@ static void whichever_operation_fails_what_was_acknowledged_stays(void **state) 
         for (unsigned variant = 0; variant < 16; variant++) {
             bool more = true;
             for (uint64_t at = 1; more; at++) {
-                struct lsm_env_fault fault = {.at = at, .os_errno = errnos[variant & 1], .sticky = (variant & 2) != 0,
-                                              .short_write = (variant & 4) != 0, .keep_on_sync = (variant & 8) != 0};
+                struct lsm_env_fault fault = {.at = at,
+                                              .os_errno = errnos[variant & 1],
+                                              .sticky = (variant & 2) != 0,
+                                              .short_write = (variant & 4) != 0,
+                                              .keep_on_sync = (variant & 8) != 0};
                 more = one_faulty_life(seed, &fault);
                 lives++;
                 states += mini.states;

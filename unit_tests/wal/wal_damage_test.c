@@ -31,7 +31,7 @@ static size_t record_at(size_t place) {
 /* Is position durable by what records other than `not` and before `limit` tell? */
 static bool witnessed(uint64_t position, size_t not, size_t limit) {
     for (size_t i = 0; i < limit && i < model.count; i++) {
-        if (i != not && model.records[i].synced > position) return true;
+        if (i != not &&model.records[i].synced > position) return true;
     }
     return false;
 }
@@ -193,8 +193,9 @@ static int open_crafted(struct lsm_env *env, uint32_t version, uint32_t flags, c
     lsm_store_u64(head + 56, lsm_hash(head, 56, 0));
     assert_int_equal(lsm_buf_append(&file, head, sizeof head), LSM_OK);
     record->position = header->start;
-    assert_int_equal(lsm_chain_record_put(&file, lsm_chain_seed(&lsm_chain_log, kit_id, 1, header->start), record, lsm_slice_of("abc", 3), lsm_slice_of(NULL, 0)),
-                     LSM_OK);
+    assert_int_equal(
+        lsm_chain_record_put(&file, lsm_chain_seed(&lsm_chain_log, kit_id, 1, header->start), record, lsm_slice_of("abc", 3), lsm_slice_of(NULL, 0)),
+        LSM_OK);
     kit_write_file(env, LSM_FILE_WAL, 1, file.data, file.size);
     lsm_buf_free(&file);
     int status = lsm_wal_reader_open(env, KIT_DIR, kit_id, 1, &reader, &err);
@@ -313,8 +314,15 @@ static void what_was_durable_is_told_exactly_up_to_2_gib_back_and_farther_not_at
     const uint64_t gib = UINT64_C(1) << 30, position = 5 * gib;
     const struct {
         uint64_t synced, told;
-    } cases[] = {{position, position}, {position - 4, position - 4}, {position - gib, position - gib}, {position - 2 * gib + 8, position - 2 * gib + 8},
-                 {position - 2 * gib + 4, 0}, {position - 2 * gib, 0}, {position - 4 * gib, 0}, {4, 0}, {0, 0}};
+    } cases[] = {{position, position},
+                 {position - 4, position - 4},
+                 {position - gib, position - gib},
+                 {position - 2 * gib + 8, position - 2 * gib + 8},
+                 {position - 2 * gib + 4, 0},
+                 {position - 2 * gib, 0},
+                 {position - 4 * gib, 0},
+                 {4, 0},
+                 {0, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t bytes[LSM_CHAIN_RECORD_BYTES];
         struct lsm_chain_record put = {.position = position, .synced = cases[i].synced, .time_us = LSM_CHAIN_TIME_UNIT_US, .kind = LSM_WAL_TXN},
@@ -368,8 +376,8 @@ static void a_file_full_of_claims_does_not_keep_the_reader_busy(void **state) {
     lsm_chain_header_encode(&lsm_chain_log, &header, file);
     uint64_t seed = lsm_chain_seed(&lsm_chain_log, kit_id, 1, 0);
     for (size_t place = LSM_CHAIN_HEADER_BYTES; place + 2 * LSM_CHAIN_RECORD_BYTES <= bytes; place += LSM_CHAIN_RECORD_BYTES) {
-        struct lsm_chain_record claim = {.position = place - 64, .synced = place - 64, .kind = LSM_WAL_TXN,
-                                         .length = (uint32_t)(bytes - place - LSM_CHAIN_RECORD_BYTES)};
+        struct lsm_chain_record claim = {
+            .position = place - 64, .synced = place - 64, .kind = LSM_WAL_TXN, .length = (uint32_t)(bytes - place - LSM_CHAIN_RECORD_BYTES)};
         lsm_chain_record_encode(&claim, lsm_chain_place(seed, claim.position), file + place);
     }
     lsm_store_u32(file + 64 + 12, 0x7ffffff0); /* the first one even reaches beyond the file */
@@ -421,8 +429,9 @@ static void random_damage_gives_a_prefix_or_an_error(void **state) {
             int status = kit_read(env, 1, 0, &model, 0, &read); /* compares every record */
             assert_true(status == LSM_NOTFOUND || status == LSM_CORRUPT || (status == LSM_UNSUPPORTED && from < LSM_WAL_HEADER_BYTES));
             if (from >= LSM_WAL_HEADER_BYTES) {
-                size_t first = record_at(from), behind = from + length < size ? record_at(from + length + LSM_WAL_RECORD_HEADER_BYTES < size ?
-                                                                                          from + length : size - 1) + 1 : model.count;
+                size_t first = record_at(from),
+                       behind = from + length < size ? record_at(from + length + LSM_WAL_RECORD_HEADER_BYTES < size ? from + length : size - 1) + 1
+                                                     : model.count;
                 assert_true(read >= first);
                 uint64_t place = read < model.count ? model.records[read].position : UINT64_MAX;
                 for (size_t r = behind; r < model.count; r++) {

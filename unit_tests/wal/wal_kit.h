@@ -105,8 +105,13 @@ static inline void kit_model_add(struct kit_model *model, const struct lsm_wal_r
     uint8_t *copy = malloc(payload_bytes + 1);
     assert_non_null(copy);
     if (payload_bytes > 0) memcpy(copy, payload, payload_bytes);
-    model->records[model->count++] = (struct kit_record){.kind = told->kind, .time_us = told->time_us, .position = told->position, .end = told->end,
-                                                         .synced = told->synced, .check = told->check, .payload = copy,
+    model->records[model->count++] = (struct kit_record){.kind = told->kind,
+                                                         .time_us = told->time_us,
+                                                         .position = told->position,
+                                                         .end = told->end,
+                                                         .synced = told->synced,
+                                                         .check = told->check,
+                                                         .payload = copy,
                                                          .payload_bytes = payload_bytes};
 }
 
@@ -118,8 +123,8 @@ static inline int kit_append(struct lsm_wal_writer *writer, struct kit_model *mo
     for (size_t i = 0; i < payload_bytes; i++) payload[i] = (uint8_t)kit_random(random);
     size_t cut = (size_t)kit_below(random, payload_bytes + 1);
     struct lsm_wal_record told;
-    int status = lsm_wal_writer_append(writer, kind, kit_below(random, KIT_TIMES), lsm_slice_of(payload, cut), lsm_slice_of(payload + cut, payload_bytes - cut),
-                                       &told, err);
+    int status = lsm_wal_writer_append(writer, kind, kit_below(random, KIT_TIMES), lsm_slice_of(payload, cut),
+                                       lsm_slice_of(payload + cut, payload_bytes - cut), &told, err);
     if (status == LSM_OK) kit_model_add(model, &told, payload, payload_bytes);
     free(payload);
     return status;

@@ -17,8 +17,9 @@ static struct lsm_wal_writer *create(struct lsm_env *env) {
 
 static struct lsm_wal_writer *attach(struct lsm_env *env, const struct lsm_wal_writer *other) {
     struct lsm_wal_writer *writer = NULL;
-    kit_ok(lsm_wal_writer_attach(env, KIT_DIR, kit_id, 1, 0, lsm_wal_writer_end(other), lsm_wal_writer_check(other), lsm_wal_writer_synced(other), &writer,
-                                 &err), &err);
+    kit_ok(lsm_wal_writer_attach(env, KIT_DIR, kit_id, 1, 0, lsm_wal_writer_end(other), lsm_wal_writer_check(other), lsm_wal_writer_synced(other),
+                                 &writer, &err),
+           &err);
     return writer;
 }
 
@@ -39,8 +40,10 @@ static void writers_in_turn_make_one_log(void **state) {
     struct lsm_wal_writer *writers[3] = {create(env)}, *last = writers[0];
     for (unsigned i = 0; i < 600; i++) {
         size_t who = (size_t)kit_below(&random, 3);
-        if (writers[who] == NULL) writers[who] = attach(env, last);
-        else if (writers[who] != last) advance(writers[who], last);
+        if (writers[who] == NULL)
+            writers[who] = attach(env, last);
+        else if (writers[who] != last)
+            advance(writers[who], last);
         for (unsigned more = (unsigned)kit_below(&random, 3); more > 0; more--)
             append(writers[who], &random, (size_t)kit_below(&random, kit_below(&random, 20) == 0 ? 200000 : 300));
         if (kit_below(&random, 10) == 0) kit_ok(lsm_wal_writer_sync(writers[who], &err), &err);
