@@ -313,7 +313,7 @@ tidy:
 	@$(PYTHON) tools/tidy --sizes
 
 format:
-	clang-format -i $(CORE_SRC) $(EXT_SRC) $(TEST_SRC) $(SUPPORT_SRC) $(shell find lsm_core ext unit_tests bench fuzz tools/lsmtool -name '*.h') bench/*.c bench/engine/*.c fuzz/*.c tools/lsmtool/*.c
+	@$(PYTHON) tools/tidy --format
 
 # ---- into the system --------------------------------------------------------------------------------------------------
 # PREFIX, LIBDIR and DESTDIR as everywhere. The library's own name is lsm.so; liblsm.so is for hosts that load by bare name, which the linker finds in

@@ -226,7 +226,8 @@ static bool sweep(struct lsm_store *store, uint64_t now) {
     lsm_mutex_unlock(&store->mu);
     if (looks) lsm_shared_look_for_dead(store);
     bool more = lsm_version_set_sweep(&store->set, SWEEP_FILES) == SWEEP_FILES;
-    if (directory && !lsm_shared_sweep_directory(store, NULL, NULL)) { /* Others are in the way: it stays wanted. */ }
+    if (directory && !lsm_shared_sweep_directory(store, NULL, NULL)) { /* Others are in the way: it stays wanted. */
+    }
     lsm_mutex_lock(&store->mu);
     return more;
 }

@@ -232,7 +232,8 @@ static void check_at_rest(struct check *check) {
         lsm_state_unref(check->state);
         if (is_writer) lsm_store_unlock_writer(store);
     }
-    if (swept && !alone && !lsm_shared_sweep_directory(store, report_stuck, check)) { /* Others are in the way now: nothing can be said. */ }
+    if (swept && !alone && !lsm_shared_sweep_directory(store, report_stuck, check)) { /* Others are in the way now: nothing can be said. */
+    }
     if (quiet) lsm_shared_end_work(store, &merge);
     lsm_shared_end_work(store, &flush);
 }

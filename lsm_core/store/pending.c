@@ -186,7 +186,8 @@ int lsm_store_settle(struct lsm_store *store, const uint8_t *token, enum lsm_dec
 
 bool lsm_store_last_token(struct lsm_store *store, uint8_t *token) {
     static const uint8_t none[LSM_TOKEN_BYTES];
-    if (lsm_follow_if_behind(store, NULL) != LSM_OK) { /* What was known before is the answer. */ }
+    if (lsm_follow_if_behind(store, NULL) != LSM_OK) { /* What was known before is the answer. */
+    }
     lsm_mutex_lock(&store->mu);
     bool has = store->has_token && memcmp(store->token, none, sizeof none) != 0;
     if (has) memcpy(token, store->token, LSM_TOKEN_BYTES);

@@ -258,7 +258,8 @@ void lsm_recover_clean(struct lsm_store *store) {
         char *path = lsm_file_path(store->dir, type, number);
         /* Another store's table was put here by hand: not ours to remove. One without a whole header was being written when the power went. */
         bool foreign = path != NULL && type == LSM_FILE_TABLE && lsm_sst_identify(store->env, path, store->store_id, number, NULL) == LSM_MISMATCH;
-        if (path != NULL && !foreign && lsm_env_unlink(store->env, path, NULL) != LSM_OK) { /* It does no harm: the next open tries again. */ }
+        if (path != NULL && !foreign && lsm_env_unlink(store->env, path, NULL) != LSM_OK) { /* It does no harm: the next open tries again. */
+        }
         lsm_free(path);
     }
     lsm_names_free(&names);

@@ -78,7 +78,8 @@ static bool must_give_way(void *arg) {
     struct settling *settling = arg;
     struct lsm_store *store = settling->asker->store;
     lsm_share_beat(store->share, LSM_SHARE_FLUSH);
-    if (lsm_follow_if_behind(store, NULL) != LSM_OK) { /* What another process has written cannot be read now: who reads it will say why. */ }
+    if (lsm_follow_if_behind(store, NULL) != LSM_OK) { /* What another process has written cannot be read now: who reads it will say why. */
+    }
     settling->gave_way = atomic_load_explicit(&store->sealed, memory_order_relaxed) > settling->sealed;
     return settling->gave_way || must_stop(settling->asker);
 }

@@ -7,7 +7,7 @@
 /* MD5 (RFC 1321): the corpus states long results by it. */
 struct md5 {
     uint32_t state[4];
-    uint64_t length;   /* bytes so far */
+    uint64_t length; /* bytes so far */
     unsigned char block[64];
 };
 

@@ -79,16 +79,18 @@ static void forget(struct index_name **at) {
 
 static void forget_table(struct indexes *indexes, const char *table) {
     for (struct index_name **at = &indexes->first; *at != NULL;) {
-        if (sqlite3_stricmp((*at)->table, table) == 0) forget(at);
-        else at = &(*at)->next;
+        if (sqlite3_stricmp((*at)->table, table) == 0)
+            forget(at);
+        else
+            at = &(*at)->next;
     }
 }
 
 /* CREATE [UNIQUE] INDEX, taken apart. */
 struct statement {
-    char *name, *table;  /* NULL if it is something else */
-    const char *terms;   /* what stands in the parentheses */
-    int length;          /* of terms */
+    char *name, *table; /* NULL if it is something else */
+    const char *terms;  /* what stands in the parentheses */
+    int length;         /* of terms */
     bool unique, lenient;
 };
 
@@ -219,7 +221,8 @@ static enum rewritten create_table(const struct indexes *indexes, const char *at
     const char *end = *at == '(' ? closing(at) : NULL;
     if (end == NULL || (*past_space(end + 1) != '\0' && *past_space(end + 1) != ';')) return REWRITE_NONE;
     char *table = sqlite3_mprintf("%.*s", name_length, name), *more = indexes->declarable ? later_indexes(indexes, table) : NULL;
-    *out = sqlite3_mprintf("CREATE VIRTUAL TABLE %s%s USING lsm%.*s%s)", lenient ? "IF NOT EXISTS " : "", table, (int)(end - at), at, more == NULL ? "" : more);
+    *out = sqlite3_mprintf("CREATE VIRTUAL TABLE %s%s USING lsm%.*s%s)", lenient ? "IF NOT EXISTS " : "", table, (int)(end - at), at,
+                           more == NULL ? "" : more);
     sqlite3_free(table);
     sqlite3_free(more);
     return REWRITE_CHANGED;

@@ -7,12 +7,12 @@
 struct reader {
     struct script *script;
     const char *path;
-    char *at;       /* the next line */
-    int line;       /* its number */
-    bool skip;      /* the next record is not for us */
-    bool stopped;   /* halt */
-    size_t room;    /* of script->records */
-    size_t size;    /* of the text; an empty string stands there */
+    char *at;     /* the next line */
+    int line;     /* its number */
+    bool skip;    /* the next record is not for us */
+    bool stopped; /* halt */
+    size_t room;  /* of script->records */
+    size_t size;  /* of the text; an empty string stands there */
 };
 
 static bool wrong(const struct reader *r, const char *what) {
@@ -72,9 +72,12 @@ static bool read_record(struct reader *r, char *line) {
         char *sort = strtok_r(NULL, " \t", &save);
         record.label = strtok_r(NULL, " \t", &save);
         if (record.types == NULL) return wrong(r, "a query needs the types of its columns");
-        if (sort != NULL && strcmp(sort, "rowsort") == 0) record.sort = SORT_ROWS;
-        else if (sort != NULL && strcmp(sort, "valuesort") == 0) record.sort = SORT_VALUES;
-        else if (sort != NULL && strcmp(sort, "nosort") != 0) return wrong(r, "an unknown sort mode");
+        if (sort != NULL && strcmp(sort, "rowsort") == 0)
+            record.sort = SORT_ROWS;
+        else if (sort != NULL && strcmp(sort, "valuesort") == 0)
+            record.sort = SORT_VALUES;
+        else if (sort != NULL && strcmp(sort, "nosort") != 0)
+            return wrong(r, "an unknown sort mode");
         record.sql = next_paragraph(r, "----", &found);
         if (found) record.wanted = next_paragraph(r, NULL, &found);
     }

@@ -12,16 +12,16 @@ enum record_sort { SORT_NONE, SORT_ROWS, SORT_VALUES };
 struct record {
     enum record_kind kind;
     enum record_sort sort;
-    bool wants_error;   /* statement error */
-    int line;           /* of its first line */
-    const char *types;  /* query: a letter of I R T for each column */
-    const char *label;  /* query: results of one label are equal; NULL without one */
+    bool wants_error;  /* statement error */
+    int line;          /* of its first line */
+    const char *types; /* query: a letter of I R T for each column */
+    const char *label; /* query: results of one label are equal; NULL without one */
     const char *sql;
     const char *wanted; /* query: the expected lines; "" for no rows, NULL if nothing is stated */
 };
 
 struct script {
-    char *text;               /* owns all strings */
+    char *text; /* owns all strings */
     struct record *records;
     size_t count;
 };

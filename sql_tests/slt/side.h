@@ -13,24 +13,24 @@
 enum verdict {
     VERDICT_RIGHT,
     VERDICT_WRONG,
-    VERDICT_SKIPPED,  /* an index statement, and the library has no indexes */
-    VERDICT_KEPT,     /* the library refused the table: it is an ordinary one */
-    VERDICT_REFUSED,  /* SQLite has no such thing for virtual tables */
+    VERDICT_SKIPPED, /* an index statement, and the library has no indexes */
+    VERDICT_KEPT,    /* the library refused the table: it is an ordinary one */
+    VERDICT_REFUSED, /* SQLite has no such thing for virtual tables */
 };
 
 struct outcome {
     enum verdict verdict;
     int rc;
-    bool declared;         /* an index that came with its table */
-    uint64_t rows;         /* of a query */
-    uint64_t fingerprint;  /* of all its rows with their types, whatever their order */
-    char *message;         /* why it is wrong; from sqlite3_malloc */
+    bool declared;        /* an index that came with its table */
+    uint64_t rows;        /* of a query */
+    uint64_t fingerprint; /* of all its rows with their types, whatever their order */
+    char *message;        /* why it is wrong; from sqlite3_malloc */
 };
 
 /* How a side runs; the same for both. */
 struct habits {
-    const char *folder;  /* of the database file; NULL: in memory */
-    long reopen, flush, compact;  /* after so many records; 0: never */
+    const char *folder;          /* of the database file; NULL: in memory */
+    long reopen, flush, compact; /* after so many records; 0: never */
     const char *extension;
 };
 
@@ -41,12 +41,12 @@ struct side {
     sqlite3 *db;
     struct indexes indexes;
     long records;
-    double seconds, cpu_seconds;  /* spent in SQLite, reopenings and flushes included */
+    double seconds, cpu_seconds; /* spent in SQLite, reopenings and flushes included */
     struct label {
         struct label *next;
-        const char *name;  /* the script's */
+        const char *name; /* the script's */
         char hex[33];
-    } *labels;
+    } * labels;
 };
 
 /* Opens a new database. False, with a line on stderr: it could not be had. */

@@ -12,9 +12,9 @@
 
 struct totals {
     long files, queries, statements;
-    long ordinary_wrong;  /* records that ordinary tables get wrong */
-    long lsm_wrong;       /* and those that only LSM tables do */
-    long different;       /* right by the corpus, but not the ordinary table's rows and types */
+    long ordinary_wrong; /* records that ordinary tables get wrong */
+    long lsm_wrong;      /* and those that only LSM tables do */
+    long different;      /* right by the corpus, but not the ordinary table's rows and types */
     long skipped, declared, kept, refused;
     double ordinary_seconds, lsm_seconds, ordinary_cpu, lsm_cpu;
 };
@@ -22,7 +22,7 @@ struct totals {
 static struct {
     struct habits habits;
     bool verbose;
-    long shown;            /* complaints so far */
+    long shown; /* complaints so far */
     char **paths;
     size_t path_count;
 } settings;
@@ -78,9 +78,10 @@ static double ratio(double a, double b) { return b > 0 ? a / b : 0; }
 
 static void print_totals(const char *name, const struct totals *t) {
     printf("%s: %ld queries, %ld statements, %ld failed, %ld different, %ld fail on ordinary tables too, %ld index statements skipped, "
-           "%ld indexes declared with their tables, %ld tables kept ordinary, %ld statements refused by SQLite; %.2f s against %.2f s: ratio %.2f (processor time %.2f)\n",
-           name, t->queries, t->statements, t->lsm_wrong, t->different, t->ordinary_wrong, t->skipped, t->declared, t->kept, t->refused, t->lsm_seconds,
-           t->ordinary_seconds, ratio(t->lsm_seconds, t->ordinary_seconds), ratio(t->lsm_cpu, t->ordinary_cpu));
+           "%ld indexes declared with their tables, %ld tables kept ordinary, %ld statements refused by SQLite; %.2f s against %.2f s: ratio %.2f "
+           "(processor time %.2f)\n",
+           name, t->queries, t->statements, t->lsm_wrong, t->different, t->ordinary_wrong, t->skipped, t->declared, t->kept, t->refused,
+           t->lsm_seconds, t->ordinary_seconds, ratio(t->lsm_seconds, t->ordinary_seconds), ratio(t->lsm_cpu, t->ordinary_cpu));
     fflush(stdout);
 }
 
@@ -157,9 +158,12 @@ static int usage(void) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {{"extension", required_argument, NULL, 'e'}, {"folder", required_argument, NULL, 'd'},
-                                            {"reopen", required_argument, NULL, 'r'},    {"flush", required_argument, NULL, 'f'},
-                                            {"compact", required_argument, NULL, 'c'},   {"verbose", no_argument, NULL, 'v'},
+    static const struct option options[] = {{"extension", required_argument, NULL, 'e'},
+                                            {"folder", required_argument, NULL, 'd'},
+                                            {"reopen", required_argument, NULL, 'r'},
+                                            {"flush", required_argument, NULL, 'f'},
+                                            {"compact", required_argument, NULL, 'c'},
+                                            {"verbose", no_argument, NULL, 'v'},
                                             {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {

@@ -26,7 +26,9 @@ static sqlite3 *connect_here(int timeout) {
 
 static void run(sqlite3 *db, const char *sql) { need(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, db); }
 
-static const char *refused(sqlite3 *db, const char *sql) { return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? "no error" : sqlite3_errmsg(db); }
+static const char *refused(sqlite3 *db, const char *sql) {
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? "no error" : sqlite3_errmsg(db);
+}
 
 static void say(const char *word, sqlite3 *db, const char *sql) {
     sqlite3_stmt *statement = NULL;
