@@ -60,7 +60,7 @@ class Round:
     def create(self):
         for _ in range(20):
             schema = self.rng.choice(["main", "main", "temp"] + ["aux"] * 3 * self.options["aux"])
-            table = Table(f"t{self.next_name}", self.rng, self.supported, schema if self.rng.random() < 0.4 else "main", bool(self.reads.few))
+            table = Table(f"t{self.next_name}", self.rng, self.supported, schema if self.rng.random() < 0.4 else "main", self.reads.few)
             self.next_name += 1
             if self.options["connections"] == 1 and any(each.endswith("ON CONFLICT ROLLBACK") for each in table.features):
                 continue
@@ -135,7 +135,7 @@ class Round:
         table = self.rng.choice(self.tables)
         step = self.writes.step(table, self.tables)
         self.run(step)
-        if not self.sides.ok and step["sql"].startswith("INSERT") and self.rng.random() < 0.5:
+        if not self.sides.ok and step["sql"].startswith("INSERT") and self.rng.random() < (0.9 if "abs(" in step["sql"] else 0.5):
             # A statement that has failed leaves nothing for the next one to stumble over.
             self.run(dict(self.writes.insert(table, True), writes=True))
 

@@ -56,7 +56,7 @@ class Applications(Sources):
         # Behind the columns of an index stand those of the key.
         trees = [(table, tree if at == 0 else list(tree) + table.trees()[0]) for table in tables for at, tree in enumerate(table.trees())]
         repeating = [(table, tree) for table, tree in trees if len({name for name, _, _ in tree}) < len(tree)]
-        table, tree = rng.choice(repeating if repeating and rng.random() < 0.6 else trees)
+        table, tree = rng.choice(repeating if repeating and rng.random() < 0.8 else trees)
         scope, backwards = self.scope([(table, None)]), rng.random() < 0.4
         if rng.random() < 0.5:
             return self.each_once(table, scope, tree, backwards)

@@ -115,13 +115,20 @@ class Reads(Applications):
         overlooking = {column.name for column in table.columns if column.collate in ("NOCASE", "RTRIM")}
         if rng.random() < 0.5:  # rather a key in which texts are equal that are not the same
             columns = rng.choice([each for each in [table.key] + list(table.indexes.values()) if each[0] in overlooking] or [columns])
+        numeric = {column.name for column in table.columns if column.affinity in ("INTEGER", "NUMERIC")}
+        if "-9223372036854775808" in self.few:  # rather one in which an integer and a real are alike
+            columns = rng.choice([each for each in [table.key] + list(table.indexes.values()) if each[0] in numeric] or [columns])
         names = columns[:rng.choice((1, 1, 1, 2))]
         one = rng.choice(columns)
         texts = [text for text in self.few if text.startswith("'")] or ["'A'", "'aB'", "'K17'", "'a '", "'b  '", "'k1'", "'ab'"]
         exact = f"hex({names[0]}) IN (hex({rng.choice(texts)}), hex({rng.choice(texts)}))"
+        if names[0] in numeric:
+            exact = f"typeof({names[0]}) {rng.choice(('=', '<>'))} '{rng.choice(('real', 'integer'))}'"  # which tells the least integer from its real
         condition = rng.choice((exact, exact, exact, "", "", f"{one} GLOB '*[A-Z]*'", f"{one} = lower({one}) COLLATE BINARY", f"typeof({one}) <> '{rng.choice(('real', 'integer', 'text'))}'",
                                 f"length({one}) > {rng.randrange(4)}", f"{one} > {scope.value()}", f"{one} IS NOT NULL", f"{rng.choice(table.columns).name} > {scope.value()}",
                                 scope.prefix(), f"rowid % 3 = {rng.randrange(3)}" if table.rowid else ""))
+        if rng.random() < 0.4:
+            condition = exact
         order = rng.choice(("", "", " ORDER BY " + ", ".join(names), " ORDER BY " + ", ".join(name + " DESC" for name in names),
                             " ORDER BY " + ", ".join(names) + f" LIMIT {rng.randrange(9)}"))
         return self.made(scope, f"SELECT DISTINCT {', '.join(names)} FROM ${table.name}{' WHERE ' + condition if condition else ''}{order}",

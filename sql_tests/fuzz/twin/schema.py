@@ -4,6 +4,7 @@ import copy
 TYPES = ["", "", "", "INTEGER", "INT", "BIGINT", "UNSIGNED BIG INT", "TEXT", "VARCHAR(20)", "CLOB", "REAL", "DOUBLE PRECISION", "FLOAT", "NUMERIC", "DECIMAL(10,5)",
          "BOOLEAN", "DATE", "STRING", "BLOB", "FLOATING POINT", "CHARINT"]
 DENSE_TYPES = ["", "", "TEXT", "TEXT", "VARCHAR(20)", "INT", "REAL", "NUMERIC"]
+NUMBER_TYPES = ["", "INT", "INT", "NUMERIC", "NUMERIC", "REAL", "TEXT"]
 STRICT_TYPES = ["INTEGER", "INT", "TEXT", "REAL", "BLOB", "ANY"]
 COLLATIONS = ["BINARY", "NOCASE", "RTRIM"]
 CONFLICTS = ["ABORT", "REPLACE", "FAIL", "IGNORE", "ROLLBACK"]
@@ -76,9 +77,10 @@ class Column:
 class Table:
     """One declaration: columns, the key, and the steps that make it."""
 
-    def __init__(self, name, rng, supported, schema="main", dense=False):
-        """dense: rather columns of few types, collations and indexes, where values that are nearly alike meet."""
-        self.dense = dense and rng.random() < 0.7
+    def __init__(self, name, rng, supported, schema="main", few=()):
+        """few: the literals that most values are taken from. Then often columns of few types, collations and indexes, where what is nearly alike meets."""
+        self.dense = bool(few) and rng.random() < 0.7
+        self.dense_types = NUMBER_TYPES if sum(text[0] in "-0123456789" for text in few) * 2 > len(few) else DENSE_TYPES
         self.name, self.rng, self.supported = name, rng, supported
         self.stem = name       # what its companions are called after, whatever it is renamed to
         self.schema = schema
@@ -116,7 +118,7 @@ class Table:
         if self.may("quoted and unicode names", 0.2):
             for at in rng.sample(range(len(names)), 2):
                 names[at] = rng.choice([each for each in ODD_NAMES if each not in names])
-        self.columns = [Column(name, rng.choice(STRICT_TYPES if self.strict else DENSE_TYPES if self.dense else TYPES)) for name in names]
+        self.columns = [Column(name, rng.choice(STRICT_TYPES if self.strict else self.dense_types if self.dense else TYPES)) for name in names]
         for column in self.columns:
             if rng.random() < (0.5 if self.dense else 0.35):
                 column.collate = rng.choice(COLLATIONS)
@@ -136,16 +138,21 @@ class Table:
             return
         if len(chosen) == 1 and chosen[0].type == "INTEGER":
             chosen[0].type = rng.choice(("INT", "TEXT"))
+        # The first column once more, behind its first mention or at the end, under the same collation or another one.
+        twice = rng.random() < (0.3 if self.dense else 0.1)
+        if twice and self.dense and not self.strict:
+            chosen[0].type, chosen[0].collate = rng.choice(("TEXT", "")), rng.choice(("NOCASE", "RTRIM"))
         self.key_terms = []
         for column in chosen:
             column.not_null = True
-            collate = rng.choice(COLLATIONS) if rng.random() < (0.35 if self.dense else 0.2) else None
+            collate = rng.choice(COLLATIONS) if rng.random() < (0.35 if self.dense else 0.2) and not (twice and self.dense) else None
             self.key_terms.append((column.name, collate or column.collate or "BINARY", rng.random() < 0.3, collate))
-        if rng.random() < (0.25 if self.dense else 0.1):
-            # Once more, under the same collation or another one.
-            column, collate = chosen[0], rng.choice(COLLATIONS + [None])
-            self.key.append(column.name)
-            self.key_terms.append((column.name, collate or column.collate or "BINARY", rng.random() < 0.3, collate))
+        if twice:
+            column, collate, at = chosen[0], rng.choice(COLLATIONS + [None]), rng.choice((1, len(chosen)))
+            if self.dense:
+                collate, at = rng.choice([each for each in COLLATIONS if each != column.collate]), 1
+            self.key.insert(at, column.name)
+            self.key_terms.insert(at, (column.name, collate or column.collate or "BINARY", rng.random() < 0.3, collate))
             self.features.append("declare: a column twice in a key")
 
     def conflict_clause(self, constraint):
@@ -243,7 +250,7 @@ class Table:
         rng = self.rng
         twice = [columns[0]] if rng.random() < (0.25 if self.dense else 0.08) else []
         self.features += ["declare: a column twice in a key"] * len(twice)
-        return [(name, rng.choice(COLLATIONS) if rng.random() < 0.2 + 0.3 * len(twice) else None, rng.random() < 0.33) for name in columns + twice]
+        return [(name, rng.choice(COLLATIONS) if rng.random() < 0.2 + 0.3 * len(twice) else None, rng.random() < 0.33) for name in (columns[:1] + twice + columns[1:] if rng.random() < 0.5 else columns + twice)]
 
     @staticmethod
     def terms_text(terms):

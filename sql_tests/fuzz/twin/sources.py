@@ -33,19 +33,23 @@ class Sources:
         others = [name for name in scope.columns if not name.startswith(right + ".")]
         return " AND ".join([f"{name} {rng.choice(('=', '=', 'IS'))} {scope.value()}" for name in names[:at]] + [f"{names[at]} {rng.choice(('=', '=', '=', '>=', 'IS'))} {rng.choice(others)}"])
 
-    def on(self, scope, right):
+    def on(self, scope, right, kind):
         rng = self.rng
         chance = rng.random()
         if chance < 0.15:
             return scope.condition(1)
         if chance < 0.4:
-            return self.along_a_key(scope, right)
-        text = f"{rng.choice(scope.key_columns if rng.random() < 0.5 else scope.columns)} {rng.choice(('=', '=', '=', 'IS', '<'))} "
-        text += rng.choice([name for name in scope.columns * 2 + scope.key_columns if name.startswith(right + ".")])
+            text = self.along_a_key(scope, right)
+        else:
+            text = f"{rng.choice(scope.key_columns if rng.random() < 0.5 else scope.columns)} {rng.choice(('=', '=', '=', 'IS', '<'))} "
+            text += rng.choice([name for name in scope.columns * 2 + scope.key_columns if name.startswith(right + ".")])
         chance = rng.random()
-        if chance < 0.2:
-            text += f" AND {scope.column()} IS {rng.choice(('NOT NULL', 'NOT NULL', 'NULL'))}"
-        elif chance < 0.4:
+        if chance < (0.65 if kind == "LEFT JOIN" else 0.2):
+            # Of a table before, too, whose rows it must not leave out, and which may have an index that begins with it.
+            firsts = [f"{alias}.{columns[0]}" for table, alias in scope.tables if alias != right for columns in table.indexes.values()]
+            column = rng.choice(firsts) if firsts and rng.random() < 0.8 else scope.column()
+            text += f" AND {column} IS {rng.choice(('NOT NULL', 'NOT NULL', 'NULL'))}"
+        elif chance < 0.75:
             text += " AND " + scope.condition(1)
         return text
 
@@ -62,7 +66,7 @@ class Sources:
             scope.add(table, alias)
             kind = rng.choice(kinds)
             scope.features.add("comma join" if kind == "," else kind)
-            condition = self.on(scope, alias)
+            condition = self.on(scope, alias, kind)
             text += f"{'' if kind == ',' else ' '}{kind} ${table.name} AS {alias}"
             if kind == ",":
                 scope.comma.append(condition)

@@ -23,10 +23,10 @@ class Writes(Companions):
             made = self.bulk(table)
         elif chance < 0.8:
             made = self.update(table, tables)
-        elif chance < 0.92:
+        elif chance < 0.91:
             made = self.delete(table, tables)
         elif chance < 0.95:
-            made = self.rng.choice((self.update_counted, self.delete_doubles, self.delete_first, self.insert_next, self.insert_failing, self.update_row))(table, tables)
+            made = self.rng.choice((self.insert_halfway, self.update_counted, self.delete_doubles, self.delete_first, self.insert_next, self.insert_failing, self.update_row))(table, tables)
         else:
             made = self.through(table)
         made["writes"] = True
@@ -100,7 +100,7 @@ class Writes(Companions):
             # Refused where other values would be shown than are stored.
             names = [column.name for column in table.columns]
             made = [f"typeof({rng.choice(names)})", f"coalesce({rng.choice(names)}, 'none') || '!'", f"{rng.choice(names)} AS r", f"quote({rng.choice(names)})"]
-            shown = ", ".join(rng.choice(names + ["*"] + ["rowid"] * 2 * table.rowid + made) for _ in range(rng.choice((1, 2))))
+            shown = ", ".join(rng.choice(names + ["*"] + ["rowid"] * 3 * table.rowid + made * (rng.random() < 0.5)) for _ in range(rng.choice((1, 2))))
             return {"sql": f"{verb} INTO ${table.name}{named} VALUES {', '.join(rows)} RETURNING {shown}", "params": scope.params, "features": ["INSERT ... RETURNING"]}
         return {"sql": f"{verb} INTO ${table.name}{named} VALUES {', '.join(rows)}", "params": scope.params, "features": features}
 
@@ -292,6 +292,17 @@ class Writes(Companions):
         where = f" WHERE {scope.condition()}" if rng.random() < 0.5 else ""
         return {"sql": f"INSERT{mode} INTO ${table.name} SELECT {', '.join(picked)} FROM ${source.name}{where} ORDER BY {source.sure_order()}", "params": scope.params,
                 "features": ["INSERT of expressions that may fail half way"], "several": "any"}
+
+    def insert_halfway(self, table, tables):
+        """Some rows, and then an expression that fails: what was there of the statement must leave no trace."""
+        rng, scope = self.rng, Scope(self.rng, self.reads.few)
+        values = [self.value(table, column, scope, False) for column in table.columns]
+        at = rng.randrange(len(values))
+        values[at] = f"CASE WHEN key = {rng.choice((1, 2))} THEN abs(-9223372036854775808) ELSE {values[at]} END"
+        mode = rng.choice(("", " OR IGNORE", " OR REPLACE")) if not table.conflicts else ""
+        names = ", ".join(column.name for column in table.columns)
+        return {"sql": f"INSERT{mode} INTO ${table.name}({names}) SELECT {', '.join(values)} FROM json_each('[0, 0, 0]')", "params": scope.params, "several": "any",
+                "features": ["INSERT of expressions that may fail half way"]}
 
     def update_row(self, table, tables):
         """SET of a row value, of one row."""
