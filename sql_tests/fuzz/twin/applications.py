@@ -29,14 +29,22 @@ class Applications(Sources):
             at = rng.choice([i for i, name in enumerate(names) if i > 0 and name in untyped] or [at])
         known = 0.7 if rng.random() < 0.7 else 0.2
         terms = [f"t.{name} {rng.choice(('=', '=', 'IS'))} {scope.value() if rng.random() > known else self.one_known(table, name, row)}" for name in names[:at]]
-        source, form = f"${table.name} AS t", rng.randrange(5)
+        source, form, other = f"${table.name} AS t", rng.randrange(7), rng.choice(tables)
+        if form > 3 and rng.random() < 0.6:
+            texts = {column.name for column in table.columns if column.affinity in ("TEXT", "BLOB")}
+            names, at, terms = rng.choice([each for each in trees if each[0] in texts] or [names]), 0, []
+        compared = [column.name for column in other.columns if column.affinity in ("BLOB", "INTEGER", "NUMERIC")] or [other.key[0]]
+        operator = rng.choice(("=", "=", "=", "IS", ">=", "<", "<="))
         if form == 0:
-            other = rng.choice(tables)
             source = f"${other.name} AS o JOIN {source}" if rng.random() < 0.7 else f"{source} JOIN ${other.name} AS o"
-            terms.append(f"t.{names[at]} = o.{rng.choice([column.name for column in other.columns if column.affinity in ('BLOB', 'INTEGER', 'NUMERIC')] or [other.key[0]])}")
+            terms.append(f"t.{names[at]} {operator} o.{rng.choice(compared)}")
+        elif form > 3:
+            # Texts in columns of numbers: they make SQLite read those of the key as numbers.
+            numeric = [column.name for column in other.columns if column.affinity in ("INTEGER", "NUMERIC", "REAL")] or compared
+            terms.append(f"t.{names[at]} {rng.choice(('<', '<=', operator))} {self.one_known(other, rng.choice(numeric))}")
         else:
             value = self.one_known(table, names[at], row) if form < 3 else scope.bound(rng.choice([0, 1, 2, 5, 5.0, 10, -1, 2.5, 2 ** 53, "5", "a0"]))
-            terms.append(f"t.{names[at]} {rng.choice(('=', '=', '=', 'IS', '>='))} {value if form < 4 else f'+{value}'}")
+            terms.append(f"t.{names[at]} {operator} {value if rng.random() < 0.8 else f'+{value}'}")
         if rng.random() < 0.2:
             terms.append(scope.condition(1))
         where, direction = " AND ".join(terms), rng.choice(("", "", " DESC"))

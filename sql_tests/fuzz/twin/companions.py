@@ -1,4 +1,5 @@
 """Ordinary tables whose triggers write a table, a view over it with INSTEAD OF triggers, and what is written through them."""
+import re
 
 
 class Companions:
@@ -43,7 +44,7 @@ class Companions:
     def through(self, table):
         """Through the view's INSTEAD OF triggers, or the trigger of an ordinary table."""
         rng = self.rng
-        scope = self.reads.scope([(table, None)])
+        scope = self.scope([(table, None)])
         # A view has no rowid, though before 3.46 one could be named.
         scope.columns = scope.key_columns = [each for each in scope.columns if each != "rowid"]
         column = rng.choice(table.columns)
@@ -62,7 +63,9 @@ class Companions:
             return {"sql": f"INSERT INTO $v_{table.stem} VALUES ({values})", "params": scope.params, "features": ["INSTEAD OF INSERT"]}
         if form == 2:
             return {"sql": f"DELETE FROM $v_{table.stem} WHERE {column.name} = {scope.value()}", "params": scope.params, "features": ["INSTEAD OF DELETE"]}
-        return {"sql": f"UPDATE $v_{table.stem} SET {column.name} = {self.strict_value(column) if table.strict else self.value(table, column, scope, True)} WHERE {scope.condition(2)}",
+        # The rowid of a view is the place in which its rows were found.
+        where = re.sub(r"\browid\b", "old_rowid" if table.kind == "rowid" else table.key[0], scope.condition(2))
+        return {"sql": f"UPDATE $v_{table.stem} SET {column.name} = {self.strict_value(column) if table.strict else self.value(table, column, scope, True)} WHERE {where}",
                 "params": scope.params, "features": ["INSTEAD OF UPDATE"]}
 
     def upsert(self, table, scope):

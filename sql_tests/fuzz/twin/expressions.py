@@ -1,4 +1,5 @@
 """Random values, conditions and expressions over the columns in reach."""
+import sqlite3
 
 LITERALS = ["NULL", "0", "1", "-1", "2", "3", "7", "42", "-42", "1.0", "2.5", "-0.5", "1e18", "9007199254740993", "9007199254740992.0", "-9223372036854775808", "''", "'a'", "'A'",
             "'b'", "'ab'", "'aB'", "'a '", "'b  '", "' a'", "'10'", "'2.50'", "'1e2'", "' 7 '", "'0x10'", "'zż'", "'%'", "x''", "x'00'", "x'6162'", "x'ff'", "9e999", "'k5'", "'K17'", "TRUE",
@@ -6,12 +7,16 @@ LITERALS = ["NULL", "0", "1", "-1", "2", "3", "7", "42", "-42", "1.0", "2.5", "-
 NAN = float("nan")  # which is bound as NULL
 BOUND = [None, 0, 1, -1, 3, 42, 2.5, 1.0, 1e300, 2 ** 62, "", "a", "A", "ab", "a ", "10", "a\x00b", "żółć", b"", b"\x00", b"ab", "k5", float("inf"), float("-inf"), NAN, -0.0, 2 ** 63 - 1, -2 ** 63,
          2 ** 53 + 1, b"a\x00b", "\x00q", "😀"]
+if sqlite3.sqlite_version_info > (3, 46, 99):
+    # Newer releases take a text in a numeric column for the number before its zero byte (docs/sql.md): nothing begins with one that could come behind a number.
+    LITERALS = [text for text in LITERALS if text != "x'00'"]
+    BOUND = [value for value in BOUND if value not in (b"\x00", "\x00q")]
 # A table of few values has many rows alike: joins meet, lists are long, and what is nearly equal stands side by side.
 ALIKE = ["NULL", "NULL", "0", "1", "2", "3", "5", "1.0", "0.0", "2.5", "-0.5", "'5'", "'05'", "'5.0'", "' 5'", "'5 '", "'1e1'", "10", "'10'", "'a0'", "'A0'", "'a0 '", "'a0  '", "'b1'", "'B1'", "'k'",
          "''", "x''", "x'35'", "x'6130'", "x'01'", "'a' || char(9)", "9007199254740993", "9007199254740992.0", "-9223372036854775808", "-9223372036854775808.0", "9223372036854775807",
          "9223372036854775807.0", "1e300"]
 # Of one of these a round takes all.
-FAMILIES = [["'a0'", "'A0'", "'a0 '", "'a0  '", "'A0 '"], ["'a0'", "'A0'", "'b1'", "'B1'", "'b1 '"], ["5", "'5'", "'05'", "'5.0'", "' 5'", "'5 '", "x'35'"], ["0", "0.0", "-0.0", "'0'", "'-0.0'", "''", "x''"],
+FAMILIES = [["'a0'", "'A0'", "'a0 '", "'a0  '", "'A0 '"], ["'a0'", "'A0'", "'b1'", "'B1'", "'b1 '"], ["5", "'5'", "'05'", "'5.0'", "' 5'", "'5 '", "x'35'", "'-'"], ["0", "0.0", "-0.0", "'0'", "'-0.0'", "''", "x''"],
             ["9007199254740993", "9007199254740992.0", "9007199254740992", "'9007199254740993'"], ["9223372036854775807", "9223372036854775807.0", "-9223372036854775808", "-9223372036854775808.0", "'9223372036854775807'"],
             ["-9223372036854775808", "-9223372036854775808.0", "-9223372036854775807"],
             ["'a'", "x'61'", "CAST(x'6100' AS TEXT)", "x'6100'", "CAST(x'61ff' AS TEXT)", "CAST(x'6100ff' AS TEXT)", "'a '"], ["'é'", "'É'", "'e'", "'E'", "'😀'", "CAST(x'c3' AS TEXT)"]]
@@ -33,6 +38,7 @@ class Scope:
         self.few = few        # the literals that most values of this round are taken from
         self.tables = []      # (table, alias)
         self.comma = []       # what joins with a comma want of WHERE
+        self.lists = True     # row values may stand in lists, in which ordinary tables lose rows where an index has a column twice: a third opinion is asked of SELECTs only
         self.outside = None   # the scope around a correlated subquery
         self.version = 3040001
 
@@ -196,7 +202,7 @@ class Scope:
         names = [before + name for name in (table.key if len(table.key) > 1 and rng.random() < 0.6 else [column.name for column in table.columns][:rng.choice((2, 2, 3))])]
         width = len(names)
         # Of (a, b) IN (...) over RIGHT and FULL JOIN SQLite loses rows, of ordinary tables too, where one column has an index.
-        if rng.random() < 0.35 and not self.features & {"RIGHT JOIN", "FULL JOIN"}:
+        if rng.random() < 0.35 and self.lists and not self.features & {"RIGHT JOIN", "FULL JOIN"}:
             rows = ", ".join("(" + ", ".join(self.value() for _ in range(width)) + ")" for _ in range(rng.randrange(1, 4)))
             return f"({', '.join(names)}) IN (VALUES {rows})"
         return f"({', '.join(names)}) {rng.choice(('<', '<=', '>', '>=', '=', '!=', 'IS'))} ({', '.join(self.value() for _ in range(width))})"

@@ -32,6 +32,11 @@ class Writes(Companions):
         made["writes"] = True
         return made
 
+    def scope(self, tables):
+        scope = self.reads.scope(tables)
+        scope.lists = all(len({name for name, _, _ in tree}) == len(tree) for table, _ in tables for tree in table.trees())
+        return scope
+
     def mode(self, table):
         mode = self.rng.choice(MODES)
         if mode == " OR FAIL" and "AUTOINCREMENT" in table.body:
@@ -118,7 +123,7 @@ class Writes(Companions):
     def insert_select(self, table, tables):
         rng = self.rng
         source = rng.choice(tables)
-        scope = self.reads.scope([(source, None)])
+        scope = self.scope([(source, None)])
         names = [column.name for column in source.columns]
         if source is table and rng.random() < 0.4:
             picked = names
@@ -156,7 +161,7 @@ class Writes(Companions):
 
     def update(self, table, tables):
         rng = self.rng
-        scope = self.reads.scope([(table, None)])
+        scope = self.scope([(table, None)])
         sensitive = set(table.key) | {name for columns in table.unique for name in columns}
         names = [column.name for column in table.columns] + (["rowid"] if table.kind == "rowid" else [])
         chosen = rng.sample(names, rng.choice((1, 1, 2, min(3, len(names)))))
@@ -212,7 +217,7 @@ class Writes(Companions):
 
     def delete(self, table, tables):
         rng = self.rng
-        scope = self.reads.scope([(table, None)])
+        scope = self.scope([(table, None)])
         features = ["DELETE"]
         if rng.random() < 0.2:
             # An ordinary table's DELETE goes wrong when the subquery's index is the tree it deletes from.
@@ -220,7 +225,7 @@ class Writes(Companions):
             if not others:
                 return self.delete(table, tables)
             other = rng.choice(others)
-            inner = self.reads.scope([(other, "i")])
+            inner = self.scope([(other, "i")])
             inner.params = scope.params
             # The plus: looked for as a rowid, the real beside the least integer is not found.
             where = f" WHERE {scope.column()} IN (SELECT +{inner.column()} FROM ${other.name} AS i{self.reads.where(inner, 0.8)})"
@@ -236,7 +241,7 @@ class Writes(Companions):
 
     def update_counted(self, table, tables):
         """A value from a subquery over the same table, row for row."""
-        rng, scope = self.rng, self.reads.scope([(table, None)])
+        rng, scope = self.rng, self.scope([(table, None)])
         plain = [column.name for column in table.columns if column.name not in table.key and all(column.name not in columns for columns in table.unique)
                  and not column.checked and (not table.strict or column.type in ("INT", "INTEGER", "ANY"))]
         if not plain or table.conflicts or self.options["bulk"] > 0.5:
@@ -258,7 +263,7 @@ class Writes(Companions):
                 "features": ["DELETE with a subquery over the same table"]}
 
     def delete_first(self, table, tables):
-        rng, scope = self.rng, self.reads.scope([(table, None)])
+        rng, scope = self.rng, self.scope([(table, None)])
         key, where = ", ".join(table.key), self.reads.where(scope, 0.5)
         return {"sql": f"DELETE FROM ${table.name} WHERE ({key}) IN (SELECT {key} FROM ${table.name}{where} ORDER BY {table.sure_order()} LIMIT {rng.randrange(1, 6)})"
                 if len(table.key) == 1 and table.rowid else f"DELETE FROM ${table.name}{self.one_row(table, scope)}", "params": scope.params, "features": ["DELETE with a subquery over the same table"]}
@@ -288,7 +293,7 @@ class Writes(Companions):
         if picked[at] == "NULL":
             picked[at] = f"CAST({failing} AS INTEGER) % 1000"
         mode = rng.choice((" OR IGNORE", " OR REPLACE")) if not table.conflicts else " OR IGNORE"
-        scope = self.reads.scope([(source, None)])
+        scope = self.scope([(source, None)])
         where = f" WHERE {scope.condition()}" if rng.random() < 0.5 else ""
         return {"sql": f"INSERT{mode} INTO ${table.name} SELECT {', '.join(picked)} FROM ${source.name}{where} ORDER BY {source.sure_order()}", "params": scope.params,
                 "features": ["INSERT of expressions that may fail half way"], "several": "any"}
@@ -306,7 +311,7 @@ class Writes(Companions):
 
     def update_row(self, table, tables):
         """SET of a row value, of one row."""
-        rng, scope = self.rng, self.reads.scope([(table, None)])
+        rng, scope = self.rng, self.scope([(table, None)])
         names = [column.name for column in table.columns if column.name not in table.key and not column.default]
         if len(names) < 2 or table.strict:
             return self.insert_next(table, tables)
