@@ -374,7 +374,8 @@ static int drop_data(struct vt_table *table, bool in_txn, char **message) {
 static int leave_history(struct vt_table *table, char **message) {
     struct vt_space *space = table->space;
     const struct vt_table *heir = space->first;
-    while (heir != NULL && (heir == table || !heir->bound)) heir = heir->next;
+    /* Not one of the same name either: where the schema was read anew within a transaction, the same table as it was known before. */
+    while (heir != NULL && (heir == table || !heir->bound || sqlite3_stricmp(heir->name, table->name) == 0)) heir = heir->next;
     int rc = space->txn.state == VT_TXN_IDLE ? vt_decide_settle(space, message) : SQLITE_OK;
     return rc == SQLITE_OK ? vt_decide_hand_over(space, table->name, heir == NULL ? NULL : heir->name, message) : rc;
 }

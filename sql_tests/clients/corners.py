@@ -285,3 +285,22 @@ for old in ("(a INTEGER PRIMARY KEY, b)", "(a INTEGER PRIMARY KEY, b, INDEX i (b
             here.close()
             there.close()
 """, folder)
+
+
+def test_a_table_dropped_while_an_older_statement_knows_it_hands_on_what_it_knew(folder):
+    """ROLLBACK TO may have the schemas read anew: the statement keeps the table as it was known before, which is no other one that could say how the store's last transaction ended."""
+    harness.twins("""
+for schema in "main", "aux":
+    if schema == "aux": db.execute("ATTACH 'aux.db' AS aux")
+    for begin in "SAVEPOINT outer", "BEGIN":
+        for name in "stays", "goes": db.execute(f"CREATE VIRTUAL TABLE {schema}.{name} USING lsm(a)")
+        db.execute(begin)
+        if begin == "BEGIN": db.execute("SAVEPOINT outer")
+        reading = "SELECT a FROM goes"  # which stays prepared
+        assert run(db, reading) == []
+        db.execute("ROLLBACK TO outer")
+        db.execute("DROP TABLE goes")
+        db.execute("COMMIT")
+        assert run(db, f"SELECT lsm_check('{schema}')") == [("ok",)], (schema, begin, run(db, f"SELECT lsm_check('{schema}')"))
+        db.execute("DROP TABLE stays")
+""", folder)
