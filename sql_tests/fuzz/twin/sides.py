@@ -285,7 +285,8 @@ class Sides:
         opinion, again = third_side.run(step), third.sorted_for_sure(step["sql"])
         opinions = [opinion] + ([third_side.run(dict(step, sql=again))] if again != step["sql"] else [])
         db.close()
-        if any(each[0] == "rows" and self.compare(step, each, lsm) is None for each in opinions):
+        other = third.without_automatic_index(self.lsm if side is self.ordinary else self.others[1], step)
+        if any(each[0] == "rows" and self.compare(step, each, lsm) is None for each in opinions) or (other is not None and other[0] == "rows" and self.compare(step, ordinary, other) is None):
             self.overruled += 1
             return None
         return problem + ("\nwithout keys and indexes as on the ordinary table" if opinion[0] == "rows" and self.compare(step, ordinary, opinion) is None else
