@@ -179,14 +179,14 @@ class Writes(Companions):
         return {"sql": f"UPDATE{mode} ${table.name} SET {', '.join(sets)}{where}", "params": scope.params, "features": features + sorted(scope.features), "several": not alone}
 
     def update_from(self, table, other, chosen, mode):
-        """One row of the table takes values from one row of another."""
+        """One row of the table takes values from one row of another: of the right types, for 3.40 does not say which columns are set, nor so whether CHECK comes before the rowid."""
         rng, scope = self.rng, Scope(self.rng, self.reads.few)
         alias = "u"
         sets = []
         for name in chosen:
             integer = name == "rowid" or (table.kind == "ipk" and name == table.key[0])
             column = None if integer else next(each for each in table.columns if each.name == name)
-            taken = f"{alias}.{rng.choice(other.columns).name}" if rng.random() < 0.7 and not table.strict else "7" if integer else self.value(table, column, scope, True, mode)
+            taken = f"{alias}.{rng.choice(other.columns).name}" if rng.random() < 0.7 and not table.strict else "7" if integer else self.strict_value(column) if table.strict else self.value(table, column, scope, True, mode)
             sets.append(f"{name} = " + (f"CAST({taken} AS INTEGER) % 1000" if integer else taken))
         names = ", ".join(table.key_columns(f"${table.name}"))
         same = f"({names}) = (SELECT {', '.join(table.key)} FROM ${table.name} ORDER BY {table.sure_order()} LIMIT 1 OFFSET {rng.randrange(3)})"
