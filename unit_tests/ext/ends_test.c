@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,12 +134,18 @@ static void close_in_the_middle_of_a_transaction_undoes_it(void **state) {
 
 /* ---- processes ----------------------------------------------------------------------------------------------------------- */
 
+/* SQLite hands its write lock to whoever happens to ask in the gap between two transactions, so beside a thread that writes for ever
+ * another one may ask in vain for longer than any timeout: the one that writes for ever begins nothing new while this is set. */
+static atomic_bool asked;
+
 /* Writes until the end, each commit told in the same transaction. */
 static void *write_for_ever(void *unused) {
     sqlite3 *db = open_database();
     for (;;) {
+        while (atomic_load(&asked)) (void)usleep(100);
         must(db, "BEGIN IMMEDIATE; INSERT INTO acked VALUES (3000)");
         must(db, FILL "; COMMIT");
+        while (atomic_load(&asked)) (void)usleep(100);
         must(db, "UPDATE t SET v = v || 'x' WHERE id % 100 = 0");
     }
     return unused;
@@ -160,7 +167,12 @@ static void end(enum end how, unsigned *seed) {
     sqlite3 *db = open_database();
     if (pthread_create(&threads[0], NULL, write_for_ever, NULL) != 0 || pthread_create(&threads[1], NULL, read_for_ever, NULL) != 0) abort();
     (void)usleep(random_us(seed));
-    if (how == END_EXIT_IN_A_TRANSACTION) must(db, "BEGIN IMMEDIATE; DELETE FROM t");
+    if (how == END_EXIT_IN_A_TRANSACTION) {
+        atomic_store(&asked, true);
+        must(db, "BEGIN IMMEDIATE");
+        atomic_store(&asked, false); /* from here on it waits for the lock */
+        must(db, "DELETE FROM t");
+    }
     if (how == END_BY_A_SIGNAL) (void)raise(SIGTERM);
     exit(0);
 }
