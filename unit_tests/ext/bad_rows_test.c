@@ -1,72 +1,20 @@
 /* Bytes in a store that are whole, and yet no row, entry or mark of the table they stand in: whatever reads them says so, with the table's name, and changes nothing; lsm_check()
  * and PRAGMA integrity_check list them; the rest stays readable. Only a fault of this library or of the memory can write such bytes; here the test does. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "../../ext/check.h"
 #include "../../ext/table.h"
-
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
+#include "database.h"
 
 enum { QUERIES_MAX = 12 };
 
-static char folder[64];
-static sqlite3 *db;
-
-/* ---- scaffolding ----------------------------------------------------------------------------------------------------------------- */
-
-static void must(const char *sql) {
-    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-    if (rc != SQLITE_OK) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(db));
-}
-
-/* All values of all rows, a line for each row. */
-static int run(const char *sql, char *text, size_t size) {
-    sqlite3_stmt *statement = NULL;
-    size_t used = 0;
-    text[0] = '\0';
-    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-    while (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
-        for (int i = 0; i < sqlite3_column_count(statement) && used < size - 1; i++) {
-            const char *value = (const char *)sqlite3_column_text(statement, i);
-            used += (size_t)snprintf(text + used, size - used, "%s%s", value == NULL ? "NULL" : value,
-                                     i + 1 < sqlite3_column_count(statement) ? " " : "\n");
-        }
-    }
-    return rc == SQLITE_OK ? sqlite3_finalize(statement) : rc;
-}
-
 static int set_up(void **unused) {
-    char path[128];
     (void)unused;
-    strcpy(folder, "/tmp/lsm-bad-XXXXXX");
-    if (mkdtemp(folder) == NULL) return 1;
-    (void)snprintf(path, sizeof path, "%s/test.db", folder);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    sqlite3_extended_result_codes(db, 1);
-    assert_int_equal(sqlite3_lsm_init(db, NULL, NULL), SQLITE_OK);
-    must("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
-         "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v TEXT, w, UNIQUE (w), INDEX by_v (v));"
+    open_new_file();
+    must("CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v TEXT, w, UNIQUE (w), INDEX by_v (v));"
          "CREATE VIRTUAL TABLE c USING lsm(a TEXT, b INT, d, PRIMARY KEY (a, b));"
          "CREATE VIRTUAL TABLE n USING lsm(id INTEGER PRIMARY KEY AUTOINCREMENT, v);"
          "INSERT INTO t VALUES (1, 'a', 10), (2, 'b', 20), (3, 'c', 30); INSERT INTO c VALUES ('x', 1, 'd'), ('y', 2, 'e'); INSERT INTO n(v) VALUES "
          "(1), (2)");
     return 0;
-}
-
-static int tear_down(void **unused) {
-    (void)unused;
-    char command[128];
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
 }
 
 static struct vt_table *table_of(const char *name) {
@@ -225,17 +173,17 @@ static void whoever_reads_them_says_so_and_changes_nothing(void **state) {
         const struct planted *planted = &all[i];
         if (i > 0) assert_int_equal(set_up(state), 0);
         plant(planted);
-        assert_int_equal(run(others_of(planted->table), before, sizeof before), SQLITE_OK);
+        assert_int_equal(dump(others_of(planted->table), before, sizeof before), SQLITE_OK);
         for (int q = 0; q < QUERIES_MAX && planted->queries[q] != NULL; q++) {
-            int rc = run(planted->queries[q], text, sizeof text);
+            int rc = dump(planted->queries[q], text, sizeof text);
             if ((rc & 0xff) != SQLITE_CORRUPT || strstr(sqlite3_errmsg(db), planted->words) == NULL)
                 fail_msg("%zu: %s: %d '%s', not '%s'", i, planted->queries[q], rc, sqlite3_errmsg(db), planted->words);
         }
-        assert_int_equal(run(others_of(planted->table), after, sizeof after), SQLITE_OK);
+        assert_int_equal(dump(others_of(planted->table), after, sizeof after), SQLITE_OK);
         assert_string_equal(after, before);
-        assert_int_equal(run("SELECT lsm_check()", text, sizeof text), SQLITE_OK);
+        assert_int_equal(dump("SELECT lsm_check()", text, sizeof text), SQLITE_OK);
         if (strstr(text, planted->check) == NULL) fail_msg("%zu: lsm_check() says '%s', not '%s'", i, text, planted->check);
-        if (i + 1 < sizeof all / sizeof all[0]) assert_int_equal(tear_down(state), 0);
+        if (i + 1 < sizeof all / sizeof all[0]) assert_int_equal(close_and_remove(state), 0);
     }
 }
 
@@ -254,11 +202,11 @@ static void integrity_check_lists_them_and_quick_check_only_rows(void **state) {
                 fail_msg("%zu, quick %d: '%s', not '%s'", i, quick, problem == NULL ? "NULL" : problem, told ? planted->integrity : "NULL");
             sqlite3_free(problem);
         }
-        if (i + 1 < sizeof all / sizeof all[0]) assert_int_equal(tear_down(state), 0);
+        if (i + 1 < sizeof all / sizeof all[0]) assert_int_equal(close_and_remove(state), 0);
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, close_and_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -1,60 +1,11 @@
 /* What the shadow tables of the database file say is written by anybody: where it makes no sense, whoever needs it says so, lsm_check() lists it, the other tables and lsm_tables
  * can be read, nothing that is not named any more is taken for garbage, and when the right rows stand there again everything is as it was. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "../../ext/sqlite_api.h"
-
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
-
-static char folder[64];
-static sqlite3 *db;
-
-/* ---- scaffolding ----------------------------------------------------------------------------------------------------------------- */
-
-static void must(const char *sql) {
-    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-    if (rc != SQLITE_OK) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(db));
-}
-
-/* All values of all rows. */
-static int run(const char *sql, char *text, size_t size) {
-    sqlite3_stmt *statement = NULL;
-    size_t used = 0;
-    text[0] = '\0';
-    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-    while (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
-        for (int i = 0; i < sqlite3_column_count(statement) && used < size - 1; i++) {
-            const char *value = (const char *)sqlite3_column_text(statement, i);
-            used += (size_t)snprintf(text + used, size - used, "%s ", value == NULL ? "NULL" : value);
-        }
-    }
-    return rc == SQLITE_OK ? sqlite3_finalize(statement) : rc;
-}
-
-static void open_again(void) {
-    char path[128];
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    (void)snprintf(path, sizeof path, "%s/test.db", folder);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    sqlite3_extended_result_codes(db, 1);
-    assert_int_equal(sqlite3_lsm_init(db, NULL, NULL), SQLITE_OK);
-}
+#include "database.h"
 
 static int set_up(void **unused) {
     (void)unused;
-    strcpy(folder, "/tmp/lsm-bad-XXXXXX");
-    if (mkdtemp(folder) == NULL) return 1;
-    open_again();
-    must("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
-         "CREATE VIRTUAL TABLE other USING lsm(k TEXT PRIMARY KEY, v);"
+    open_new_file();
+    must("CREATE VIRTUAL TABLE other USING lsm(k TEXT PRIMARY KEY, v);"
          "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v TEXT, w, UNIQUE (w), INDEX by_v (v));"
          "CREATE VIRTUAL TABLE n USING lsm(id INTEGER PRIMARY KEY AUTOINCREMENT, v);"
          "CREATE VIRTUAL TABLE d USING lsm(id INTEGER PRIMARY KEY, v NOT NULL DEFAULT (1 + 1), w NOT NULL DEFAULT (2 + 2), CHECK (v > 0));"
@@ -65,15 +16,6 @@ static int set_up(void **unused) {
          /* The last token is in a shadow table that stays whole. */
          "BEGIN; INSERT INTO other VALUES ('x', 1), ('y', 2); INSERT INTO plain VALUES (1); COMMIT");
     return 0;
-}
-
-static int tear_down(void **unused) {
-    (void)unused;
-    char command[128];
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    db = NULL;
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
 }
 
 /* ---- what is written there ----------------------------------------------------------------------------------------------------------- */
@@ -137,22 +79,22 @@ static const char mend[] =
     "DELETE FROM t_store; INSERT INTO t_store SELECT * FROM kept_t; DELETE FROM n_store; INSERT INTO n_store SELECT * FROM kept_n";
 
 static void whoever_needs_it_says_so_and_it_can_be_mended(void **state) {
-    static const char rows[] = "SELECT * FROM t WHERE v >= '' UNION ALL SELECT *, 0 FROM n UNION ALL SELECT * FROM d";
+    static const char all_rows[] = "SELECT * FROM t WHERE v >= '' UNION ALL SELECT *, 0 FROM n UNION ALL SELECT * FROM d";
     static char before[1000], text[4000];
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         const struct bad *bad = &all[i];
         if (i > 0) assert_int_equal(set_up(state), 0);
-        assert_int_equal(run(rows, before, sizeof before), SQLITE_OK);
+        assert_int_equal(dump(all_rows, before, sizeof before), SQLITE_OK);
         must(bad->sql);
         open_again();
-        int rc = run(bad->query, text, sizeof text);
+        int rc = dump(bad->query, text, sizeof text);
         if (rc == SQLITE_OK || strstr(sqlite3_errmsg(db), bad->words) == NULL)
             fail_msg("%s: %d '%s', not '%s'", bad->sql, rc, sqlite3_errmsg(db), bad->words);
-        if (run("SELECT * FROM other", text, sizeof text) != SQLITE_OK) fail_msg("%s: another table: %s", bad->sql, sqlite3_errmsg(db));
+        if (dump("SELECT * FROM other", text, sizeof text) != SQLITE_OK) fail_msg("%s: another table: %s", bad->sql, sqlite3_errmsg(db));
         assert_string_equal(text, "x 1 y 2 ");
-        assert_int_equal(run("SELECT count(*) FROM lsm_tables WHERE name = 'other'", text, sizeof text), SQLITE_OK);
+        assert_int_equal(dump("SELECT count(*) FROM lsm_tables WHERE name = 'other'", text, sizeof text), SQLITE_OK);
         assert_string_equal(text, "1 ");
-        assert_int_equal(run("SELECT lsm_check()", text, sizeof text), SQLITE_OK);
+        assert_int_equal(dump("SELECT lsm_check()", text, sizeof text), SQLITE_OK);
         if (bad->check != NULL && strstr(text, bad->check) == NULL) fail_msg("%s: lsm_check() says '%s', not '%s'", bad->sql, text, bad->check);
         /* A table goes, and who writes next looks for trees that nobody names; where the shadow table names none, these are garbage. */
         must("DROP TABLE gone; INSERT INTO other VALUES ('z', 3)");
@@ -161,13 +103,13 @@ static void whoever_needs_it_says_so_and_it_can_be_mended(void **state) {
         must(mend);
         open_again();
         if (bad->check == NULL && strstr(bad->sql, "t_store") != NULL) { /* nothing said any more that there were rows */
-            assert_int_not_equal(run(rows, text, sizeof text), SQLITE_OK);
+            assert_int_not_equal(dump(all_rows, text, sizeof text), SQLITE_OK);
         } else if (strncmp(bad->check == NULL ? "" : bad->check, "schema: a table's", 17) != 0 && strncmp(bad->sql, "DELETE FROM ", 12) != 0 &&
                    strstr(bad->sql, "n_store") == NULL) {
-            assert_int_equal(run(rows, text, sizeof text), SQLITE_OK);
+            assert_int_equal(dump(all_rows, text, sizeof text), SQLITE_OK);
             if (strcmp(text, before) != 0) fail_msg("%s: mended it holds '%s', and before '%s'", bad->sql, text, before);
         }
-        if (i + 1 < sizeof all / sizeof all[0]) assert_int_equal(tear_down(state), 0);
+        if (i + 1 < sizeof all / sizeof all[0]) assert_int_equal(close_and_remove(state), 0);
     }
 }
 
@@ -178,21 +120,21 @@ static void other_tables_can_be_read_though_it_held_the_last_token(void **unused
          "t_store;"
          "UPDATE t_store SET value = 'x' WHERE key = 'tree'");
     open_again();
-    if (run("SELECT * FROM other", text, sizeof text) != SQLITE_OK) fail_msg("%s", sqlite3_errmsg(db));
+    if (dump("SELECT * FROM other", text, sizeof text) != SQLITE_OK) fail_msg("%s", sqlite3_errmsg(db));
     assert_string_equal(text, "x 1 y 2 ");
-    assert_int_not_equal(run("SELECT * FROM t", text, sizeof text), SQLITE_OK);
+    assert_int_not_equal(dump("SELECT * FROM t", text, sizeof text), SQLITE_OK);
     assert_non_null(strstr(sqlite3_errmsg(db), NO_SENSE));
-    assert_int_equal(run("SELECT lsm_check()", text, sizeof text), SQLITE_OK);
+    assert_int_equal(dump("SELECT lsm_check()", text, sizeof text), SQLITE_OK);
     assert_non_null(strstr(text, LISTED));
     assert_null(strstr(text, "history"));
     must("INSERT INTO other VALUES ('z', 3)");
     must("DELETE FROM t_store; INSERT INTO t_store SELECT * FROM kept_t");
     open_again();
-    assert_int_equal(run("SELECT v, (SELECT count(*) FROM other) FROM t WHERE id = 1", text, sizeof text), SQLITE_OK);
+    assert_int_equal(dump("SELECT v, (SELECT count(*) FROM other) FROM t WHERE id = 1", text, sizeof text), SQLITE_OK);
     assert_string_equal(text, "z 3 ");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, close_and_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {TEST(whoever_needs_it_says_so_and_it_can_be_mended),

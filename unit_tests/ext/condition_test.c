@@ -1,15 +1,8 @@
 /* Conditions: none that SQLite holds true is held impossible, whatever stands on the other side; and what is impossible is mostly seen. SQLite is asked. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
 #include "../../ext/condition.h"
+#include "database.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
-
-static sqlite3 *db;
 
 static const struct {
     int op;
@@ -78,22 +71,21 @@ static const char *const values[] = {"NULL",
                                      "'!'",
                                      "'4x'"};
 
-static void run(char *sql) {
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+static void do_made(char *sql) {
+    must(sql);
     sqlite3_free(sql);
 }
 
 static void fill(void) {
     for (int i = 0; i < COUNT(types); i++) {
-        run(sqlite3_mprintf("CREATE TABLE v%d(c %s)", i, types[i].words));
-        for (int k = 0; k < COUNT(values); k++) run(sqlite3_mprintf("INSERT INTO v%d VALUES (%s)", i, values[k]));
+        do_made(sqlite3_mprintf("CREATE TABLE v%d(c %s)", i, types[i].words));
+        for (int k = 0; k < COUNT(values); k++) do_made(sqlite3_mprintf("INSERT INTO v%d VALUES (%s)", i, values[k]));
     }
 }
 
 /* Each row: what is stored, the other side, and what SQLite says of them. Counts what is false and seen to be. */
 static void compare(char *sql, int type, int op, int *false_ones, int *seen) {
-    sqlite3_stmt *statement;
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    sqlite3_stmt *statement = prepare(sql);
     while (sqlite3_step(statement) == SQLITE_ROW) {
         struct vt_value left, right;
         bool never, truth = sqlite3_column_int(statement, 2) != 0;
@@ -163,21 +155,11 @@ static void null_tests_look_at_the_stored_value_alone(void **unused) {
     assert_true(vt_condition_may_hold(&four, SQLITE_INDEX_CONSTRAINT_ISNOTNULL, &null, VT_AFFINITY_TEXT, VT_COLLATE_BINARY));
 }
 
-static int set_up(void **unused) {
-    (void)unused;
-    return sqlite3_open(":memory:", &db);
-}
-
-static int tear_down(void **unused) {
-    (void)unused;
-    return sqlite3_close(db);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_sqlite_holds_true_is_never_left_out),
         cmocka_unit_test(what_is_false_of_numbers_and_dates_is_seen),
         cmocka_unit_test(null_tests_look_at_the_stored_value_alone),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_plain, close_database);
 }

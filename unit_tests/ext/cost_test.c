@@ -1,15 +1,6 @@
 /* What a table has not declared costs it nothing: counted in statements and in reads of the engine. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "database.h"
 
-#include "../../ext/sqlite_api.h"
-
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
-
-static sqlite3 *db;
 static int traced; /* statements that began, those of the extension's own among them */
 
 static int trace(unsigned what, void *arg, void *statement, void *text) {
@@ -18,32 +9,6 @@ static int trace(unsigned what, void *arg, void *statement, void *text) {
     (void)statement;
     (void)text;
     traced++;
-    return 0;
-}
-
-static void must(const char *sql) {
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-}
-
-static sqlite3_int64 number(const char *sql) {
-    sqlite3_stmt *statement;
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-    sqlite3_int64 value = sqlite3_column_int64(statement, 0);
-    assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
-    return value;
-}
-
-static int set_up(void **unused) {
-    (void)unused;
-    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
-    assert_int_equal(sqlite3_lsm_init(db, NULL, NULL), SQLITE_OK);
-    return 0;
-}
-
-static int tear_down(void **unused) {
-    (void)unused;
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
     return 0;
 }
 
@@ -113,8 +78,8 @@ static void replace_reads_nothing_where_nothing_needs_it(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_check_costs_only_the_table_that_has_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(replace_reads_nothing_where_nothing_needs_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_check_costs_only_the_table_that_has_it, open_in_memory, close_database),
+        cmocka_unit_test_setup_teardown(replace_reads_nothing_where_nothing_needs_it, open_in_memory, close_database),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,55 +1,19 @@
 /* Cursors whose transaction ends while they are on a row, as the outer loop of a join above all: after COMMIT they keep the row, its columns and its rowid and go on behind it,
  * after ROLLBACK they break, and without memory for the row the statement says so. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "../../ext/sqlite_api.h"
 #include "../../lsm_core/base/base.h"
 #include "../support/sqlite_memory.h"
-
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
+#include "database.h"
 
 enum { TEXT_BYTES = 4000, POINTS_MAX = 2000 };
 
-static char folder[64];
-static sqlite3 *db;
-
-/* ---- scaffolding ----------------------------------------------------------------------------------------------------------------- */
-
-static void must(const char *sql) {
-    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-    if (rc != SQLITE_OK) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(db));
-}
-
 static int set_up(void **unused) {
-    char path[128];
     (void)unused;
-    strcpy(folder, "/tmp/lsm-ends-XXXXXX");
-    if (mkdtemp(folder) == NULL) return 1;
-    (void)snprintf(path, sizeof path, "%s/test.db", folder);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    sqlite3_extended_result_codes(db, 1);
-    assert_int_equal(sqlite3_lsm_init(db, NULL, NULL), SQLITE_OK);
-    must("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; CREATE TABLE plain(x); INSERT INTO plain VALUES (1), (2), (3);"
+    open_new_file();
+    must("CREATE TABLE plain(x); INSERT INTO plain VALUES (1), (2), (3);"
          "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v TEXT, w, UNIQUE (w), INDEX by_v (v));"
          "CREATE VIRTUAL TABLE c USING lsm(k TEXT, n, v, PRIMARY KEY (k, n));"
          "INSERT INTO t VALUES (1, 'a', 10), (2, 'b', 20), (3, 'c', 30), (4, 'd', 40); INSERT INTO c SELECT v, id, w FROM t");
     return 0;
-}
-
-static int tear_down(void **unused) {
-    (void)unused;
-    char command[128];
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
 }
 
 /* Outer loops of every kind; each is on its first row when the transaction ends, and the inner loop, over an ordinary table, is not at its end. */
@@ -68,30 +32,18 @@ static const char *const queries[] = {
 };
 enum { QUERIES = sizeof queries / sizeof queries[0] };
 
-static int add_row(sqlite3_stmt *statement, char *text) {
-    int rc = sqlite3_step(statement);
-    for (int i = 0; rc == SQLITE_ROW && i < sqlite3_column_count(statement); i++) {
-        const char *value = (const char *)sqlite3_column_text(statement, i);
-        size_t used = strlen(text);
-        if (value == NULL && sqlite3_column_type(statement, i) != SQLITE_NULL) return SQLITE_NOMEM;
-        (void)snprintf(text + used, TEXT_BYTES - used, "%s ", value == NULL ? "NULL" : value);
-    }
-    return rc;
-}
-
 static uint64_t engine_calls; /* while armed */
 
 /* The rows of a query in the midst of which the transaction ends; what it has written changes nothing. armed: allocations fail from there on. */
 static int ended(const char *sql, const char *end, char *text, void (*arm)(int64_t n), int64_t n) {
-    sqlite3_stmt *statement = NULL;
     text[0] = '\0';
     must("BEGIN; UPDATE t SET w = w; UPDATE c SET v = v");
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-    assert_int_equal(add_row(statement, text), SQLITE_ROW);
+    sqlite3_stmt *statement = prepare(sql);
+    assert_int_equal(sql_step(statement, text, TEXT_BYTES), SQLITE_ROW);
     if (arm != NULL) arm(n);
     engine_calls = lsm_mem_calls();
-    int ending = sqlite3_exec(db, end, NULL, NULL, NULL), rc = SQLITE_ROW;
-    while (ending == SQLITE_OK && rc == SQLITE_ROW) rc = add_row(statement, text);
+    int ending = run(end), rc = SQLITE_ROW;
+    while (ending == SQLITE_OK && rc == SQLITE_ROW) rc = sql_step(statement, text, TEXT_BYTES);
     engine_calls = lsm_mem_calls() - engine_calls;
     if (arm != NULL) arm(0);
     sqlite3_finalize(statement);
@@ -117,10 +69,9 @@ static void after_rollback_its_next_row_is_an_error(void **unused) {
     for (int i = 0; i < QUERIES; i++) {
         int rc = ended(queries[i], "ROLLBACK", got, NULL, 0);
         if (rc != SQLITE_ABORT_ROLLBACK) fail_msg("%s: %d '%s'", queries[i], rc, got);
-        sqlite3_stmt *statement = NULL;
+        sqlite3_stmt *statement = prepare(queries[i]);
         first[0] = '\0';
-        assert_int_equal(sqlite3_prepare_v2(db, queries[i], -1, &statement, NULL), SQLITE_OK);
-        assert_int_equal(add_row(statement, first), SQLITE_ROW);
+        assert_int_equal(sql_step(statement, first, sizeof first), SQLITE_ROW);
         assert_string_equal(got, first); /* what it had is no other row */
         sqlite3_finalize(statement);
     }
@@ -147,7 +98,7 @@ static void without_memory_for_the_row_it_says_so(void **unused) {
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, close_and_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

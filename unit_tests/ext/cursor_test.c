@@ -1,27 +1,5 @@
 /* Cursors: one that is closed is kept for the next statement, which sees nothing of it; and texts are keys, however they were made. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "../../ext/sqlite_api.h"
-
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
-
-static sqlite3 *db;
-
-static void must(const char *sql) {
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-}
-
-static sqlite3_stmt *prepare(const char *sql) {
-    sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    return statement;
-}
+#include "database.h"
 
 /* The first column of all rows, with blanks between; the statement is reset. */
 static const char *rows_of(sqlite3_stmt *statement) {
@@ -34,26 +12,6 @@ static const char *rows_of(sqlite3_stmt *statement) {
     }
     assert_int_equal(sqlite3_reset(statement), SQLITE_OK);
     return text;
-}
-
-static const char *rows(const char *sql) {
-    sqlite3_stmt *statement = prepare(sql);
-    const char *text = rows_of(statement);
-    assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
-    return text;
-}
-
-static int set_up(void **unused) {
-    (void)unused;
-    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
-    assert_int_equal(sqlite3_lsm_init(db, NULL, NULL), SQLITE_OK);
-    return 0;
-}
-
-static int tear_down(void **unused) {
-    (void)unused;
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    return 0;
 }
 
 static void make_table(void) {
@@ -207,14 +165,14 @@ static void an_update_leaves_keys_of_every_type_alone(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_lookup_finds_its_own_key_whatever_was_looked_for_before, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_index_that_takes_another_ones_number_is_walked_as_it_is, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_cursor_broken_by_rollback_breaks_no_other, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_update_leaves_long_values_of_another_walk_alone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_kept_is_small, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_text_is_a_key_however_it_was_made, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_key_that_is_read_stays_while_other_statements_read_others, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_update_leaves_keys_of_every_type_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_lookup_finds_its_own_key_whatever_was_looked_for_before, open_in_memory, close_database),
+        cmocka_unit_test_setup_teardown(an_index_that_takes_another_ones_number_is_walked_as_it_is, open_in_memory, close_database),
+        cmocka_unit_test_setup_teardown(a_cursor_broken_by_rollback_breaks_no_other, open_in_memory, close_database),
+        cmocka_unit_test_setup_teardown(an_update_leaves_long_values_of_another_walk_alone, open_in_memory, close_database),
+        cmocka_unit_test_setup_teardown(what_is_kept_is_small, open_in_memory, close_database),
+        cmocka_unit_test_setup_teardown(a_text_is_a_key_however_it_was_made, open_in_memory, close_database),
+        cmocka_unit_test_setup_teardown(a_key_that_is_read_stays_while_other_statements_read_others, open_in_memory, close_database),
+        cmocka_unit_test_setup_teardown(an_update_leaves_keys_of_every_type_alone, open_in_memory, close_database),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

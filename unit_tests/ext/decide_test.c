@@ -1,64 +1,7 @@
 /* Transactions over ordinary and LSM tables through SQLite's own calls: what decides them, what is left behind in the database file, what others see between
  * SQLite's commit and ours, COMMIT that fails and is repeated, tables that go with the token, and databases and stores that do not fit together. That they
  * survive crashes is for crash_matrix_test and crash_traps_test. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "../../ext/sqlite_api.h"
-
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
-
-static char folder[64];
-static sqlite3 *db;
-
-static sqlite3 *open_with(const char *name, int flags) {
-    char path[128];
-    sqlite3 *opened = NULL;
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_int_equal(sqlite3_open_v2(path, &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | flags, NULL), SQLITE_OK);
-    sqlite3_extended_result_codes(opened, 1);
-    assert_int_equal(sqlite3_lsm_init(opened, NULL, NULL), SQLITE_OK);
-    return opened;
-}
-
-static sqlite3 *open_file(const char *name) { return open_with(name, 0); }
-
-static int run_on(sqlite3 *on, const char *sql) { return sqlite3_exec(on, sql, NULL, NULL, NULL); }
-
-static void must_on(sqlite3 *on, const char *sql) {
-    int rc = run_on(on, sql);
-    if (rc != SQLITE_OK) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(on));
-}
-
-static void must(const char *sql) { must_on(db, sql); }
-
-static int run(const char *sql) { return run_on(db, sql); }
-
-/* The first column of all rows, with blanks between; in one of a few buffers in turn. */
-static const char *rows_on(sqlite3 *on, const char *sql) {
-    static char texts[4][4096];
-    static unsigned turn;
-    char *text = texts[turn++ % 4];
-    sqlite3_stmt *statement = NULL;
-    size_t size = 0;
-    text[0] = '\0';
-    if (sqlite3_prepare_v2(on, sql, -1, &statement, NULL) != SQLITE_OK) return sqlite3_errmsg(on);
-    while (sqlite3_step(statement) == SQLITE_ROW) {
-        const char *value = (const char *)sqlite3_column_text(statement, 0);
-        size += (size_t)snprintf(text + size, sizeof texts[0] - size, "%s%s", size == 0 ? "" : " ", value == NULL ? "NULL" : value);
-    }
-    return sqlite3_finalize(statement) == SQLITE_OK ? text : sqlite3_errmsg(on);
-}
-
-static const char *rows(const char *sql) { return rows_on(db, sql); }
+#include "database.h"
 
 static const char *tokens(void) {
     return rows("SELECT value FROM t_store WHERE key = 'token' UNION ALL SELECT value FROM u_store WHERE key = 'token'");
@@ -66,7 +9,7 @@ static const char *tokens(void) {
 
 static void shell(const char *format) {
     char command[512];
-    (void)snprintf(command, sizeof command, "cd '%s' && (%s)", folder, format);
+    (void)snprintf(command, sizeof command, "cd '%s' && (%s)", scratch_folder(), format);
     assert_int_equal(system(command), 0);
 }
 
@@ -77,26 +20,9 @@ static const char schema[] =
 
 static int set_up(void **unused) {
     (void)unused;
-    strcpy(folder, "/tmp/lsm-decide-XXXXXX");
-    if (mkdtemp(folder) == NULL) return 1;
-    db = open_file("test.db");
-    must("PRAGMA journal_mode = WAL");
+    open_new_file();
     must(schema);
     return 0;
-}
-
-static int tear_down(void **unused) {
-    (void)unused;
-    assert_string_equal(rows("SELECT lsm_check()"), "ok");
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
-
-static void reopen(void) {
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    db = open_file("test.db");
 }
 
 /* ---- a table that gets in the way -------------------------------------------------------------------------------- */
@@ -194,7 +120,7 @@ static void both_kinds_leave_a_token(void **unused) {
         must(sql[i]);
         if (i == 4) assert_string_equal(rows("SELECT length(replace(value, '0', '')) > 4 FROM x_store WHERE key = 'token'"), "1");
         if (i != 4) assert_string_not_equal(tokens(), before);
-        reopen();
+        open_again();
         assert_string_equal(rows("SELECT lsm_check()"), "ok");
     }
 }
@@ -233,7 +159,7 @@ static void defensive_mode_and_authorizers_do_not_mind(void **unused) {
     must("BEGIN; INSERT INTO plain VALUES (1); INSERT INTO t VALUES (2, 'b'); COMMIT");
     assert_string_not_equal(tokens(), before);
     sqlite3_set_authorizer(db, NULL, NULL);
-    reopen();
+    open_again();
     assert_string_equal(rows("SELECT id FROM t"), "1 2");
 }
 
@@ -245,7 +171,7 @@ static void a_shadow_table_without_rowids_holds_tokens_too(void **unused) {
     const char *before = tokens();
     must("BEGIN; INSERT INTO plain VALUES (1); INSERT INTO t VALUES (2, 'b'); COMMIT");
     assert_string_not_equal(tokens(), before);
-    reopen();
+    open_again();
     assert_string_equal(rows("SELECT id FROM t"), "1 2");
 }
 
@@ -269,7 +195,7 @@ static void a_repeated_commit_asks_anew_what_was_written(void **unused) {
     assert_int_equal(run("COMMIT"), SQLITE_BUSY);
     must("ROLLBACK TO s; INSERT INTO plain VALUES (2); COMMIT");
     assert_string_not_equal(tokens(), after);
-    reopen();
+    open_again();
     assert_int_equal(sqlite3_create_module(db, "meddler", &meddler, NULL), SQLITE_OK);
     assert_string_equal(rows("SELECT id FROM t"), "1 2 3");
 }
@@ -304,7 +230,7 @@ static void a_commit_hook_vetoes_both(void **unused) {
     sqlite3_commit_hook(db, NULL, NULL);
     assert_string_equal(rows("SELECT id FROM t UNION ALL SELECT a FROM plain"), "1 0");
     must("BEGIN; INSERT INTO plain VALUES (1); INSERT INTO t VALUES (2, 'b'); COMMIT");
-    reopen();
+    open_again();
     assert_string_equal(rows("SELECT id FROM t UNION ALL SELECT a FROM plain"), "1 2 0 1");
 }
 
@@ -315,13 +241,13 @@ static char seen[3][64];
 static int looks;
 
 static void look(void) {
-    (void)snprintf(seen[looks++ % 3], sizeof seen[0], "%s", rows_on(reader, "SELECT count(*) FROM plain UNION ALL SELECT count(*) FROM t"));
+    (void)snprintf(seen[looks++ % 3], sizeof seen[0], "%s", sql_rows(reader, "SELECT count(*) FROM plain UNION ALL SELECT count(*) FROM t"));
 }
 
 static void a_reader_sees_both_kinds_or_neither(void **unused) {
     (void)unused;
     add_meddler();
-    reader = open_file("test.db");
+    reader = open_beside();
     assert_int_equal(sqlite3_create_module(reader, "meddler", &meddler, NULL), SQLITE_OK);
     looks = 0;
     meddling.at_sync = look;
@@ -349,11 +275,11 @@ static void a_reader_sees_both_kinds_or_neither(void **unused) {
 static void who_reads_uncommitted_rows_publishes_nothing(void **unused) {
     (void)unused;
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    db = open_with("test.db", SQLITE_OPEN_SHAREDCACHE);
-    reader = open_with("test.db", SQLITE_OPEN_SHAREDCACHE);
+    db = sql_open(scratch_path("test.db"), SQLITE_OPEN_SHAREDCACHE);
+    reader = sql_open(scratch_path("test.db"), SQLITE_OPEN_SHAREDCACHE);
     add_meddler();
     assert_int_equal(sqlite3_create_module(reader, "meddler", &meddler, NULL), SQLITE_OK);
-    must_on(reader, "PRAGMA read_uncommitted = ON");
+    sql_must(reader, "PRAGMA read_uncommitted = ON");
     looks = 0;
     must("BEGIN; INSERT INTO t VALUES (2, 'b'); INSERT INTO plain VALUES (1); INSERT INTO m VALUES (1)");
     meddling.busy = 1;
@@ -373,12 +299,12 @@ static void a_dropped_table_hands_its_token_over(void **unused) {
         must("BEGIN; INSERT INTO plain(a) SELECT max(a) + 1 FROM plain; INSERT INTO u(v) VALUES ('x'); COMMIT");
         if (i == 0) must("DROP TABLE u");
         if (i == 1) must("BEGIN; INSERT INTO t VALUES (9, 0); DROP TABLE u; DELETE FROM t WHERE id = 9; COMMIT");
-        reopen();
+        open_again();
         assert_string_equal(rows("SELECT id FROM t"), "1");
         must("CREATE VIRTUAL TABLE u USING lsm(id INTEGER PRIMARY KEY, v)");
     }
     char sql[200];
-    (void)snprintf(sql, sizeof sql, "ATTACH '%s/aux.db' AS aux", folder);
+    (void)snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", scratch_path("aux.db"));
     must(sql);
     must("PRAGMA aux.journal_mode = WAL; CREATE VIRTUAL TABLE aux.a USING lsm(x); CREATE VIRTUAL TABLE aux.b USING lsm(x); CREATE TABLE aux.p(x)");
     must("BEGIN; INSERT INTO aux.p VALUES (1); INSERT INTO b VALUES (1); COMMIT; BEGIN; INSERT INTO aux.p VALUES (2); INSERT INTO a VALUES (2); "
@@ -386,7 +312,7 @@ static void a_dropped_table_hands_its_token_over(void **unused) {
     const char *token = rows("SELECT value FROM aux.a_store WHERE key = 'token'");
     must("DROP TABLE aux.a"); /* no hook there: nothing of the store takes part */
     assert_string_equal(rows("SELECT value FROM aux.b_store WHERE key = 'token'"), token);
-    reopen();
+    open_again();
     must(sql);
     assert_string_equal(rows("SELECT x FROM aux.b"), "1");
     must("DROP TABLE aux.b; DETACH aux");
@@ -395,11 +321,11 @@ static void a_dropped_table_hands_its_token_over(void **unused) {
 static void the_last_table_goes_without_a_token(void **unused) {
     (void)unused;
     must("BEGIN; INSERT INTO plain VALUES (1); DROP TABLE t; DROP TABLE u; COMMIT");
-    reopen();
+    open_again();
     must("CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (5); BEGIN; INSERT INTO plain VALUES (2); INSERT INTO t "
          "VALUES (6); COMMIT");
     must("BEGIN; DROP TABLE t; ROLLBACK");
-    reopen();
+    open_again();
     assert_string_equal(rows("SELECT id FROM t"), "5 6");
 }
 
@@ -423,17 +349,17 @@ static void an_older_half_is_refused_until_it_is_accepted(void **unused) {
         must("BEGIN; INSERT INTO plain VALUES (1); INSERT INTO t VALUES (2, 'b'); COMMIT");
         assert_int_equal(sqlite3_close(db), SQLITE_OK);
         shell("rm -rf old; mkdir old; cp -r test.db test.db-lsm old");
-        db = open_file("test.db");
+        open_file();
         must("BEGIN; INSERT INTO plain VALUES (2); INSERT INTO u VALUES (3, 'c'); COMMIT; INSERT INTO t VALUES (3, 'c')");
         if (older_store) must("CREATE VIRTUAL TABLE w USING lsm(a); INSERT INTO w VALUES (1)");
         assert_int_equal(sqlite3_close(db), SQLITE_OK);
         shell(older_store ? "rm -rf test.db-lsm; cp -r old/test.db-lsm ." : "cp old/test.db .");
-        db = open_file("test.db");
+        open_file();
         expect_refused(older_store ? "is older than its database" : "the database is older than the store");
-        reopen();
+        open_again();
         must("PRAGMA locking_mode = EXCLUSIVE"); /* no other connection can look at the present, nor need it */
         expect_refused(older_store ? "is older than its database" : "the database is older than the store");
-        reopen();
+        open_again();
         assert_int_equal(run("BEGIN; SELECT lsm_accept()"), SQLITE_ERROR);
         must("ROLLBACK");
         assert_string_equal(
@@ -448,7 +374,7 @@ static void an_older_half_is_refused_until_it_is_accepted(void **unused) {
         if (older_store) assert_int_equal(run("SELECT * FROM w") & 0xff, SQLITE_CORRUPT);
         if (older_store) must("DROP TABLE w");
         must("DELETE FROM t WHERE id > 1; DELETE FROM u; DELETE FROM plain WHERE a > 0; CREATE VIRTUAL TABLE w USING lsm(a); DROP TABLE w");
-        reopen();
+        open_again();
         assert_string_equal(rows("SELECT lsm_check()"), "ok");
     }
 }
@@ -456,7 +382,7 @@ static void an_older_half_is_refused_until_it_is_accepted(void **unused) {
 static void a_database_without_any_token_does_not_fit_a_store_with_one(void **unused) {
     (void)unused;
     must("UPDATE t_store SET value = printf('%032d', 0) WHERE key = 'token'; UPDATE u_store SET value = printf('%032d', 0) WHERE key = 'token'");
-    reopen();
+    open_again();
     expect_refused("the database is older than the store");
     assert_string_equal(rows("SELECT lsm_accept() LIKE 'accepted: the database is older%'"), "1");
     assert_string_equal(rows("SELECT id FROM t"), "1");
@@ -468,29 +394,29 @@ static void a_database_put_back_under_an_open_store_is_noticed(void **unused) {
     shell("cp test.db old.db");
     must("BEGIN; INSERT INTO plain VALUES (1); INSERT INTO t VALUES (2, 'b'); COMMIT");
     shell("mkdir aside; mv test.db test.db-wal test.db-shm aside; cp old.db test.db");
-    sqlite3 *other = open_file("test.db");
-    assert_int_equal(run_on(other, "SELECT * FROM t") & 0xff, SQLITE_CORRUPT);
+    sqlite3 *other = open_beside();
+    assert_int_equal(sql_run(other, "SELECT * FROM t") & 0xff, SQLITE_CORRUPT);
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
     shell("rm -f test.db*-wal test.db-shm; mv aside/* .");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(lsm_rows_alone_leave_the_database_file_alone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(both_kinds_leave_a_token, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nothing_shows_of_the_token, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(defensive_mode_and_authorizers_do_not_mind, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_shadow_table_without_rowids_holds_tokens_too, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_repeated_commit_asks_anew_what_was_written, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(after_a_commit_that_failed_everything_can_be_taken_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_commit_hook_vetoes_both, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_reader_sees_both_kinds_or_neither, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(who_reads_uncommitted_rows_publishes_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_dropped_table_hands_its_token_over, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_last_table_goes_without_a_token, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_older_half_is_refused_until_it_is_accepted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_database_without_any_token_does_not_fit_a_store_with_one, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_database_put_back_under_an_open_store_is_noticed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lsm_rows_alone_leave_the_database_file_alone, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(both_kinds_leave_a_token, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(nothing_shows_of_the_token, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(defensive_mode_and_authorizers_do_not_mind, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_shadow_table_without_rowids_holds_tokens_too, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_repeated_commit_asks_anew_what_was_written, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(after_a_commit_that_failed_everything_can_be_taken_back, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_commit_hook_vetoes_both, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_reader_sees_both_kinds_or_neither, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(who_reads_uncommitted_rows_publishes_nothing, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_dropped_table_hands_its_token_over, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(the_last_table_goes_without_a_token, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(an_older_half_is_refused_until_it_is_accepted, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_database_without_any_token_does_not_fit_a_store_with_one, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_database_put_back_under_an_open_store_is_noticed, set_up, close_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

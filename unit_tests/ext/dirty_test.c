@@ -1,18 +1,8 @@
 /* "Was the database file written, too?" (ext/dirty.h) against the truth: did the file or its log change? Asked from the xSync of a module that
  * writes nothing itself, in every journal mode, with everything known to make the question hard. It rests on the order of two checks inside
  * SQLite and on counters of its page cache, so this test belongs to every SQLite the extension is to run with. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "../../ext/connection.h"
+#include "database.h"
 
 /* ---- a module that asks ---------------------------------------------------------------------------------------- */
 
@@ -28,15 +18,15 @@ struct asker_cursor {
 
 static int answers_yes, answers_no;
 
-static int asker_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message) {
+static int asker_connect(sqlite3 *connecting, void *aux, int argc, const char *const *argv, sqlite3_vtab **vtab, char **message) {
     (void)argc;
     (void)message;
     struct asker *asker = sqlite3_malloc64(sizeof *asker);
     memset(asker, 0, sizeof *asker);
     asker->space = vt_space_find(aux, argv[1]);
     *vtab = &asker->base;
-    sqlite3_vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
-    return sqlite3_declare_vtab(db, "CREATE TABLE x(a)");
+    sqlite3_vtab_config(connecting, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
+    return sqlite3_declare_vtab(connecting, "CREATE TABLE x(a)");
 }
 static int asker_disconnect(sqlite3_vtab *vtab) {
     sqlite3_free(vtab);
@@ -143,18 +133,8 @@ static const sqlite3_module asker_module = {
 
 /* ---- scaffolding ----------------------------------------------------------------------------------------------- */
 
-static char folder[64];
-static sqlite3 *db;
 static struct vt_connection *connection;
 static sqlite3_stmt *prepared; /* run by the function again() */
-
-static int must(const char *sql) {
-    char *text = NULL;
-    int rc = sqlite3_exec(db, sql, NULL, NULL, &text);
-    if (rc != SQLITE_OK) fail_msg("%s: %d %s", sql, rc, text);
-    sqlite3_free(text);
-    return 1;
-}
 
 /* run(sql): whatever an application's function may do on its connection. */
 static void run_function(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -190,10 +170,8 @@ static void flush_function(sqlite3_context *context, int argc, sqlite3_value **a
     sqlite3_result_int(context, sqlite3_db_cacheflush(db));
 }
 
-static void open_database(const char *pragmas) {
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/test.db", folder);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+static void open_asker(const char *pragmas) {
+    assert_int_equal(sqlite3_open(scratch_path("test.db"), &db), SQLITE_OK);
     connection = vt_connection_ref(db);
     assert_int_equal(sqlite3_create_module(db, "asker", &asker_module, connection), SQLITE_OK);
     sqlite3_create_function(db, "run", 1, SQLITE_UTF8, NULL, run_function, NULL, NULL);
@@ -211,13 +189,14 @@ static void open_database(const char *pragmas) {
          "CREATE VIRTUAL TABLE fts USING fts5(x, content='', columnsize=0); CREATE TEMP TABLE fleeting(a);"
          "CREATE VIEW both AS SELECT 1 AS a; CREATE TRIGGER bt INSTEAD OF INSERT ON both BEGIN INSERT INTO p VALUES (1); INSERT INTO fts(rowid, x) "
          "VALUES (1, 'x'); END");
-    (void)snprintf(path, sizeof path, "ATTACH '%s/other.db' AS aux", folder);
-    must(path);
+    char attach[200];
+    (void)snprintf(attach, sizeof attach, "ATTACH '%s' AS aux", scratch_path("other.db"));
+    must(attach);
     must(pragmas);
     must("PRAGMA aux.wal_autocheckpoint = 0; CREATE TABLE aux.far(a); INSERT INTO aux.far VALUES (1)");
 }
 
-static void close_database(void) {
+static void close_asker(void) {
     assert_int_equal(sqlite3_finalize(prepared), SQLITE_OK);
     prepared = NULL;
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
@@ -226,23 +205,20 @@ static void close_database(void) {
 
 static int set_up(void **unused) {
     (void)unused;
-    strcpy(folder, "/tmp/lsm-dirty-XXXXXX");
-    return mkdtemp(folder) == NULL;
+    scratch_make();
+    return 0;
 }
 
 static int tear_down(void **unused) {
     (void)unused;
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    scratch_remove();
+    return 0;
 }
 
 /* Something that changes when the file does. */
 static uint64_t file_state(const char *name) {
-    char path[128];
     uint64_t state = 14695981039346656037u;
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "rb"); /* closing it drops SQLite's locks on the file: nobody else is here to mind */
+    FILE *file = fopen(scratch_path(name), "rb"); /* closing it drops SQLite's locks on the file: nobody else is here to mind */
     if (file == NULL) return state;
     for (int c; (c = getc(file)) != EOF;) state = (state ^ (uint64_t)(unsigned char)c) * 1099511628211u;
     fclose(file);
@@ -361,10 +337,10 @@ static void ask(const struct question *question, bool wal, const char *where) {
 }
 
 static void ask_all(const char *pragmas, bool wal, const char *where) {
-    open_database(pragmas);
+    open_asker(pragmas);
     assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA user_version = 4711", -1, &prepared, NULL), SQLITE_OK);
     for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++) ask(&questions[i], wal, where);
-    close_database();
+    close_asker();
 }
 
 static void in_wal_mode_no_is_certain_and_the_usual_answer(void **unused) {
@@ -390,7 +366,7 @@ static void with_other_journals_the_answer_is_yes(void **unused) {
 
 static void a_select_that_is_still_open_changes_nothing(void **unused) {
     (void)unused;
-    open_database("PRAGMA journal_mode = WAL");
+    open_asker("PRAGMA journal_mode = WAL");
     assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA user_version = 4711", -1, &prepared, NULL), SQLITE_OK);
     sqlite3_stmt *reading = NULL;
     assert_int_equal(sqlite3_prepare_v2(db, "SELECT * FROM plain, sqlite_schema", -1, &reading, NULL), SQLITE_OK);
@@ -402,13 +378,13 @@ static void a_select_that_is_still_open_changes_nothing(void **unused) {
         sqlite3_reset(reading);
     }
     sqlite3_finalize(reading);
-    close_database();
+    close_asker();
 }
 
 static void a_statement_that_writes_and_is_not_finished_counts(void **unused) {
     (void)unused;
     if (sqlite3_libversion_number() < 3035000) skip();
-    open_database("PRAGMA journal_mode = WAL");
+    open_asker("PRAGMA journal_mode = WAL");
     sqlite3_stmt *writing = NULL;
     assert_int_equal(sqlite3_prepare_v2(db, "INSERT INTO plain VALUES (1, 1) RETURNING a", -1, &writing, NULL), SQLITE_OK);
     answers_yes = answers_no = 0;
@@ -425,7 +401,7 @@ static void a_statement_that_writes_and_is_not_finished_counts(void **unused) {
     assert_int_equal(sqlite3_finalize(writing), SQLITE_OK);
     assert_int_equal(answers_yes, 1);
     assert_int_equal(answers_no, 0);
-    close_database();
+    close_asker();
 }
 
 static int deny_pragmas(void *arg, int action, const char *a, const char *b, const char *c, const char *d) {
@@ -439,7 +415,7 @@ static int deny_pragmas(void *arg, int action, const char *a, const char *b, con
 static void what_is_denied_is_yes(void **unused) {
     (void)unused;
     for (int how = SQLITE_DENY; how <= SQLITE_IGNORE; how++) {
-        open_database("PRAGMA journal_mode = WAL");
+        open_asker("PRAGMA journal_mode = WAL");
         sqlite3_set_authorizer(db, deny_pragmas, &how);
         static const struct question denied = {"BEGIN; INSERT INTO p VALUES (1); COMMIT", EITHER};
         ask(&denied, true, "denied");
@@ -450,14 +426,14 @@ static void what_is_denied_is_yes(void **unused) {
         sqlite3_set_authorizer(db, deny_pragmas, &how);
         ask(&questions[0], true, "denied, but not needed");
         assert_int_equal(answers_no, 1);
-        close_database();
+        close_asker();
         assert_int_equal(tear_down(NULL) + set_up(NULL), 0);
     }
 }
 
 static void the_probe_leaves_the_mode_alone_and_is_followed_by_a_change_of_it(void **unused) {
     (void)unused;
-    open_database("PRAGMA journal_mode = WAL");
+    open_asker("PRAGMA journal_mode = WAL");
     ask(&questions[0], true, "WAL");
     ask(&questions[9], true, "WAL");
     sqlite3_stmt *mode = NULL;
@@ -473,18 +449,18 @@ static void the_probe_leaves_the_mode_alone_and_is_followed_by_a_change_of_it(vo
         ask(&questions[0], true, "WAL after PERSIST");
         ask(&questions[17], true, "WAL after PERSIST");
     }
-    close_database();
+    close_asker();
 }
 
 static void the_mark_is_gone_when_the_statement_is(void **unused) {
     (void)unused;
-    open_database("PRAGMA journal_mode = WAL");
+    open_asker("PRAGMA journal_mode = WAL");
     must("INSERT INTO p VALUES (1)");
     assert_int_equal(sqlite3_errcode(db), SQLITE_OK);
     assert_string_equal(sqlite3_errmsg(db), "not an error");
     assert_int_equal(sqlite3_exec(db, "INSERT INTO p VALUES ('fails')", NULL, NULL, NULL), SQLITE_CONSTRAINT);
     assert_string_equal(sqlite3_errmsg(db), "constraint failed");
-    close_database();
+    close_asker();
 }
 
 int main(void) {

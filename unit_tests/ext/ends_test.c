@@ -17,17 +17,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../ext/sqlite_api.h"
-
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
-
-static char folder[64];
+#include "../support/scratch.h"
+#include "../support/sql.h"
 
 /* The smallest memtables: flushes and merges are always at work. */
 static sqlite3 *open_database(void) {
     char path[128];
     sqlite3 *db = NULL;
-    (void)snprintf(path, sizeof path, "file:%s/test.db?lsm_write_buffer=65536", folder);
+    (void)snprintf(path, sizeof path, "file:%s?lsm_write_buffer=65536", scratch_path("test.db"));
     int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_FULLMUTEX, NULL);
     if (rc == SQLITE_OK) rc = sqlite3_lsm_init(db, NULL, NULL);
     if (rc != SQLITE_OK) abort();
@@ -55,8 +52,7 @@ static sqlite3_int64 number(sqlite3 *db, const char *sql) {
 
 static int set_up(void **state) {
     (void)state;
-    (void)snprintf(folder, sizeof folder, "/tmp/lsm-ends-XXXXXX");
-    if (mkdtemp(folder) == NULL) return -1;
+    scratch_make();
     sqlite3 *db = open_database();
     must(db, "PRAGMA journal_mode = WAL; CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v, INDEX by_v (v)); CREATE TABLE acked(n)");
     must(db, FILL);
@@ -64,10 +60,9 @@ static int set_up(void **state) {
 }
 
 static int tear_down(void **state) {
-    char command[128];
     (void)state;
-    (void)snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    scratch_remove();
+    return 0;
 }
 
 /* All is whole, and there are `rows` rows (-1: any number). */

@@ -1,29 +1,6 @@
 /* Entries of indexes: their bytes, which docs/format.md shows, and which columns can be had back from them. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <string.h>
-
-#include "../../ext/ddl.h"
 #include "../../ext/index.h"
-
-static sqlite3 *db;
-
-/* Several arguments: "a|b|PRIMARY KEY(a)". */
-static struct vt_schema *table(const char *text) {
-    const char *argv[16] = {"lsm", "main", "t"};
-    char copy[256];
-    int argc = 3;
-    strcpy(copy, text);
-    for (char *part = strtok(copy, "|"); part != NULL; part = strtok(NULL, "|")) argv[argc++] = part;
-    struct vt_schema *schema = NULL;
-    char *message = NULL;
-    int rc = vt_ddl_parse(db, argc, argv, 2000, &schema, &message);
-    if (rc != SQLITE_OK) fail_msg("%s: %s", text, message);
-    return schema;
-}
+#include "schemas.h"
 
 static struct vt_value text_value(const char *text) { return vt_value_bytes(SQLITE_TEXT, text, strlen(text)); }
 
@@ -127,16 +104,6 @@ static void the_rowid_comes_from_every_entry(void **unused) {
     vt_schema_free(schema);
 }
 
-static int open_database(void **unused) {
-    (void)unused;
-    return sqlite3_open(":memory:", &db);
-}
-
-static int close_database(void **unused) {
-    (void)unused;
-    return sqlite3_close(db);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(entries_have_the_bytes_of_the_format),
@@ -144,5 +111,5 @@ int main(void) {
         cmocka_unit_test(columns_are_taken_from_an_entry_only_if_it_tells_them_exactly),
         cmocka_unit_test(the_rowid_comes_from_every_entry),
     };
-    return cmocka_run_group_tests(tests, open_database, close_database);
+    return cmocka_run_group_tests(tests, open_plain, close_database);
 }

@@ -1,51 +1,8 @@
 /* Keys against SQLite itself: the order of the bytes is the order of the values, a range of bytes is what a WHERE clause selects. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "../../ext/key_codec.h"
-
-static uint64_t seed, state;
-static sqlite3 *db;
-
-static uint64_t rnd(void) {
-    state += 0x9e3779b97f4a7c15u;
-    uint64_t z = state;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-static uint64_t below(uint64_t n) { return rnd() % n; }
-
-static int open_db(void **unused) {
-    (void)unused;
-    const char *given = getenv("LSM_TEST_SEED");
-    seed = given != NULL ? strtoull(given, NULL, 0) : 20261122;
-    state = seed;
-    print_message("seed %llu\n", (unsigned long long)seed);
-    return sqlite3_open(":memory:", &db);
-}
-
-static int close_db(void **unused) {
-    (void)unused;
-    return sqlite3_close(db);
-}
-
-static sqlite3_stmt *prepare(const char *sql) {
-    sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    return statement;
-}
-
-static void exec(const char *sql) {
-    char *message = NULL;
-    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK) fail_msg("%s: %s", sql, message);
-}
+#include "database.h"
 
 /* ---- values --------------------------------------------------------------------------------------------------- */
 
@@ -355,7 +312,7 @@ static void ranges_select_what_the_where_clause_selects(void **unused) {
         for (int i = 0; i < 2; i++) c.columns[i] = (struct vt_key_column){.column = i, .collation = (enum vt_collation)below(3), .desc = below(2)};
         char *sql = sqlite3_mprintf("CREATE TABLE t(id INTEGER PRIMARY KEY, k0 COLLATE %s, k1 COLLATE %s)", vt_collation_name(c.columns[0].collation),
                                     vt_collation_name(c.columns[1].collation));
-        exec(sql);
+        must(sql);
         sqlite3_free(sql);
         sqlite3_stmt *insert = prepare("INSERT INTO t VALUES(?1, ?2, ?3)");
         struct holder row[2];
@@ -374,13 +331,13 @@ static void ranges_select_what_the_where_clause_selects(void **unused) {
         sqlite3_finalize(insert);
         for (int i = 0; i < 150; i++) one_range(&c);
         for (int id = 0; id < RANGE_ROWS; id++) vt_bytes_release(&c.keys[id]);
-        exec("DROP TABLE t");
+        must("DROP TABLE t");
     }
 }
 
 static void rowids_are_searched_by_any_number_or_text(void **unused) {
     (void)unused;
-    exec("CREATE TABLE t(id INTEGER PRIMARY KEY)");
+    must("CREATE TABLE t(id INTEGER PRIMARY KEY)");
     sqlite3_stmt *insert = prepare("INSERT OR IGNORE INTO t VALUES(?1)");
     for (int i = 0; i < 400; i++) {
         sqlite3_bind_int64(insert, 1, some_int());
@@ -413,7 +370,7 @@ static void rowids_are_searched_by_any_number_or_text(void **unused) {
         vt_bytes_release(&low);
         vt_bytes_release(&high);
     }
-    exec("DROP TABLE t");
+    must("DROP TABLE t");
 }
 
 static void a_bound_longer_than_any_key_is_cut(void **unused) {
@@ -586,5 +543,5 @@ int main(void) {
         cmocka_unit_test(damaged_keys_are_refused_or_read_within_bounds),
         cmocka_unit_test(rowids_have_one_form),
     };
-    return cmocka_run_group_tests(tests, open_db, close_db);
+    return cmocka_run_group_tests(tests, open_with_chance, close_database);
 }

@@ -1,19 +1,11 @@
 /* Lookups: rows are found by their number in the order in which they came, from memory and from a file; and hashes are the same where SQLite may hold values equal. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <string.h>
-
 #include "../../ext/lookup.h"
 #include "../../ext/lookups.h"
 #include "../../ext/value_hash.h"
 #include "../support/sqlite_memory.h"
+#include "database.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
-
-static sqlite3 *db;
 
 /* Row i has the hash i % groups; every seventh record is too long to be copied. */
 static int fill(struct vt_lookup *lookup, int rows, int groups, char **message) {
@@ -310,16 +302,6 @@ static void other_values_mostly_have_other_hashes(void **unused) {
     assert_true(crowded < 20);
 }
 
-static int open_database(void **unused) {
-    (void)unused;
-    return sqlite3_open(":memory:", &db);
-}
-
-static int close_database(void **unused) {
-    (void)unused;
-    return sqlite3_close(db);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_back_in_the_order_they_were_added),
@@ -332,5 +314,5 @@ int main(void) {
         cmocka_unit_test(other_values_mostly_have_other_hashes),
     };
     sqlite_memory_take();
-    return cmocka_run_group_tests(tests, open_database, close_database);
+    return cmocka_run_group_tests(tests, open_plain, close_database);
 }

@@ -5,95 +5,39 @@
  *
  * LSM_NOMEM=1 strikes every allocation; N: every N-th of each statement, from another one on in each; 11 if it does not say.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "../../ext/sqlite_api.h"
 #include "../../lsm_core/base/base.h"
+#include "../support/given.h"
 #include "../support/sqlite_memory.h"
+#include "database.h"
 #include "statements.h"
-
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
 
 enum { TEXT_BYTES = 60000, POINTS_MAX = 20000 };
 
-static char folder[64];
-static sqlite3 *db;
 static char error[400]; /* of the last statement that failed */
 
 /* ---- scaffolding ----------------------------------------------------------------------------------------------------------------- */
 
-/* All values of all rows of all statements, into text; SQLite's code. */
-static int run(const char *sql, char *text) {
-    size_t size = 0;
-    int rc = SQLITE_OK;
-    text[0] = '\0';
-    while (rc == SQLITE_OK && *sql != '\0') {
-        sqlite3_stmt *statement = NULL;
-        rc = sqlite3_prepare_v2(db, sql, -1, &statement, &sql);
-        while (rc == SQLITE_OK && statement != NULL && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
-            for (int i = 0; i < sqlite3_column_count(statement) && size < TEXT_BYTES - 200; i++) {
-                const unsigned char *value = sqlite3_column_text(statement, i);
-                bool lost = value == NULL && sqlite3_column_type(statement, i) != SQLITE_NULL;
-                size += (size_t)snprintf(text + size, TEXT_BYTES - size, "%.100s ", lost ? "(lost)" : value == NULL ? "NULL" : (const char *)value);
-            }
-            rc = strstr(text, "(lost)") != NULL ? SQLITE_NOMEM : SQLITE_OK; /* the text of a value had no room */
-        }
-        if (rc == SQLITE_DONE) rc = SQLITE_OK;
-        if (rc != SQLITE_OK) (void)snprintf(error, sizeof error, "%s", sqlite3_errmsg(db));
-        sqlite3_finalize(statement);
-    }
+static int ask(const char *sql, char *text) {
+    int rc = dump(sql, text, TEXT_BYTES);
+    if (rc != SQLITE_OK) (void)snprintf(error, sizeof error, "%s", sqlite3_errmsg(db));
     return rc;
-}
-
-static void must(const char *sql) {
-    static char text[TEXT_BYTES];
-    int rc = run(sql, text);
-    if (rc != SQLITE_OK) fail_msg("%d %s: %.200s", rc, error, sql);
-}
-
-static void open_database(void) {
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/test.db", folder);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    sqlite3_extended_result_codes(db, 1);
-    assert_int_equal(sqlite3_lsm_init(db, NULL, NULL), SQLITE_OK);
 }
 
 static int set_up(void **unused) {
     (void)unused;
-    strcpy(folder, "/tmp/lsm-nomem-XXXXXX");
-    if (mkdtemp(folder) == NULL) return 1;
-    open_database();
-    must("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF");
+    open_new_file();
     must(furniture);
     return 0;
 }
 
 static int tear_down(void **unused) {
-    (void)unused;
-    static char text[TEXT_BYTES], command[128];
-    assert_int_equal(run("SELECT lsm_check()", text), SQLITE_OK);
-    assert_string_equal(text, "ok ");
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    assert_string_equal(rows("SELECT lsm_check()"), "ok");
+    return close_and_remove(unused);
 }
 
 /* ---- one statement ----------------------------------------------------------------------------------------------------------------- */
 
-static int64_t stride(void) {
-    const char *text = getenv("LSM_NOMEM");
-    int64_t n = text == NULL ? 11 : atoi(text);
-    return n < 1 ? 1 : n;
-}
+static int64_t stride(void) { return (int64_t)given_stride("LSM_NOMEM", 11); }
 
 enum memory { OF_SQLITE, OF_THE_ENGINE };
 static const char *const memory_names[] = {"SQLite's", "the engine's"};
@@ -120,18 +64,18 @@ static void must_be_want_of_memory(int rc, const char *sql, enum memory memory, 
 static void sweep(const char *sql, const char *undo, enum memory memory) {
     static int64_t sweeps;
     static char before[TEXT_BYTES], after[TEXT_BYTES], wanted[TEXT_BYTES], got[TEXT_BYTES], now[TEXT_BYTES];
-    assert_int_equal(run(state_query, before), SQLITE_OK);
-    int rc = run(sql, wanted);
+    assert_int_equal(ask(state_query, before), SQLITE_OK);
+    int rc = ask(sql, wanted);
     if (rc != SQLITE_OK) fail_msg("%s: %s", sql, error);
-    assert_int_equal(run(state_query, after), SQLITE_OK);
+    assert_int_equal(ask(state_query, after), SQLITE_OK);
     must(undo);
-    assert_int_equal(run(state_query, now), SQLITE_OK);
+    assert_int_equal(ask(state_query, now), SQLITE_OK);
     assert_string_equal(now, before);
     bool hit = true;
     for (int64_t n = 1 + sweeps++ % stride(); hit; n += stride()) {
         uint64_t calls = lsm_mem_calls();
         arm(memory, n);
-        rc = run(sql, got);
+        rc = ask(sql, got);
         hit = struck(memory, n, calls);
         if (rc != SQLITE_OK)
             must_be_want_of_memory(rc, sql, memory, n);
@@ -139,12 +83,12 @@ static void sweep(const char *sql, const char *undo, enum memory memory) {
             fail_msg("%s: allocation %lld of %s: got '%s'", sql, (long long)n, memory_names[memory], got);
         if (!hit) assert_int_equal(rc, SQLITE_OK);
         if (sqlite3_get_autocommit(db) == 0) must("ROLLBACK");
-        assert_int_equal(run(state_query, now), SQLITE_OK);
+        assert_int_equal(ask(state_query, now), SQLITE_OK);
         if (strcmp(now, after) != 0 && (rc == SQLITE_OK || strcmp(now, before) != 0))
             fail_msg("%s: allocation %lld of %s, %d %s: '%s' and before '%s'", sql, (long long)n, memory_names[memory], rc, error, now, before);
         if (undo[0] == '\0') continue;
         must(undo);
-        assert_int_equal(run(state_query, now), SQLITE_OK);
+        assert_int_equal(ask(state_query, now), SQLITE_OK);
         if (strcmp(now, before) != 0) fail_msg("%s: allocation %lld of %s: undone to '%s'", sql, (long long)n, memory_names[memory], now);
         assert_true(n < POINTS_MAX);
     }
@@ -172,13 +116,13 @@ static void a_table_made_while_memory_is_short_takes_rows_and_checks_them(void *
     bool hit = true;
     for (int64_t n = 1; hit; n++) {
         arm(OF_SQLITE, n);
-        int rc = run("CREATE VIRTUAL TABLE w USING lsm(x, \"y\"\"z\", CHECK (x > 0 AND [rowid] < 100 AND \"y\"\"z\" <> '_KEY'))", text);
+        int rc = ask("CREATE VIRTUAL TABLE w USING lsm(x, \"y\"\"z\", CHECK (x > 0 AND [rowid] < 100 AND \"y\"\"z\" <> '_KEY'))", text);
         hit = struck(OF_SQLITE, n, 0);
         if (rc != SQLITE_OK) continue;
         must("INSERT INTO w(rowid, x, \"y\"\"z\") VALUES (7, 1, 'a')");
-        assert_int_equal(run("INSERT INTO w VALUES (0, 'a')", text), SQLITE_CONSTRAINT_CHECK);
-        assert_int_equal(run("INSERT INTO w VALUES (1, '_KEY')", text), SQLITE_CONSTRAINT_CHECK);
-        assert_int_equal(run("INSERT INTO w(rowid, x) VALUES (100, 1)", text), SQLITE_CONSTRAINT_CHECK);
+        assert_int_equal(ask("INSERT INTO w VALUES (0, 'a')", text), SQLITE_CONSTRAINT_CHECK);
+        assert_int_equal(ask("INSERT INTO w VALUES (1, '_KEY')", text), SQLITE_CONSTRAINT_CHECK);
+        assert_int_equal(ask("INSERT INTO w(rowid, x) VALUES (100, 1)", text), SQLITE_CONSTRAINT_CHECK);
         must("DROP TABLE w");
     }
 }
@@ -188,11 +132,9 @@ static void a_table_made_while_memory_is_short_takes_rows_and_checks_them(void *
 /* The extension loaded and the tables seen for the first time, by a connection of its own. */
 static int first_look(char *text) {
     sqlite3 *old = db;
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/test.db", folder);
-    int rc = sqlite3_open(path, &db);
+    int rc = sqlite3_open(scratch_path("test.db"), &db);
     if (rc == SQLITE_OK) rc = sqlite3_lsm_init(db, NULL, NULL);
-    if (rc == SQLITE_OK) rc = run("SELECT * FROM t; DELETE FROM u WHERE k = 'none'; SELECT lsm_version()", text);
+    if (rc == SQLITE_OK) rc = ask("SELECT * FROM t; DELETE FROM u WHERE k = 'none'; SELECT lsm_version()", text);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     db = old;
     return rc;
@@ -215,7 +157,7 @@ static void a_connection_without_memory_harms_nobody(void **unused) {
                 if (rc != SQLITE_OK) assert_true(hit);
                 if (rc == SQLITE_OK) assert_string_equal(got, wanted);
             }
-            if (alone == 1) open_database();
+            if (alone == 1) open_file();
         }
     }
 }

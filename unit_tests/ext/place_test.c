@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../../ext/place.h"
+#include "../support/scratch.h"
 
 static unsigned syncs, interruptions; /* how many calls are to be interrupted first */
 static ino_t synced;
@@ -28,7 +29,7 @@ int fsync(int fd) {
     return (int)syscall(SYS_fsync, fd);
 }
 
-static char folder[64], file[80], stores[90];
+static char file[160], stores[170];
 static struct vt_place place;
 
 static ino_t inode_of(const char *path) {
@@ -39,9 +40,8 @@ static ino_t inode_of(const char *path) {
 
 static int set_up(void **state) {
     (void)state;
-    strcpy(folder, "/tmp/lsm-place-XXXXXX");
-    if (mkdtemp(folder) == NULL) return 1;
-    (void)snprintf(file, sizeof file, "%s/test.db", folder);
+    scratch_make();
+    (void)snprintf(file, sizeof file, "%s", scratch_path("test.db"));
     (void)snprintf(stores, sizeof stores, "%s-lsm", file);
     place = (struct vt_place){.file = file, .mode = 0640, .uid = -1, .gid = -1};
     syncs = interruptions = 0;
@@ -50,21 +50,21 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     (void)state;
-    (void)rmdir(stores);
-    return rmdir(folder);
+    scratch_remove();
+    return 0;
 }
 
 static void what_changes_beside_the_database_is_synced_in_the_kernel(void **state) {
     (void)state;
     interruptions = 2;
     assert_int_equal(vt_place_sync(&place, NULL), SQLITE_OK);
-    assert_true(syncs == 1 && synced == inode_of(folder));
+    assert_true(syncs == 1 && synced == inode_of(scratch_folder()));
 }
 
 static void the_directory_of_the_stores_is_made_durably_and_once(void **state) {
     (void)state;
     assert_int_equal(vt_place_prepare(&place, NULL), SQLITE_OK);
-    assert_true(syncs == 1 && synced == inode_of(folder));
+    assert_true(syncs == 1 && synced == inode_of(scratch_folder()));
     struct stat st;
     assert_int_equal(stat(stores, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0750);

@@ -1,13 +1,6 @@
 /* Plans: what is chosen for which constraints, that it survives the way through idxNum, and that it reads in words. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <string.h>
-
-#include "../../ext/ddl.h"
 #include "../../ext/plan.h"
+#include "schemas.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 enum {
@@ -18,22 +11,6 @@ enum {
     LT = SQLITE_INDEX_CONSTRAINT_LT,
     LE = SQLITE_INDEX_CONSTRAINT_LE
 };
-
-static sqlite3 *db;
-
-/* Several arguments: "a|b|PRIMARY KEY(a)". */
-static struct vt_schema *table(const char *text) {
-    const char *argv[16] = {"lsm", "main", "t"};
-    char copy[256];
-    int argc = 3;
-    strcpy(copy, text);
-    for (char *part = strtok(copy, "|"); part != NULL; part = strtok(NULL, "|")) argv[argc++] = part;
-    struct vt_schema *schema = NULL;
-    char *message = NULL;
-    int rc = vt_ddl_parse(db, argc, argv, 2000, &schema, &message);
-    if (rc != SQLITE_OK) fail_msg("%s: %s", text, message);
-    return schema;
-}
 
 static struct vt_term term(int column, int op) {
     return (struct vt_term){.column = column, .op = op, .usable = true, .collates = true, .collation = VT_COLLATE_BINARY};
@@ -484,16 +461,6 @@ static void rows_are_passed_over_only_in_the_order_that_is_asked_for(void **unus
     vt_schema_free(schema);
 }
 
-static int open_database(void **unused) {
-    (void)unused;
-    return sqlite3_open(":memory:", &db);
-}
-
-static int close_database(void **unused) {
-    (void)unused;
-    return sqlite3_close(db);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equality_on_a_prefix_and_then_a_range),
@@ -518,5 +485,5 @@ int main(void) {
         cmocka_unit_test(numbers_of_no_plan_are_refused),
         cmocka_unit_test(every_number_reads_as_a_plan_that_writes_it_or_is_refused),
     };
-    return cmocka_run_group_tests(tests, open_database, close_database);
+    return cmocka_run_group_tests(tests, open_plain, close_database);
 }

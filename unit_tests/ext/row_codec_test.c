@@ -1,55 +1,11 @@
 /* Rows: whatever goes in comes out, alone or in any order; damage is told, never read past. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-#include "../../ext/ddl.h"
 #include "../../ext/row_codec.h"
 #include "../support/sqlite_memory.h"
-
-static uint64_t seed, state;
-static sqlite3 *db;
-
-static uint64_t rnd(void) {
-    state += 0x9e3779b97f4a7c15u;
-    uint64_t z = state;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-static uint64_t below(uint64_t n) { return rnd() % n; }
-
-static int open_db(void **unused) {
-    (void)unused;
-    const char *given = getenv("LSM_TEST_SEED");
-    seed = given != NULL ? strtoull(given, NULL, 0) : 20261122;
-    state = seed;
-    print_message("seed %llu\n", (unsigned long long)seed);
-    sqlite_memory_take();
-    return sqlite3_open(":memory:", &db);
-}
-
-static int close_db(void **unused) {
-    (void)unused;
-    return sqlite3_close(db);
-}
+#include "schemas.h"
 
 /* ---- schemas and values ---------------------------------------------------------------------------------------- */
-
-static struct vt_schema *schema_of(int count, const char *const *columns) {
-    const char *argv[40] = {"lsm", "main", "t"};
-    struct vt_schema *schema;
-    char *message;
-    for (int i = 0; i < count; i++) argv[3 + i] = columns[i];
-    int rc = vt_ddl_parse(db, 3 + count, argv, 2000, &schema, &message);
-    if (rc != SQLITE_OK) fail_msg("%s", message);
-    return schema;
-}
 
 #define COLUMNS_MAX 12
 
@@ -390,5 +346,6 @@ int main(void) {
         cmocka_unit_test(results_reach_sqlite_with_type_and_bytes),
         cmocka_unit_test(out_of_memory_leaves_keys_and_rows_as_they_were),
     };
-    return cmocka_run_group_tests(tests, open_db, close_db);
+    sqlite_memory_take();
+    return cmocka_run_group_tests(tests, open_with_chance, close_database);
 }

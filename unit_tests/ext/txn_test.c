@@ -1,64 +1,13 @@
 /* Transactions through SQLite's own calls: savepoints, statements undone, cursors that outlive their transaction, COMMIT that fails and is
  * repeated, CREATE and DROP undone, memory that runs out. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "../../ext/sqlite_api.h"
 #include "../../lsm_core/base/base.h"
 #include "../support/sqlite_memory.h"
-
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
+#include "database.h"
 
 /* ---- scaffolding ----------------------------------------------------------------------------------------------- */
 
-static char folder[64];
-static sqlite3 *db;
-
-static sqlite3 *open_file(const char *name) {
-    char path[128];
-    sqlite3 *opened = NULL;
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_int_equal(sqlite3_open(path, &opened), SQLITE_OK);
-    sqlite3_extended_result_codes(opened, 1);
-    assert_int_equal(sqlite3_lsm_init(opened, NULL, NULL), SQLITE_OK);
-    return opened;
-}
-
-static int run_on(sqlite3 *on, const char *sql) { return sqlite3_exec(on, sql, NULL, NULL, NULL); }
-
-static void must(const char *sql) {
-    int rc = run_on(db, sql);
-    if (rc != SQLITE_OK) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(db));
-}
-
-static int run(const char *sql) { return run_on(db, sql); }
-
-/* The first column of all rows, with blanks between. */
-static const char *rows_on(sqlite3 *on, const char *sql) {
-    static char text[4096];
-    sqlite3_stmt *statement = NULL;
-    size_t size = 0;
-    text[0] = '\0';
-    if (sqlite3_prepare_v2(on, sql, -1, &statement, NULL) != SQLITE_OK) return sqlite3_errmsg(on);
-    while (sqlite3_step(statement) == SQLITE_ROW) {
-        const char *value = (const char *)sqlite3_column_text(statement, 0);
-        size += (size_t)snprintf(text + size, sizeof text - size, "%s%s", size == 0 ? "" : " ", value == NULL ? "NULL" : value);
-    }
-    return sqlite3_finalize(statement) == SQLITE_OK ? text : sqlite3_errmsg(on);
-}
-
-static const char *rows(const char *sql) { return rows_on(db, sql); }
-
 static sqlite3_stmt *start(const char *sql, int steps) {
-    sqlite3_stmt *statement = NULL;
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    sqlite3_stmt *statement = prepare(sql);
     for (int i = 0; i < steps; i++) assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
     return statement;
 }
@@ -71,28 +20,11 @@ static int64_t sum_rest(sqlite3_stmt *statement, int *rc) {
     return sum;
 }
 
-static void remove_folder(void) {
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    assert_int_equal(system(command), 0);
-}
-
 static int set_up(void **unused) {
     (void)unused;
-    strcpy(folder, "/tmp/lsm-txn-XXXXXX");
-    if (mkdtemp(folder) == NULL) return 1;
-    db = open_file("test.db");
-    must("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
-         "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v); CREATE VIRTUAL TABLE u USING lsm(k TEXT PRIMARY KEY, v);"
+    open_new_file();
+    must("CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v); CREATE VIRTUAL TABLE u USING lsm(k TEXT PRIMARY KEY, v);"
          "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')");
-    return 0;
-}
-
-static int tear_down(void **unused) {
-    (void)unused;
-    assert_string_equal(rows("SELECT lsm_check()"), "ok");
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    remove_folder();
     return 0;
 }
 
@@ -232,7 +164,7 @@ static void a_commit_hook_can_still_say_no(void **unused) {
 static void a_commit_that_is_busy_can_be_repeated_with_more_rows_or_rolled_back(void **unused) {
     (void)unused;
     must("PRAGMA journal_mode = DELETE; CREATE TABLE plain(a); INSERT INTO plain VALUES (0)");
-    sqlite3 *reader = open_file("test.db");
+    sqlite3 *reader = open_beside();
     sqlite3_stmt *reading = NULL;
     assert_int_equal(sqlite3_prepare_v2(reader, "SELECT a FROM plain UNION ALL SELECT 1", -1, &reading, NULL), SQLITE_OK);
     for (int round = 0; round < 2; round++) {
@@ -248,19 +180,19 @@ static void a_commit_that_is_busy_can_be_repeated_with_more_rows_or_rolled_back(
     }
     must("COMMIT");
     sqlite3_finalize(reading);
-    assert_string_equal(rows_on(reader, "SELECT id FROM t"), "1 2 3 4 5");
+    assert_string_equal(sql_rows(reader, "SELECT id FROM t"), "1 2 3 4 5");
     assert_int_equal(sqlite3_close(reader), SQLITE_OK);
 }
 
 static void a_stale_view_cannot_begin_to_write(void **unused) {
     (void)unused;
-    sqlite3 *other = open_file("test.db");
+    sqlite3 *other = open_beside();
     sqlite3_stmt *reading = start("SELECT id FROM t", 1);
-    assert_int_equal(run_on(other, "INSERT INTO t VALUES (4, 0)"), SQLITE_OK);
+    assert_int_equal(sql_run(other, "INSERT INTO t VALUES (4, 0)"), SQLITE_OK);
     assert_int_equal(run("INSERT INTO t VALUES (5, 0)"), SQLITE_BUSY_SNAPSHOT);
     sqlite3_finalize(reading);
     must("INSERT INTO t VALUES (5, 0)");
-    assert_string_equal(rows_on(other, "SELECT id FROM t"), "1 2 3 4 5");
+    assert_string_equal(sql_rows(other, "SELECT id FROM t"), "1 2 3 4 5");
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
 }
 
@@ -291,7 +223,7 @@ static void a_create_that_is_undone_leaves_nothing(void **unused) {
 static void an_attached_table_with_uncommitted_rows_is_not_dropped(void **unused) {
     (void)unused;
     char sql[160];
-    (void)snprintf(sql, sizeof sql, "ATTACH '%s/aux.db' AS aux; CREATE VIRTUAL TABLE aux.w USING lsm(x)", folder);
+    (void)snprintf(sql, sizeof sql, "ATTACH '%s' AS aux; CREATE VIRTUAL TABLE aux.w USING lsm(x)", scratch_path("aux.db"));
     must(sql);
     must("BEGIN; INSERT INTO w VALUES (1)");
     assert_int_equal(run("DROP TABLE w"), SQLITE_LOCKED);
@@ -447,9 +379,7 @@ static void opening_survives_running_out_of_memory(void **unused) {
     (void)unused;
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     for (int64_t n = 1;; n++) {
-        char path[128];
-        (void)snprintf(path, sizeof path, "%s/test.db", folder);
-        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_open(scratch_path("test.db"), &db), SQLITE_OK);
         sqlite_memory_fail_after(n, true);
         int rc = sqlite3_lsm_init(db, NULL, NULL);
         if (rc == SQLITE_OK) rc = run("SELECT * FROM t; REPLACE INTO t VALUES (4, 0); DELETE FROM t WHERE id = 4");
@@ -460,36 +390,36 @@ static void opening_survives_running_out_of_memory(void **unused) {
             break;
         }
     }
-    db = open_file("test.db");
+    open_file();
     must("DELETE FROM t WHERE id > 3");
     assert_string_equal(rows("SELECT id FROM t"), "1 2 3");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(savepoints_nest, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_savepoint_that_began_the_transaction_takes_everything_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_table_that_joins_late_goes_back_to_each_outer_savepoint, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_late_joiner_does_not_move_the_savepoints_of_others, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_failing_statement_takes_back_itself_only, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_greatest_rowid_is_forgotten_with_the_row, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_cursor_goes_on_after_commit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_cursor_is_broken_by_rollback_and_keeps_its_row_until_then, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_older_view_survives_the_transactions_of_its_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(changes_do_not_chase_themselves, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_commit_hook_can_still_say_no, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_commit_that_is_busy_can_be_repeated_with_more_rows_or_rolled_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_stale_view_cannot_begin_to_write, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_drop_that_is_undone_leaves_the_rows, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_create_that_is_undone_leaves_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_attached_table_with_uncommitted_rows_is_not_dropped, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_hook_is_nobodys_table, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(sqlite_neither_opens_values_as_blobs_nor_calls_the_update_hook, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(running_out_of_sqlites_memory_leaves_things_whole, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_allocation_of_sqlites_that_fails_once_leaves_things_whole, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(running_out_of_the_engines_memory_leaves_things_whole, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(running_out_of_memory_keeps_both_kinds_of_rows_together, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(opening_survives_running_out_of_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(savepoints_nest, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_savepoint_that_began_the_transaction_takes_everything_back, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_table_that_joins_late_goes_back_to_each_outer_savepoint, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_late_joiner_does_not_move_the_savepoints_of_others, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_failing_statement_takes_back_itself_only, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(the_greatest_rowid_is_forgotten_with_the_row, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_cursor_goes_on_after_commit, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_cursor_is_broken_by_rollback_and_keeps_its_row_until_then, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(an_older_view_survives_the_transactions_of_its_connection, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(changes_do_not_chase_themselves, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_commit_hook_can_still_say_no, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_commit_that_is_busy_can_be_repeated_with_more_rows_or_rolled_back, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_stale_view_cannot_begin_to_write, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_drop_that_is_undone_leaves_the_rows, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_create_that_is_undone_leaves_nothing, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(an_attached_table_with_uncommitted_rows_is_not_dropped, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(the_hook_is_nobodys_table, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(sqlite_neither_opens_values_as_blobs_nor_calls_the_update_hook, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(running_out_of_sqlites_memory_leaves_things_whole, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(an_allocation_of_sqlites_that_fails_once_leaves_things_whole, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(running_out_of_the_engines_memory_leaves_things_whole, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(running_out_of_memory_keeps_both_kinds_of_rows_together, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(opening_survives_running_out_of_memory, set_up, close_whole),
     };
     sqlite_memory_take();
     return cmocka_run_group_tests(tests, NULL, NULL);

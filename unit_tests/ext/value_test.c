@@ -1,53 +1,8 @@
 /* Affinity against SQLite itself: what an ordinary column makes of a value is what vt_affinity_apply() makes of it. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <math.h>
 
 #include "../../ext/value.h"
-
-static uint64_t seed, state;
-
-static uint64_t rnd(void) {
-    state += 0x9e3779b97f4a7c15u;
-    uint64_t z = state;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-static uint64_t below(uint64_t n) { return rnd() % n; }
-
-static sqlite3 *db;
-
-static int open_db(void **unused) {
-    (void)unused;
-    const char *given = getenv("LSM_TEST_SEED");
-    seed = given != NULL ? strtoull(given, NULL, 0) : 20261122;
-    state = seed;
-    print_message("seed %llu\n", (unsigned long long)seed);
-    return sqlite3_open(":memory:", &db);
-}
-
-static int close_db(void **unused) {
-    (void)unused;
-    return sqlite3_close(db);
-}
-
-static sqlite3_stmt *prepare(const char *sql) {
-    sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-    if (rc != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    return statement;
-}
-
-static void exec(const char *sql) {
-    char *message = NULL;
-    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK) fail_msg("%s: %s", sql, message);
-}
+#include "database.h"
 
 /* ---- types ---------------------------------------------------------------------------------------------------- */
 
@@ -70,14 +25,14 @@ static void affinity_of_a_declared_type_is_sqlites(void **unused) {
             sqlite3_free(sql);
             sql = sqlite3_mprintf("CREATE TEMP TABLE a(x); CREATE TEMP TABLE b AS SELECT x FROM a");
         }
-        exec(sql);
+        must(sql);
         sqlite3_free(sql);
         sqlite3_stmt *s = prepare("SELECT type FROM pragma_table_info('b')");
         assert_int_equal(sqlite3_step(s), SQLITE_ROW);
         const char *got = shown[vt_affinity_of_type(type)], *want = (const char *)sqlite3_column_text(s, 0);
         if (strcmp(got, want) != 0) fail_msg("type \"%s\": %s, SQLite says %s", type, got, want);
         sqlite3_finalize(s);
-        exec("DROP TABLE temp.a; DROP TABLE temp.b");
+        must("DROP TABLE temp.a; DROP TABLE temp.b");
     }
 }
 
@@ -215,17 +170,17 @@ static void same_function(sqlite3_context *context, int argc, sqlite3_value **ar
 
 static void stored_values_are_what_an_ordinary_column_holds(void **unused) {
     (void)unused;
-    exec("CREATE TABLE t(v, a BLOB, b TEXT, c NUMERIC, d INTEGER, e REAL); PRAGMA encoding");
+    must("CREATE TABLE t(v, a BLOB, b TEXT, c NUMERIC, d INTEGER, e REAL); PRAGMA encoding");
     sqlite3_create_function(db, "lsm_same", 3, SQLITE_UTF8, NULL, same_function, NULL, NULL);
     sqlite3_stmt *insert = prepare("INSERT INTO t VALUES(?1, ?1, ?1, ?1, ?1, ?1)");
-    exec("BEGIN");
+    must("BEGIN");
     for (int round = 0; round < 60000; round++) {
         bind_some(insert, 1);
         assert_int_equal(sqlite3_step(insert), SQLITE_DONE);
         sqlite3_reset(insert);
     }
     sqlite3_finalize(insert);
-    exec("COMMIT");
+    must("COMMIT");
     sqlite3_stmt *s = prepare("SELECT typeof(v), quote(v), quote(a), quote(b), quote(c), quote(d), quote(e), lsm_same(0, v, a), lsm_same(1, v, b), "
                               "lsm_same(2, v, c), lsm_same(3, v, d), lsm_same(4, v, e) FROM t");
     int rows = 0;
@@ -239,7 +194,7 @@ static void stored_values_are_what_an_ordinary_column_holds(void **unused) {
     }
     assert_int_equal(rows, 60000);
     sqlite3_finalize(s);
-    exec("DROP TABLE t");
+    must("DROP TABLE t");
 }
 
 /* Comparing the converted value with the stored one as it is gives what SQLite's comparison with the column gives. */
@@ -252,7 +207,7 @@ static void compare_function(sqlite3_context *context, int argc, sqlite3_value *
 
 static void search_values_compare_as_sqlite_compares_with_the_column(void **unused) {
     (void)unused;
-    exec("CREATE TABLE t(a BLOB, b TEXT, c NUMERIC, d INTEGER, e REAL)");
+    must("CREATE TABLE t(a BLOB, b TEXT, c NUMERIC, d INTEGER, e REAL)");
     sqlite3_create_function(db, "lsm_compare", 2, SQLITE_UTF8, NULL, compare_function, NULL, NULL);
     sqlite3_stmt *insert = prepare("INSERT INTO t VALUES(?1, ?1, ?1, ?1, ?1)"), *clear = prepare("DELETE FROM t");
     sqlite3_stmt *check[5];
@@ -282,7 +237,7 @@ static void search_values_compare_as_sqlite_compares_with_the_column(void **unus
     for (int i = 0; i < 5; i++) sqlite3_finalize(check[i]);
     sqlite3_finalize(insert);
     sqlite3_finalize(clear);
-    exec("DROP TABLE t");
+    must("DROP TABLE t");
 }
 
 static void bytes_grow_and_keep_what_they_hold(void **unused) {
@@ -311,5 +266,5 @@ int main(void) {
         cmocka_unit_test(search_values_compare_as_sqlite_compares_with_the_column),
         cmocka_unit_test(bytes_grow_and_keep_what_they_hold),
     };
-    return cmocka_run_group_tests(tests, open_db, close_db);
+    return cmocka_run_group_tests(tests, open_with_chance, close_database);
 }

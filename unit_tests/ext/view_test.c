@@ -1,89 +1,41 @@
 /* What a transaction sees: the same from BEGIN to its end, whatever others commit meanwhile; and what it may write then. Two connections of one process. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "../../ext/sqlite_api.h"
+#include "database.h"
 
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
+static sqlite3 *other;
 
-static char folder[64];
-static sqlite3 *db, *other;
-
-static sqlite3 *open_file(const char *name) {
-    char path[128];
-    sqlite3 *opened = NULL;
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_int_equal(sqlite3_open(path, &opened), SQLITE_OK);
-    sqlite3_extended_result_codes(opened, 1);
-    assert_int_equal(sqlite3_lsm_init(opened, NULL, NULL), SQLITE_OK);
+/* Another connection that waits. */
+static sqlite3 *open_patient(void) {
+    sqlite3 *opened = open_beside();
     sqlite3_busy_timeout(opened, 10000);
-    assert_int_equal(sqlite3_exec(opened, "PRAGMA synchronous = OFF", NULL, NULL, NULL), SQLITE_OK);
+    sql_must(opened, "PRAGMA synchronous = OFF");
     return opened;
 }
-
-static int run_on(sqlite3 *on, const char *sql) { return sqlite3_exec(on, sql, NULL, NULL, NULL); }
-
-static void must_on(sqlite3 *on, const char *sql) {
-    int rc = run_on(on, sql);
-    if (rc != SQLITE_OK) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(on));
-}
-
-static void must(const char *sql) { must_on(db, sql); }
-
-/* The first column of all rows, with blanks between. */
-static const char *rows_on(sqlite3 *on, const char *sql) {
-    static char text[4096];
-    sqlite3_stmt *statement = NULL;
-    size_t size = 0;
-    text[0] = '\0';
-    if (sqlite3_prepare_v2(on, sql, -1, &statement, NULL) != SQLITE_OK) return sqlite3_errmsg(on);
-    while (sqlite3_step(statement) == SQLITE_ROW) {
-        const char *value = (const char *)sqlite3_column_text(statement, 0);
-        size += (size_t)snprintf(text + size, sizeof text - size, "%s%s", size == 0 ? "" : " ", value == NULL ? "NULL" : value);
-    }
-    return sqlite3_finalize(statement) == SQLITE_OK ? text : sqlite3_errmsg(on);
-}
-
-static const char *rows(const char *sql) { return rows_on(db, sql); }
 
 /* other_commits(sql): somebody else writes in the middle of a statement of ours. */
 static void other_commits(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
-    sqlite3_result_int(context, run_on(other, (const char *)sqlite3_value_text(argv[0])));
+    sqlite3_result_int(context, sql_run(other, (const char *)sqlite3_value_text(argv[0])));
 }
 
 static int set_up(void **unused) {
     (void)unused;
-    strcpy(folder, "/tmp/lsm-view-XXXXXX");
-    if (mkdtemp(folder) == NULL) return 1;
-    db = open_file("test.db");
+    scratch_make();
+    db = open_patient();
     must("PRAGMA journal_mode = WAL; CREATE TABLE plain(a); INSERT INTO plain VALUES (0);"
          "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v); CREATE VIRTUAL TABLE u USING lsm(k TEXT PRIMARY KEY, v);"
          "INSERT INTO t VALUES (1, 'a'), (2, 'b'); INSERT INTO u VALUES ('x', 1)");
-    other = open_file("test.db");
+    other = open_patient();
     sqlite3_create_function(db, "other_commits", 1, SQLITE_UTF8, NULL, other_commits, NULL, NULL);
     return 0;
 }
 
 static int tear_down(void **unused) {
-    (void)unused;
-    char command[128];
     assert_int_equal(sqlite3_get_autocommit(db), 1);
     assert_string_equal(rows("SELECT value FROM lsm_stats WHERE name = 'pinned_views'"), "0");
-    assert_string_equal(rows("SELECT lsm_check()"), "ok");
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return close_whole(unused);
 }
 
 /* ---- repeatable reads ------------------------------------------------------------------------------------------ */
@@ -96,7 +48,7 @@ static void a_transaction_that_reads_sees_one_state(void **unused) {
         must("BEGIN");
         (void)snprintf(before, sizeof before, "%s", rows("SELECT count(*) FROM t"));
         (void)snprintf(sql, sizeof sql, "INSERT INTO t VALUES (%d, 0); REPLACE INTO u VALUES ('x', %d)", 10 + i, 10 + i);
-        must_on(other, sql);
+        sql_must(other, sql);
         assert_string_equal(rows("SELECT count(*) FROM t"), before);
         assert_string_equal(rows("SELECT v < 10 + (SELECT count(*) FROM t) - 2 FROM u"), "1"); /* another table, of the same state */
         must(ends[i]);
@@ -108,26 +60,26 @@ static void savepoints_begin_transactions_too(void **unused) {
     (void)unused;
     must("SAVEPOINT a");
     assert_string_equal(rows("SELECT id FROM t"), "1 2");
-    must_on(other, "INSERT INTO t VALUES (3, 0)");
+    sql_must(other, "INSERT INTO t VALUES (3, 0)");
     must("SAVEPOINT b");
     assert_string_equal(rows("SELECT id FROM t"), "1 2");
     must("ROLLBACK TO b");
     assert_string_equal(rows("SELECT id FROM t"), "1 2");
     must("ROLLBACK TO a"); /* takes back the table that was made to watch the transaction */
     assert_string_equal(rows("SELECT id FROM t"), "1 2");
-    must_on(other, "INSERT INTO t VALUES (4, 0)");
+    sql_must(other, "INSERT INTO t VALUES (4, 0)");
     must("ROLLBACK TO a");
     assert_string_equal(rows("SELECT id FROM t"), "1 2");
     must("RELEASE a; BEGIN");
     assert_string_equal(rows("SELECT id FROM t"), "1 2 3 4");
     must("COMMIT; BEGIN; SAVEPOINT a");
     assert_string_equal(rows("SELECT count(*) FROM t"), "4");
-    must_on(other, "INSERT INTO t VALUES (5, 0)");
+    sql_must(other, "INSERT INTO t VALUES (5, 0)");
     must("ROLLBACK TO a; COMMIT");
     assert_string_equal(rows("SELECT count(*) FROM t"), "5");
     must("BEGIN");
     assert_string_equal(rows("SELECT count(*) FROM t"), "5");
-    must_on(other, "INSERT INTO t VALUES (6, 0)");
+    sql_must(other, "INSERT INTO t VALUES (6, 0)");
     assert_string_equal(rows("SELECT count(*) FROM t"), "5");
     must("COMMIT");
 }
@@ -135,13 +87,13 @@ static void savepoints_begin_transactions_too(void **unused) {
 static void every_attached_store_is_seen_as_it_was(void **unused) {
     (void)unused;
     char sql[160];
-    (void)snprintf(sql, sizeof sql, "ATTACH '%s/aux.db' AS aux; PRAGMA aux.journal_mode = WAL", folder);
+    (void)snprintf(sql, sizeof sql, "ATTACH '%s' AS aux; PRAGMA aux.journal_mode = WAL", scratch_path("aux.db"));
     must(sql);
     must("CREATE VIRTUAL TABLE aux.w USING lsm(x); INSERT INTO w VALUES (1)");
-    must_on(other, sql);
+    sql_must(other, sql);
     must("BEGIN");
     assert_string_equal(rows("SELECT count(*) FROM t UNION ALL SELECT count(*) FROM w"), "2 1");
-    must_on(other, "BEGIN; INSERT INTO t VALUES (3, 0); INSERT INTO w VALUES (2); COMMIT");
+    sql_must(other, "BEGIN; INSERT INTO t VALUES (3, 0); INSERT INTO w VALUES (2); COMMIT");
     assert_string_equal(rows("SELECT count(*) FROM t UNION ALL SELECT count(*) FROM w"), "2 1");
     must("COMMIT");
     assert_string_equal(rows("SELECT count(*) FROM t UNION ALL SELECT count(*) FROM w"), "3 2");
@@ -169,7 +121,7 @@ static void a_select_left_open_keeps_its_state_and_no_other(void **unused) {
     must("BEGIN");
     assert_int_equal(sqlite3_prepare_v2(db, "SELECT id FROM t", -1, &reading, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(reading), SQLITE_ROW);
-    must_on(other, "INSERT INTO t VALUES (3, 0)");
+    sql_must(other, "INSERT INTO t VALUES (3, 0)");
     must("COMMIT");
     assert_int_equal(sqlite3_step(reading), SQLITE_ROW);
     assert_int_equal(sqlite3_step(reading), SQLITE_DONE);
@@ -183,25 +135,25 @@ static void a_write_on_a_state_that_is_out_of_date_is_refused(void **unused) {
     (void)unused;
     must("BEGIN");
     assert_string_equal(rows("SELECT count(*) FROM t"), "2");
-    must_on(other, "INSERT INTO t VALUES (3, 0)");
-    assert_int_equal(run_on(db, "INSERT INTO t VALUES (4, 0)"), SQLITE_BUSY_SNAPSHOT);
+    sql_must(other, "INSERT INTO t VALUES (3, 0)");
+    assert_int_equal(sql_run(db, "INSERT INTO t VALUES (4, 0)"), SQLITE_BUSY_SNAPSHOT);
     assert_string_equal(rows("SELECT count(*) FROM t"), "2");
-    assert_int_equal(run_on(db, "INSERT INTO u VALUES ('y', 0)"), SQLITE_BUSY_SNAPSHOT);
+    assert_int_equal(sql_run(db, "INSERT INTO u VALUES ('y', 0)"), SQLITE_BUSY_SNAPSHOT);
     must("ROLLBACK; BEGIN");
     assert_string_equal(rows("SELECT count(*) FROM t"), "3");
     must("INSERT INTO t VALUES (4, 0)");
     assert_string_equal(rows("SELECT count(*) FROM t"), "4");
     must("COMMIT");
-    assert_string_equal(rows_on(other, "SELECT id FROM t"), "1 2 3 4");
+    assert_string_equal(sql_rows(other, "SELECT id FROM t"), "1 2 3 4");
 }
 
 static void ordinary_rows_that_follow_from_a_state_out_of_date_are_refused(void **unused) {
     (void)unused;
     must("BEGIN");
     assert_string_equal(rows("SELECT count(*) FROM t"), "2");
-    must_on(other, "INSERT INTO t VALUES (3, 0)"); /* the database file is not written */
+    sql_must(other, "INSERT INTO t VALUES (3, 0)"); /* the database file is not written */
     must("INSERT INTO plain SELECT count(*) FROM t");
-    assert_int_equal(run_on(db, "COMMIT"), SQLITE_BUSY_SNAPSHOT);
+    assert_int_equal(sql_run(db, "COMMIT"), SQLITE_BUSY_SNAPSHOT);
     assert_int_equal(sqlite3_get_autocommit(db), 1);
     assert_string_equal(rows("SELECT a FROM plain"), "0");
     must("BEGIN; INSERT INTO plain SELECT count(*) FROM t");
@@ -244,7 +196,7 @@ static void what_cannot_be_watched_is_read_statement_by_statement(void **unused)
         (void)snprintf(before, sizeof before, "%s", rows("SELECT count(*) FROM t"));
         must("BEGIN");
         assert_string_equal(rows("SELECT count(*) FROM t"), before);
-        must_on(other, "INSERT INTO t(v) VALUES (0)");
+        sql_must(other, "INSERT INTO t(v) VALUES (0)");
         assert_string_not_equal(rows("SELECT count(*) FROM t"), before);
         must("COMMIT");
         if (how == 0) must("PRAGMA query_only = OFF");
@@ -253,7 +205,7 @@ static void what_cannot_be_watched_is_read_statement_by_statement(void **unused)
     }
     must("BEGIN");
     assert_string_equal(rows("SELECT count(*) FROM t"), "5");
-    must_on(other, "INSERT INTO t(v) VALUES (0)");
+    sql_must(other, "INSERT INTO t(v) VALUES (0)");
     assert_string_equal(rows("SELECT count(*) FROM t"), "5");
     must("COMMIT");
 }
@@ -264,14 +216,14 @@ static void the_watch_is_nobodys_table_and_in_nobodys_way(void **unused) {
     assert_string_equal(rows("SELECT count(*) FROM t"), "2");
     must("COMMIT");
     assert_string_equal(rows("SELECT name FROM sqlite_temp_schema"), "lsm_watch_ lsm_watch_index lsm_watch_index_1");
-    assert_int_not_equal(run_on(db, "DELETE FROM lsm_watch_"), SQLITE_OK);
-    assert_int_not_equal(run_on(db, "INSERT INTO lsm_watch_ VALUES (1)"), SQLITE_OK);
-    assert_int_not_equal(run_on(db, "CREATE VIRTUAL TABLE mine USING lsm_watch_"), SQLITE_OK);
+    assert_int_not_equal(sql_run(db, "DELETE FROM lsm_watch_"), SQLITE_OK);
+    assert_int_not_equal(sql_run(db, "INSERT INTO lsm_watch_ VALUES (1)"), SQLITE_OK);
+    assert_int_not_equal(sql_run(db, "CREATE VIRTUAL TABLE mine USING lsm_watch_"), SQLITE_OK);
     assert_string_equal(rows("PRAGMA integrity_check"), "ok");
     must("ALTER TABLE plain RENAME TO simple; ALTER TABLE simple RENAME COLUMN a TO b");
     must("DROP TABLE lsm_watch_; BEGIN");
     assert_string_equal(rows("SELECT count(*) FROM t"), "2");
-    must_on(other, "INSERT INTO t(v) VALUES (0)");
+    sql_must(other, "INSERT INTO t(v) VALUES (0)");
     assert_string_equal(rows("SELECT count(*) FROM t"), "2");
     must("DROP TABLE lsm_watch_");
     assert_string_equal(rows("SELECT count(*) FROM t"), "2");
@@ -303,12 +255,12 @@ static void statements_that_open_a_table_late_go_on_when_the_watch_is_made(void 
 
 static void a_closed_connection_lets_go(void **unused) {
     (void)unused;
-    must_on(other, "BEGIN");
-    assert_string_equal(rows_on(other, "SELECT count(*) FROM t"), "2");
+    sql_must(other, "BEGIN");
+    assert_string_equal(sql_rows(other, "SELECT count(*) FROM t"), "2");
     assert_string_equal(rows("SELECT value FROM lsm_stats WHERE name = 'pinned_views'"), "1");
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
     assert_string_equal(rows("SELECT value FROM lsm_stats WHERE name = 'pinned_views'"), "0");
-    other = open_file("test.db");
+    other = open_patient();
 }
 
 /* ---- BEGIN IMMEDIATE ------------------------------------------------------------------------------------------- */
@@ -319,17 +271,15 @@ enum { THREADS = 4, ROUNDS = 150 };
 static void *count_up(void *arg) {
     static char text[200];
     bool mixed = *(bool *)arg;
-    char path[128];
     sqlite3 *mine = NULL;
-    (void)snprintf(path, sizeof path, "%s/test.db", folder);
-    if (sqlite3_open(path, &mine) != SQLITE_OK || sqlite3_lsm_init(mine, NULL, NULL) != SQLITE_OK) return strcpy(text, "open");
+    if (sqlite3_open(scratch_path("test.db"), &mine) != SQLITE_OK || sqlite3_lsm_init(mine, NULL, NULL) != SQLITE_OK) return strcpy(text, "open");
     sqlite3_extended_result_codes(mine, 1);
     sqlite3_busy_timeout(mine, 60000);
-    int rc = run_on(mine, "PRAGMA synchronous = OFF");
+    int rc = sql_run(mine, "PRAGMA synchronous = OFF");
     for (int i = 0; i < ROUNDS && rc == SQLITE_OK; i++) {
-        rc = run_on(mine, "BEGIN IMMEDIATE; SELECT max(id) FROM t; SELECT * FROM u");
-        if (rc == SQLITE_OK && mixed) rc = run_on(mine, "INSERT INTO plain SELECT 1 + max(id) FROM t");
-        if (rc == SQLITE_OK) rc = run_on(mine, "INSERT INTO t SELECT 1 + max(id), 'n' FROM t; COMMIT");
+        rc = sql_run(mine, "BEGIN IMMEDIATE; SELECT max(id) FROM t; SELECT * FROM u");
+        if (rc == SQLITE_OK && mixed) rc = sql_run(mine, "INSERT INTO plain SELECT 1 + max(id) FROM t");
+        if (rc == SQLITE_OK) rc = sql_run(mine, "INSERT INTO t SELECT 1 + max(id), 'n' FROM t; COMMIT");
     }
     if (rc != SQLITE_OK) (void)snprintf(text, sizeof text, "%d %s", rc, sqlite3_errmsg(mine));
     sqlite3_close(mine);
@@ -361,12 +311,12 @@ static void what_watches_is_let_go_with_the_last_table(void **unused) {
     for (int round = 0; round < 3; round++) {
         must("BEGIN");
         assert_string_equal(rows("SELECT v FROM t ORDER BY id"), "a b");
-        must_on(other, "UPDATE t SET v = 'c' WHERE id = 1");
+        sql_must(other, "UPDATE t SET v = 'c' WHERE id = 1");
         assert_string_equal(rows("SELECT v FROM t ORDER BY id"), "a b");
         must("COMMIT");
         assert_string_equal(rows("SELECT v FROM t ORDER BY id"), "c b");
-        must_on(other, "UPDATE t SET v = 'a' WHERE id = 1");
-        if (round == 0) must_on(other, "CREATE TABLE another(a)");
+        sql_must(other, "UPDATE t SET v = 'a' WHERE id = 1");
+        if (round == 0) sql_must(other, "CREATE TABLE another(a)");
         if (round == 1) must("DROP TABLE temp.lsm_watch_");
     }
     must("BEGIN; SAVEPOINT s");
@@ -380,8 +330,8 @@ static void what_watches_is_let_go_with_the_last_table(void **unused) {
     assert_non_null(sqlite3_next_stmt(db, NULL));
     must("DROP TABLE u");
     assert_null(sqlite3_next_stmt(db, NULL));
-    sqlite3 *third = open_file("test.db");
-    must_on(third, "CREATE VIRTUAL TABLE w USING lsm(a); BEGIN; SELECT * FROM w; COMMIT");
+    sqlite3 *third = open_patient();
+    sql_must(third, "CREATE VIRTUAL TABLE w USING lsm(a); BEGIN; SELECT * FROM w; COMMIT");
     assert_int_equal(sqlite3_close(third), SQLITE_OK);
 }
 
@@ -392,7 +342,7 @@ static void a_text_that_comes_to_mean_another_table_is_read_again(void **unused)
     must("CREATE TABLE name(v); CREATE TRIGGER tr AFTER INSERT ON name BEGIN INSERT INTO t(v) VALUES (new.v); END");
     for (int i = 0; i < 2; i++) must(sql);
     must("DROP TABLE name; ALTER TABLE t RENAME TO name");
-    for (int i = 0; i < 2; i++) assert_int_not_equal(run_on(db, sql), SQLITE_OK); /* an automatic rowid, which SQLite would not show */
+    for (int i = 0; i < 2; i++) assert_int_not_equal(sql_run(db, sql), SQLITE_OK); /* an automatic rowid, which SQLite would not show */
     must("INSERT INTO name(v) VALUES ('y')");
     assert_string_equal(rows("SELECT v FROM name ORDER BY id"), "a b x x y");
 }
@@ -409,8 +359,8 @@ static void table_files_are_mapped_as_far_as_somebody_maps_the_database(void **u
     assert_string_equal(rows("SELECT count(*) FROM t WHERE v > ''"), "9992");
     assert_int_equal(mapped_bytes(), 0);
     /* Another connection of this process allows it: for files that are opened from then on. */
-    must_on(other, "PRAGMA mmap_size = 268435456");
-    assert_string_equal(rows_on(other, "SELECT count(*) FROM t WHERE v > ''"), "9992");
+    sql_must(other, "PRAGMA mmap_size = 268435456");
+    assert_string_equal(sql_rows(other, "SELECT count(*) FROM t WHERE v > ''"), "9992");
     must("DELETE FROM t WHERE id = 5000; SELECT lsm_compact()");
     assert_string_equal(rows("SELECT count(*) FROM t WHERE v > ''"), "9991");
     assert_true(mapped_bytes() > 100000);
@@ -418,7 +368,7 @@ static void table_files_are_mapped_as_far_as_somebody_maps_the_database(void **u
     sqlite3_stmt *walk = NULL;
     assert_int_equal(sqlite3_prepare_v2(db, "SELECT id, v FROM t", -1, &walk, NULL), SQLITE_OK);
     for (int i = 1; i <= 100; i++) assert_int_equal(sqlite3_step(walk), SQLITE_ROW);
-    must_on(other, "DELETE FROM t WHERE id > 9; SELECT lsm_compact()");
+    sql_must(other, "DELETE FROM t WHERE id > 9; SELECT lsm_compact()");
     for (int id = 108; id < 10000; id++) {
         if (id == 5000) continue;
         assert_int_equal(sqlite3_step(walk), SQLITE_ROW);
