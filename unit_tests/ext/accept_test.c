@@ -1,63 +1,28 @@
 /* lsm_accept() where database and store are of two ages: what it reports, and that every step of it can fail: memory of SQLite's and of the engine, operations on files. Then
  * it says what failed, and the next try succeeds. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "../../lsm_core/base/base.h"
 #include "../support/machine.h"
 #include "../support/sqlite_memory.h"
+#include "database.h"
 
 enum { POINTS_MAX = 5000 };
 
-static struct world {
-    struct lsm_env *disk;
-    struct machine *machine;
-    struct process *process;
-    sqlite3 *db;
-} world;
-
+static struct computer computer;      /* its connection is db */
 static struct lsm_env *older, *newer; /* the same database at two moments, closed */
 
 /* ---- scaffolding ----------------------------------------------------------------------------------------------------------------- */
 
 static void begin(struct lsm_env *disk) {
-    world.disk = disk;
     assert_non_null(disk);
-    world.machine = machine_new(disk);
-    world.process = process_new(world.machine);
-    assert_non_null(world.process);
-    assert_int_equal(process_open(world.process, "/app.db", &world.db), SQLITE_OK);
-}
-
-static void leave(void) {
-    assert_int_equal(sqlite3_close(world.db), SQLITE_OK);
-    process_free(world.process);
-    machine_free(world.machine);
+    assert_int_equal(computer_start(&computer, disk), SQLITE_OK);
+    db = computer.db;
 }
 
 /* The values of all rows, or the error. */
 static int ask(const char *sql, char *text, size_t size) {
-    sqlite3_stmt *statement = NULL;
-    size_t used = 0;
-    text[0] = '\0';
-    int rc = sqlite3_prepare_v2(world.db, sql, -1, &statement, NULL);
-    while (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW && used < size - 1) {
-        const char *value = (const char *)sqlite3_column_text(statement, 0);
-        used += (size_t)snprintf(text + used, size - used, "%s%s", used == 0 ? "" : " ", value == NULL ? "NULL" : value);
-    }
-    rc = rc == SQLITE_OK ? sqlite3_finalize(statement) : rc;
-    if (rc != SQLITE_OK) (void)snprintf(text, size, "%s", sqlite3_errmsg(world.db));
+    int rc = dump(sql, text, size);
+    if (rc != SQLITE_OK) (void)snprintf(text, size, "%s", last_error);
     return rc;
-}
-
-static void must(const char *sql) {
-    int rc = sqlite3_exec(world.db, sql, NULL, NULL, NULL);
-    if (rc != SQLITE_OK) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(world.db));
 }
 
 static void must_say(const char *sql, const char *wanted) {
@@ -71,13 +36,13 @@ static int set_up(void **unused) {
     must("PRAGMA journal_mode = WAL; CREATE TABLE o(x); CREATE VIRTUAL TABLE \"l \"\"1\" USING lsm(k PRIMARY KEY, v, UNIQUE (v)); CREATE VIRTUAL "
          "TABLE l2 USING lsm(v);"
          "BEGIN; INSERT INTO o VALUES (1); INSERT INTO \"l \"\"1\" VALUES (1, 1); COMMIT; INSERT INTO l2 VALUES (1)");
-    leave();
-    older = lsm_env_mem_clone_killed(world.disk, false);
-    begin(world.disk);
+    computer_stop(&computer);
+    older = lsm_env_mem_clone_killed(computer.disk, false);
+    begin(computer.disk);
     must("CREATE VIRTUAL TABLE l3 USING lsm(v); CREATE VIRTUAL TABLE l4 USING lsm(v, UNIQUE (v)); BEGIN; INSERT INTO o VALUES (2); INSERT INTO \"l "
          "\"\"1\" VALUES (2, 2); COMMIT");
-    leave();
-    newer = world.disk;
+    computer_stop(&computer);
+    newer = computer.disk;
     return older == NULL;
 }
 
@@ -111,15 +76,15 @@ static void an_older_database_gets_the_newer_rows(void **unused) {
     char text[1000];
     assert_int_equal(ask("SELECT k FROM \"l \"\"1\"", text, sizeof text) & 0xff, SQLITE_CORRUPT);
     assert_non_null(strstr(text, "the database is older than the store of its LSM tables"));
-    assert_int_equal(sqlite3_exec(world.db, "BEGIN", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(run("BEGIN"), SQLITE_OK);
     assert_int_equal(ask("SELECT lsm_accept()", text, sizeof text), SQLITE_ERROR);
     assert_string_equal(text, "lsm_accept() is a transaction of its own: COMMIT first");
     must("ROLLBACK");
     must_say("SELECT lsm_accept()", OLDER_DATABASE);
     must_say("SELECT k FROM \"l \"\"1\"", "1 2");
     must_say("SELECT lsm_accept('main')", "nothing to accept: the database and its LSM tables fit together");
-    leave();
-    lsm_env_mem_free(world.disk);
+    computer_stop(&computer);
+    lsm_env_mem_free(computer.disk);
 }
 
 static void an_older_store_lacks_tables_and_says_how_many(void **unused) {
@@ -131,8 +96,8 @@ static void an_older_store_lacks_tables_and_says_how_many(void **unused) {
     must_say("SELECT lsm_check()", "schema: a table's rows, tree ");
     must("DROP TABLE l4");
     must_say("SELECT lsm_check()", "ok");
-    leave();
-    lsm_env_mem_free(world.disk);
+    computer_stop(&computer);
+    lsm_env_mem_free(computer.disk);
 }
 
 static void a_schema_without_lsm_tables_has_nothing_to_accept(void **unused) {
@@ -141,8 +106,8 @@ static void a_schema_without_lsm_tables_has_nothing_to_accept(void **unused) {
     must("CREATE TABLE o(x)");
     must_say("SELECT lsm_accept()", "nothing to accept");
     must_say("SELECT lsm_accept('temp')", "nothing to accept");
-    leave();
-    lsm_env_mem_free(world.disk);
+    computer_stop(&computer);
+    lsm_env_mem_free(computer.disk);
 }
 
 /* ---- what fails ---------------------------------------------------------------------------------------------------------------------- */
@@ -153,7 +118,7 @@ static void arm(enum fault fault, uint64_t n) {
     struct lsm_env_fault operation = {.at = n, .ops = LSM_ENV_ALL};
     if (fault == SQLITES_MEMORY) sqlite_memory_fail_after((int64_t)n, false);
     if (fault == ENGINES_MEMORY) lsm_mem_fail_after((int64_t)n, false);
-    if (fault == FILES) lsm_env_mem_fail_at(world.disk, n == 0 ? NULL : &operation);
+    if (fault == FILES) lsm_env_mem_fail_at(computer.disk, n == 0 ? NULL : &operation);
 }
 
 static void sweep(enum fault fault, struct lsm_env *store, struct lsm_env *database, const char *report) {
@@ -167,22 +132,22 @@ static void sweep(enum fault fault, struct lsm_env *store, struct lsm_env *datab
         arm(fault, 0);
         hit = fault == SQLITES_MEMORY   ? sqlite_memory_failed()
               : fault == ENGINES_MEMORY ? lsm_mem_calls() - calls >= n
-                                        : lsm_env_mem_faults(world.disk) > 0;
+                                        : lsm_env_mem_faults(computer.disk) > 0;
         bool said = rc == SQLITE_OK && strncmp(text, report, strlen(report)) == 0;
         if (!said && (rc == SQLITE_OK || text[0] == '\0' || strcmp(text, "not an error") == 0 || !hit))
             fail_msg("fault %d at %llu: %d '%s'", fault, (unsigned long long)n, rc, text);
         /* A sync that failed ends the writing until the store is opened again. */
         if (!said && fault == FILES) {
-            leave();
-            begin(world.disk);
+            computer_stop(&computer);
+            begin(computer.disk);
         }
         /* A failure of the last steps may come after it was done. */
         if (!said && (ask("SELECT lsm_accept()", text, sizeof text) != SQLITE_OK ||
                       (strncmp(text, report, strlen(report)) != 0 && strncmp(text, "nothing to accept", 17) != 0)))
             fail_msg("fault %d at %llu, the fault gone: '%s'", fault, (unsigned long long)n, text);
         must_say("SELECT k FROM \"l \"\"1\"", store == newer ? "1 2" : "1");
-        leave();
-        lsm_env_mem_free(world.disk);
+        computer_stop(&computer);
+        lsm_env_mem_free(computer.disk);
         assert_true(n < POINTS_MAX);
     }
 }

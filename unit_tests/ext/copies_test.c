@@ -11,6 +11,7 @@
 #include "../../lsm_core/base/base.h"
 #include "../support/ledger.h"
 #include "../support/machine.h"
+#include "../support/sql.h"
 
 enum { TRANSACTIONS = 4 };
 
@@ -21,13 +22,6 @@ enum { JOURNALS = 3 };
 static const char *journal; /* of the case at hand */
 
 /* ---- a machine and its files --------------------------------------------------------------------------------------------------- */
-
-struct computer {
-    struct lsm_env *disk;
-    struct machine *machine;
-    struct process *process;
-    sqlite3 *db;
-};
 
 static struct computer computer_on(struct lsm_env *disk) {
     struct computer computer = {.disk = disk, .machine = machine_new(disk)};
@@ -40,19 +34,11 @@ static void must(sqlite3 *db, int rc, const char *what) {
     if (rc != SQLITE_OK) fail_msg("%s: %s: %d %s", journal, what, sqlite3_extended_errcode(db), sqlite3_errmsg(db));
 }
 
-static int run(sqlite3 *db, const char *sql) { return sqlite3_exec(db, sql, NULL, NULL, NULL); }
-
 static sqlite3 *connect(struct computer *computer, const char *path) {
     sqlite3 *db = NULL;
     must(db, process_open(computer->process, path, &db), "opening");
     must(db, ledger_configure(&plan, db, journal, "full"), "configuring");
     return db;
-}
-
-static void shut(struct computer *computer) {
-    if (computer->db != NULL) assert_int_equal(sqlite3_close(computer->db), SQLITE_OK);
-    process_free(computer->process);
-    machine_free(computer->machine);
 }
 
 static void copy_file(struct lsm_env *from, const char *path, struct lsm_env *to, const char *new_path) {
@@ -159,13 +145,13 @@ static void work_looked_at(look_fn look) {
         lsm_env_mem_on_op(disk, NULL, NULL);
         assert_true(onlooker.looks > TRANSACTIONS);
         assert_int_equal(transactions_in(onlooker.live.db), TRANSACTIONS);
-        shut(&onlooker.live);
+        computer_stop(&onlooker.live);
         lsm_env_mem_free(disk);
     }
 }
 
 static void expect_missing(sqlite3 *db, const char *sql) {
-    assert_int_equal(run(db, sql), SQLITE_CANTOPEN);
+    assert_int_equal(sql_run(db, sql), SQLITE_CANTOPEN);
     if (strstr(sqlite3_errmsg(db), "missing") == NULL) fail_msg("%s", sqlite3_errmsg(db));
 }
 
@@ -175,11 +161,11 @@ static void look_at_a_copy_without_store(struct computer *live) {
     sqlite3 *db = NULL;
     copy_database(live->disk, live->disk, "copy.db");
     must(db, process_open(other, "/copy.db", &db), "opening the copy");
-    must(db, run(db, "SELECT count(*) FROM o"), "reading the ordinary table");
+    must(db, sql_run(db, "SELECT count(*) FROM o"), "reading the ordinary table");
     expect_missing(db, "SELECT count(*) FROM l");
     expect_missing(db, "INSERT INTO l VALUES (100, 100)");
     assert_false(exists(live->disk, "/copy.db-lsm"));
-    must(db, run(db, "DROP TABLE l; INSERT INTO o VALUES (100, 100)"), "dropping the table");
+    must(db, sql_run(db, "DROP TABLE l; INSERT INTO o VALUES (100, 100)"), "dropping the table");
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     process_free(other);
     static const char *const files[] = {"/copy.db", "/copy.db-journal", "/copy.db-wal"};
@@ -233,8 +219,8 @@ static void make_backups(struct lsm_env **backups, bool flush) {
             must(computer.db, ledger_create(&plan, computer.db), "making the tables");
         else
             must(computer.db, ledger_transact(&plan, computer.db, k, 0), "transaction");
-        if (flush) must(computer.db, run(computer.db, "SELECT lsm_flush()"), "flush");
-        shut(&computer);
+        if (flush) must(computer.db, sql_run(computer.db, "SELECT lsm_flush()"), "flush");
+        computer_stop(&computer);
         backups[k] = lsm_env_mem_new_strict();
         save(disk, backups[k]);
     }
@@ -242,7 +228,7 @@ static void make_backups(struct lsm_env **backups, bool flush) {
 }
 
 static void expect_refusal(sqlite3 *db, const char *sql, const char *older) {
-    int rc = run(db, sql);
+    int rc = sql_run(db, sql);
     if (rc == SQLITE_OK) fail_msg("%s: %s: no error although the %s is older", journal, sql, older);
     if (strstr(sqlite3_errmsg(db), "older") == NULL) fail_msg("%s: %s: %d %s", journal, sql, rc, sqlite3_errmsg(db));
 }
@@ -253,14 +239,14 @@ static void accept(struct lsm_env *disk, int file, int store) {
     for (int turn = 0; turn < 2; turn++) {
         struct computer computer = computer_on(disk);
         computer.db = connect(&computer, "/app.db");
-        if (turn == 0) must(computer.db, run(computer.db, "SELECT lsm_accept('main')"), "accepting");
+        if (turn == 0) must(computer.db, sql_run(computer.db, "SELECT lsm_accept('main')"), "accepting");
         ledger_read(&plan, computer.db, &found);
         if (found.text[0] != '\0') fail_msg("%s: %s", journal, found.text);
         assert_int_equal(found.count[0], file);
         assert_int_equal(found.count[1], store);
-        must(computer.db, run(computer.db, "BEGIN; INSERT INTO o VALUES (100, 100); INSERT INTO l VALUES (100, 100); COMMIT"), "writing");
-        must(computer.db, run(computer.db, "BEGIN; DELETE FROM o WHERE n = 100; DELETE FROM l WHERE n = 100; COMMIT"), "writing");
-        shut(&computer);
+        must(computer.db, sql_run(computer.db, "BEGIN; INSERT INTO o VALUES (100, 100); INSERT INTO l VALUES (100, 100); COMMIT"), "writing");
+        must(computer.db, sql_run(computer.db, "BEGIN; DELETE FROM o WHERE n = 100; DELETE FROM l WHERE n = 100; COMMIT"), "writing");
+        computer_stop(&computer);
     }
 }
 
@@ -278,8 +264,8 @@ static void restore(struct lsm_env **backups, int file, int store) {
         expect_refusal(computer.db, "SELECT count(*) FROM l", older);
         expect_refusal(computer.db, "INSERT INTO l VALUES (100, 100)", older);
         expect_refusal(computer.db, "BEGIN; INSERT INTO o VALUES (100, 100); INSERT INTO l VALUES (100, 100)", older);
-        must(computer.db, run(computer.db, "ROLLBACK"), "rolling back");
-        shut(&computer);
+        must(computer.db, sql_run(computer.db, "ROLLBACK"), "rolling back");
+        computer_stop(&computer);
         /* Nothing is lost by having tried: with the right file or store beside it, everything is there. */
         copy_database(backups[store], disk, "app.db");
         computer = computer_on(disk);
@@ -287,7 +273,7 @@ static void restore(struct lsm_env **backups, int file, int store) {
         assert_int_equal(transactions_in(computer.db), store);
         copy_database(backups[file], disk, "app.db");
     }
-    shut(&computer);
+    computer_stop(&computer);
     if (file != store) accept(disk, file, store);
     lsm_env_mem_free(disk);
 }
@@ -317,8 +303,8 @@ static size_t stores_on(struct lsm_env *disk) {
 static void do_and_shut(struct lsm_env *disk, const char *sql) {
     struct computer computer = computer_on(disk);
     computer.db = connect(&computer, "/app.db");
-    must(computer.db, run(computer.db, sql), sql);
-    shut(&computer);
+    must(computer.db, sql_run(computer.db, sql), sql);
+    computer_stop(&computer);
 }
 
 static void a_store_whose_last_table_is_gone_is_used_again(void **state) {
@@ -348,9 +334,9 @@ static void a_store_with_rows_is_left_to_the_file_that_knows_it(void **state) {
     copy_database(after, disk, "app.db");
     struct computer computer = computer_on(disk);
     computer.db = connect(&computer, "/app.db");
-    must(computer.db, run(computer.db, "UPDATE l SET v = 2 WHERE n = 1"), "the row");
+    must(computer.db, sql_run(computer.db, "UPDATE l SET v = 2 WHERE n = 1"), "the row");
     assert_int_equal(sqlite3_changes(computer.db), 1);
-    shut(&computer);
+    computer_stop(&computer);
     lsm_env_mem_free(disk);
     lsm_env_mem_free(before);
     lsm_env_mem_free(after);

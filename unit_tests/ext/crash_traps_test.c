@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "../support/matrix.h"
+#include "../support/sql.h"
 
 enum { TRANSACTIONS = 5, SAMPLE = 8 };
 
@@ -15,15 +16,13 @@ static const struct ledger_plan lsm_only = {.name = "lsm-only", .tables = {"main
 static const struct ledger_plan attached = {.name = "attached", .tables = {"main.o", "main.l", "aux.o", "aux.l"}, .attached = true, .begins = true};
 static const struct ledger_plan two_tables = {.name = "two-tables", .tables = {"main.o", "main.l", "main.l2"}, .begins = true};
 
-static int run(sqlite3 *db, const char *sql) { return sqlite3_exec(db, sql, NULL, NULL, NULL); }
-
 static void open_session(struct matrix_session *session) {
     int rc = matrix_open(session, matrix.disk, matrix_sync_name());
     matrix_must(session->db, rc, "opening");
 }
 
 static void begin_with_rows(sqlite3 *db, int k, int variant) {
-    matrix_must(db, run(db, "BEGIN"), "BEGIN");
+    matrix_must(db, sql_run(db, "BEGIN"), "BEGIN");
     matrix_must(db, ledger_insert(matrix.plan, db, k, variant), "first half");
 }
 
@@ -31,19 +30,19 @@ static void begin_with_rows(sqlite3 *db, int k, int variant) {
 
 /* A reader of the database file lets xSync pass, but not the commit. Half of the transaction comes after that. */
 static void commit_behind_a_reader(sqlite3 *db, sqlite3 *reader, int k) {
-    matrix_must(reader, run(reader, "BEGIN; SELECT count(*) FROM main.sqlite_schema"), "reader");
+    matrix_must(reader, sql_run(reader, "BEGIN; SELECT count(*) FROM main.sqlite_schema"), "reader");
     begin_with_rows(db, k, 0);
-    assert_int_equal(run(db, "COMMIT"), SQLITE_BUSY);
+    assert_int_equal(sql_run(db, "COMMIT"), SQLITE_BUSY);
     matrix_must(db, ledger_update(matrix.plan, db, k), "second half");
-    assert_int_equal(run(db, "COMMIT"), SQLITE_BUSY);
+    assert_int_equal(sql_run(db, "COMMIT"), SQLITE_BUSY);
     if (k % 2 == 0) { /* given up after all */
-        matrix_must(db, run(db, "ROLLBACK"), "ROLLBACK");
-        matrix_must(reader, run(reader, "COMMIT"), "reader's end");
+        matrix_must(db, sql_run(db, "ROLLBACK"), "ROLLBACK");
+        matrix_must(reader, sql_run(reader, "COMMIT"), "reader's end");
         matrix_must(db, ledger_transact(matrix.plan, db, k, 2), "once more");
         return;
     }
-    matrix_must(reader, run(reader, "COMMIT"), "reader's end");
-    matrix_must(db, run(db, "COMMIT"), "COMMIT at last");
+    matrix_must(reader, sql_run(reader, "COMMIT"), "reader's end");
+    matrix_must(db, sql_run(db, "COMMIT"), "COMMIT at last");
 }
 
 static void work_behind_readers(void) {
@@ -87,7 +86,7 @@ static void be_vetoed(sqlite3 *db, int *vetoes, int k) {
     if (log_decides) matrix_must(db, ledger_update(matrix.plan, db, k), "second half"); /* else half of it: if that shows up it is wrong */
     if (log_decides) matrix.begun = k;
     *vetoes = 1;
-    assert_int_equal(run(db, "COMMIT"), SQLITE_CONSTRAINT_COMMITHOOK);
+    assert_int_equal(sql_run(db, "COMMIT"), SQLITE_CONSTRAINT_COMMITHOOK);
     *vetoes = 0;
     matrix.begun = k - 1;
 }

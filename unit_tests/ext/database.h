@@ -24,7 +24,13 @@ static inline void must(const char *sql) { sql_must(db, sql); }
 static inline sqlite3_stmt *prepare(const char *sql) { return sql_prepare(db, sql); }
 static inline int64_t number(const char *sql) { return sql_number(db, sql); }
 static inline const char *rows(const char *sql) { return sql_rows(db, sql); }
-static inline int dump(const char *sql, char *text, size_t size) { return sql_dump(db, sql, text, size); }
+
+static char last_error[400]; /* what SQLite said when dump() failed the last time */
+static inline int dump(const char *sql, char *text, size_t size) {
+    int rc = sql_dump(db, sql, text, size);
+    if (rc != SQLITE_OK) (void)snprintf(last_error, sizeof last_error, "%s", sqlite3_errmsg(db));
+    return rc;
+}
 
 /* ---- how it begins and ends: set-ups and tear-downs of cmocka ------------------------------------------------------- */
 

@@ -18,7 +18,9 @@
 #include <string.h>
 
 #include "../../lsm_core/base/base.h"
+#include "../support/given.h"
 #include "../support/machine.h"
+#include "../support/sql.h"
 #include "../support/sqlite_memory.h"
 
 enum { ALONE_MAX = 40, FIRST_MIXED = 18, WRITE_BUFFER_BYTES = 65536, SPACE_COMES_BACK = 60 };
@@ -37,8 +39,6 @@ static struct run {
     char first[300];                                   /* of them */
     bool acknowledged[ALONE_MAX], possible[ALONE_MAX]; /* rows of `alone`: committed; their COMMIT failed */
 } run;
-
-static int exec(sqlite3 *db, const char *sql) { return sqlite3_exec(db, sql, NULL, NULL, NULL); }
 
 /* True if it went well; else the error must be one that a user can read. */
 static bool went(sqlite3 *db, int rc, const char *what) {
@@ -60,7 +60,7 @@ static bool connect(void) {
     char sql[200];
     (void)snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s; PRAGMA synchronous = %s; PRAGMA wal_autocheckpoint = 8; PRAGMA cache_size = 20",
                    run.journal, run.sync);
-    if (rc == SQLITE_OK) rc = exec(run.db, sql);
+    if (rc == SQLITE_OK) rc = sql_run(run.db, sql);
     if (went(run.db, rc, "opening")) return true;
     assert_int_equal(sqlite3_close(run.db), SQLITE_OK);
     run.db = NULL;
@@ -86,7 +86,7 @@ static void stop(void) {
 
 static bool is_idle(void) {
     if (run.db == NULL && !connect()) return false;
-    return sqlite3_get_autocommit(run.db) != 0 || went(run.db, exec(run.db, "ROLLBACK"), "ROLLBACK");
+    return sqlite3_get_autocommit(run.db) != 0 || went(run.db, sql_run(run.db, "ROLLBACK"), "ROLLBACK");
 }
 
 /* One transaction. alone: it also writes that row of `alone`; 0: none. */
@@ -94,10 +94,10 @@ static bool transact(const char *sql, int alone) {
     char row[100] = "";
     if (!is_idle()) return false;
     if (alone != 0) (void)snprintf(row, sizeof row, "INSERT INTO alone VALUES (%d, 'row %d')", alone, alone);
-    bool ok = went(run.db, exec(run.db, "BEGIN"), "BEGIN") && went(run.db, exec(run.db, sql), sql) && went(run.db, exec(run.db, row), row);
+    bool ok = went(run.db, sql_run(run.db, "BEGIN"), "BEGIN") && went(run.db, sql_run(run.db, sql), sql) && went(run.db, sql_run(run.db, row), row);
     bool tried = ok;
-    ok = ok && went(run.db, exec(run.db, "COMMIT"), "COMMIT");
-    if (!ok && sqlite3_get_autocommit(run.db) == 0) (void)went(run.db, exec(run.db, "ROLLBACK"), "ROLLBACK");
+    ok = ok && went(run.db, sql_run(run.db, "COMMIT"), "COMMIT");
+    if (!ok && sqlite3_get_autocommit(run.db) == 0) (void)went(run.db, sql_run(run.db, "ROLLBACK"), "ROLLBACK");
     if (alone != 0 && ok) run.acknowledged[alone] = true;
     if (alone != 0 && tried && !ok) run.possible[alone] = true;
     return ok;
@@ -168,7 +168,7 @@ static void reopen(void) {
 }
 
 static void statement(const char *sql) {
-    if (is_idle()) (void)went(run.db, exec(run.db, sql), sql);
+    if (is_idle()) (void)went(run.db, sql_run(run.db, sql), sql);
 }
 
 static void create(void) {
@@ -197,7 +197,7 @@ static void savepoints(void) {
     (void)transact(
         "SAVEPOINT s; " BOTH("DELETE FROM", "WHERE k < 9") "; ROLLBACK TO s; " BOTH("UPDATE", "SET v = v || 'x' WHERE k = 10") "; RELEASE s", 18);
     /* A statement that fails and undoes itself. */
-    if (is_idle() && exec(run.db, "INSERT INTO l SELECT 1000 + k, v, w FROM l WHERE k < 5") == SQLITE_OK) {
+    if (is_idle() && sql_run(run.db, "INSERT INTO l SELECT 1000 + k, v, w FROM l WHERE k < 5") == SQLITE_OK) {
         bool ok;
         if (number(run.db, "SELECT count(*) FROM l WHERE k < 5", &ok) > 0 && ok)
             fail_msg("%s, point %llu: a duplicate was taken", run.name, run.point);
@@ -250,7 +250,7 @@ static void must_be_whole(bool exactly, const char *when) {
     bool ok;
     unsigned failures = run.failures;
     must(is_idle() ? SQLITE_OK : SQLITE_ERROR, "ROLLBACK");
-    must(exec(run.db, "CREATE VIRTUAL TABLE IF NOT EXISTS alone USING lsm(k INTEGER PRIMARY KEY, v)"), "making the table");
+    must(sql_run(run.db, "CREATE VIRTUAL TABLE IF NOT EXISTS alone USING lsm(k INTEGER PRIMARY KEY, v)"), "making the table");
     compare_twins(run.db, when);
     compare_alone(exactly, when);
     long long found = number(run.db, "SELECT lsm_check() = 'ok' AND (SELECT integrity_check FROM pragma_integrity_check) = 'ok'", &ok);
@@ -272,17 +272,17 @@ static void must_survive(void) {
 static void recover(bool heals, bool power) {
     if (heals) {
         must(is_idle() ? SQLITE_OK : SQLITE_ERROR, "ROLLBACK");
-        must(exec(run.db, "CREATE VIRTUAL TABLE IF NOT EXISTS alone USING lsm(k INTEGER PRIMARY KEY, v)"), "making the table, without reopening");
-        must(exec(run.db, "INSERT INTO alone VALUES (38, 'healed')"), "writing without reopening");
+        must(sql_run(run.db, "CREATE VIRTUAL TABLE IF NOT EXISTS alone USING lsm(k INTEGER PRIMARY KEY, v)"), "making the table, without reopening");
+        must(sql_run(run.db, "INSERT INTO alone VALUES (38, 'healed')"), "writing without reopening");
         run.acknowledged[38] = true;
-        must(exec(run.db, "SELECT lsm_flush(), lsm_compact()"), "flushing without reopening");
+        must(sql_run(run.db, "SELECT lsm_flush(), lsm_compact()"), "flushing without reopening");
         must_be_whole(!run.sticky, "without reopening");
     }
     stop();
     start();
     must(connect() ? SQLITE_OK : SQLITE_ERROR, "opening");
     must_be_whole(!run.sticky, "opened again");
-    must(exec(run.db, "INSERT INTO alone VALUES (39, 'one more')"), "writing");
+    must(sql_run(run.db, "INSERT INTO alone VALUES (39, 'one more')"), "writing");
     run.acknowledged[39] = true;
     if (power) {
         process_kill(run.one);
@@ -407,16 +407,10 @@ static bool run_memory(bool sqlites, const char *journal, int64_t at, bool stick
 
 static const char *const journals[] = {"wal", "delete"};
 
-static uint64_t number_from(const char *variable, uint64_t otherwise) {
-    const char *text = getenv(variable);
-    return text == NULL ? otherwise : strtoull(text, NULL, 10);
-}
-
 /* The distance of points, and the first one. */
 static uint64_t stride(uint64_t otherwise, uint64_t *first) {
-    uint64_t every = number_from("LSM_FAULTS", otherwise);
-    if (every == 0) every = 1;
-    *first = 1 + number_from("LSM_TEST_SEED", 0) % every;
+    uint64_t every = given_stride("LSM_FAULTS", otherwise);
+    *first = 1 + given_number("LSM_TEST_SEED", 0) % every;
     return every;
 }
 

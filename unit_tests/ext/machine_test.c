@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../support/machine.h"
+#include "../support/sql.h"
 
 static struct lsm_env *disk;
 static struct machine *machine;
@@ -42,23 +43,6 @@ static int tear_down(void **state) {
     return rc;
 }
 
-static int run(sqlite3 *db, const char *sql) { return sqlite3_exec(db, sql, NULL, NULL, NULL); }
-
-static void must(sqlite3 *db, const char *sql) {
-    if (run(db, sql) != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-}
-
-/* One value, as text. */
-static const char *value(sqlite3 *db, const char *sql) {
-    static char text[200];
-    sqlite3_stmt *statement = NULL;
-    text[0] = '\0';
-    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
-        (void)snprintf(text, sizeof text, "%s", (const char *)sqlite3_column_text(statement, 0));
-    if (sqlite3_finalize(statement) != SQLITE_OK) (void)snprintf(text, sizeof text, "%s", sqlite3_errmsg(db));
-    return text;
-}
-
 static bool exists(const char *path) {
     bool found = false;
     assert_int_equal(lsm_env_exists(disk, path, &found, NULL), LSM_OK);
@@ -69,42 +53,42 @@ static bool exists(const char *path) {
 
 static void a_reader_keeps_a_rollback_journal_from_its_commit(void **state) {
     (void)state;
-    must(a, "CREATE TABLE t(x); INSERT INTO t VALUES (1)");
-    must(b, "BEGIN");
-    assert_string_equal(value(b, "SELECT x FROM t"), "1");
-    must(a, "BEGIN; UPDATE t SET x = 2");
-    assert_int_equal(run(a, "COMMIT"), SQLITE_BUSY);
-    must(b, "COMMIT");
-    assert_int_equal(run(b, "SELECT * FROM t"), SQLITE_BUSY); /* the writer waits with PENDING: no new readers */
-    must(a, "COMMIT");
-    assert_string_equal(value(b, "SELECT x FROM t"), "2");
+    sql_must(a, "CREATE TABLE t(x); INSERT INTO t VALUES (1)");
+    sql_must(b, "BEGIN");
+    assert_string_equal(sql_rows(b, "SELECT x FROM t"), "1");
+    sql_must(a, "BEGIN; UPDATE t SET x = 2");
+    assert_int_equal(sql_run(a, "COMMIT"), SQLITE_BUSY);
+    sql_must(b, "COMMIT");
+    assert_int_equal(sql_run(b, "SELECT * FROM t"), SQLITE_BUSY); /* the writer waits with PENDING: no new readers */
+    sql_must(a, "COMMIT");
+    assert_string_equal(sql_rows(b, "SELECT x FROM t"), "2");
 }
 
 static void one_process_writes_at_a_time(void **state) {
     (void)state;
-    must(a, "CREATE TABLE t(x)");
-    must(a, "BEGIN IMMEDIATE");
-    assert_int_equal(run(b, "BEGIN IMMEDIATE"), SQLITE_BUSY);
-    must(a, "COMMIT");
-    must(b, "BEGIN EXCLUSIVE");
-    assert_int_equal(run(a, "SELECT * FROM t"), SQLITE_BUSY);
-    must(b, "COMMIT");
+    sql_must(a, "CREATE TABLE t(x)");
+    sql_must(a, "BEGIN IMMEDIATE");
+    assert_int_equal(sql_run(b, "BEGIN IMMEDIATE"), SQLITE_BUSY);
+    sql_must(a, "COMMIT");
+    sql_must(b, "BEGIN EXCLUSIVE");
+    assert_int_equal(sql_run(a, "SELECT * FROM t"), SQLITE_BUSY);
+    sql_must(b, "COMMIT");
 }
 
 static void readers_of_a_wal_keep_their_snapshot(void **state) {
     (void)state;
-    assert_string_equal(value(a, "PRAGMA journal_mode = WAL"), "wal");
-    must(a, "CREATE TABLE t(x); INSERT INTO t VALUES (1)");
-    must(b, "BEGIN");
-    assert_string_equal(value(b, "SELECT x FROM t"), "1");
-    must(a, "UPDATE t SET x = 2");
-    assert_string_equal(value(b, "SELECT x FROM t"), "1");
-    assert_int_equal(run(b, "UPDATE t SET x = 3"), SQLITE_BUSY_SNAPSHOT);
-    must(b, "ROLLBACK");
-    assert_string_equal(value(b, "SELECT x FROM t"), "2");
-    assert_string_equal(value(a, "PRAGMA wal_checkpoint(TRUNCATE)"), "0");
-    must(b, "UPDATE t SET x = 3");
-    assert_string_equal(value(a, "SELECT x FROM t"), "3");
+    assert_string_equal(sql_rows(a, "PRAGMA journal_mode = WAL"), "wal");
+    sql_must(a, "CREATE TABLE t(x); INSERT INTO t VALUES (1)");
+    sql_must(b, "BEGIN");
+    assert_string_equal(sql_rows(b, "SELECT x FROM t"), "1");
+    sql_must(a, "UPDATE t SET x = 2");
+    assert_string_equal(sql_rows(b, "SELECT x FROM t"), "1");
+    assert_int_equal(sql_run(b, "UPDATE t SET x = 3"), SQLITE_BUSY_SNAPSHOT);
+    sql_must(b, "ROLLBACK");
+    assert_string_equal(sql_rows(b, "SELECT x FROM t"), "2");
+    assert_string_equal(sql_rows(a, "PRAGMA wal_checkpoint(TRUNCATE)"), "0");
+    sql_must(b, "UPDATE t SET x = 3");
+    assert_string_equal(sql_rows(a, "SELECT x FROM t"), "3");
 }
 
 /* ---- what reaches the disk, and when ----------------------------------------------------------------------------------- */
@@ -128,10 +112,10 @@ static void note(void *arg, const struct lsm_env_op *op) {
 
 static void a_journal_is_durable_with_its_name_before_the_database_is_touched(void **state) {
     (void)state;
-    must(a, "PRAGMA synchronous = EXTRA; CREATE TABLE t(x)");
+    sql_must(a, "PRAGMA synchronous = EXTRA; CREATE TABLE t(x)");
     trace[0] = '\0';
     lsm_env_mem_on_op(disk, note, NULL);
-    must(a, "INSERT INTO t VALUES (1)");
+    sql_must(a, "INSERT INTO t VALUES (1)");
     lsm_env_mem_on_op(disk, NULL, NULL);
     assert_string_equal(trace, "create /app.db-journal; write /app.db-journal; sync /app.db-journal; syncdir /; write /app.db-journal; "
                                "sync /app.db-journal; write /app.db; sync /app.db; unlink /app.db-journal; syncdir /; ");
@@ -139,11 +123,11 @@ static void a_journal_is_durable_with_its_name_before_the_database_is_touched(vo
 
 static void temporary_files_are_elsewhere(void **state) {
     (void)state;
-    must(a, "PRAGMA temp_store = FILE; PRAGMA cache_size = 5; CREATE TABLE t(x)");
+    sql_must(a, "PRAGMA temp_store = FILE; PRAGMA cache_size = 5; CREATE TABLE t(x)");
     uint64_t operations = lsm_env_mem_ops(disk);
-    must(a, "CREATE TEMP TABLE s(x); WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000)"
-            " INSERT INTO s SELECT randomblob(100) FROM c");
-    assert_string_equal(value(a, "SELECT count(*) FROM (SELECT x FROM s ORDER BY x)"), "5000");
+    sql_must(a, "CREATE TEMP TABLE s(x); WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000)"
+                " INSERT INTO s SELECT randomblob(100) FROM c");
+    assert_string_equal(sql_rows(a, "SELECT count(*) FROM (SELECT x FROM s ORDER BY x)"), "5000");
     assert_int_equal(lsm_env_mem_ops(disk), operations);
 }
 
@@ -151,30 +135,30 @@ static void temporary_files_are_elsewhere(void **state) {
 
 static void a_killed_process_leaves_its_journal_to_the_others(void **state) {
     (void)state;
-    must(a, "PRAGMA cache_size = 2; CREATE TABLE t(x); INSERT INTO t VALUES (zeroblob(20000))");
-    must(a, "BEGIN; UPDATE t SET x = randomblob(20000)");
-    assert_int_equal(run(b, "BEGIN IMMEDIATE"), SQLITE_BUSY);
+    sql_must(a, "PRAGMA cache_size = 2; CREATE TABLE t(x); INSERT INTO t VALUES (zeroblob(20000))");
+    sql_must(a, "BEGIN; UPDATE t SET x = randomblob(20000)");
+    assert_int_equal(sql_run(b, "BEGIN IMMEDIATE"), SQLITE_BUSY);
     process_kill(one);
     assert_true(exists("/app.db-journal"));
-    assert_string_equal(value(b, "SELECT x = zeroblob(20000) FROM t"), "1");
+    assert_string_equal(sql_rows(b, "SELECT x = zeroblob(20000) FROM t"), "1");
     assert_false(exists("/app.db-journal"));
-    must(b, "INSERT INTO t VALUES (1)");
-    assert_int_not_equal(run(a, "COMMIT"), SQLITE_OK);
+    sql_must(b, "INSERT INTO t VALUES (1)");
+    assert_int_not_equal(sql_run(a, "COMMIT"), SQLITE_OK);
 }
 
 static void a_store_lives_on_the_same_disk(void **state) {
     (void)state;
-    must(a, "CREATE VIRTUAL TABLE t USING lsm(n INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 'one')");
+    sql_must(a, "CREATE VIRTUAL TABLE t USING lsm(n INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 'one')");
     assert_true(exists("/app.db-lsm"));
     process_kill(one);
-    assert_string_equal(value(b, "SELECT v FROM t WHERE n = 1"), "one");
-    assert_string_equal(value(b, "SELECT lsm_check()"), "ok");
-    assert_int_not_equal(run(a, "INSERT INTO t VALUES (2, 'two')"), SQLITE_OK);
+    assert_string_equal(sql_rows(b, "SELECT v FROM t WHERE n = 1"), "one");
+    assert_string_equal(sql_rows(b, "SELECT lsm_check()"), "ok");
+    assert_int_not_equal(sql_run(a, "INSERT INTO t VALUES (2, 'two')"), SQLITE_OK);
 }
 
 static void a_lost_store_is_told_without_a_look_at_the_real_file_system(void **state) {
     (void)state;
-    must(a, "CREATE VIRTUAL TABLE t USING lsm(n INTEGER PRIMARY KEY, v)");
+    sql_must(a, "CREATE VIRTUAL TABLE t USING lsm(n INTEGER PRIMARY KEY, v)");
     assert_int_equal(sqlite3_close(a), SQLITE_OK);
     struct lsm_names stores;
     char from[200];
@@ -184,7 +168,7 @@ static void a_lost_store_is_told_without_a_look_at_the_real_file_system(void **s
     assert_int_equal(lsm_env_rename(disk, from, "/elsewhere", NULL), LSM_OK);
     lsm_names_free(&stores);
     a = connect(one);
-    assert_int_equal(run(a, "SELECT * FROM t"), SQLITE_CANTOPEN);
+    assert_int_equal(sql_run(a, "SELECT * FROM t"), SQLITE_CANTOPEN);
     assert_non_null(strstr(sqlite3_errmsg(a), "the store of this database's LSM tables is missing"));
 }
 

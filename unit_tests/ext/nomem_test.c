@@ -13,15 +13,7 @@
 
 enum { TEXT_BYTES = 60000, POINTS_MAX = 20000 };
 
-static char error[400]; /* of the last statement that failed */
-
 /* ---- scaffolding ----------------------------------------------------------------------------------------------------------------- */
-
-static int ask(const char *sql, char *text) {
-    int rc = dump(sql, text, TEXT_BYTES);
-    if (rc != SQLITE_OK) (void)snprintf(error, sizeof error, "%s", sqlite3_errmsg(db));
-    return rc;
-}
 
 static int set_up(void **unused) {
     (void)unused;
@@ -56,26 +48,26 @@ static bool struck(enum memory memory, int64_t n, uint64_t calls_before) {
 }
 
 static void must_be_want_of_memory(int rc, const char *sql, enum memory memory, int64_t n) {
-    if ((rc & 0xff) == SQLITE_NOMEM || rc == SQLITE_IOERR_NOMEM || strstr(error, "out of memory") != NULL) return;
-    fail_msg("%s: allocation %lld of %s: %d '%s'", sql, (long long)n, memory_names[memory], rc, error);
+    if ((rc & 0xff) == SQLITE_NOMEM || rc == SQLITE_IOERR_NOMEM || strstr(last_error, "out of memory") != NULL) return;
+    fail_msg("%s: allocation %lld of %s: %d '%s'", sql, (long long)n, memory_names[memory], rc, last_error);
 }
 
 /* undo: takes back what the statement does, or nothing where it has not happened. */
 static void sweep(const char *sql, const char *undo, enum memory memory) {
     static int64_t sweeps;
     static char before[TEXT_BYTES], after[TEXT_BYTES], wanted[TEXT_BYTES], got[TEXT_BYTES], now[TEXT_BYTES];
-    assert_int_equal(ask(state_query, before), SQLITE_OK);
-    int rc = ask(sql, wanted);
-    if (rc != SQLITE_OK) fail_msg("%s: %s", sql, error);
-    assert_int_equal(ask(state_query, after), SQLITE_OK);
+    assert_int_equal(dump(state_query, before, TEXT_BYTES), SQLITE_OK);
+    int rc = dump(sql, wanted, TEXT_BYTES);
+    if (rc != SQLITE_OK) fail_msg("%s: %s", sql, last_error);
+    assert_int_equal(dump(state_query, after, TEXT_BYTES), SQLITE_OK);
     must(undo);
-    assert_int_equal(ask(state_query, now), SQLITE_OK);
+    assert_int_equal(dump(state_query, now, TEXT_BYTES), SQLITE_OK);
     assert_string_equal(now, before);
     bool hit = true;
     for (int64_t n = 1 + sweeps++ % stride(); hit; n += stride()) {
         uint64_t calls = lsm_mem_calls();
         arm(memory, n);
-        rc = ask(sql, got);
+        rc = dump(sql, got, TEXT_BYTES);
         hit = struck(memory, n, calls);
         if (rc != SQLITE_OK)
             must_be_want_of_memory(rc, sql, memory, n);
@@ -83,12 +75,12 @@ static void sweep(const char *sql, const char *undo, enum memory memory) {
             fail_msg("%s: allocation %lld of %s: got '%s'", sql, (long long)n, memory_names[memory], got);
         if (!hit) assert_int_equal(rc, SQLITE_OK);
         if (sqlite3_get_autocommit(db) == 0) must("ROLLBACK");
-        assert_int_equal(ask(state_query, now), SQLITE_OK);
+        assert_int_equal(dump(state_query, now, TEXT_BYTES), SQLITE_OK);
         if (strcmp(now, after) != 0 && (rc == SQLITE_OK || strcmp(now, before) != 0))
-            fail_msg("%s: allocation %lld of %s, %d %s: '%s' and before '%s'", sql, (long long)n, memory_names[memory], rc, error, now, before);
+            fail_msg("%s: allocation %lld of %s, %d %s: '%s' and before '%s'", sql, (long long)n, memory_names[memory], rc, last_error, now, before);
         if (undo[0] == '\0') continue;
         must(undo);
-        assert_int_equal(ask(state_query, now), SQLITE_OK);
+        assert_int_equal(dump(state_query, now, TEXT_BYTES), SQLITE_OK);
         if (strcmp(now, before) != 0) fail_msg("%s: allocation %lld of %s: undone to '%s'", sql, (long long)n, memory_names[memory], now);
         assert_true(n < POINTS_MAX);
     }
@@ -116,13 +108,13 @@ static void a_table_made_while_memory_is_short_takes_rows_and_checks_them(void *
     bool hit = true;
     for (int64_t n = 1; hit; n++) {
         arm(OF_SQLITE, n);
-        int rc = ask("CREATE VIRTUAL TABLE w USING lsm(x, \"y\"\"z\", CHECK (x > 0 AND [rowid] < 100 AND \"y\"\"z\" <> '_KEY'))", text);
+        int rc = dump("CREATE VIRTUAL TABLE w USING lsm(x, \"y\"\"z\", CHECK (x > 0 AND [rowid] < 100 AND \"y\"\"z\" <> '_KEY'))", text, TEXT_BYTES);
         hit = struck(OF_SQLITE, n, 0);
         if (rc != SQLITE_OK) continue;
         must("INSERT INTO w(rowid, x, \"y\"\"z\") VALUES (7, 1, 'a')");
-        assert_int_equal(ask("INSERT INTO w VALUES (0, 'a')", text), SQLITE_CONSTRAINT_CHECK);
-        assert_int_equal(ask("INSERT INTO w VALUES (1, '_KEY')", text), SQLITE_CONSTRAINT_CHECK);
-        assert_int_equal(ask("INSERT INTO w(rowid, x) VALUES (100, 1)", text), SQLITE_CONSTRAINT_CHECK);
+        assert_int_equal(dump("INSERT INTO w VALUES (0, 'a')", text, TEXT_BYTES), SQLITE_CONSTRAINT_CHECK);
+        assert_int_equal(dump("INSERT INTO w VALUES (1, '_KEY')", text, TEXT_BYTES), SQLITE_CONSTRAINT_CHECK);
+        assert_int_equal(dump("INSERT INTO w(rowid, x) VALUES (100, 1)", text, TEXT_BYTES), SQLITE_CONSTRAINT_CHECK);
         must("DROP TABLE w");
     }
 }
@@ -134,7 +126,7 @@ static int first_look(char *text) {
     sqlite3 *old = db;
     int rc = sqlite3_open(scratch_path("test.db"), &db);
     if (rc == SQLITE_OK) rc = sqlite3_lsm_init(db, NULL, NULL);
-    if (rc == SQLITE_OK) rc = ask("SELECT * FROM t; DELETE FROM u WHERE k = 'none'; SELECT lsm_version()", text);
+    if (rc == SQLITE_OK) rc = dump("SELECT * FROM t; DELETE FROM u WHERE k = 'none'; SELECT lsm_version()", text, TEXT_BYTES);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     db = old;
     return rc;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../support/machine.h"
+#include "../support/sql.h"
 
 enum { OPERATIONS_MAX = 300 };
 
@@ -34,24 +35,10 @@ static struct {
     uint64_t operations, kill_at;
 } run;
 
-static void must(sqlite3 *db, int rc, const char *what) {
-    if (rc != SQLITE_OK) fail_msg("%s: %d %s", what, sqlite3_extended_errcode(db), sqlite3_errmsg(db));
-}
-
 static sqlite3 *connect(struct process *process) {
     sqlite3 *db = NULL;
-    must(db, process_open(process, "/app.db", &db), "opening");
+    assert_int_equal(process_open(process, MACHINE_DATABASE, &db), SQLITE_OK);
     return db;
-}
-
-static void execute(sqlite3 *db, const char *sql) { must(db, sqlite3_exec(db, sql, NULL, NULL, NULL), sql); }
-
-static int number(sqlite3 *db, const char *sql) {
-    sqlite3_stmt *statement = NULL;
-    must(db, sqlite3_prepare_v2(db, sql, -1, &statement, NULL), sql);
-    int rc = sqlite3_step(statement), value = rc == SQLITE_ROW ? sqlite3_column_int(statement, 0) : -1;
-    must(db, sqlite3_finalize(statement), sql);
-    return value;
 }
 
 static void kill_victim(void *arg, const struct lsm_env_op *op) {
@@ -64,7 +51,7 @@ static void kill_victim(void *arg, const struct lsm_env_op *op) {
 static bool die(const char *sql, uint64_t n) {
     run.victim = process_new(run.machine);
     sqlite3 *db = connect(run.victim);
-    (void)number(db, "SELECT count(*) FROM o");
+    (void)sql_number(db, "SELECT count(*) FROM o");
     run.operations = 0;
     run.kill_at = n;
     lsm_env_mem_on_op(run.disk, kill_victim, NULL);
@@ -80,13 +67,14 @@ static bool die(const char *sql, uint64_t n) {
 static void expect_whole(uint64_t n, uint64_t m) {
     struct process *process = process_new(run.machine);
     sqlite3 *db = connect(process);
-    int ordinary = number(db, "SELECT count(*) FROM o WHERE k = 1"), tables = number(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'l'");
-    if (tables == 0) execute(db, TABLE);
-    int lsm = number(db, "SELECT count(*) FROM l WHERE k = 1");
-    assert_int_equal(number(db, "SELECT count(*) >= 2 FROM o WHERE k > 100"), 1);
+    int ordinary = sql_number(db, "SELECT count(*) FROM o WHERE k = 1"),
+        tables = sql_number(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'l'");
+    if (tables == 0) sql_must(db, TABLE);
+    int lsm = sql_number(db, "SELECT count(*) FROM l WHERE k = 1");
+    assert_int_equal(sql_number(db, "SELECT count(*) >= 2 FROM o WHERE k > 100"), 1);
     if (ordinary != lsm) fail_msg("killed at %llu and %llu: %d and %d rows", (unsigned long long)n, (unsigned long long)m, ordinary, lsm);
-    execute(db, "BEGIN; INSERT INTO o VALUES (5000, 0); INSERT INTO l VALUES (5000, 0); COMMIT");
-    assert_int_equal(number(db, "SELECT lsm_check() = 'ok'"), 1);
+    sql_must(db, "BEGIN; INSERT INTO o VALUES (5000, 0); INSERT INTO l VALUES (5000, 0); COMMIT");
+    assert_int_equal(sql_number(db, "SELECT lsm_check() = 'ok'"), 1);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     process_free(process);
 }
@@ -105,21 +93,21 @@ static bool tell(const struct story *story, uint64_t n, uint64_t m, bool *second
     run.machine = machine_new(run.disk);
     struct process *stays = process_new(run.machine), *settler = process_new(run.machine);
     sqlite3 *keeper = connect(stays), *db = NULL;
-    execute(keeper, "PRAGMA journal_mode = WAL; CREATE TABLE o(k INTEGER PRIMARY KEY, v); INSERT INTO o VALUES (1000, 0)");
-    execute(keeper, story->before);
-    if (story->reads) execute(keeper, "BEGIN");
-    int seen = number(keeper, SEEN);
+    sql_must(keeper, "PRAGMA journal_mode = WAL; CREATE TABLE o(k INTEGER PRIMARY KEY, v); INSERT INTO o VALUES (1000, 0)");
+    sql_must(keeper, story->before);
+    if (story->reads) sql_must(keeper, "BEGIN");
+    int64_t seen = sql_number(keeper, SEEN);
     bool killed = die(story->dies, n);
     *second = story->again;
     if (killed) {
         db = connect(settler);
         if (story->restarts) fail_to_truncate(db);
-        execute(db, story->settles);
+        sql_must(db, story->settles);
         if (story->again) *second = die(story->dies, m);
         process_kill(settler);
         (void)sqlite3_close(db);
     }
-    if (story->reads) assert_int_equal(number(keeper, SEEN), seen);
+    if (story->reads) assert_int_equal(sql_number(keeper, SEEN), seen);
     process_kill(stays);
     (void)sqlite3_close(keeper);
     process_free(settler);
@@ -204,7 +192,7 @@ static int sync_in_vain(sqlite3_file *file, int flags) {
 /* COMMIT fails, because the WAL cannot be synced: all of it is in the file. */
 static void fail_to_sync(sqlite3 *db, const char *sql) {
     sqlite3_file *log = NULL;
-    must(db, sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log), "asking for the WAL");
+    assert_int_equal(sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log), SQLITE_OK);
     const sqlite3_io_methods *methods = log->pMethods;
     sqlite3_io_methods in_vain = *methods;
     in_vain.xSync = sync_in_vain;
@@ -221,11 +209,11 @@ static bool tell_exclusively(uint64_t m) {
     run.machine = machine_new(run.disk);
     run.victim = process_new(run.machine);
     sqlite3 *db = connect(run.victim);
-    execute(db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE o(k INTEGER PRIMARY KEY, v)");
-    execute(db, "INSERT INTO o VALUES (1000, printf('%0600d', 0));" TABLE "INSERT INTO o VALUES (1001, 0)");
+    sql_must(db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE o(k INTEGER PRIMARY KEY, v)");
+    sql_must(db, "INSERT INTO o VALUES (1000, printf('%0600d', 0));" TABLE "INSERT INTO o VALUES (1001, 0)");
     fail_to_sync(db, BOTH);
-    execute(db, "BEGIN; INSERT INTO l VALUES (77, 7); ROLLBACK");
-    assert_int_equal(number(db, "SELECT count(*) FROM o"), 2);
+    sql_must(db, "BEGIN; INSERT INTO l VALUES (77, 7); ROLLBACK");
+    assert_int_equal(sql_number(db, "SELECT count(*) FROM o"), 2);
     run.operations = 0;
     run.kill_at = m;
     lsm_env_mem_on_op(run.disk, kill_victim, NULL);

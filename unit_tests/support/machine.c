@@ -94,3 +94,18 @@ int process_open(struct process *process, const char *path, sqlite3 **db) {
     if (*db != NULL) sqlite3_extended_result_codes(*db, 1);
     return rc == SQLITE_OK ? sqlite3_lsm_init(*db, NULL, NULL) : rc;
 }
+
+int computer_start(struct computer *computer, struct lsm_env *disk) {
+    *computer = (struct computer){.disk = disk, .machine = machine_new(disk)};
+    if (computer->machine != NULL) computer->process = process_new(computer->machine);
+    return computer->process == NULL ? SQLITE_NOMEM : process_open(computer->process, MACHINE_DATABASE, &computer->db);
+}
+
+void computer_stop(struct computer *computer) {
+    int rc = sqlite3_close(computer->db);
+    assert(rc == SQLITE_OK);
+    (void)rc;
+    computer->db = NULL;
+    if (computer->process != NULL) process_free(computer->process);
+    if (computer->machine != NULL) machine_free(computer->machine);
+}

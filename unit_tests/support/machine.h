@@ -41,4 +41,17 @@ int process_open(struct process *process, const char *path, sqlite3 **db);
 /* The name of the process's VFS. Attached files use that of main. */
 const char *process_vfs(const struct process *process);
 
+/* A machine on a disk with one process, and its connection to MACHINE_DATABASE. */
+#define MACHINE_DATABASE "/app.db"
+struct computer {
+    struct lsm_env *disk; /* stays the caller's */
+    struct machine *machine;
+    struct process *process;
+    sqlite3 *db;
+};
+/* SQLite's code, also if there is no memory; computer_stop() in any case. */
+int computer_start(struct computer *computer, struct lsm_env *disk);
+/* The connection can be NULL, and its statements must be finalized. */
+void computer_stop(struct computer *computer);
+
 #endif

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "given.h"
+
 enum {
     DEEP_EVERY = 16,
     BAD_SHOWN = 8,
@@ -411,11 +413,6 @@ static void run_once(bool count_only) {
     lsm_env_mem_free(matrix.disk);
 }
 
-static uint64_t number_from(const char *variable, uint64_t otherwise) {
-    const char *text = getenv(variable);
-    return text == NULL ? otherwise : strtoull(text, NULL, 10);
-}
-
 static void add(struct matrix_counts *total, const struct matrix_counts *counts) {
     total->operations += counts->operations;
     total->crashes += counts->crashes;
@@ -447,7 +444,7 @@ static void run_cell(enum matrix_journal journal, enum matrix_sync sync, bool po
     if (!is_wanted(job)) return;
     run_once(true);
     spread.credit = 0;
-    spread.per_operation = (double)number_from("LSM_MATRIX", job->crashes) / (double)matrix.counts.operations;
+    spread.per_operation = (double)given_number("LSM_MATRIX", job->crashes) / (double)matrix.counts.operations;
     matrix.counts.operations = 0;
     run_once(false);
     print_counts(matrix.name, &matrix.counts);
@@ -456,7 +453,7 @@ static void run_cell(enum matrix_journal journal, enum matrix_sync sync, bool po
 
 void matrix_run(const struct matrix_job *job, struct matrix_counts *total) {
     spread.job = job;
-    spread.seed = number_from("LSM_TEST_SEED", 0) * 1000003;
+    spread.seed = given_number("LSM_TEST_SEED", 0) * 1000003;
     for (int i = 0; i < MATRIX_JOURNALS * MATRIX_SYNCS; i++) {
         run_cell((enum matrix_journal)(i / MATRIX_SYNCS), (enum matrix_sync)(i % MATRIX_SYNCS), false, total);
         run_cell((enum matrix_journal)(i / MATRIX_SYNCS), (enum matrix_sync)(i % MATRIX_SYNCS), true, total);
@@ -464,7 +461,7 @@ void matrix_run(const struct matrix_job *job, struct matrix_counts *total) {
 }
 
 void matrix_conclude(const struct matrix_counts *total) {
-    print_message("seed %llu; broken: files of SQLite where it promises none\n", (unsigned long long)number_from("LSM_TEST_SEED", 0));
+    print_message("seed %llu; broken: files of SQLite where it promises none\n", (unsigned long long)given_number("LSM_TEST_SEED", 0));
     print_counts("all", total);
     assert_int_equal(total->bad, 0);
 }
