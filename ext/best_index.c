@@ -24,7 +24,7 @@
 
 #define LIMIT_ROWS      100.0  /* what a LIMIT is thought to be if its value is not known */
 #define INDEX_SHARE     0.7    /* the cost of reading an entry of an index, of that of a row */
-#define LOOKUP_ROWS_MIN 8.0    /* walks shorter than this are walked each time */
+#define LOOKUP_ROWS_MIN 8.0    /* shorter walks behind an equality are walked each time */
 #define LOOKUP_ROWS     20.0   /* what is thought to be found in a lookup: as SQLite thinks of its automatic indexes */
 #define LOOKUP_USES     1000.0 /* how often a lookup is thought to be used: its making costs as much as some walks */
 #define PASS_ROWS       8.0    /* rows alike that are stepped over before the next ones are searched for (cursor_distinct.c) */
@@ -232,12 +232,13 @@ static struct price price_of(struct vt_table *table, sqlite3_index_info *info, c
     return price;
 }
 
-/* The price of a walk if it is one of many. */
+/* The price of a walk if it is one of many. It must say that it finds fewer rows than all, of small tables, too: who joins many of them would else put those first that
+ * nothing binds to the others, and multiply them. */
 static struct price price_of_lookup(struct vt_table *table, struct price walk) {
     double total;
     int sources;
     vt_table_estimate(table, &total, &sources);
-    struct price price = {.rows = walk.rows < LOOKUP_ROWS ? walk.rows : LOOKUP_ROWS};
+    struct price price = {.rows = walk.left < LOOKUP_ROWS ? walk.left : LOOKUP_ROWS};
     price.left = price.rows;
     price.cost = price.whole = rough_log2(total + 1) + price.rows * COST_PER_ROW + walk.cost / LOOKUP_USES;
     return price;
@@ -281,7 +282,8 @@ static int choose(struct vt_table *table, sqlite3_index_info *info, const struct
         lowest = price;
     }
     /* It is not known here whether the walk will be repeated. If not, it is walked as if this were not there. */
-    if (lowest.rows > LOOKUP_ROWS_MIN && best.distinct == 0) vt_plan_add_lookup(table->schema, question, &best);
+    double fewest = vt_plan_walk_args(&best) == 0 ? 1 : LOOKUP_ROWS_MIN;
+    if (lowest.rows > fewest && best.distinct == 0) vt_plan_add_lookup(table->schema, question, &best);
     if (best.lookup_count > 0) lowest = price_of_lookup(table, lowest);
     return answer(table, info, &best, &lowest);
 }

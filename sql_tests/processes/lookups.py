@@ -34,6 +34,33 @@ for sql in ("SELECT count(*), sum(a.id) FROM a JOIN b ON a.x = b.y", "SELECT cou
 """, folder)
 
 
+def test_a_join_of_many_small_tables_does_not_multiply_them(folder):
+    harness.python(PRELUDE + """
+import random
+def join(count, rows):
+    rng = random.Random(count)
+    for i in range(count):
+        db.execute(f"CREATE VIRTUAL TABLE j{i} USING lsm(id INTEGER PRIMARY KEY, a{i} INT, b{i} INT)")
+        db.executemany(f"INSERT INTO j{i} VALUES (?1, ?1, ?2)", [(n, rows + 1 - n) for n in range(1, rows + 1)])
+    terms, names = [f"a{i} = b{rng.randrange(i)}" for i in range(1, count)] + [f"a{rng.randrange(count)} = 2"], [f"j{i}" for i in range(count)]
+    rng.shuffle(terms)
+    rng.shuffle(names)
+    ticks = 0
+    def tick():
+        nonlocal ticks
+        ticks += 1
+        return ticks > 3000
+    db.set_progress_handler(tick, 1000)
+    found = db.execute(f"SELECT count(*) FROM {', '.join(names)} WHERE {' AND '.join(terms)}").fetchall()
+    db.set_progress_handler(None, 1000)
+    assert found == [(1,)] and ticks < 500, (count, rows, found, ticks)
+    for i in range(count):
+        db.execute(f"DROP TABLE j{i}")
+for count, rows in ((12, 20), (20, 10), (20, 9), (40, 8), (40, 4), (62, 3)):
+    join(count, rows)
+""", folder)
+
+
 def test_a_lookup_has_only_the_rows_that_conditions_let_through(folder):
     harness.python(PRELUDE + """
 pair(20000)
