@@ -134,3 +134,31 @@ SELECT count(*) FROM (SELECT id COLLATE NOCASE FROM lco UNION SELECT t FROM lco)
 ANALYZE;
 SELECT count(*) FROM sqlite_stat1 WHERE tbl LIKE 'l_';
 SELECT * FROM l INDEXED BY i;
+.print the name of the column that rowid gives
+CREATE TABLE on1(id INTEGER PRIMARY KEY, b);
+CREATE VIRTUAL TABLE ln1 USING lsm(id INTEGER PRIMARY KEY, b);
+CREATE TABLE on2 AS SELECT rowid FROM on1;
+CREATE TABLE ln2 AS SELECT rowid FROM ln1;
+SELECT name, sql FROM sqlite_schema WHERE name IN ('on2', 'ln2') ORDER BY 1 DESC;
+SELECT rowid FROM on1 UNION SELECT 5 ORDER BY id;
+SELECT rowid FROM ln1 UNION SELECT 5 ORDER BY id;
+SELECT rowid AS id FROM ln1 UNION SELECT 5 ORDER BY id;
+.print UPDATE ... FROM, several rows of which meet the same one
+CREATE TABLE of1(id INTEGER PRIMARY KEY, b UNIQUE, n);
+CREATE VIRTUAL TABLE lf1 USING lsm(id INTEGER PRIMARY KEY, b UNIQUE, n);
+CREATE TABLE met(k, v);
+INSERT INTO of1 VALUES (1, 'a', 0), (2, 'b', 0);
+INSERT INTO lf1 VALUES (1, 'a', 0), (2, 'b', 0);
+INSERT INTO met VALUES (1, 10), (1, 20), (1, 30), (2, 40);
+UPDATE of1 SET n = n + v FROM met WHERE k = id;
+SELECT changes(), group_concat(n) FROM of1;
+UPDATE lf1 SET n = n + v FROM met WHERE k = id;
+SELECT changes(), group_concat(n) FROM lf1;
+UPDATE of1 SET id = id + v FROM met WHERE k = id;
+SELECT changes(), group_concat(id) FROM of1;
+UPDATE lf1 SET id = id + v FROM met WHERE k = id;
+SELECT changes(), group_concat(id) FROM lf1;
+INSERT INTO met VALUES (42, 'a'), (42, 'c');
+UPDATE of1 SET b = v FROM met WHERE k = id;
+UPDATE lf1 SET b = v FROM met WHERE k = id;
+SELECT (SELECT b FROM of1 WHERE id = 42), (SELECT b FROM lf1 WHERE id = 42);
