@@ -130,6 +130,42 @@ static void a_damaged_word_of_the_writer_is_taken(void **state) {
     lsm_file_close(file);
 }
 
+/* A number that no slot has. Nobody can say that such a process is dead: writers are refused, in words, until all have closed. */
+static void a_writer_whose_slot_does_not_exist_is_not_taken_for_dead(void **state) {
+    struct fixture *fixture = *state;
+    struct lsm_share *share = fixture_open(fixture, 0);
+    struct lsm_error err = {0};
+    struct lsm_file *file;
+    uint8_t *page = (uint8_t *)(uintptr_t)map_page(fixture, &file);
+    const uint32_t word = LSM_SHARE_SLOTS + 1;
+    memcpy(page + 208, &word, sizeof word);
+    assert_int_equal(lsm_share_lock(share, LSM_SHARE_WRITER, 3000, &err), LSM_BUSY);
+    assert_non_null(strstr(err.text, ": another process is writing; "));
+    lsm_file_close(file);
+    fixture_close(fixture, 0);
+    share = fixture_open(fixture, 0);
+    assert_int_equal(lsm_share_lock(share, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
+    lsm_share_unlock(share, LSM_SHARE_WRITER);
+}
+
+/* What those before have left is believed if its checksum fits. */
+static void a_version_without_its_witness_is_not_believed(void **state) {
+    struct fixture *fixture = *state;
+    for (size_t offset = 128; offset <= 136; offset += 8)
+        for (int damaged = 0; damaged < 2; damaged++) {
+            struct lsm_file *file;
+            (void)fixture_open(fixture, 0);
+            uint8_t *page = (uint8_t *)(uintptr_t)map_page(fixture, &file);
+            fixture_kill(fixture, 0);
+            page[offset] ^= (uint8_t)damaged;
+            lsm_file_close(file);
+            assert_int_equal(fixture_join(fixture, 0), LSM_OK);
+            assert_true(lsm_share_is_first(fixture->process[0].share));
+            assert_true(lsm_share_left_version(fixture->process[0].share) == (damaged ? 0 : 10));
+            fixture_close(fixture, 0);
+        }
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
@@ -137,6 +173,8 @@ int main(void) {
         TEST(the_floor_stands_where_the_format_says),
         TEST(bytes_of_LOCK_are_locked_as_the_format_says),
         TEST(a_damaged_word_of_the_writer_is_taken),
+        TEST(a_writer_whose_slot_does_not_exist_is_not_taken_for_dead),
+        TEST(a_version_without_its_witness_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

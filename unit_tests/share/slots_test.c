@@ -68,6 +68,65 @@ static void a_pin_that_came_too_late_is_taken_back(void **state) {
     assert_true(lsm_share_may_remove(remover, 0, 11));
 }
 
+/* Another thread of the reader, at the named step of the first one. */
+struct second_thread {
+    struct lsm_share *share;
+    const char *step;
+    uint64_t version;
+    bool keeps, pinned, done;
+    struct lsm_share_pin pin;
+};
+
+static void pin_meanwhile(void *arg, struct lsm_share *share, const char *what) {
+    struct second_thread *second = arg;
+    if (share != second->share || strcmp(what, second->step) != 0 || second->done) return;
+    second->done = true;
+    second->pinned = lsm_share_pin(share, second->version, &second->pin);
+    if (!second->keeps) lsm_share_unpin(share, &second->pin);
+}
+
+/* One thread moves a place to the new version, which takes it away from the old one; another is just about to count itself onto that. */
+static void a_place_that_is_being_moved_takes_no_pin_of_its_old_version(void **state) {
+    struct fixture *fixture = *state;
+    struct lsm_share *reader = fixture_open(fixture, 0), *remover = fixture_open(fixture, 1);
+    struct second_thread second = {.share = reader, .step = "pin new version", .version = 10, .keeps = true};
+    struct lsm_share_pin pin;
+    assert_true(lsm_share_pin(reader, 10, &pin));
+    lsm_share_unpin(reader, &pin);
+    fixture_set_version(remover, 20);
+    lsm_share_on_point(pin_meanwhile, &second);
+    bool pinned = lsm_share_pin(reader, 20, &pin);
+    lsm_share_on_point(NULL, NULL);
+    assert_true(pinned && second.done && !second.pinned && second.pin.version == 0);
+    fixture_set_version(remover, 30);
+    assert_true(lsm_share_may_remove(remover, 10, 20));
+    assert_false(lsm_share_may_remove(remover, 20, 30)); /* what was counted off was not the first one's */
+    lsm_share_unpin(reader, &pin);
+    assert_true(lsm_share_may_remove(remover, 0, 30));
+}
+
+/* Another thread has given the new version a place while the first one was looking for one; its own pin is there still, or is not. */
+static void two_threads_that_pin_a_new_version_at_once_share_its_place(void **state) {
+    struct fixture *fixture = *state;
+    struct lsm_share *reader = fixture_open(fixture, 0), *remover = fixture_open(fixture, 1);
+    struct lsm_share_pin pin;
+    uint64_t version = 10;
+    for (int keeps = 0; keeps < 2; keeps++) {
+        fixture_set_version(remover, version += 10);
+        struct second_thread second = {.share = reader, .step = "version?", .version = version, .keeps = keeps};
+        lsm_share_on_point(pin_meanwhile, &second);
+        bool pinned = lsm_share_pin(reader, version, &pin);
+        lsm_share_on_point(NULL, NULL);
+        assert_true(pinned && second.pinned && pin.place < LSM_SHARE_PINS);
+        if (keeps) assert_int_equal(second.pin.place, pin.place);
+        fixture_set_version(remover, version += 10);
+        lsm_share_unpin(reader, &pin);
+        assert_true(lsm_share_may_remove(remover, 0, version) == !keeps);
+        lsm_share_unpin(reader, &second.pin);
+        assert_true(lsm_share_may_remove(remover, 0, version));
+    }
+}
+
 static void pins_of_one_version_are_counted(void **state) {
     struct fixture *fixture = *state;
     struct lsm_share *reader = fixture_open(fixture, 0), *remover = fixture_open(fixture, 1);
@@ -208,6 +267,20 @@ static void numbers_in_the_making_bound_what_is_a_leftover(void **state) {
     assert_true(lsm_share_build_bound(a) == 53);
 }
 
+/* The first one has not told yet which numbers are taken. */
+static void no_file_has_the_number_0(void **state) {
+    struct fixture *fixture = *state;
+    struct lsm_share_build build;
+    assert_int_equal(fixture_join(fixture, 0), LSM_OK);
+    struct lsm_share *first = fixture->process[0].share;
+    lsm_share_build_begin(first, &build);
+    assert_true(build.low == 1);
+    lsm_share_raise_next_file(first, 50);
+    assert_true(lsm_share_build_bound(first) == 1);
+    lsm_share_build_end(first, &build);
+    assert_true(lsm_share_build_bound(first) == 50);
+}
+
 static void more_jobs_than_places_are_answered_for_by_the_first(void **state) {
     struct fixture *fixture = *state;
     enum { JOBS = 12 };
@@ -226,97 +299,7 @@ static void more_jobs_than_places_are_answered_for_by_the_first(void **state) {
     assert_true(lsm_share_build_bound(share) == first + JOBS);
 }
 
-/* ---- locks and numbers -------------------------------------------------------------------------------- */
-
-static void a_busy_lock_says_who_has_it_and_is_free_when_he_dies(void **state) {
-    struct fixture *fixture = *state;
-    struct lsm_share *a = fixture_open(fixture, 0), *b = fixture_open(fixture, 1);
-    struct lsm_error err = {0};
-    for (int lock = LSM_SHARE_WRITER; lock < LSM_SHARE_LOCKS; lock++) assert_int_equal(lsm_share_lock(a, (enum lsm_share_lock)lock, 0, NULL), LSM_OK);
-    for (int lock = LSM_SHARE_WRITER; lock < LSM_SHARE_LOCKS; lock++)
-        assert_int_equal(lsm_share_lock(b, (enum lsm_share_lock)lock, 3000, lock == LSM_SHARE_WRITER ? &err : NULL), LSM_BUSY);
-    assert_non_null(strstr(err.text, "(test) is writing"));
-    lsm_share_unlock(a, LSM_SHARE_FLUSH);
-    assert_int_equal(lsm_share_lock(b, LSM_SHARE_FLUSH, 0, NULL), LSM_OK);
-    lsm_share_unlock(b, LSM_SHARE_FLUSH);
-    lsm_share_append_begin(a);
-    fixture_kill(fixture, 0);
-    assert_int_equal(lsm_share_lock(b, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
-    assert_true(lsm_share_log_end(b).died);
-    lsm_share_append_end(b, 64);
-    assert_true(!lsm_share_log_end(b).died && lsm_share_log_end(b).position == 64);
-    lsm_share_unlock(b, LSM_SHARE_WRITER);
-}
-
-/* Nobody looked in between, and the word still names the slot. */
-static void who_takes_the_slot_of_a_dead_writer_does_not_write_for_him(void **state) {
-    struct fixture *fixture = *state;
-    struct lsm_share *a = fixture_open(fixture, 0), *b = fixture_open(fixture, 1);
-    assert_int_equal(lsm_share_lock(a, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
-    lsm_share_append_begin(a);
-    fixture_kill(fixture, 0);
-    struct lsm_share *c = fixture_open(fixture, 2);
-    assert_int_equal(lsm_share_lock(b, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
-    assert_true(lsm_share_log_end(b).died);
-    assert_int_equal(lsm_share_lock(c, LSM_SHARE_WRITER, 0, NULL), LSM_BUSY);
-    lsm_share_append_end(b, 64);
-    lsm_share_unlock(b, LSM_SHARE_WRITER);
-    assert_int_equal(lsm_share_lock(c, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
-    lsm_share_unlock(c, LSM_SHARE_WRITER);
-}
-
-/* Threads that wait for each other in two processes, one of which is killed while it writes. */
-struct turns {
-    struct lsm_share *share;
-    _Atomic int *writing;
-    _Atomic bool *go_on;
-    uint64_t taken;
-};
-
-static void take_turns(void *arg) {
-    struct turns *turns = arg;
-    while (atomic_load(turns->go_on)) {
-        if (lsm_share_lock(turns->share, LSM_SHARE_WRITER, UINT64_MAX, NULL) != LSM_OK) abort();
-        if (atomic_fetch_add(turns->writing, 1) != 0) abort();
-        turns->taken++;
-        if (atomic_fetch_sub(turns->writing, 1) != 1) abort();
-        lsm_share_unlock(turns->share, LSM_SHARE_WRITER);
-    }
-}
-
-static void threads_of_several_processes_write_one_at_a_time(void **state) {
-    enum { WRITERS = 3, ENOUGH = 20000 };
-    struct fixture *fixture = *state;
-    struct lsm_thread threads[WRITERS];
-    struct turns turns[WRITERS];
-    _Atomic int writing = 0;
-    _Atomic bool go_on = true;
-    struct lsm_share *dying = fixture_open(fixture, WRITERS);
-    assert_int_equal(lsm_share_lock(dying, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
-    for (int i = 0; i < WRITERS; i++) turns[i] = (struct turns){.share = fixture_open(fixture, i), .writing = &writing, .go_on = &go_on};
-    for (int i = 0; i < WRITERS; i++) assert_int_equal(lsm_thread_start(&threads[i], "writer", take_turns, &turns[i]), LSM_OK);
-    fixture_kill(fixture, WRITERS);
-    struct lsm_share *mine = fixture_open(fixture, WRITERS + 1);
-    for (int i = 0; i < ENOUGH; i++) {
-        assert_int_equal(lsm_share_lock(mine, LSM_SHARE_WRITER, UINT64_MAX, NULL), LSM_OK);
-        assert_true(atomic_fetch_add(&writing, 1) == 0);
-        (void)atomic_fetch_sub(&writing, 1);
-        lsm_share_unlock(mine, LSM_SHARE_WRITER);
-    }
-    atomic_store(&go_on, false);
-    for (int i = 0; i < WRITERS; i++) lsm_thread_join(&threads[i]);
-}
-
-static void waiting_for_a_lock_ends_with_the_timeout(void **state) {
-    struct fixture *fixture = *state;
-    struct lsm_share *a = fixture_open(fixture, 0), *b = fixture_open(fixture, 1);
-    assert_int_equal(lsm_share_lock(a, LSM_SHARE_WRITER, 0, NULL), LSM_OK);
-    uint64_t start = lsm_env_monotonic_us(fixture->disk);
-    assert_int_equal(lsm_share_lock(b, LSM_SHARE_WRITER, 250000, NULL), LSM_BUSY);
-    uint64_t waited = lsm_env_monotonic_us(fixture->disk) - start;
-    assert_true(waited == 250000); /* on the simulated clock */
-    lsm_share_unlock(a, LSM_SHARE_WRITER);
-}
+/* ---- numbers -------------------------------------------------------------------------------- */
 
 static void an_undecided_transaction_is_forgotten_by_its_own_position_only(void **state) {
     struct fixture *fixture = *state;
@@ -463,6 +446,8 @@ int main(void) {
         TEST(what_no_published_version_has_dropped_may_not_be_removed),
         TEST(only_the_present_version_can_be_pinned),
         TEST(a_pin_that_came_too_late_is_taken_back),
+        TEST(a_place_that_is_being_moved_takes_no_pin_of_its_old_version),
+        TEST(two_threads_that_pin_a_new_version_at_once_share_its_place),
         TEST(pins_of_one_version_are_counted),
         TEST(more_pins_than_places_pin_everything_from_the_oldest_of_them_on),
         TEST(what_the_dead_pinned_may_go_and_their_slots_are_used_again),
@@ -470,11 +455,8 @@ int main(void) {
         TEST(a_trace_outlives_who_dies_taking_the_slot),
         TEST(the_hundred_and_twenty_first_process_is_refused),
         TEST(numbers_in_the_making_bound_what_is_a_leftover),
+        TEST(no_file_has_the_number_0),
         TEST(more_jobs_than_places_are_answered_for_by_the_first),
-        TEST(a_busy_lock_says_who_has_it_and_is_free_when_he_dies),
-        TEST(who_takes_the_slot_of_a_dead_writer_does_not_write_for_him),
-        TEST(threads_of_several_processes_write_one_at_a_time),
-        TEST(waiting_for_a_lock_ends_with_the_timeout),
         TEST(an_undecided_transaction_is_forgotten_by_its_own_position_only),
         TEST(versions_numbers_and_positions_never_go_back),
         TEST(the_list_shows_who_lives_and_what_they_pin_since_when),
