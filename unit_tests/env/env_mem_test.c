@@ -66,37 +66,6 @@ static void what_is_written_is_read(void **state) {
     lsm_file_close(file);
 }
 
-static void paths_lead_where_they_should(void **state) {
-    struct lsm_env *env = *state;
-    struct lsm_file *file;
-    struct lsm_error err = {0};
-    bool exists;
-    assert_int_equal(lsm_env_mkdir(env, "/a", NULL, NULL), LSM_OK);
-    assert_int_equal(lsm_env_mkdir(env, "a", NULL, NULL), LSM_OK);
-    assert_int_equal(lsm_env_mkdir(env, "a/b/", NULL, NULL), LSM_OK);
-    lsm_file_close(open_ok(env, "a/b/c", RW_CREATE));
-    lsm_file_close(open_ok(env, "/./a//b/./c", LSM_OPEN_READ));
-    assert_int_equal(lsm_env_exists(env, "a/b/c", &exists, NULL), LSM_OK);
-    assert_true(exists);
-    assert_int_equal(lsm_env_exists(env, "a/b/c/d", &exists, NULL), LSM_OK);
-    assert_false(exists);
-    assert_int_equal(lsm_env_exists(env, "", &exists, NULL), LSM_OK);
-    assert_true(exists);
-    assert_int_equal(lsm_env_open(env, "x/y", RW_CREATE, NULL, &file, &err), LSM_NOTFOUND);
-    assert_null(file);
-    assert_int_equal(err.os_errno, ENOENT);
-    assert_non_null(strstr(err.text, "x/y"));
-    assert_int_equal(lsm_env_open(env, "a/../a", RW_CREATE, NULL, &file, &err), LSM_IO);
-    assert_int_equal(lsm_env_open(env, "a/b/c", RW_CREATE | LSM_OPEN_EXCL, NULL, &file, &err), LSM_IO);
-    assert_int_equal(err.os_errno, EEXIST);
-    assert_int_equal(lsm_env_open(env, "a/b", LSM_OPEN_READ, NULL, &file, &err), LSM_IO);
-    assert_int_equal(err.os_errno, EISDIR);
-    assert_int_equal(lsm_env_open(env, "a/b/c/d", RW_CREATE, NULL, &file, &err), LSM_IO);
-    assert_int_equal(err.os_errno, ENOTDIR);
-    assert_int_equal(lsm_env_mkdir(env, "a/b/c", NULL, &err), LSM_IO);
-    assert_int_equal(lsm_env_mkdir(env, "p/q", NULL, &err), LSM_NOTFOUND);
-}
-
 static void directories_list_what_is_in_them(void **state) {
     struct lsm_env *env = *state;
     struct lsm_names names;
@@ -194,6 +163,7 @@ static void reserving_gigabytes_costs_nothing_and_nonsense_is_refused(void **sta
     assert_true(lsm_mem_calls() - calls < 5);
     assert_int_equal(lsm_file_truncate(file, UINT64_MAX, NULL), LSM_FULL);
     assert_int_equal(lsm_file_allocate(file, UINT64_MAX, 2, NULL), LSM_FULL);
+    assert_int_equal(lsm_file_allocate(file, 2, UINT64_MAX - 1, NULL), LSM_FULL);
     assert_int_equal(lsm_file_write_at(file, UINT64_MAX, "ab", 2, NULL), LSM_FULL);
     assert_int_equal(lsm_env_mem_file_size(env, "f", &calls), LSM_OK);
     assert_true(calls == 1);
@@ -446,7 +416,6 @@ int main(void) {
     {#name " (plain)", name, set_up_plain, tear_down, NULL}, { #name " (strict)", name, set_up_strict, tear_down, NULL }
     const struct CMUnitTest tests[] = {
         BOTH(what_is_written_is_read),
-        BOTH(paths_lead_where_they_should),
         BOTH(directories_list_what_is_in_them),
         BOTH(renaming_replaces_and_moves_between_directories),
         BOTH(a_removed_file_lives_while_it_is_open),

@@ -469,6 +469,41 @@ static void a_locked_file_is_closed_in_the_child_of_a_fork(void **state) {
     must_be_right(child);
 }
 
+static void fork_and_end(void) {
+    pid_t child = fork();
+    if (child == 0) _exit(0);
+    must_be_right(child);
+}
+
+/* Opened before a fork, locked behind it: it is opened again, by its path, which must lead to the same file. A try that fails says so, and the next one may succeed. */
+static void a_file_that_cannot_be_opened_again_behind_a_fork_is_not_locked(void **state) {
+    (void)state;
+    static const struct {
+        const char *call;
+        int error;
+        unsigned spared; /* so many calls before it succeed */
+    } faults[] = {{"open", EMFILE, 0}, {"fstat", EIO, 0}, {"fstat", EIO, 1}, {"dup3", EBUSY, 0}};
+    struct lsm_file *reopened;
+    fork_and_end();
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        sys_fail(faults[i].call, faults[i].error, 1);
+        sys.fault[0].spared = faults[i].spared;
+        assert_int_equal(lsm_file_lock(file, 1, LSM_LOCK_EXCLUSIVE, &err), LSM_IO);
+        assert_non_null(strstr(err.text, "opened before a fork"));
+        sys_heal();
+    }
+    /* Another file of that name. */
+    assert_int_equal(rename(path, other), 0);
+    assert_int_equal(lsm_file_lock(file, 1, LSM_LOCK_EXCLUSIVE, &err), LSM_IO);
+    assert_int_equal(lsm_env_open(env, path, RW_CREATE, &plain, &reopened, &err), LSM_OK);
+    lsm_file_close(reopened);
+    assert_int_equal(lsm_file_lock(file, 1, LSM_LOCK_EXCLUSIVE, &err), LSM_IO);
+    assert_int_equal(rename(other, path), 0);
+    sys_fail("open", EINTR, 1);
+    assert_int_equal(lsm_file_lock(file, 1, LSM_LOCK_EXCLUSIVE, &err), LSM_OK);
+    assert_int_equal(sys_seen(), 2);
+}
+
 static void a_path_through_a_file_leads_nowhere(void **state) {
     (void)state;
     bool exists = true;
@@ -585,6 +620,7 @@ int main(void) {
         TEST(a_link_to_a_directory_that_now_leads_to_another_disk_is_noticed),
         TEST(no_sleep_is_longer_than_a_day),
         TEST(a_locked_file_is_closed_in_the_child_of_a_fork),
+        TEST(a_file_that_cannot_be_opened_again_behind_a_fork_is_not_locked),
         TEST(a_path_through_a_file_leads_nowhere),
         TEST(file_systems_of_several_machines_are_told_by_name),
         TEST(without_a_window_records_are_written_by_calls),

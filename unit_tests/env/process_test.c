@@ -315,6 +315,20 @@ static void who_wants_to_know_is_told_before_every_operation(void **state) {
     lsm_file_close(file);
 }
 
+/* As the real one's callers want it: a word that has changed is not waited for. */
+static void who_waits_at_a_word_that_has_changed_does_not_sleep(void **state) {
+    struct place *place = *state;
+    struct lsm_file *file = open_ok(place->disk, place->path, RW_CREATE);
+    _Atomic uint32_t *word = (_Atomic uint32_t *)(void *)map_ok(file);
+    lsm_env_mem_set_clock(place->disk, 1000);
+    word[0] = 7;
+    lsm_env_wait_word(place->disk, word, 6, 500);
+    assert_true(lsm_env_monotonic_us(place->disk) == 1000);
+    lsm_env_wait_word(place->disk, word, 7, 500);
+    assert_true(lsm_env_monotonic_us(place->disk) == 1500);
+    lsm_file_close(file);
+}
+
 static void after_a_power_cut_nothing_mapped_is_shared_any_more(void **state) {
     struct place *place = *state;
     struct lsm_file *a = open_ok(place->disk, "f", RW_CREATE);
@@ -539,6 +553,7 @@ int main(void) {
         MEMORY(what_a_killed_process_still_writes_nobody_sees),
         MEMORY(a_process_dies_at_the_operation_it_was_told),
         MEMORY(who_wants_to_know_is_told_before_every_operation),
+        MEMORY(who_waits_at_a_word_that_has_changed_does_not_sleep),
         MEMORY(after_a_power_cut_nothing_mapped_is_shared_any_more),
         MEMORY(a_file_written_before_it_is_mapped_is_what_was_written),
         POSIX(a_child_of_a_fork_holds_no_lock_of_its_parent),

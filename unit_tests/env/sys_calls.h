@@ -26,6 +26,7 @@ static struct {
         int error;        /* its errno; 0: a transfer ends with nothing done */
         unsigned times;   /* so many of them fail, beginning with the next */
         unsigned seen;    /* how often it was called since */
+        unsigned spared;  /* so many of these succeed, before any fails */
     } fault[2];
     long fs_type;    /* what statfs() says; 0: the truth */
     int64_t slept_s; /* how long nanosleep() was told to sleep last */
@@ -37,7 +38,7 @@ static inline void sys_fail_too(const char *call, int error, unsigned times) {
     sys.fault[1].call = call;
     sys.fault[1].error = error;
     sys.fault[1].times = times;
-    sys.fault[1].seen = 0;
+    sys.fault[1].seen = sys.fault[1].spared = 0;
 }
 
 /* The call fails so often, beginning with the next; no other one does. */
@@ -54,7 +55,8 @@ static inline bool sys_strikes(const char *call) {
     for (int i = 0; i < 2; i++) {
         if (sys.fault[i].call == NULL || strcmp(sys.fault[i].call, call) != 0) continue;
         errno = sys.fault[i].error;
-        return sys.fault[i].seen++ < sys.fault[i].times;
+        unsigned call_number = sys.fault[i].seen++;
+        return call_number >= sys.fault[i].spared && call_number - sys.fault[i].spared < sys.fault[i].times;
     }
     return false;
 }
@@ -88,6 +90,7 @@ SYS_CALL(fdatasync, (int fd), (fd))
 SYS_CALL(fsync, (int fd), (fd))
 SYS_CALL(ftruncate, (int fd, off_t size), (fd, size))
 SYS_CALL(fallocate, (int fd, int mode, off_t offset, off_t size), (fd, mode, offset, size))
+SYS_CALL(dup3, (int from, int to, int flags), (from, to, flags))
 SYS_CALL(flock, (int fd, int how), (fd, how))
 SYS_CALL(madvise, (void *memory, size_t size, int advice), (memory, size, advice))
 

@@ -206,9 +206,7 @@ static void an_endless_timeout_is_not_over_at_once(void **state) {
     assert_false(lsm_share_is_first(meanwhile.fixture->process[1].share));
 }
 
-static void remove_lock(struct fixture *fixture) {
-    assert_int_equal(lsm_env_unlink(fixture->disk, FIXTURE_LOCK, NULL), LSM_OK);
-}
+static void remove_lock(struct fixture *fixture) { assert_int_equal(lsm_env_unlink(fixture->disk, FIXTURE_LOCK, NULL), LSM_OK); }
 
 static void remove_lock_and_go(struct fixture *fixture) {
     remove_lock(fixture);

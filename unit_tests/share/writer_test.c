@@ -133,12 +133,9 @@ static void a_transaction_beside_another_ones_does_not_begin(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_busy_lock_says_who_has_it_and_is_free_when_he_dies),
-        TEST(who_takes_the_slot_of_a_dead_writer_does_not_write_for_him),
-        TEST(threads_of_several_processes_write_one_at_a_time),
-        TEST(waiting_for_a_lock_ends_with_the_timeout),
-        TEST(a_transaction_of_one_who_is_alone_publishes_as_any_other),
-        TEST(a_transaction_beside_another_ones_does_not_begin),
+        TEST(a_busy_lock_says_who_has_it_and_is_free_when_he_dies),     TEST(who_takes_the_slot_of_a_dead_writer_does_not_write_for_him),
+        TEST(threads_of_several_processes_write_one_at_a_time),         TEST(waiting_for_a_lock_ends_with_the_timeout),
+        TEST(a_transaction_of_one_who_is_alone_publishes_as_any_other), TEST(a_transaction_beside_another_ones_does_not_begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
