@@ -87,10 +87,63 @@ static void noise_is_refused_or_harmless(void **state) {
     kit_free(&rows);
 }
 
+/* Sizes only: no byte behind them is read. */
+static void what_is_larger_than_a_block_is_refused(void **state) {
+    (void)state;
+    uint8_t bytes[64] = {0};
+    struct lsm_block block;
+    struct lsm_buf out = {0};
+    assert_string_equal(lsm_block_open(&block, lsm_slice_of(bytes, (size_t)LSM_BLOCK_BYTES_MAX + 1)), "the block is too long");
+    const struct lsm_slice key = lsm_slice_of("k", 1), large = lsm_slice_of(bytes, (size_t)LSM_BLOCK_BYTES_MAX - 10),
+                           half = lsm_slice_of(bytes, (size_t)LSM_BLOCK_BYTES_MAX / 2);
+    struct lsm_block_item items[] = {{.common = 1, .value = large}, {.value = half}};
+    assert_int_equal(lsm_block_encode(key, items, 1, &out), LSM_TOOBIG); /* with what stands around it */
+    items[0] = (struct lsm_block_item){.value = half};
+    items[1].value = lsm_slice_of(bytes, (size_t)LSM_BLOCK_BYTES_MAX / 2 + 1);
+    assert_int_equal(lsm_block_encode(key, items, 2, &out), LSM_TOOBIG); /* the values alone */
+    assert_int_equal(out.size, 0);
+}
+
+static void more_shared_bytes_than_keys_have_are_refused(void **state) {
+    (void)state;
+    size_t size = LSM_BLOCK_HEAD_BYTES + 2 * sizeof(uint32_t) + LSM_BLOCK_KEY_BYTES_MAX + 1;
+    uint8_t *bytes = lsm_calloc(1, size + LSM_BLOCK_SLACK);
+    struct lsm_block block;
+    lsm_store_u32(bytes + 4, (uint32_t)LSM_BLOCK_KEY_BYTES_MAX + 1);
+    assert_string_equal(lsm_block_open(&block, lsm_slice_of(bytes, size)), "the shared key bytes overrun the block");
+    lsm_free(bytes);
+}
+
+/* Whole, but for the order: every search ends, inside. */
+static void a_search_in_a_block_out_of_order_ends_inside(void **state) {
+    (void)state;
+    uint64_t random = kit_seed(__func__);
+    for (size_t round = 0; round < 3000; round++) {
+        struct kit_rows rows = {0};
+        struct lsm_buf out = {0};
+        struct lsm_block block;
+        size_t count = 3 + kit_below(&random, 12);
+        for (size_t i = 0; i < count; i++)
+            kit_add(&rows, LSM_KIND_PUT, lsm_slice_of((uint8_t[]){0, 0, 0, (uint8_t)(i + 1), 0, 0, 0, 0, 0}, 9), (struct lsm_slice){0});
+        encode(&rows, &out);
+        assert_null(lsm_block_open(&block, lsm_buf_slice(&out)));
+        uint8_t *column = out.data + (block.column - block.bytes);
+        for (size_t i = 0; i < count; i++) column[i * LSM_BLOCK_COLUMN_BYTES + 7] = (uint8_t)kit_below(&random, 4);
+        for (uint8_t i = 0; i < 5; i++) {
+            bool exact;
+            struct lsm_slice sought = lsm_slice_of((uint8_t[]){0, 0, 0, i, 0, 0, 0, 0, 0}, 9);
+            assert_true(lsm_block_seek(&block, sought, &exact) <= count);
+        }
+        lsm_buf_free(&out);
+        kit_free(&rows);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_block_gives_back_its_entries_and_finds_them),
-        cmocka_unit_test(noise_is_refused_or_harmless),
+        cmocka_unit_test(a_block_gives_back_its_entries_and_finds_them), cmocka_unit_test(noise_is_refused_or_harmless),
+        cmocka_unit_test(what_is_larger_than_a_block_is_refused),        cmocka_unit_test(more_shared_bytes_than_keys_have_are_refused),
+        cmocka_unit_test(a_search_in_a_block_out_of_order_ends_inside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

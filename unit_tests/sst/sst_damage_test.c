@@ -1,4 +1,4 @@
-/* What a table file does when its bytes, its memory or its environment fail. The rule for reads: exactly the right rows, or an error. */
+/* What a table file does when its bytes fail. The rule for reads: exactly the right rows, or an error. */
 #include "table_kit.h"
 
 #include "../../lsm_core/codec/coding.h"
@@ -378,167 +378,6 @@ static void hostile_bytes_with_right_checksums_crash_nothing(void **state) {
     assert_true(opened > trials / 10);
 }
 
-/* ---- failing memory and environment --------------------------------------------------------------------------- */
-
-/* Write, open, read, verify; the first failure. */
-static int run_all(struct lsm_env *env, const struct kit_rows *rows, enum lsm_compression compression, struct lsm_cache *cache,
-                   struct lsm_error *err) {
-    struct lsm_sst_options options = kit_options(512, compression);
-    struct lsm_sst *sst = NULL;
-    struct lsm_file_meta *meta = lsm_file_meta_new();
-    if (meta == NULL) return LSM_NOMEM;
-    int status = kit_write_status(env, KIT_PATH, 7, rows, &options, meta, err);
-    if (status == LSM_OK) status = lsm_sst_open(env, KIT_PATH, kit_store_id, meta, cache, &sst, err);
-    for (size_t i = 0; status == LSM_OK && i < rows->count; i += 9) {
-        struct lsm_sst_pin pin = {0};
-        enum lsm_kind kind;
-        status = lsm_sst_get(sst, lsm_buf_slice(&rows->rows[i].key), &kind, &pin, err);
-        if (status == LSM_OK) assert_true(lsm_slice_equal(pin.value, lsm_buf_slice(&rows->rows[i].value)));
-        lsm_sst_pin_release(&pin);
-    }
-    for (int fill_cache = 0; status == LSM_OK && fill_cache < 2; fill_cache++) {
-        struct lsm_sst_iter iter;
-        lsm_sst_iter_init(&iter, sst, fill_cache != 0);
-        size_t i = 0;
-        for (lsm_iter_first(&iter.base); iter.base.valid; lsm_iter_next(&iter.base)) assert_true(kit_iter_is(&iter.base, rows, i++));
-        status = iter.base.status;
-        if (status != LSM_OK)
-            *err = iter.base.err;
-        else
-            assert_int_equal(i, rows->count);
-        lsm_iter_release(&iter.base);
-    }
-    if (status == LSM_OK) status = lsm_sst_verify(sst, NULL, NULL, err);
-    lsm_sst_close(sst);
-    lsm_file_meta_unref(meta);
-    return status;
-}
-
-static void running_out_of_memory_anywhere_leaks_nothing(void **state) {
-    (void)state;
-    uint64_t random = 3;
-    struct kit_rows rows = {0};
-    kit_random_rows(&rows, &random, KIT_RANDOM, 60, 2000);
-    rows.ranges[rows.range_count++] = (struct lsm_sst_range){.low = lsm_slice_of("b", 1), .high = lsm_slice_of("c", 1)};
-    for (int compression = 0; compression < 3; compression++)
-        for (int sticky = 0; sticky < 2; sticky++) {
-            int64_t points = 0;
-            for (int status = LSM_NOMEM; status != LSM_OK; points++) {
-                struct lsm_error err = {0};
-                struct lsm_env *env = lsm_env_mem_new();
-                struct lsm_cache *cache = lsm_cache_new(3000);
-                assert_true(env != NULL && cache != NULL);
-                lsm_mem_fail_after(points + 1, sticky != 0);
-                status = run_all(env, &rows, (enum lsm_compression)compression, cache, &err);
-                lsm_mem_fail_after(0, false);
-                assert_true(status == LSM_OK || status == LSM_NOMEM);
-                lsm_cache_free(cache);
-                lsm_env_mem_free(env);
-            }
-            assert_true(points > 50);
-        }
-    kit_free(&rows);
-    assert_int_equal(lsm_mem_live(), 0);
-}
-
-static void a_failing_environment_is_reported_and_leaves_no_file(void **state) {
-    (void)state;
-    uint64_t random = 4;
-    struct kit_rows rows = {0};
-    static const int errnos[] = {5 /* EIO */, 28 /* ENOSPC */};
-    kit_random_rows(&rows, &random, KIT_RANDOM, 200, 300000); /* several writes */
-    for (size_t e = 0; e < 2; e++)
-        for (int sticky = 0; sticky < 2; sticky++) {
-            uint64_t points = 0;
-            for (;; points++) {
-                struct lsm_env *env = lsm_env_mem_new();
-                struct lsm_error err = {0};
-                struct lsm_env_fault fault = {.at = points + 1,
-                                              .ops = LSM_ENV_ALL & ~(unsigned)LSM_ENV_UNLINK,
-                                              .os_errno = errnos[e],
-                                              .sticky = sticky != 0,
-                                              .short_write = true};
-                bool exists = true;
-                lsm_env_mem_fail_at(env, &fault);
-                int status = run_all(env, &rows, LSM_COMPRESS_LZ4, NULL, &err);
-                uint64_t faults = lsm_env_mem_faults(env);
-                lsm_env_mem_fail_at(env, NULL);
-                if (faults != 0) {
-                    assert_true(status == LSM_IO || status == LSM_FULL);
-                    assert_non_null(strstr(err.text, KIT_PATH));
-                }
-                struct lsm_file_meta meta = {.number = 7};
-                struct lsm_sst *sst;
-                assert_int_equal(lsm_env_exists(env, KIT_PATH, &exists, NULL), LSM_OK);
-                if (exists && faults != 0) /* then writing was over before the fault */
-                    assert_int_equal(lsm_sst_open(env, KIT_PATH, kit_store_id, &meta, NULL, &sst, NULL), LSM_CORRUPT);
-                lsm_env_mem_free(env);
-                if (faults == 0) {
-                    assert_int_equal(status, LSM_OK);
-                    break;
-                }
-            }
-            assert_true(points > 10);
-        }
-    kit_free(&rows);
-}
-
-static void a_failed_write_removes_the_file(void **state) {
-    (void)state;
-    uint64_t random = 4, points = 0;
-    struct kit_rows rows = {0};
-    struct lsm_sst_options options = kit_options(4096, LSM_COMPRESS_ZSTD);
-    kit_random_rows(&rows, &random, KIT_RANDOM, 300, 300000);
-    for (;; points++) {
-        struct lsm_env *env = lsm_env_mem_new();
-        struct lsm_file_meta *meta = lsm_file_meta_new();
-        struct lsm_env_fault fault = {.at = points + 1, .ops = LSM_ENV_CREATE | LSM_ENV_WRITE | LSM_ENV_SYNC};
-        bool exists = true;
-        lsm_env_mem_fail_at(env, &fault);
-        int status = kit_write_status(env, KIT_PATH, 7, &rows, &options, meta, NULL);
-        assert_int_equal(lsm_env_exists(env, KIT_PATH, &exists, NULL), LSM_OK);
-        assert_true(exists == (status == LSM_OK));
-        lsm_file_meta_unref(meta);
-        lsm_env_mem_free(env);
-        if (status == LSM_OK) break;
-    }
-    assert_true(points >= 4);
-    kit_free(&rows);
-}
-
-static void an_existing_file_is_not_overwritten(void **state) {
-    (void)state;
-    struct lsm_env *env = lsm_env_mem_new();
-    struct lsm_sst_options options = kit_options(4096, LSM_COMPRESS_NONE);
-    struct lsm_sst_writer *writer;
-    uint64_t size = 0;
-    assert_int_equal(lsm_env_mem_write_file(env, KIT_PATH, "precious", 8), LSM_OK);
-    assert_int_not_equal(lsm_sst_writer_open(env, KIT_PATH, &kit_perm, kit_store_id, 7, &options, &writer, NULL), LSM_OK);
-    assert_null(writer);
-    assert_int_equal(lsm_env_mem_file_size(env, KIT_PATH, &size), LSM_OK);
-    assert_int_equal(size, 8);
-    lsm_env_mem_free(env);
-}
-
-/* A finished file survives a power cut whole: everything is synced but its name. */
-static void a_finished_file_is_durable_once_its_directory_is_synced(void **state) {
-    (void)state;
-    struct lsm_env *env = lsm_env_mem_new_strict();
-    struct kit_rows rows = {0};
-    struct lsm_sst_options options = kit_options(4096, LSM_COMPRESS_NONE);
-    struct lsm_error err = {0};
-    uint64_t random = 8;
-    kit_random_rows(&rows, &random, KIT_RANDOM, 300, 500);
-    struct lsm_file_meta *meta = kit_write(env, KIT_PATH, 7, &rows, &options);
-    assert_int_equal(lsm_env_sync_dir(env, "/", NULL), LSM_OK);
-    assert_int_equal(lsm_env_mem_crash(env, LSM_CRASH_LOSE, 1), LSM_OK);
-    struct lsm_sst *sst = kit_open(env, KIT_PATH, meta, NULL);
-    if (lsm_sst_verify(sst, NULL, NULL, &err) != LSM_OK) fail_msg("%s", err.text);
-    lsm_file_meta_unref(meta);
-    kit_free(&rows);
-    lsm_env_mem_free(env);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_flipped_bit_is_noticed),
@@ -550,11 +389,6 @@ int main(void) {
         cmocka_unit_test(a_file_that_shrinks_while_open_gives_errors),
         cmocka_unit_test(blocks_swapped_within_and_between_files_are_noticed),
         cmocka_unit_test(hostile_bytes_with_right_checksums_crash_nothing),
-        cmocka_unit_test(running_out_of_memory_anywhere_leaks_nothing),
-        cmocka_unit_test(a_failing_environment_is_reported_and_leaves_no_file),
-        cmocka_unit_test(a_failed_write_removes_the_file),
-        cmocka_unit_test(an_existing_file_is_not_overwritten),
-        cmocka_unit_test(a_finished_file_is_durable_once_its_directory_is_synced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

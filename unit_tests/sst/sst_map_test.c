@@ -117,8 +117,15 @@ static void what_has_no_room_is_read(void **state) {
     assert_int_equal(atomic_load(&maps.used), meta->bytes);
     must_have(first, &rows);
     must_have(second, &rows);
+    assert_int_equal(lsm_sst_verify(first, NULL, NULL, NULL), LSM_OK); /* which reads the file all the same */
     lsm_file_meta_unref(meta);
     assert_int_equal(atomic_load(&maps.used), 0);
+    lsm_mem_fail_after(1, false);
+    lsm_sst_map(second, &maps); /* there is room, but it cannot be mapped */
+    lsm_mem_fail_after(0, false);
+    assert_null(second->map);
+    assert_int_equal(atomic_load(&maps.used), 0);
+    must_have(second, &rows);
     lsm_file_meta_unref(other);
     kit_free(&rows);
 }

@@ -166,6 +166,9 @@ static void tables_of_zero_and_one_entry_work(void **state) {
         check_walks(&table, true);
         check_seeks(&table, &random, KIT_SHORT, true, 50);
         check_verify(&table);
+        double bytes, entries;
+        lsm_sst_estimate(table.sst, NULL, NULL, &bytes, &entries);
+        assert_true(entries == (double)count && (bytes > 0) == (count > 0));
         table_close(&table);
     }
 }
@@ -337,9 +340,14 @@ static void estimates_are_exact_over_all_and_near_over_parts(void **state) {
             lsm_sst_estimate(table.sst, &a, &b, &bytes, &entries);
             assert_true(entries >= 0 && entries > (double)width - 45 && entries < (double)width + 45);
         }
-    struct lsm_slice high = lsm_slice_of("\0\0\0\2", 4);
+    struct lsm_slice high = lsm_slice_of("\0\0\0\2", 4), first = lsm_buf_slice(&table.rows.rows[0].key),
+                     second = lsm_buf_slice(&table.rows.rows[1].key);
     lsm_sst_estimate(table.sst, &high, NULL, &bytes, &entries);
     assert_true(entries == 0 && bytes == 0);
+    lsm_sst_estimate(table.sst, &second, &first, &bytes, &entries);
+    assert_true(entries == 0 && bytes == 0);
+    lsm_sst_estimate(table.sst, NULL, &second, &bytes, &entries);
+    assert_true(entries > 0 && entries < 45);
     table_close(&table);
 }
 
@@ -389,9 +397,9 @@ static void identify_tells_our_files_from_others(void **state) {
     table_close(&table);
 }
 
-static bool stop_at_once(void *arg) {
-    (void)arg;
-    return true;
+static bool stop_after(void *arg) {
+    int *left = arg;
+    return (*left)-- == 0;
 }
 
 static void verify_stops_at_the_callers_wish(void **state) {
@@ -400,7 +408,13 @@ static void verify_stops_at_the_callers_wish(void **state) {
     struct lsm_sst_options options = kit_options(4096, LSM_COMPRESS_NONE);
     kit_add_text(&table.rows, "bbbb", "1");
     table_open(&table, &options, 0);
-    assert_int_equal(lsm_sst_verify(table.sst, stop_at_once, NULL, NULL), LSM_INTERRUPTED);
+    for (int after = 0; after < 2; after++) { /* as bytes, and block by block */
+        int left = after;
+        assert_int_equal(lsm_sst_verify(table.sst, stop_after, &left, NULL), LSM_INTERRUPTED);
+    }
+    int enough = 2;
+    assert_int_equal(lsm_sst_verify(table.sst, stop_after, &enough, NULL), LSM_OK);
+    assert_int_equal(enough, 0); /* asked so often */
     table_close(&table);
 }
 
