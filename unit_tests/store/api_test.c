@@ -143,6 +143,8 @@ static void a_child_of_fork_touches_nothing(void **state) {
     MUST(lsm_txn_put(txn, tree.tree, text("k"), text("v"), &world.err));
     MUST(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &world.err));
     MUST(lsm_view_open(store, NULL, &view, &world.err));
+    struct lsm_cursor *cursor = NULL;
+    MUST(lsm_cursor_open(view, tree.tree, NULL, NULL, &cursor, &world.err));
     pid_t child = fork();
     if (child == 0) {
         struct lsm_txn *other = NULL;
@@ -166,7 +168,18 @@ static void a_child_of_fork_touches_nothing(void **state) {
         bad |= lsm_store_files(store, &files, &count, NULL) != LSM_MISUSE;
         bad |= lsm_store_tree_check(store, tree) != LSM_MISUSE;
         lsm_store_stats(store, &stats);
+        struct lsm_estimate estimate = {.rows = 1};
+        struct lsm_cursor *own = NULL;
+        bad |= lsm_cursor_open(view, tree.tree, NULL, NULL, &own, NULL) != LSM_MISUSE;
+        bad |= lsm_cursor_first(cursor, NULL) != LSM_MISUSE || lsm_cursor_last(cursor, NULL) != LSM_MISUSE;
+        bad |= lsm_cursor_seek(cursor, text("k"), NULL) != LSM_MISUSE;
+        lsm_view_estimate(view, tree.tree, NULL, NULL, &estimate);
+        bad |= estimate.rows != 0;
+        bad |= lsm_txn_rollback_to(txn, 0, NULL) != LSM_MISUSE;
+        bad |= lsm_store_pending(store, NULL) != LSM_PENDING_NONE;
+        bad |= lsm_store_await_writer(store, 0, NULL) != LSM_MISUSE;
         bad |= lsm_txn_rollback(txn, NULL) != LSM_MISUSE;
+        lsm_cursor_close(cursor);
         lsm_view_close(view);
         bad |= lsm_store_close(store, NULL) != LSM_MISUSE;
         _exit(bad);
@@ -175,6 +188,7 @@ static void a_child_of_fork_touches_nothing(void **state) {
     assert_int_equal(waitpid(child, &code, 0), child);
     assert_int_equal(code, 0);
     lsm_txn_commit(txn, true);
+    lsm_cursor_close(cursor);
     lsm_view_close(view);
     MUST(lsm_view_open(store, NULL, &view, &world.err));
     MUST(lsm_view_get(view, tree.tree, text("k"), NULL, &world.err));
