@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../../lsm_core/base/base.h"
@@ -73,6 +74,23 @@ static inline void commit_row(uint32_t tree, struct lsm_slice key, struct lsm_sl
     MUST(lsm_txn_put(txn, tree, key, value, &world.err));
     MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDES_ITSELF, NULL, &world.err));
     lsm_txn_commit(txn, true);
+}
+
+static inline void path_of(char path[64], const char *name) { (void)snprintf(path, 64, "%s/%s", world.options.dir, name); }
+
+/* The only file of the store whose name ends so. */
+static inline void find_file(const char *end, char path[64]) {
+    struct lsm_names names;
+    unsigned found = 0;
+    MUST(lsm_env_list(world.env, world.options.dir, &names, &world.err));
+    for (size_t i = 0; i < names.count; i++) {
+        size_t size = strlen(names.names[i]), end_size = strlen(end);
+        if (size < end_size || strcmp(names.names[i] + size - end_size, end) != 0) continue;
+        path_of(path, names.names[i]);
+        found++;
+    }
+    lsm_names_free(&names);
+    assert_int_equal(found, 1);
 }
 
 #endif

@@ -26,23 +26,6 @@ static void must_say(const char *words) {
     if (problems != 1 || strstr(said, words) == NULL) fail_msg("%llu problems: %s", (unsigned long long)problems, said);
 }
 
-static void path_of(char path[64], const char *name) { (void)snprintf(path, 64, "%s/%s", world.options.dir, name); }
-
-/* The only file of the store whose name ends so. */
-static void find_file(const char *end, char path[64]) {
-    struct lsm_names names;
-    unsigned found = 0;
-    MUST(lsm_env_list(world.env, world.options.dir, &names, &world.err));
-    for (size_t i = 0; i < names.count; i++) {
-        size_t size = strlen(names.names[i]), end_size = strlen(end);
-        if (size < end_size || strcmp(names.names[i] + size - end_size, end) != 0) continue;
-        path_of(path, names.names[i]);
-        found++;
-    }
-    lsm_names_free(&names);
-    assert_int_equal(found, 1);
-}
-
 static void a_stranger_among_the_files_is_named(void **state) {
     (void)state;
     char path[64];
