@@ -1,0 +1,65 @@
+/* spill_kit.h: what the tests of transactions larger than memory share: a store with small buffers, and much to put. Header only. */
+#ifndef TEST_SPILL_KIT_H
+#define TEST_SPILL_KIT_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lsm_core/store/store.h"
+#include "../support/world.h"
+
+static struct world world;
+
+#define MUST(step)                                                                                                                                   \
+    do {                                                                                                                                             \
+        if ((step) != LSM_OK) fail_msg("%s: %s", #step, world.err.text);                                                                             \
+    } while (0)
+
+static inline void start(uint64_t seed, int threads) {
+    world_init(&world, lsm_env_mem_new_strict(), seed);
+    assert_non_null(world.env);
+    world.options.threads = threads;
+    MUST(world_open(&world));
+    MUST(world_begin(&world));
+    MUST(world_create(&world, 0));
+    MUST(world_create(&world, 1));
+    MUST(world_commit(&world, LSM_SYNC_FULL));
+}
+
+static inline void finish(void) {
+    MUST(world_close(&world));
+    lsm_env_mem_free(world.env);
+}
+
+static inline void must_be_right(const char *when) {
+    const char *wrong = world_differs(&world, world.store);
+    if (wrong != NULL) fail_msg("%s: %s", when, wrong);
+}
+
+static inline size_t count_tables(void) {
+    struct lsm_names names = {0};
+    size_t count = 0;
+    MUST(lsm_env_list(world.env, world.options.dir, &names, &world.err));
+    for (size_t i = 0; i < names.count; i++) count += strstr(names.names[i], ".sst") != NULL;
+    lsm_names_free(&names);
+    return count;
+}
+
+static inline uint64_t count_merges(void) {
+    struct lsm_stats stats;
+    lsm_store_stats(world.store, &stats);
+    return stats.merges;
+}
+
+static inline void put_much(int slot, unsigned rounds) {
+    while (rounds-- > 0)
+        for (unsigned key = 0; key < MODEL_KEYS; key++) MUST(world_put(&world, slot, key));
+}
+
+#endif
