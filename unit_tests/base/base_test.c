@@ -67,10 +67,13 @@ static void what_is_allocated_is_counted_until_it_is_freed(void **state) {
     void *grown = lsm_realloc(a, 4000);
     assert_non_null(grown);
     assert_memory_equal(grown, "0123456789", 10);
+    grown = lsm_realloc(grown, 0); /* of no bytes, but there */
+    assert_non_null(grown);
+    lsm_prefault(grown, 1); /* not a page in it: nothing to do */
     void *fresh = lsm_realloc(NULL, 7);
     assert_non_null(fresh);
     assert_int_equal(lsm_mem_live(), live + 6);
-    assert_int_equal(lsm_mem_calls(), calls + 7);
+    assert_int_equal(lsm_mem_calls(), calls + 8);
     lsm_free(NULL);
     void *const all[] = {grown, b, none, no_elements, text, fresh};
     for (size_t i = 0; i < 6; i++) lsm_free(all[i]);

@@ -19,6 +19,7 @@ static void put_text(struct lsm_memtable *mt, const char *key, const char *value
 
 static void a_reader_sees_the_newest_version_below_its_position(void **state) {
     (void)state;
+    lsm_memtable_free(NULL);
     struct lsm_memtable *mt = lsm_memtable_new(text("t"));
     struct lsm_mem_hit hit;
     assert_non_null(mt);
@@ -123,6 +124,7 @@ static void keys_and_values_of_the_greatest_sizes_are_kept_and_greater_ones_refu
     assert_int_equal(LSM_TOOBIG, lsm_memtable_put(mt, LSM_KIND_PUT, lsm_slice_of(bytes, key_bytes + 1), lsm_slice_of(bytes, 1), 9));
     assert_int_equal(LSM_TOOBIG, lsm_memtable_put(mt, LSM_KIND_PUT, lsm_slice_of(bytes, 1), lsm_slice_of(bytes, LSM_VALUE_BYTES_MAX + 1), 9));
     assert_int_equal(LSM_TOOBIG, lsm_memtable_delete_range(mt, lsm_slice_of(bytes, 1), lsm_slice_of(bytes, key_bytes + 1), 9));
+    assert_int_equal(LSM_TOOBIG, lsm_memtable_delete_range(mt, lsm_slice_of(bytes, key_bytes + 1), lsm_slice_of(bytes, 1), 9));
     assert_int_equal(lsm_memtable_keys(mt), 3);
     for (uint8_t i = 0; i < 3; i++) {
         bytes[0] = i;

@@ -117,6 +117,26 @@ static void a_negative_timeout_is_none(void **state) {
     world.txn = NULL;
 }
 
+/* Left undecided, and settled by who does not want to wait; a second time there is nothing to settle. */
+static void who_settles_without_patience_settles_if_nobody_writes(void **state) {
+    (void)state;
+    for (int decision = LSM_DECISION_SEEN; decision <= LSM_DECISION_ABORT; decision++) {
+        uint8_t token[LSM_TOKEN_BYTES];
+        unsigned before = count_rows(NULL);
+        MUST(lsm_store_await_writer(world.store, -1, &world.err));
+        MUST(world_begin(&world));
+        MUST(put((const char *[]){"a", "b", "c"}[decision]));
+        MUST(lsm_txn_prepare(world.txn, LSM_SYNC_NORMAL, LSM_DECIDED_BY_TOKEN, token, &world.err));
+        if (decision == LSM_DECISION_COMMIT) must_fail(lsm_store_await_writer(world.store, -1, &world.err), LSM_BUSY, "");
+        lsm_txn_leave(world.txn);
+        world.txn = NULL;
+        assert_int_equal(count_rows(NULL), before);
+        for (int again = 0; again < 2; again++) MUST(lsm_store_settle(world.store, token, (enum lsm_decision)decision, -1, &world.err));
+        if (decision == LSM_DECISION_SEEN) MUST(lsm_store_settle(world.store, token, LSM_DECISION_COMMIT, -1, &world.err));
+        assert_int_equal(count_rows(NULL), before + (decision != LSM_DECISION_ABORT));
+    }
+}
+
 /* ---- long keys -------------------------------------------------------------------------------- */
 
 static struct lsm_slice long_key(char first) {
@@ -205,6 +225,7 @@ int main(void) {
         TEST(many_marks_need_memory_and_are_all_there),
         TEST(who_prepares_again_gets_another_token_if_anything_is_different),
         TEST(a_negative_timeout_is_none),
+        TEST(who_settles_without_patience_settles_if_nobody_writes),
         TEST(long_keys_without_memory_are_refused_and_nothing_is_lost),
         TEST(an_estimate_is_never_an_error),
     };

@@ -69,7 +69,33 @@ static void pinned_memtables_come_out_of_the_cache(void **state) {
     lsm_env_mem_free(env);
 }
 
+/* The cache is one for the process: the store that asks for most decides, while it is open. */
+static void the_largest_cache_that_is_asked_for_is_the_one_of_all(void **state) {
+    (void)state;
+    struct lsm_env *env = lsm_env_mem_new();
+    struct lsm_options options;
+    struct lsm_store *stores[2] = {NULL};
+    lsm_options_init(&options);
+    options.env = env;
+    options.store_id = store_id;
+    options.create = true;
+    options.threads = 0;
+    for (int i = 0; i < 2; i++) {
+        options.dir = i == 0 ? "first" : "second";
+        options.cache_bytes = CACHE_BYTES << i;
+        MUST(lsm_store_open(&options, &stores[i], &err));
+        assert_ptr_equal(stores[i]->cache, stores[0]->cache);
+        assert_int_equal(lsm_cache_capacity(stores[0]->cache), CACHE_BYTES << i);
+    }
+    for (int i = 0; i < 2; i++) MUST(lsm_store_close(stores[i], &err));
+    lsm_env_mem_free(env);
+    assert_int_equal(lsm_mem_live(), 0);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(pinned_memtables_come_out_of_the_cache)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pinned_memtables_come_out_of_the_cache),
+        cmocka_unit_test(the_largest_cache_that_is_asked_for_is_the_one_of_all),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
