@@ -97,6 +97,7 @@ static int replay_edit(void *arg, struct lsm_edit *edit, struct lsm_error *err) 
     struct lsm_version *next = NULL;
     int status = lsm_version_apply(check->version, edit, &next, err);
     if (status != LSM_OK) return status;
+    /* LCOV_EXCL_BR_LINE: nobody else has one that was just made */
     if (check->version != NULL && lsm_version_unref(check->version)) lsm_version_destroy(check->version);
     check->version = next;
     return LSM_OK;
@@ -121,7 +122,7 @@ static void check_manifest(struct check *check) {
                    store->dir);
     }
     lsm_version_set_unref(&store->set, current);
-    if (replay.version != NULL && lsm_version_unref(replay.version)) lsm_version_destroy(replay.version);
+    if (replay.version != NULL && lsm_version_unref(replay.version)) lsm_version_destroy(replay.version); /* LCOV_EXCL_BR_LINE: the same */
 }
 
 /* Do the operations of the record's transaction, if it has one, make sense? */

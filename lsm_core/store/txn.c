@@ -158,7 +158,7 @@ static int make_room(struct lsm_txn *txn, const struct lsm_op *op, size_t room, 
     if (txn->own == NULL && is_row && lsm_txn_is_large(txn, room)) status = lsm_txn_enter_phase2(txn, err);
     if (status == LSM_OK && txn->own != NULL) status = lsm_txn_spill_if_full(txn, room, err);
     if (status != LSM_OK) return status;
-    if (txn->batch.size + room > LSM_WAL_PAYLOAD_BYTES_MAX && (txn->own == NULL || !is_row))
+    if (txn->batch.size + room > LSM_WAL_PAYLOAD_BYTES_MAX && (txn->own == NULL || !is_row)) /* LCOV_EXCL_BR_LINE: four gigabytes of changes */
         return lsm_fail(err, LSM_TOOBIG, "a transaction may make and drop trees in %llu bytes at most; commit more often",
                         (unsigned long long)LSM_WAL_PAYLOAD_BYTES_MAX);
     size_t note_room = txn->own == NULL || !is_row ? room : room - op->value.size;
@@ -211,6 +211,7 @@ int lsm_txn_delete_range(struct lsm_txn *txn, uint32_t tree, struct lsm_slice lo
 int lsm_txn_tree_create(struct lsm_txn *txn, struct lsm_tree_info *tree, struct lsm_error *err) {
     struct lsm_store *store = txn->store;
     struct lsm_op op = {.kind = LSM_OP_TREE_CREATE, .tree = store->next_tree};
+    /* LCOV_EXCL_BR_LINE: four billion trees */
     if (op.tree == UINT32_MAX) return lsm_fail(err, LSM_TOOBIG, "%s: all 4294967294 tree numbers are used up", store->dir);
     int status = lsm_env_random(store->env, &op.nonce, sizeof op.nonce, err);
     if (status == LSM_OK && lsm_store_reserve_trees(store, txn->trees_made + 1) != LSM_OK)

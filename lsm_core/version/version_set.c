@@ -241,6 +241,7 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
                           : set->tail != NULL   ? lsm_manifest_tail_found(set->tail)->number
                                                 : 0;
     uint64_t number = lsm_version_set_new_number(set);
+    /* LCOV_EXCL_BR_LINE: 2^28 manifests */
     if (number >= VERSION_NUMBERS) return lsm_fail(err, LSM_TOOBIG, "%s: all file numbers are used up; copy the tables to a new database", set->dir);
     int status = full_edit(version, trees, trees_count, edit, &full);
     if (status != LSM_OK) return lsm_fail_nomem(err, 0);
