@@ -1,0 +1,240 @@
+/* The walk inside of a join that looks rows up, and what may happen to it: rows and entries of indexes that are damaged, an interrupt while the lookup is made or searched, the end of the
+ * transaction while it stands on a row that was found. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../ext/table.h"
+
+int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
+
+enum { TEXT_BYTES = 4000, ROWS = 9000 };
+
+static char folder[64];
+static sqlite3 *db;
+
+/* ---- scaffolding ----------------------------------------------------------------------------------------------------------------- */
+
+static void must(const char *sql) {
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+}
+
+/* All values of all rows. */
+static int run(const char *sql, char *text) {
+    sqlite3_stmt *statement = NULL;
+    size_t used = 0;
+    text[0] = '\0';
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    while (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+        for (int i = 0; i < sqlite3_column_count(statement) && used < TEXT_BYTES - 1; i++) {
+            const char *value = (const char *)sqlite3_column_text(statement, i);
+            used += (size_t)snprintf(text + used, TEXT_BYTES - used, "%s ", value == NULL ? "NULL" : value);
+        }
+    }
+    return rc == SQLITE_OK ? sqlite3_finalize(statement) : rc;
+}
+
+static int set_up(void **unused) {
+    char path[128];
+    (void)unused;
+    strcpy(folder, "/tmp/lsm-walk-XXXXXX");
+    if (mkdtemp(folder) == NULL) return 1;
+    (void)snprintf(path, sizeof path, "%s/test.db", folder);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_extended_result_codes(db, 1);
+    assert_int_equal(sqlite3_lsm_init(db, NULL, NULL), SQLITE_OK);
+    must("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
+         "CREATE VIRTUAL TABLE b USING lsm(id INTEGER PRIMARY KEY, a, c, d TEXT, INDEX by_c (c)); CREATE TABLE o(x, y);"
+         "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 90) INSERT INTO b SELECT i, i % 3, i, 'd' || i FROM r;"
+         "INSERT INTO o VALUES (1, 'a'), (1, 'b'), (0, 'c'), (2, 'd')");
+    return 0;
+}
+
+static int tear_down(void **unused) {
+    (void)unused;
+    char command[128];
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+/* ---- damage ------------------------------------------------------------------------------------------------------------------------ */
+
+#define ID_30    "\x21\x1e"
+#define NOT_HERE "\x21\x63\x21\x63" /* an entry of row 99, whose c is 99 */
+
+static struct vt_table *table_of(const char *name) {
+    struct vt_connection *connection = vt_connection_ref(db);
+    struct vt_table *table = vt_table_find(connection->spaces, name);
+    vt_connection_unref(connection);
+    assert_non_null(table);
+    return table;
+}
+
+static struct lsm_slice slice(const char *bytes, size_t size) { return (struct lsm_slice){.data = (const uint8_t *)bytes, .size = size}; }
+
+/* Row 30 loses so many bytes of its record, or all of it is nonsense. */
+static void damage_row(size_t lost) {
+    must("BEGIN; DELETE FROM b WHERE id = 777");
+    struct vt_table *table = table_of("b");
+    struct lsm_slice key = slice(ID_30, 2), nonsense = slice("\xff\xff\xff", 3);
+    struct lsm_value value = {0};
+    assert_int_equal(vt_txn_get(table->space, vt_table_tree(table), key, &value, NULL), SQLITE_OK);
+    struct lsm_slice rest = {.data = value.bytes.data, .size = value.bytes.size - lost};
+    assert_int_equal(vt_txn_put(table->space, vt_table_tree(table), key, lost == 0 ? nonsense : rest, NULL), SQLITE_OK);
+    lsm_value_release(&value);
+    must("COMMIT");
+}
+
+static void add_entry(void) {
+    must("BEGIN; DELETE FROM b WHERE id = 777");
+    struct vt_table *table = table_of("b");
+    assert_int_equal(vt_txn_put(table->space, table->schema->indexes[0].tree.tree, slice(NOT_HERE, 4), slice("", 0), NULL), SQLITE_OK);
+    must("COMMIT");
+}
+
+static void expect_corrupt(const char *sql, const char *words) {
+    static char text[TEXT_BYTES];
+    int rc = run(sql, text);
+    if ((rc & 0xff) != SQLITE_CORRUPT || strstr(sqlite3_errmsg(db), words) == NULL) fail_msg("%s: %d %s '%s'", sql, rc, sqlite3_errmsg(db), text);
+}
+
+/* The first walk ends before the damage; the second one makes the lookup, of all rows. */
+static void who_makes_a_lookup_of_damaged_rows_says_so(void **unused) {
+    (void)unused;
+    static char text[TEXT_BYTES];
+    static const char *const queries[] = {
+        "SELECT (SELECT b.id FROM b WHERE b.a = o.x LIMIT 1) FROM o",
+        "SELECT (SELECT b.id FROM b WHERE b.a = o.x AND b.d > 'd' LIMIT 1) FROM o",
+        "SELECT (SELECT b.id FROM b WHERE b.a = o.x AND b.c > o.x - 2 LIMIT 1) FROM o",
+    };
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) {
+        assert_int_equal(run(queries[i], text), SQLITE_OK);
+        assert_string_equal(text, "1 1 3 2 ");
+    }
+    damage_row(0);
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) expect_corrupt(queries[i], "a row of table b is damaged: run SELECT lsm_check()");
+}
+
+/* The lookup is made of whole columns; what each row found is compared with anew is not. */
+static void who_finds_a_row_with_a_damaged_column_says_so(void **unused) {
+    (void)unused;
+    static char text[TEXT_BYTES];
+    assert_int_equal(run("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d > o.y", text), SQLITE_OK);
+    assert_string_equal(text, "120 ");
+    damage_row(1);
+    assert_int_equal(run("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d > o.y WHERE o.x = 1", text), SQLITE_OK);
+    assert_string_equal(text, "60 ");
+    expect_corrupt("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d > o.y", "a row of table b is damaged: run SELECT lsm_check()");
+}
+
+static void who_makes_a_lookup_of_an_index_without_its_rows_says_so(void **unused) {
+    (void)unused;
+    static char text[TEXT_BYTES];
+    static const char sql[] = "SELECT (SELECT b.d FROM b WHERE b.c > 80 AND b.a = o.x LIMIT 1) FROM o";
+    assert_int_equal(run(sql, text), SQLITE_OK);
+    assert_string_equal(text, "d82 d82 d81 d83 ");
+    add_entry();
+    expect_corrupt(sql, "index by_c of table b names a row that is not there: run SELECT lsm_check()");
+}
+
+/* ---- interrupts ---------------------------------------------------------------------------------------------------------------------- */
+
+static int beats_left; /* of the statement that a long walk runs now and then, to learn if it is to stop (pulse.c): the last one is interrupted */
+
+static int at_each_operation(void *unused) {
+    static sqlite3_stmt *last;
+    static int last_steps;
+    (void)unused;
+    for (sqlite3_stmt *each = sqlite3_next_stmt(db, NULL); each != NULL; each = sqlite3_next_stmt(db, each)) {
+        const char *sql = sqlite3_sql(each);
+        if (sqlite3_stmt_busy(each) == 0 || sql == NULL || strncmp(sql, "WITH RECURSIVE n(i) AS (VALUES (1)", 34) != 0) continue;
+        int runs = sqlite3_stmt_status(each, SQLITE_STMTSTATUS_RUN, 0);
+        if (each == last && runs == last_steps) return 0; /* the same beat */
+        last = each;
+        last_steps = runs;
+        return --beats_left == 0;
+    }
+    return 0;
+}
+
+/* Interrupted at each of its beats, until there are fewer. Returns how many there were. */
+static int interrupt_all(const char *sql, const char *wanted) {
+    static char text[TEXT_BYTES];
+    int interrupted = 0;
+    for (int rc = SQLITE_INTERRUPT; rc != SQLITE_OK; interrupted++) {
+        sqlite3_progress_handler(db, 100, at_each_operation, NULL);
+        beats_left = interrupted + 1;
+        rc = run(sql, text);
+        sqlite3_progress_handler(db, 0, NULL, NULL);
+        if (rc != SQLITE_OK && rc != SQLITE_INTERRUPT) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(db));
+        assert_true(interrupted < 1000);
+    }
+    assert_string_equal(text, wanted);
+    return interrupted - 1;
+}
+
+static void a_long_walk_stops_when_it_is_interrupted_and_can_be_repeated(void **unused) {
+    (void)unused;
+    char sql[300], count[32];
+    (void)snprintf(sql, sizeof sql,
+                   "CREATE VIRTUAL TABLE l USING lsm(id INTEGER PRIMARY KEY, a, v TEXT, w, INDEX by_w (w));"
+                   "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < %d) INSERT INTO l SELECT i, 7, 'v', i FROM r",
+                   ROWS);
+    must(sql);
+    (void)snprintf(count, sizeof count, "%d ", ROWS);
+    /* Making a lookup, and passing over what it has that does not meet a condition. */
+    assert_true(interrupt_all("SELECT count((SELECT y.id FROM l AS y WHERE y.a = x.a LIMIT 1)) FROM l AS x WHERE x.id < 9", "8 ") > 0);
+    assert_true(
+        interrupt_all("SELECT count(y.id) FROM l AS x LEFT JOIN l AS y ON y.a = x.a AND y.v < 'v' || x.id AND y.v > 'w' || x.id WHERE x.id < 9",
+                      "0 ") > 0);
+    assert_true(interrupt_all("SELECT lsm_check()", "ok ") > 1);
+    assert_true(interrupt_all("SELECT lsm_create_index('l', 'by_a', 'a, id')", "ok ") > 0);
+    assert_true(interrupt_all("SELECT count(*) FROM l WHERE a = 7", count) >= 0);
+    assert_true(interrupt_all("SELECT lsm_drop_index('l', 'by_a')", "ok ") >= 0);
+}
+
+/* ---- the end of the transaction ------------------------------------------------------------------------------------------------------ */
+
+/* Rows too long to be copied are read where they are: after COMMIT, in the state of that moment. */
+static void after_commit_what_was_found_is_read_as_it_is_then(void **unused) {
+    (void)unused;
+    sqlite3_stmt *statement = NULL;
+    must("UPDATE b SET d = printf('%.1100c', 'x') || id; BEGIN; UPDATE b SET c = c WHERE id = 1");
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT b.id, length(b.d) FROM o CROSS JOIN b ON b.a = o.x WHERE b.id < 13 AND o.rowid > 0 ORDER BY o.rowid",
+                                        -1, &statement, NULL),
+                     SQLITE_OK);
+    /* Of the first row of o that is the walk itself, of the second the lookup. */
+    static const int first[] = {1, 4, 7, 10, 1, 4};
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
+        assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+        assert_int_equal(sqlite3_column_int(statement, 0), first[i]);
+    }
+    must("COMMIT; DELETE FROM b WHERE id IN (4, 7); UPDATE b SET d = 'short' WHERE id = 10");
+    assert_int_equal(sqlite3_column_int(statement, 1), 1101); /* the row that it stands on is kept */
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(statement, 0), 10); /* 7 is gone */
+    assert_int_equal(sqlite3_column_int(statement, 1), 5);
+    while (sqlite3_step(statement) == SQLITE_ROW) assert_true(sqlite3_column_int(statement, 0) % 3 != 1);
+    assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(who_makes_a_lookup_of_damaged_rows_says_so),
+        TEST(who_finds_a_row_with_a_damaged_column_says_so),
+        TEST(who_makes_a_lookup_of_an_index_without_its_rows_says_so),
+        TEST(a_long_walk_stops_when_it_is_interrupted_and_can_be_repeated),
+        TEST(after_commit_what_was_found_is_read_as_it_is_then),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
