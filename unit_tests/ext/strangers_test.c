@@ -1,0 +1,164 @@
+/* Shadow tables that name another store than the one in use, as of tables that were put into this database from another one: they take no part in how this store's transactions
+ * end, are no heirs, and say nothing of its trees. And two stores are never mixed. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../ext/sqlite_api.h"
+
+int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
+
+static char folder[64];
+static sqlite3 *db, *other;
+
+static void must_on(sqlite3 *on, const char *sql) {
+    if (sqlite3_exec(on, sql, NULL, NULL, NULL) != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(on));
+}
+
+static void must(const char *sql) { must_on(db, sql); }
+
+/* The first column of the first row, of the last call. */
+static const char *text(sqlite3 *on, const char *sql) {
+    static char found[500];
+    sqlite3_stmt *statement = NULL;
+    found[0] = '\0';
+    assert_int_equal(sqlite3_prepare_v2(on, sql, -1, &statement, NULL), SQLITE_OK);
+    if (sqlite3_step(statement) == SQLITE_ROW) (void)snprintf(found, sizeof found, "%s", (const char *)sqlite3_column_text(statement, 0));
+    if (sqlite3_finalize(statement) != SQLITE_OK) (void)snprintf(found, sizeof found, "%s", sqlite3_errmsg(on));
+    return found;
+}
+
+static sqlite3 *connect(void) {
+    sqlite3 *made;
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/test.db", folder);
+    assert_int_equal(sqlite3_open(path, &made), SQLITE_OK);
+    assert_int_equal(sqlite3_lsm_init(made, NULL, NULL), SQLITE_OK);
+    return made;
+}
+
+/* Tables a_own, m_own, z_own, and before and behind them in every list b_far and y_far, which are of a store that is nowhere. */
+static int set_up(void **unused) {
+    (void)unused;
+    strcpy(folder, "/tmp/lsm-strange-XXXXXX");
+    if (mkdtemp(folder) == NULL) return 1;
+    db = connect();
+    must("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; CREATE TABLE o(v);"
+         "CREATE VIRTUAL TABLE b_far USING lsm(k INTEGER PRIMARY KEY, v); CREATE VIRTUAL TABLE a_own USING lsm(k INTEGER PRIMARY KEY, v);"
+         "CREATE VIRTUAL TABLE m_own USING lsm(k INTEGER PRIMARY KEY, v); CREATE VIRTUAL TABLE z_own USING lsm(k INTEGER PRIMARY KEY, v);"
+         "CREATE VIRTUAL TABLE y_far USING lsm(k INTEGER PRIMARY KEY, v);"
+         "BEGIN; INSERT INTO o VALUES (0); INSERT INTO a_own VALUES (0, 0); COMMIT;"
+         /* Their tokens are newer than any. */
+         "UPDATE b_far_store SET value = '00000000000000000000000000000bad' WHERE key = 'store';"
+         "UPDATE b_far_store SET value = 'ffffffffffffffffffffffffffffffff' WHERE key = 'token';"
+         "UPDATE y_far_store SET value = '00000000000000000000000000000bad' WHERE key = 'store';"
+         "UPDATE y_far_store SET value = 'ffffffffffffffffffffffffffffffff' WHERE key = 'token'");
+    other = connect();
+    return 0;
+}
+
+static int tear_down(void **unused) {
+    (void)unused;
+    char command[128];
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+/* As they were, token and all. */
+static void expect_untouched(void) {
+    assert_string_equal(
+        text(db, "SELECT count(*) FROM b_far_store WHERE value IN ('00000000000000000000000000000bad', 'ffffffffffffffffffffffffffffffff')"), "2");
+    assert_string_equal(
+        text(db, "SELECT count(*) FROM y_far_store WHERE value IN ('00000000000000000000000000000bad', 'ffffffffffffffffffffffffffffffff')"), "2");
+}
+
+static void tables_of_this_store_are_read_and_written_beside_them(void **unused) {
+    (void)unused;
+    must_on(other, "BEGIN; INSERT INTO o VALUES (1); INSERT INTO m_own VALUES (1, 1); COMMIT");
+    assert_string_equal(text(db, "SELECT v FROM m_own"), "1");
+    /* The hook leads here, which has no shadow table of its own. */
+    must("BEGIN; CREATE VIRTUAL TABLE n USING lsm(v); INSERT INTO n VALUES (2); INSERT INTO o VALUES (2); COMMIT");
+    must("BEGIN; DROP TABLE n; INSERT INTO m_own VALUES (2, 2); INSERT INTO o VALUES (3); COMMIT");
+    assert_string_equal(text(other, "SELECT count(*) FROM m_own, o"), "8");
+    expect_untouched();
+}
+
+static void they_inherit_no_token(void **unused) {
+    (void)unused;
+    must("BEGIN; INSERT INTO o VALUES (1); INSERT INTO m_own VALUES (1, 1); COMMIT");
+    char token[64];
+    (void)snprintf(token, sizeof token, "%s", text(db, "SELECT value FROM m_own_store WHERE key = 'token'"));
+    must("DROP TABLE m_own");
+    expect_untouched();
+    char sql[300];
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT max(t) >= '%s' FROM (SELECT value AS t FROM a_own_store WHERE key = 'token' UNION ALL "
+                   "SELECT value FROM z_own_store WHERE key = 'token')",
+                   token);
+    assert_string_equal(text(db, sql), "1");
+    must("DROP TABLE z_own; DROP TABLE a_own"); /* the last ones of this store */
+    expect_untouched();
+}
+
+/* Nor does one that was of this store, and in use as such, before it was made another's. */
+static void who_has_become_a_stranger_inherits_nothing(void **unused) {
+    (void)unused;
+    assert_string_equal(text(db, "SELECT count(*) FROM a_own, m_own, z_own"), "0");
+    must("BEGIN; INSERT INTO o VALUES (1); INSERT INTO m_own VALUES (1, 1); COMMIT");
+    must_on(other, "UPDATE z_own_store SET value = '00000000000000000000000000000bad' WHERE key = 'store'");
+    must_on(other, "UPDATE a_own_store SET value = '00000000000000000000000000000bad' WHERE key = 'store'");
+    must("DROP TABLE m_own");
+    assert_string_equal(
+        text(db, "SELECT (SELECT count(*) FROM z_own_store WHERE value GLOB '*bad') + (SELECT count(*) FROM a_own_store WHERE value GLOB '*bad')"),
+        "2");
+}
+
+static void they_can_be_dropped_and_take_nothing_along(void **unused) {
+    (void)unused;
+    must("INSERT INTO a_own VALUES (5, 5)");
+    must("DROP TABLE b_far; DROP TABLE y_far");
+    assert_string_equal(text(db, "SELECT v FROM a_own WHERE k = 5"), "5");
+    assert_string_equal(text(db, "SELECT count(*) FROM sqlite_schema WHERE name GLOB '*_far*'"), "0");
+    assert_string_equal(text(db, "SELECT lsm_check()"), "ok");
+}
+
+static void within_one_transaction_there_is_one_store(void **unused) {
+    (void)unused;
+    must_on(other, "BEGIN; INSERT INTO a_own VALUES (5, 5)");
+    assert_string_equal(text(other, "SELECT * FROM b_far"), "the LSM tables of schema main name different stores");
+    must_on(other, "COMMIT");
+    assert_non_null(strstr(text(other, "SELECT * FROM b_far"), "the store of this database's LSM tables is missing"));
+    assert_string_equal(text(other, "SELECT v FROM a_own WHERE k = 5"), "5");
+}
+
+/* The check tells of them, and of nothing else; of a connection that has this store open. */
+static void a_check_names_what_is_not_in_the_store(void **unused) {
+    (void)unused;
+    must_on(other, "INSERT INTO a_own VALUES (5, 5)");
+    const char *found = text(other, "SELECT lsm_check()");
+    assert_non_null(strstr(found, "table b_far: the store of this database's LSM tables is missing"));
+    assert_non_null(strstr(found, "table y_far: "));
+    assert_null(strstr(found, "_own"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(tables_of_this_store_are_read_and_written_beside_them),
+        TEST(they_inherit_no_token),
+        TEST(who_has_become_a_stranger_inherits_nothing),
+        TEST(they_can_be_dropped_and_take_nothing_along),
+        TEST(within_one_transaction_there_is_one_store),
+        TEST(a_check_names_what_is_not_in_the_store),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
