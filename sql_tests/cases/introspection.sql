@@ -53,3 +53,24 @@ SELECT lsm_truncate('');
 SELECT count(*) FROM (SELECT k FROM t WHERE k > 10 LIMIT -1);
 SELECT count(*) FROM (SELECT k FROM t WHERE k > 10 LIMIT (SELECT 7) OFFSET (SELECT 2));
 SELECT k FROM t WHERE k > 10 ORDER BY k LIMIT -1 OFFSET 288;
+-- What the library makes of the key nobody writes, but for who moves rows about.
+CREATE VIRTUAL TABLE c USING lsm(k TEXT PRIMARY KEY, v);
+INSERT INTO c VALUES ('a', 1), ('b', 2);
+SELECT name FROM pragma_table_xinfo('c') WHERE hidden = 1;
+INSERT INTO c(k, v, _pk) VALUES ('c', 3, x'00');
+INSERT INTO c(k, v, _pk) VALUES ('c', 3, (SELECT _pk FROM c WHERE k = 'a'));
+UPDATE c SET _pk = x'00' WHERE k = 'a';
+UPDATE c SET v = 7, _pk = _pk WHERE k = 'a';
+SELECT k, v FROM c;
+-- A database in memory has nothing to fit; another file under a name that was another one's before.
+SELECT lsm_accept('m');
+BEGIN; CREATE TABLE m.plain(v); INSERT INTO m.plain VALUES (1); INSERT INTO t VALUES (301, 'both'); COMMIT;
+SELECT count(*) FROM m.plain, t WHERE t.k = 301;
+DETACH other;
+ATTACH 'third.db' AS other;
+SELECT name FROM lsm_tables('other');
+CREATE VIRTUAL TABLE other.u USING lsm(v);
+SELECT name FROM lsm_tables('other');
+DETACH other;
+ATTACH 'other.db' AS other;
+SELECT name FROM lsm_tables('other');

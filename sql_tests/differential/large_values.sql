@@ -28,3 +28,14 @@ SELECT v FROM b WHERE k = zeroblob(70001);
 INSERT INTO wide(k, c03, c30, c02, c29) SELECT 'k' || value, value, value % 3, value, -value FROM generate_series(1, 100);
 SELECT count(*), sum(c02), sum(c29), count(c15), sum(c30) FROM wide;
 SELECT k, c02, c29 FROM wide WHERE c30 = 2 AND k BETWEEN 'k5' AND 'k6' ORDER BY k;
+-- Columns that may be as long as they are, and rows that may not.
+.limit length 1000
+@CLUSTERED limited(k TEXT PRIMARY KEY, v);
+@TABLE limited_rows(id INTEGER PRIMARY KEY, v, w);
+INSERT INTO limited VALUES (printf('%.600c', 'k'), printf('%.600c', 'v'));
+INSERT INTO limited VALUES (printf('%.300c', 'k'), printf('%.600c', 'v'));
+INSERT INTO limited_rows VALUES (1, printf('%.600c', 'v'), printf('%.600c', 'w'));
+INSERT INTO limited_rows VALUES (1, printf('%.600c', 'v'), printf('%.300c', 'w'));
+UPDATE limited_rows SET w = w || w;
+SELECT length(k), length(v) FROM limited;
+SELECT length(v), length(w) FROM limited_rows;

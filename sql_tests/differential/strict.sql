@@ -49,3 +49,9 @@ UPDATE late SET a = 5, rowid = rowid + 1 WHERE b = 1;
 UPDATE late SET a = 5, b = 3, rowid = rowid + 1 WHERE b = 1;
 UPDATE late SET a = 5, c = 'y' WHERE b = 1;
 UPDATE late SET a = 5 WHERE b = 1;
+-- A type undoes the statement, whatever it says of conflicts and the table of its own.
+@TABLE own(id INTEGER PRIMARY KEY, i INT NOT NULL ON CONFLICT REPLACE DEFAULT 7, n INT UNIQUE@STRICT);
+INSERT INTO own VALUES (1, NULL, 1);
+INSERT OR ABORT INTO own VALUES (2, 2, 2), (3, 'x', 3);
+INSERT OR REPLACE INTO own VALUES (2, 2, 2), (3, 'x', 3);
+SELECT * FROM own;

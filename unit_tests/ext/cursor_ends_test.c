@@ -19,6 +19,7 @@ static int set_up(void **unused) {
 /* Outer loops of every kind; each is on its first row when the transaction ends, and the inner loop, over an ordinary table, is not at its end. */
 static const char *const queries[] = {
     "SELECT t.v, t.w, t.rowid, x FROM t CROSS JOIN plain",
+    "SELECT t.rowid, x FROM t CROSS JOIN plain",
     "SELECT t.v, t.w, t.rowid, x FROM t CROSS JOIN plain ORDER BY t.id DESC",
     "SELECT t.v, t.w, t.rowid, x FROM t CROSS JOIN plain WHERE t.id = 2",
     "SELECT t.v, t.w, t.rowid, x FROM t CROSS JOIN plain WHERE t.id IN (1, 3, 4)",
@@ -77,6 +78,18 @@ static void after_rollback_its_next_row_is_an_error(void **unused) {
     }
 }
 
+/* Where the inner loop has come to its end, what is left to be told is of the outer one, whose table is an ordinary one. */
+static void what_is_at_its_end_does_not_mind(void **unused) {
+    (void)unused;
+    static const char sql[] = "SELECT x, t.v FROM plain LEFT JOIN t ON t.id = x + 2 ORDER BY x DESC";
+    static const char *const ends[] = {"SELECT 1", "COMMIT", "ROLLBACK"};
+    static char got[TEXT_BYTES];
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        assert_int_equal(ended(sql, ends[i], got, NULL, 0), SQLITE_DONE);
+        assert_string_equal(got, "3 NULL 2 d 1 c ");
+    }
+}
+
 static void arm_sqlites(int64_t n) { sqlite_memory_fail_after(n, false); }
 static void arm_the_engines(int64_t n) { lsm_mem_fail_after(n, false); }
 
@@ -104,6 +117,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(after_commit_a_join_has_the_rows_that_it_has_without),
         TEST(after_rollback_its_next_row_is_an_error),
+        TEST(what_is_at_its_end_does_not_mind),
         TEST(without_memory_for_the_row_it_says_so),
     };
     sqlite_memory_take();

@@ -68,6 +68,7 @@ static int tear_down(void **unused) {
 
 #define ID_30    "\x21\x1e"
 #define NOT_HERE "\x21\x63\x21\x63" /* an entry of row 99, whose c is 99 */
+#define TORN     "\x30zz"           /* one that ends in the midst of a text */
 
 static struct vt_table *table_of(const char *name) {
     struct vt_connection *connection = vt_connection_ref(db);
@@ -92,10 +93,10 @@ static void damage_row(size_t lost) {
     must("COMMIT");
 }
 
-static void add_entry(void) {
+static void add_entry(const char *bytes, size_t size) {
     must("BEGIN; DELETE FROM b WHERE id = 777");
     struct vt_table *table = table_of("b");
-    assert_int_equal(vt_txn_put(table->space, table->schema->indexes[0].tree.tree, slice(NOT_HERE, 4), slice("", 0), NULL), SQLITE_OK);
+    assert_int_equal(vt_txn_put(table->space, table->schema->indexes[0].tree.tree, slice(bytes, size), slice("", 0), NULL), SQLITE_OK);
     must("COMMIT");
 }
 
@@ -120,6 +121,19 @@ static void who_makes_a_lookup_of_damaged_rows_says_so(void **unused) {
     }
     damage_row(0);
     for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) expect_corrupt(queries[i], "a row of table b is damaged: run SELECT lsm_check()");
+    expect_corrupt("SELECT lsm_create_index('b', 'by_a', 'a')", "a row of table b is damaged: run SELECT lsm_check()");
+}
+
+/* What is too long to be kept for the next walk is compared by SQLite. */
+static void a_condition_longer_than_others_counts_all_the_same(void **unused) {
+    (void)unused;
+    static char text[TEXT_BYTES];
+    must("UPDATE b SET d = printf('%.1500c', 'd') || id WHERE id < 20");
+    assert_int_equal(run("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d > printf('%.1500c', 'd') || o.y", text), SQLITE_OK);
+    assert_string_equal(text, "0 ");
+    assert_int_equal(run("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d >= printf('%.1500c', 'd') || (o.x + 8) AND b.id < 20", text),
+                     SQLITE_OK);
+    assert_string_equal(text, "7 ");
 }
 
 /* The lookup is made of whole columns; what each row found is compared with anew is not. */
@@ -140,8 +154,13 @@ static void who_makes_a_lookup_of_an_index_without_its_rows_says_so(void **unuse
     static const char sql[] = "SELECT (SELECT b.d FROM b WHERE b.c > 80 AND b.a = o.x LIMIT 1) FROM o";
     assert_int_equal(run(sql, text), SQLITE_OK);
     assert_string_equal(text, "d82 d82 d81 d83 ");
-    add_entry();
+    add_entry(NOT_HERE, 4);
     expect_corrupt(sql, "index by_c of table b names a row that is not there: run SELECT lsm_check()");
+    must("DELETE FROM b WHERE id > 80 AND id < 99");
+    add_entry(TORN, 3);
+    expect_corrupt("SELECT (SELECT b.d FROM b WHERE b.c > 'a' AND b.a = o.x LIMIT 1) FROM o", "run SELECT lsm_check()");
+    expect_corrupt("UPDATE b SET d = 'x' WHERE c > 'a'", "run SELECT lsm_check()");
+    expect_corrupt("UPDATE b SET a = id WHERE c > 'a'", "run SELECT lsm_check()");
 }
 
 /* ---- interrupts ---------------------------------------------------------------------------------------------------------------------- */
@@ -231,6 +250,7 @@ static void after_commit_what_was_found_is_read_as_it_is_then(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(who_makes_a_lookup_of_damaged_rows_says_so),
+        TEST(a_condition_longer_than_others_counts_all_the_same),
         TEST(who_finds_a_row_with_a_damaged_column_says_so),
         TEST(who_makes_a_lookup_of_an_index_without_its_rows_says_so),
         TEST(a_long_walk_stops_when_it_is_interrupted_and_can_be_repeated),

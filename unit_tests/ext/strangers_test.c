@@ -139,6 +139,16 @@ static void within_one_transaction_there_is_one_store(void **unused) {
     assert_string_equal(text(other, "SELECT v FROM a_own WHERE k = 5"), "5");
 }
 
+/* Written by somebody else, who knows no better. */
+static void a_token_of_another_length_is_replaced(void **unused) {
+    (void)unused;
+    must("UPDATE a_own_store SET value = 'short' WHERE key = 'token'; UPDATE m_own_store SET value = 'short' WHERE key = 'token'");
+    must("BEGIN; INSERT INTO o VALUES (1); INSERT INTO a_own VALUES (1, 1); COMMIT");
+    assert_string_equal(text(db, "SELECT length(value) FROM a_own_store WHERE key = 'token'"), "32");
+    assert_string_equal(text(db, "SELECT value FROM m_own_store WHERE key = 'token'"), "short");
+    assert_string_equal(text(other, "SELECT v FROM a_own WHERE k = 1"), "1");
+}
+
 /* The check tells of them, and of nothing else; of a connection that has this store open. */
 static void a_check_names_what_is_not_in_the_store(void **unused) {
     (void)unused;
@@ -158,6 +168,7 @@ int main(void) {
         TEST(who_has_become_a_stranger_inherits_nothing),
         TEST(they_can_be_dropped_and_take_nothing_along),
         TEST(within_one_transaction_there_is_one_store),
+        TEST(a_token_of_another_length_is_replaced),
         TEST(a_check_names_what_is_not_in_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
