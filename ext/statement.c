@@ -27,7 +27,7 @@ static bool is_name(const struct vt_token *token, const char *name) {
 
 /* The next of the words outside of parentheses, from the token on; VT_TOKEN_END if there is none. */
 static struct vt_token find_word(struct vt_token token, const char *const *words, size_t count) {
-    for (int depth = 0; token.kind != VT_TOKEN_END && token.kind != VT_TOKEN_BAD; token = after(&token)) {
+    for (int depth = 0; token.kind != VT_TOKEN_END && token.kind != VT_TOKEN_BAD; token = after(&token)) { /* LCOV_EXCL_BR_LINE: SQLite judged it */
         depth += is_punct(&token, '(') - is_punct(&token, ')');
         if (depth == 0 && vt_token_is_one_of(&token, words, count)) return token;
     }
@@ -36,7 +36,7 @@ static struct vt_token find_word(struct vt_token token, const char *const *words
 
 static enum vt_returning asked_for(struct vt_token token) {
     static const char *const names[] = {"rowid", "oid", "_rowid_"};
-    for (; token.kind != VT_TOKEN_END && token.kind != VT_TOKEN_BAD; token = after(&token)) {
+    for (; token.kind != VT_TOKEN_END && token.kind != VT_TOKEN_BAD; token = after(&token)) { /* LCOV_EXCL_BR_LINE: SQLite has judged the text */
         bool word = token.kind == VT_TOKEN_ID || token.kind == VT_TOKEN_STRING;
         for (int i = 0; i < 3 && word; i++) {
             if (is_name(&token, names[i])) return VT_RETURNING_ROWID;

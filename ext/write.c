@@ -128,7 +128,7 @@ static int fail_type(struct write *w, const struct vt_column *column, int type) 
 }
 
 static bool fits(enum vt_strict strict, int type) {
-    switch (strict) {
+    switch (strict) { /* LCOV_EXCL_BR_LINE: no other values */
     case VT_STRICT_INT:
     case VT_STRICT_INTEGER: return type == SQLITE_INTEGER;
     case VT_STRICT_REAL: return type == SQLITE_FLOAT;
