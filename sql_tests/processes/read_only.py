@@ -140,6 +140,7 @@ def test_a_read_only_medium_is_read(folder):
         expect_rows(reader)
         expect_writes_refused(reader)
         expect_equal(reader.one("SELECT lsm_check()"), "ok")
+        expect_equal(reader.one("SELECT value FROM lsm_stats WHERE name = 'mode'"), "read only")
         reader.run("BEGIN")
         expect_rows(reader)
         reader.run("COMMIT")
