@@ -49,6 +49,8 @@ SELECT lsm_truncate(NULL);
 SELECT lsm_create_index(NULL, 'x', 'k');
 SELECT lsm_truncate('no.such.table');
 SELECT lsm_truncate('');
+SELECT lsm_truncate('a,b');
+SELECT lsm_truncate('main.5');
 -- LIMIT with a negative number is none, an expression is not known when the statement is planned.
 SELECT count(*) FROM (SELECT k FROM t WHERE k > 10 LIMIT -1);
 SELECT count(*) FROM (SELECT k FROM t WHERE k > 10 LIMIT (SELECT 7) OFFSET (SELECT 2));
@@ -74,3 +76,9 @@ SELECT name FROM lsm_tables('other');
 DETACH other;
 ATTACH 'other.db' AS other;
 SELECT name FROM lsm_tables('other');
+-- Names that are words with a digit, and some that are none.
+CREATE VIRTUAL TABLE names USING lsm(a1, "a~b", "a{", "a b""", a);
+INSERT INTO names SELECT value % 5, value % 7, value % 3, value % 2, value FROM generate_series(1, 100);
+SELECT count(*), sum(x.a) FROM names AS x CROSS JOIN names AS y ON y.a1 = x."a{" AND y."a~b" > x.a1;
+SELECT count(*), sum(x.a) FROM names AS x CROSS JOIN names AS y ON y."a~b" = x."a{" AND y."a{" IS x."a b""";
+SELECT count(*), sum(x.a) FROM names AS x CROSS JOIN names AS y ON y."a b""" = x."a b""" AND y.a <> x.a;

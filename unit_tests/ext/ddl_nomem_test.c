@@ -16,7 +16,7 @@ static sqlite3 *db;
 /* Arguments apart by bars. */
 static const char *const declarations[] = {
     "a|b TEXT NOT NULL DEFAULT 'x'|c NUMERIC NOT NULL DEFAULT (-5)|d NOT NULL DEFAULT x'0102'|e NOT NULL DEFAULT TRUE|f NOT NULL DEFAULT word|"
-    "g NOT NULL DEFAULT (abs(-1))|h NOT NULL DEFAULT \"quoted\"|i DEFAULT NULL",
+    "g NOT NULL DEFAULT (abs(-1))|h NOT NULL DEFAULT \"quoted\"|i DEFAULT NULL|j NOT NULL DEFAULT 0X1F|k NOT NULL DEFAULT (+5)",
     "a \"some type\"|b [INT]|\"hidden name\" INTEGER PRIMARY KEY DESC|`c` CHAR(5, -2) NOT NULL ON CONFLICT REPLACE DEFAULT (1 + 2)",
     "_pk|a TEXT COLLATE NOCASE|PRIMARY KEY (a DESC, _pk)|CHECK (a > 'x')|CONSTRAINT \"named\" CHECK (  a < 'y'  )|CHECK (\"_pk\")",
     "a UNIQUE|b CONSTRAINT u UNIQUE|c CONSTRAINT \"v w\" UNIQUE ON CONFLICT REPLACE|CONSTRAINT x UNIQUE (a, b)|INDEX i (c DESC)|INDEX \"j k\" (a "
@@ -27,6 +27,13 @@ static const char *const declarations[] = {
     "",
     "a|b|a",
     "a DEFAULT 7",
+    "a NOT NULL DEFAULT -'5'",
+    "a NOT NULL DEFAULT 0xg",
+    "a|\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9 [ INT",
+    "a|[x\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9] "
+    "INT|UNIQUE "
+    "(y\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9)",
+    "a|UNIQUE (a REFERENCES b)",
     "a DEFAULT (SELECT 1",
     "a DEFAULT 'text",
     "a DEFAULT 0x12345678901234567890",

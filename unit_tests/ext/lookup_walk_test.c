@@ -167,13 +167,15 @@ static void who_makes_a_lookup_of_an_index_without_its_rows_says_so(void **unuse
 
 static int beats_left; /* of the statement that a long walk runs now and then, to learn if it is to stop (pulse.c): the last one is interrupted */
 
+static const char *interrupted_sql = "WITH RECURSIVE n(i) AS (VALUES (1)"; /* that one; or another that a statement runs inside */
+
 static int at_each_operation(void *unused) {
     static sqlite3_stmt *last;
     static int last_steps;
     (void)unused;
     for (sqlite3_stmt *each = sqlite3_next_stmt(db, NULL); each != NULL; each = sqlite3_next_stmt(db, each)) {
         const char *sql = sqlite3_sql(each);
-        if (sqlite3_stmt_busy(each) == 0 || sql == NULL || strncmp(sql, "WITH RECURSIVE n(i) AS (VALUES (1)", 34) != 0) continue;
+        if (sqlite3_stmt_busy(each) == 0 || sql == NULL || strncmp(sql, interrupted_sql, strlen(interrupted_sql)) != 0) continue;
         int runs = sqlite3_stmt_status(each, SQLITE_STMTSTATUS_RUN, 0);
         if (each == last && runs == last_steps) return 0; /* the same beat */
         last = each;
@@ -219,6 +221,16 @@ static void a_long_walk_stops_when_it_is_interrupted_and_can_be_repeated(void **
     assert_true(interrupt_all("SELECT lsm_drop_index('l', 'by_a')", "ok ") >= 0);
 }
 
+/* What it reads of each table it reads by a SELECT, whose interruption is no damage of the table. */
+static void a_check_that_is_interrupted_while_it_reads_a_table_says_so(void **unused) {
+    (void)unused;
+    const char *kept = interrupted_sql;
+    interrupted_sql = "SELECT * FROM";
+    int interrupted = interrupt_all("SELECT lsm_check()", "ok ");
+    interrupted_sql = kept;
+    assert_true(interrupted > 0);
+}
+
 /* ---- the end of the transaction ------------------------------------------------------------------------------------------------------ */
 
 /* Rows too long to be copied are read where they are: after COMMIT, in the state of that moment. */
@@ -254,6 +266,7 @@ int main(void) {
         TEST(who_finds_a_row_with_a_damaged_column_says_so),
         TEST(who_makes_a_lookup_of_an_index_without_its_rows_says_so),
         TEST(a_long_walk_stops_when_it_is_interrupted_and_can_be_repeated),
+        TEST(a_check_that_is_interrupted_while_it_reads_a_table_says_so),
         TEST(after_commit_what_was_found_is_read_as_it_is_then),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
