@@ -82,3 +82,11 @@ INSERT INTO names SELECT value % 5, value % 7, value % 3, value % 2, value FROM 
 SELECT count(*), sum(x.a) FROM names AS x CROSS JOIN names AS y ON y.a1 = x."a{" AND y."a~b" > x.a1;
 SELECT count(*), sum(x.a) FROM names AS x CROSS JOIN names AS y ON y."a~b" = x."a{" AND y."a{" IS x."a b""";
 SELECT count(*), sum(x.a) FROM names AS x CROSS JOIN names AS y ON y."a b""" = x."a b""" AND y.a <> x.a;
+-- A declaration that nobody can read any more: the check tells, and goes on.
+.dbconfig defensive off
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = 'CREATE VIRTUAL TABLE names USING lsm(a1 REFERENCES b)' WHERE name = 'names';
+PRAGMA writable_schema = OFF;
+-- reopen
+SELECT * FROM lsm_check;
+SELECT count(*) FROM t;
