@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../ext/sqlite_api.h"
@@ -173,6 +174,34 @@ static void a_check_names_what_is_not_in_the_store(void **unused) {
     assert_null(strstr(found, "_own"));
 }
 
+/* Beside the stores, as who looks for a store to use again finds them. */
+static void files_of_others_in_the_stores_directory_are_left_alone(void **unused) {
+    (void)unused;
+    char path[128], inside[200];
+    sqlite3 *fresh;
+    (void)snprintf(path, sizeof path, "%s/fresh.db", folder);
+    (void)snprintf(inside, sizeof inside, "%s-lsm", path);
+    assert_int_equal(sqlite3_open(path, &fresh), SQLITE_OK);
+    assert_int_equal(sqlite3_lsm_init(fresh, NULL, NULL), SQLITE_OK);
+    FILE *file = fopen(inside, "w"); /* a file where the directory should be */
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(sqlite3_exec(fresh, "CREATE VIRTUAL TABLE t USING lsm(v)", NULL, NULL, NULL), SQLITE_IOERR);
+    assert_non_null(strstr(sqlite3_errmsg(fresh), ": cannot make directory: Not a directory"));
+    assert_int_equal(unlink(inside), 0);
+    assert_int_equal(mkdir(inside, 0700), 0);
+    (void)snprintf(inside, sizeof inside, "%s-lsm/notes", path);
+    assert_int_equal(mkdir(inside, 0700), 0);
+    (void)snprintf(inside, sizeof inside, "%s-lsm/000000000000000000000000000bad00", path); /* the name of a store */
+    assert_int_equal(mkdir(inside, 0700), 0);
+    must_on(fresh, "CREATE VIRTUAL TABLE t USING lsm(v); INSERT INTO t VALUES (1)");
+    assert_string_equal(text(fresh, "SELECT v FROM t"), "1");
+    assert_string_equal(text(fresh, "SELECT lsm_check()"), "ok");
+    assert_int_equal(sqlite3_close(fresh), SQLITE_OK);
+    (void)snprintf(inside, sizeof inside, "%s-lsm/notes", path);
+    assert_int_equal(rmdir(inside), 0); /* still there, and empty */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -185,6 +214,7 @@ int main(void) {
         TEST(within_one_transaction_there_is_one_store),
         TEST(a_token_of_another_length_is_replaced),
         TEST(a_check_names_what_is_not_in_the_store),
+        TEST(files_of_others_in_the_stores_directory_are_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
