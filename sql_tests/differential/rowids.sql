@@ -59,3 +59,13 @@ SELECT rowid, * FROM m;
 INSERT INTO big VALUES (9223372036854775807, 'x'), (-9223372036854775808, 'y'), (0, 'z');
 SELECT * FROM big;
 SELECT count(*) FROM big WHERE id < 0;
+-- The greatest number goes with its row, within one transaction, too.
+DELETE FROM t;
+BEGIN;
+INSERT INTO t(v) VALUES ('a'), ('b'), ('c');
+DELETE FROM t WHERE id = 3;
+INSERT INTO t(v) VALUES ('three again');
+UPDATE t SET id = -1 WHERE id = 3;
+INSERT INTO t(v) VALUES ('and again');
+SELECT * FROM t;
+COMMIT;
