@@ -63,4 +63,20 @@ INSERT INTO i(v) VALUES (3);
 SELECT max(k) FROM i;
 CREATE TABLE plain(k);
 INSERT INTO plain VALUES (1);
+-- The greatest rowid goes with its row, within one transaction, too.
+@TABLE g(k INTEGER PRIMARY KEY, v);
+BEGIN;
+INSERT INTO g(v) VALUES (1), (2), (3), (4);
+@DELETE g [3, NULL];
+INSERT INTO g(v) VALUES (33);
+@DELETE g;
+INSERT INTO g(v) VALUES (11);
+SELECT * FROM g;
+COMMIT;
+-- Bounds are compared as the key is, where rows are deleted one by one, too.
+@CLUSTERED f(k TEXT COLLATE NOCASE, v, PRIMARY KEY (k), INDEX by_v (v));
+INSERT INTO f VALUES ('a', 1), ('B', 2), ('c', 3), ('D', 4), ('e', 5);
+@DELETE f ['b', 'd'];
+SELECT * FROM f;
+SELECT k FROM f WHERE v BETWEEN 1 AND 4 ORDER BY v;
 @LSM SELECT lsm_check();
