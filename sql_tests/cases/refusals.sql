@@ -58,3 +58,11 @@ CREATE VIRTUAL TABLE n USING lsm(a, INDEX (a));
 CREATE VIRTUAL TABLE n USING lsm(a TEXT NOT NULL DEFAULT upper('x'));
 SELECT * FROM lsm_levels('nosuch');
 SELECT lsm_flush('nosuch');
+-- The hidden key is made from the others: it can be read, and given back as it is.
+CREATE VIRTUAL TABLE h USING lsm(k TEXT PRIMARY KEY, v);
+INSERT INTO h VALUES ('a', 1);
+INSERT INTO h(k, v, _pk) VALUES ('b', 2, x'00');
+UPDATE h SET _pk = x'00';
+UPDATE h SET v = 2, _pk = _pk;
+SELECT * FROM h;
+SELECT lsm_check();
