@@ -100,8 +100,8 @@ static void lsm_rows_alone_leave_the_database_file_alone(void **unused) {
     const char *before = tokens();
     must("PRAGMA wal_autocheckpoint = 0");
     shell("cat test.db test.db-wal > before");
-    must(
-        "INSERT INTO t VALUES (2, 'b'); BEGIN; INSERT INTO t VALUES (3, 'c'); INSERT INTO u SELECT id, v FROM t; COMMIT; DELETE FROM t WHERE id = 2");
+    must("INSERT INTO t VALUES (2, 'b'); BEGIN; INSERT INTO t VALUES (3, 'c'); INSERT INTO u SELECT id, v FROM t; COMMIT; DELETE FROM t WHERE id = 2;"
+         "BEGIN; DELETE FROM t WHERE id = 3; UPDATE u SET v = 'd'; DELETE FROM u WHERE id = 1; COMMIT");
     shell("cat test.db test.db-wal | cmp - before");
     assert_string_equal(tokens(), before);
 }
