@@ -126,6 +126,21 @@ static void a_cursor_is_broken_by_rollback_and_keeps_its_row_until_then(void **u
     must("COMMIT");
 }
 
+/* Lookups (ext/lookups.h) live as long as any cursor is open. */
+static void a_join_after_rollback_to_sees_what_is_left(void **unused) {
+    (void)unused;
+    static const char join[] = "SELECT count(*) FROM t CROSS JOIN u ON u.v = t.v";
+    must("DELETE FROM t; BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) INSERT INTO t SELECT i, i FROM n;"
+         "INSERT INTO u SELECT id, v FROM t");
+    sqlite3_stmt *open = start("SELECT id FROM t", 1);
+    must("SAVEPOINT a; DELETE FROM u WHERE v % 2");
+    assert_string_equal(rows(join), "150");
+    must("ROLLBACK TO a");
+    assert_string_equal(rows(join), "300");
+    assert_int_equal(sqlite3_finalize(open), SQLITE_OK);
+    must("COMMIT");
+}
+
 static void an_older_view_survives_the_transactions_of_its_connection(void **unused) {
     (void)unused;
     int rc = 0;
@@ -405,6 +420,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_greatest_rowid_is_forgotten_with_the_row, set_up, close_whole),
         cmocka_unit_test_setup_teardown(a_cursor_goes_on_after_commit, set_up, close_whole),
         cmocka_unit_test_setup_teardown(a_cursor_is_broken_by_rollback_and_keeps_its_row_until_then, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_join_after_rollback_to_sees_what_is_left, set_up, close_whole),
         cmocka_unit_test_setup_teardown(an_older_view_survives_the_transactions_of_its_connection, set_up, close_whole),
         cmocka_unit_test_setup_teardown(changes_do_not_chase_themselves, set_up, close_whole),
         cmocka_unit_test_setup_teardown(a_commit_hook_can_still_say_no, set_up, close_whole),
