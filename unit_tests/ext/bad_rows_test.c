@@ -11,7 +11,7 @@ static int set_up(void **unused) {
     open_new_file();
     must("CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v TEXT, w, UNIQUE (w), INDEX by_v (v));"
          "CREATE VIRTUAL TABLE c USING lsm(a TEXT, b INT, d, PRIMARY KEY (a, b));"
-         "CREATE VIRTUAL TABLE n USING lsm(id INTEGER PRIMARY KEY AUTOINCREMENT, v);"
+         "CREATE VIRTUAL TABLE n USING lsm(id INTEGER PRIMARY KEY AUTOINCREMENT, v, INDEX n_by_v (v));"
          "INSERT INTO t VALUES (1, 'a', 10), (2, 'b', 20), (3, 'c', 30); INSERT INTO c VALUES ('x', 1, 'd'), ('y', 2, 'e'); INSERT INTO n(v) VALUES "
          "(1), (2)");
     return 0;
@@ -54,7 +54,8 @@ static void plant(const struct planted *planted) {
     uint32_t tree = vt_table_tree(table);
     if (planted->tree == OF_MARK) tree = table->sequence.tree;
     for (int i = 0; i < table->schema->index_count; i++) {
-        if (table->schema->indexes[i].unique == (planted->tree == OF_UNIQUE) && planted->tree != OF_ROWS) tree = table->schema->indexes[i].tree.tree;
+        bool meant = planted->tree == (table->schema->indexes[i].unique ? OF_UNIQUE : OF_BY_V);
+        if (meant) tree = table->schema->indexes[i].tree.tree;
     }
     struct lsm_slice key = {.data = (const uint8_t *)planted->key.bytes, .size = planted->key.size};
     struct lsm_slice value = {.data = (const uint8_t *)planted->value.bytes, .size = planted->value.size};
@@ -187,6 +188,22 @@ static void whoever_reads_them_says_so_and_changes_nothing(void **state) {
     }
 }
 
+/* OR FAIL keeps what the statement has done before, so the row at which it fails must have undone itself: its entry was there before the mark was looked at. */
+static void a_row_that_fails_half_way_leaves_no_half(void **unused) {
+    (void)unused;
+    static const char *const statements[] = {"INSERT OR FAIL INTO n VALUES (9, 'half')", "UPDATE OR FAIL n SET id = 9, v = 'half' WHERE id = 1"};
+    static const struct planted mark = {.table = "n", .tree = OF_MARK, .key = BYTES("\0"), .value = BYTES("\1\2\3")};
+    plant(&mark);
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
+        must("BEGIN; INSERT INTO c VALUES ('z', 3, 'f')");
+        assert_int_equal(run(statements[i]) & 0xff, SQLITE_CORRUPT);
+        must("COMMIT; DELETE FROM c WHERE a = 'z'");
+        assert_string_equal(rows("SELECT id FROM n WHERE v = 'half'"), "");
+        assert_string_equal(rows("SELECT id FROM n WHERE v = 1"), "1");
+        assert_string_equal(rows("SELECT lsm_check()"), "table n: the AUTOINCREMENT mark is damaged");
+    }
+}
+
 /* As PRAGMA integrity_check and quick_check (flag 1) call it, in a SQLite that knows xIntegrity. */
 static void integrity_check_lists_them_and_quick_check_only_rows(void **state) {
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
@@ -211,6 +228,7 @@ static void integrity_check_lists_them_and_quick_check_only_rows(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(whoever_reads_them_says_so_and_changes_nothing),
+        TEST(a_row_that_fails_half_way_leaves_no_half),
         TEST(integrity_check_lists_them_and_quick_check_only_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
