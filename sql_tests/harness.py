@@ -67,13 +67,16 @@ def shell(sql, database="test.db", cwd=None, load=True, preload=True):
     return Result(normalise(text), done.returncode)
 
 
-def python(code, cwd, *arguments, check=True):
-    """Run a program in Debian's python3 (another one may come first in PATH and lack loadable extensions)."""
-    prelude = ("import sqlite3, sys, os\n"
-               "def connect(name, **more):\n"
-               "    db = sqlite3.connect(name, **more); db.enable_load_extension(True); db.load_extension(%r); return db\n" % EXTENSION[:-3])
-    done = subprocess.run(["/usr/bin/python3", "-c", prelude + code, *map(str, arguments)], cwd=cwd, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=TIMEOUT, env=host_env())
+# How a program of Debian's python3 begins (another one may come first in PATH and lack loadable extensions): connect() has the extension.
+PRELUDE = ("import sqlite3, sys, os\n"
+           "def connect(name, **more):\n"
+           "    db = sqlite3.connect(name, **more); db.enable_load_extension(True); db.load_extension(%r); return db\n" % EXTENSION[:-3])
+
+
+def python(code, cwd, *arguments, check=True, command=(), timeout=TIMEOUT):
+    """Run PRELUDE and a program. command: what it is started with, e.g. in a mount namespace of its own."""
+    done = subprocess.run([*command, "/usr/bin/python3", "-c", PRELUDE + code, *map(str, arguments)], cwd=cwd, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=timeout, env=host_env())
     result = Result(done.stdout.decode(errors="replace"), done.returncode)
     if check and result.code != 0:
         raise AssertionError(f"python ended with {result.code}:\n{result.out}")

@@ -202,8 +202,7 @@ def test_interrupted_system_calls_on_the_stores_files_are_made_again(folder):
         shutil.copytree(path, os.path.join(again, "work"))
         shutil.rmtree(path)
         shutil.copytree(os.path.join(again, "work"), path)
-        subprocess.run(["/usr/bin/python3", "-c", f"import sqlite3; d = sqlite3.connect('test.db'); d.enable_load_extension(True); d.load_extension({EXTENSION[:-3]!r}); "
-                        "[d.execute('DELETE FROM ' + t) for t in ('l', 'o', 'alone')]; d.commit()"], cwd=path, check=True, env=host_env())
+        python("db = connect('test.db')\nfor table in ('l', 'o', 'alone'): db.execute('DELETE FROM ' + table)\ndb.commit()", path)
         lines, code = trace(path, *names, "-e", f"trace={call}", "-e", f"inject={call}:error=EINTR:when=1+2", count=os.path.join(folder, "log"))
         injected += injections(folder)
         expect_equal((code, lines[-1], [line for line in lines if line.startswith("error")]), (0, "end", []), call)
@@ -270,21 +269,15 @@ db.close()
 names = [name for at, _, names in os.walk("disk/test.db-lsm") for name in names]
 print(len(done), "commits,", full, "on a full disk; files:", len(names))
 '''
-    prelude = ("import sqlite3, sys, os\n"
-               f"def connect(name, **more):\n    db = sqlite3.connect(name, **more); db.enable_load_extension(True); db.load_extension({EXTENSION[:-3]!r}); return db\n")
-    done = subprocess.run(["unshare", "-m", "/usr/bin/python3", "-c", prelude + code], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=host_env(), timeout=600)
-    expect(done.returncode == 0, done.stdout.decode(errors="replace"))
-    print("      " + done.stdout.decode().strip())
+    print("      " + python(code, folder, command=["unshare", "-m"], timeout=600).out.strip())
 
 
 def test_reads_go_on_while_a_sync_takes_seconds(folder):
     """A disk that answers late holds up who waits for it, and nobody else; what others read meanwhile does not have the commit."""
     need_strace()
     code = r'''
-import os, sqlite3, subprocess, sys, threading
-def connect():
-    db = sqlite3.connect('test.db', isolation_level=None, check_same_thread=False); db.enable_load_extension(True); db.load_extension(sys.argv[1]); return db
-a, b = connect(), connect()
+import subprocess, threading
+a, b = (connect('test.db', isolation_level=None, check_same_thread=False) for _ in range(2))
 a.execute("PRAGMA journal_mode = WAL"); a.execute("PRAGMA synchronous = FULL")
 a.execute("CREATE VIRTUAL TABLE l USING lsm(k INTEGER PRIMARY KEY, v)")
 a.execute("INSERT INTO l VALUES (1, 'a')"); b.execute("SELECT * FROM l").fetchall()
@@ -310,8 +303,7 @@ assert reads == [1] * 50, reads
 assert b.execute("SELECT count(*) FROM l").fetchone() == (2,)
 print("read")
 '''
-    done = subprocess.run(["/usr/bin/python3", "-c", code, EXTENSION[:-3]], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=host_env(), timeout=600)
-    out = done.stdout.decode(errors="replace")
+    out = python(code, folder, timeout=600).out
     if out.startswith("skip"):
         raise Skip(f"strace cannot trace here: {out}")
-    expect(done.returncode == 0 and "read" in out, out)
+    expect("read" in out, out)

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 
-from harness import EXTENSION, Peer, expect_equal, expect_in, host_env, need_sharing, python, shell
+from harness import PRELUDE, Peer, expect_equal, expect_in, host_env, need_sharing, python, shell
 
 HOLDER = """
 import time
@@ -18,8 +18,7 @@ sys.stdin.readline()
 
 
 def holder(folder):
-    prelude = ("import sqlite3, sys\ndef connect(name):\n    db = sqlite3.connect(name); db.enable_load_extension(True); db.load_extension(%r); return db\n" % EXTENSION[:-3])
-    process = subprocess.Popen(["/usr/bin/python3", "-c", prelude + HOLDER], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=host_env())
+    process = subprocess.Popen(["/usr/bin/python3", "-c", PRELUDE + HOLDER], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=host_env())
     line = process.stdout.readline()
     expect_equal(line, b"ready\n")
     return process
