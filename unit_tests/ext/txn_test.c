@@ -247,6 +247,21 @@ static void an_attached_table_with_uncommitted_rows_is_not_dropped(void **unused
     must("DETACH aux");
 }
 
+static void rows_of_a_dropped_attached_table_go_with_the_next_statement_that_succeeds(void **unused) {
+    (void)unused;
+    static const char nameless[] = "SELECT count(*) FROM lsm_tables('aux') WHERE name IS NULL";
+    char sql[200];
+    (void)snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", scratch_path("aux.db"));
+    must(sql);
+    must("CREATE VIRTUAL TABLE aux.g USING lsm(x); CREATE VIRTUAL TABLE aux.w USING lsm(id INTEGER PRIMARY KEY); INSERT INTO aux.g VALUES (1);"
+         "INSERT INTO aux.w VALUES (1); DROP TABLE aux.g");
+    assert_string_equal(rows(nameless), "1");
+    assert_int_equal(run("INSERT INTO aux.w VALUES (1)"), SQLITE_CONSTRAINT_PRIMARYKEY); /* they were dropped in it, and are back */
+    assert_string_equal(rows(nameless), "1");
+    must("INSERT INTO aux.w VALUES (2)");
+    assert_string_equal(rows(nameless), "0");
+}
+
 static void the_hook_is_nobodys_table(void **unused) {
     (void)unused;
     assert_int_not_equal(run("DELETE FROM lsm_hook_"), SQLITE_OK);
@@ -429,6 +444,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_drop_that_is_undone_leaves_the_rows, set_up, close_whole),
         cmocka_unit_test_setup_teardown(a_create_that_is_undone_leaves_nothing, set_up, close_whole),
         cmocka_unit_test_setup_teardown(an_attached_table_with_uncommitted_rows_is_not_dropped, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(rows_of_a_dropped_attached_table_go_with_the_next_statement_that_succeeds, set_up, close_whole),
         cmocka_unit_test_setup_teardown(the_hook_is_nobodys_table, set_up, close_whole),
         cmocka_unit_test_setup_teardown(sqlite_neither_opens_values_as_blobs_nor_calls_the_update_hook, set_up, close_whole),
         cmocka_unit_test_setup_teardown(running_out_of_sqlites_memory_leaves_things_whole, set_up, close_whole),
