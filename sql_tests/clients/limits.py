@@ -22,6 +22,17 @@ assert same("SELECT id FROM $") == [(4,)]
 """, folder)
 
 
+def test_the_key_of_a_row_counts_for_the_limit_too(folder):
+    harness.twins("""
+both("(k BLOB PRIMARY KEY, v) WITHOUT ROWID", "(k BLOB PRIMARY KEY, v)")
+db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
+same("INSERT INTO $ VALUES (zeroblob(60000), zeroblob(30000))")
+assert "TOOBIG" in same("INSERT INTO $ VALUES (zeroblob(60001), zeroblob(60000))")
+assert "TOOBIG" in same("UPDATE $ SET v = zeroblob(60000)")
+assert same("SELECT length(k), length(v) FROM $") == [(60000, 30000)]
+""", folder)
+
+
 def test_a_value_of_nearly_a_gigabyte_is_stored_or_refused_never_cut(folder):
     if harness.SLOW:
         raise harness.Skip("too large for a sanitizer")
