@@ -46,6 +46,12 @@ INSERT INTO num VALUES (1e300, 1, 1), (9e999, 2, 1), (9e999, 2.5, 1), (x'01', x'
 SELECT DISTINCT a FROM num;
 SELECT DISTINCT a, b FROM num ORDER BY a, b DESC;
 SELECT DISTINCT a, b FROM num ORDER BY a DESC, b;
+-- So few of each that they are stepped over one by one.
+INSERT INTO num VALUES (7, 1, 1), (7, 1, 2), (7.5, 1, 1), (7.5, 1, 2), (7.75, 1.5, 1), (7.75, 1, 2), (8, 1, 1), (-7, -1, 1), (-7, -1, 2), (-7.5, -1.5, 1), (-7.5, -1, 2), (-8, 1, 1);
+SELECT DISTINCT a FROM num WHERE a NOT BETWEEN -6 AND 6;
+SELECT DISTINCT a FROM num WHERE a < 9 ORDER BY a DESC;
+SELECT DISTINCT a, b FROM num WHERE a < 9 ORDER BY a, b DESC;
+DELETE FROM num WHERE abs(a) BETWEEN 7 AND 8;
 -- The least integer and the real that equals it are one in a key.
 INSERT INTO num SELECT -9223372036854775807 - 1, 0, c FROM num WHERE a < 1;
 INSERT INTO num SELECT -9223372036854775808.0, 0, c + 1000 FROM num WHERE a < 1 AND a > -1;
