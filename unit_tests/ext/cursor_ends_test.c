@@ -4,7 +4,7 @@
 #include "../support/sqlite_memory.h"
 #include "database.h"
 
-enum { TEXT_BYTES = 4000, POINTS_MAX = 2000 };
+enum { TEXT_BYTES = 16000, POINTS_MAX = 2000 };
 
 static int set_up(void **unused) {
     (void)unused;
@@ -12,7 +12,10 @@ static int set_up(void **unused) {
     must("CREATE TABLE plain(x); INSERT INTO plain VALUES (1), (2), (3);"
          "CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, v TEXT, w, UNIQUE (w), INDEX by_v (v));"
          "CREATE VIRTUAL TABLE c USING lsm(k TEXT, n, v, PRIMARY KEY (k, n));"
-         "INSERT INTO t VALUES (1, 'a', 10), (2, 'b', 20), (3, 'c', 30), (4, 'd', 40); INSERT INTO c SELECT v, id, w FROM t");
+         "INSERT INTO t VALUES (1, 'a', 10), (2, 'b', 20), (3, 'c', 30), (4, 'd', 40); INSERT INTO c SELECT v, id, w FROM t;"
+         "CREATE VIRTUAL TABLE l USING lsm(id INTEGER PRIMARY KEY, v TEXT, long);"
+         "WITH RECURSIVE n(i) AS (SELECT 5 UNION ALL SELECT i + 1 FROM n WHERE i < 40) INSERT INTO l SELECT i, 'none', 0 FROM n;"
+         "INSERT INTO l SELECT id, v, printf('%01100d', w) FROM t WHERE id > 1");
     return 0;
 }
 
@@ -30,6 +33,8 @@ static const char *const queries[] = {
     "SELECT c.k, c.n, c.v, x FROM c CROSS JOIN plain WHERE c.k >= 'b'",
     "SELECT c.n, c.v, x FROM c CROSS JOIN plain WHERE c.k = 'd' AND c.n < 9",
     "SELECT a.id, b.v, b.rowid, x FROM t AS a CROSS JOIN t AS b ON b.v || '' = a.v CROSS JOIN plain",
+    /* The first row has none; for the second one there is a lookup, which does not have the records: they are too long for it. */
+    "SELECT a.id, b.long, b.rowid, x FROM t AS a CROSS JOIN l AS b ON b.v = a.v CROSS JOIN plain",
 };
 enum { QUERIES = sizeof queries / sizeof queries[0] };
 
