@@ -40,3 +40,10 @@ UPDATE r SET d = d + 1 WHERE k IN (1, 2, 3) AND d IN (1, 2, 4) AND s IS NULL;
 SELECT count(*), sum(d) FROM r;
 DELETE FROM t WHERE a IN (1, 2, 3) AND b IN ('b1', 'b2', 'b3', 'b41', 'b42', 'b43') AND c NOT IN (1, 101);
 SELECT count(*), sum(c) FROM t;
+-- Lists too long to be multiplied, and a range behind them.
+@CLUSTERED cut(a INT, b INT, c INT, PRIMARY KEY (a, b, c));
+WITH RECURSIVE s(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM s WHERE i < 1999) INSERT INTO cut SELECT i % 40, i / 40, i % 7 FROM s;
+WITH RECURSIVE s(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM s WHERE i < 39) SELECT count(*), min(b), max(b), min(c), sum(a * b + c) FROM cut
+    WHERE a IN (SELECT i FROM s) AND b IN (SELECT i FROM s) AND c > 4;
+WITH RECURSIVE s(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM s WHERE i < 39) SELECT count(*), min(b), max(b), max(c), sum(a * b + c) FROM cut
+    WHERE a IN (SELECT i FROM s) AND b IN (SELECT i FROM s) AND c <= 3;
