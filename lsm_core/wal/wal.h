@@ -58,8 +58,9 @@ int lsm_wal_writer_advance(struct lsm_wal_writer *writer, uint64_t end, uint64_t
 /* Make sure that `bytes` more can be appended without asking for space (so that an ABORT behind a PREPARE cannot fail for lack of it). */
 int lsm_wal_writer_reserve(struct lsm_wal_writer *writer, uint64_t bytes, struct lsm_error *err) LSM_MUST_CHECK;
 /* Append one record with one write. payload comes in up to two pieces (second may be empty). On success the writer's end has
- * moved and *record (if not NULL) tells where it is. On error the log ends where it did: a torn record is overwritten by the next,
- * and if the file cannot be trusted any more (failed sync) every later call fails: start a new generation. */
+ * moved and *record (if not NULL) tells where it is. On error the log ends where it did: what was written is erased, and the next record
+ * takes its place; one of the two is synced before anything stands there, so that no crash brings back what has failed. If the file cannot
+ * be trusted any more (failed sync) every later call fails: start a new generation. */
 int lsm_wal_writer_append(struct lsm_wal_writer *writer, enum lsm_wal_kind kind, uint64_t time_us, struct lsm_slice first, struct lsm_slice second,
                           struct lsm_wal_record *record, struct lsm_error *err) LSM_MUST_CHECK;
 /* Take the last record back as far as that still goes, when neither a sync nor an ABORT can be had: whoever reads the file from now on does

@@ -33,6 +33,7 @@ struct lsm_wal_writer {
     uint64_t allocated; /* file size that needs no more space */
     uint64_t step_bytes;
     struct lsm_buf buffer;
+    bool spoilt; /* at `end` a record may lie, on the disk too, whose append has failed */
 
     /* Guarded by mutex: one sync at a time. */
     struct lsm_mutex mutex;
@@ -210,6 +211,34 @@ static int refuse(const struct lsm_wal_writer *writer, struct lsm_error *err) {
     return lsm_fail(err, LSM_IO, "%s: not used any more after a failure: %.300s", writer->file->path, writer->why.text);
 }
 
+/* ---- syncing --------------------------------------------------------------------------------------------------- */
+
+/* always: even if all that was appended is synced. */
+static int sync_file(struct lsm_wal_writer *writer, bool always, struct lsm_error *err) {
+    int status = LSM_OK;
+    lsm_mutex_lock(&writer->mutex);
+    uint64_t end = lsm_wal_writer_end(writer); /* before the sync: what is appended meanwhile may miss it */
+    if (lsm_wal_writer_poisoned(writer)) {
+        status = refuse(writer, err);
+    } else if (always || !writer->named || lsm_wal_writer_synced(writer) < end) {
+        struct lsm_error why = {0};
+        status = lsm_file_sync(writer->file, &why);
+        if (status == LSM_OK && !writer->named) status = lsm_env_sync_dir(writer->env, writer->dir, &why);
+        if (status == LSM_OK) {
+            writer->named = true;
+            atomic_store_explicit(&writer->synced, end, memory_order_release);
+        } else {
+            writer->why = why;
+            atomic_store_explicit(&writer->poisoned, true, memory_order_release);
+            if (err != NULL) *err = why;
+        }
+    }
+    lsm_mutex_unlock(&writer->mutex);
+    return status;
+}
+
+int lsm_wal_writer_sync(struct lsm_wal_writer *writer, struct lsm_error *err) { return sync_file(writer, false, err); }
+
 /* ---- appending ------------------------------------------------------------------------------------------------- */
 
 int lsm_wal_writer_reserve(struct lsm_wal_writer *writer, uint64_t bytes, struct lsm_error *err) {
@@ -272,14 +301,23 @@ static int write_pieces(struct lsm_wal_writer *writer, struct lsm_chain_record *
     return status;
 }
 
-static void erase_header(const struct lsm_wal_writer *writer, uint64_t position) {
+static int erase_header(const struct lsm_wal_writer *writer, uint64_t position) {
     static const uint8_t zeros[LSM_CHAIN_RECORD_BYTES];
-    int ignored = lsm_file_write_at(writer->file, offset_of(writer, position), zeros, sizeof zeros, NULL);
-    (void)ignored;
+    return lsm_file_write_at(writer->file, offset_of(writer, position), zeros, sizeof zeros, NULL);
+}
+
+/* If the write reached the file in spite, a crash would bring back what was reported as failed: before the next append, or behind it, if the power goes and
+ * of the writes to the same place only the first one has reached the disk. So the zeros are synced; if they cannot be written, what comes in their place is. */
+static void take_back(struct lsm_wal_writer *writer) {
+    writer->spoilt = erase_header(writer, lsm_wal_writer_end(writer)) != LSM_OK;
+    if (writer->spoilt) return;
+    int poisons = sync_file(writer, true, NULL);
+    (void)poisons;
 }
 
 void lsm_wal_writer_erase(struct lsm_wal_writer *writer, const struct lsm_wal_record *record) {
-    erase_header(writer, record->position);
+    int ignored = erase_header(writer, record->position);
+    (void)ignored;
     lsm_mutex_lock(&writer->mutex);
     if (!lsm_wal_writer_poisoned(writer)) {
         int status = lsm_fail(&writer->why, LSM_IO, "a record had to be taken back");
@@ -306,11 +344,12 @@ int lsm_wal_writer_append(struct lsm_wal_writer *writer, enum lsm_wal_kind kind,
                                    .time_us = time_us,
                                    .kind = (uint8_t)kind};
     status = bytes <= GATHER_BYTES_MAX ? write_gathered(writer, &put, first, second, err) : write_pieces(writer, &put, first, second, err);
+    if (status == LSM_OK && writer->spoilt) status = sync_file(writer, true, err);
     if (status != LSM_OK) {
-        /* If the write reached the file in spite, a crash before the next append would bring back what was reported as failed. */
-        erase_header(writer, put.position);
+        take_back(writer);
         return status;
     }
+    writer->spoilt = false;
     writer->check = put.check;
     atomic_store_explicit(&writer->end, put.end, memory_order_release);
     if (record != NULL) {
@@ -318,29 +357,6 @@ int lsm_wal_writer_append(struct lsm_wal_writer *writer, enum lsm_wal_kind kind,
             .kind = kind, .position = put.position, .end = put.end, .synced = put.synced, .time_us = time_us, .check = put.check};
     }
     return LSM_OK;
-}
-
-int lsm_wal_writer_sync(struct lsm_wal_writer *writer, struct lsm_error *err) {
-    int status = LSM_OK;
-    lsm_mutex_lock(&writer->mutex);
-    uint64_t end = lsm_wal_writer_end(writer); /* before the sync: what is appended meanwhile may miss it */
-    if (lsm_wal_writer_poisoned(writer)) {
-        status = refuse(writer, err);
-    } else if (!writer->named || lsm_wal_writer_synced(writer) < end) {
-        struct lsm_error why = {0};
-        status = lsm_file_sync(writer->file, &why);
-        if (status == LSM_OK && !writer->named) status = lsm_env_sync_dir(writer->env, writer->dir, &why);
-        if (status == LSM_OK) {
-            writer->named = true;
-            atomic_store_explicit(&writer->synced, end, memory_order_release);
-        } else {
-            writer->why = why;
-            atomic_store_explicit(&writer->poisoned, true, memory_order_release);
-            if (err != NULL) *err = why;
-        }
-    }
-    lsm_mutex_unlock(&writer->mutex);
-    return status;
 }
 
 uint64_t lsm_wal_writer_generation(const struct lsm_wal_writer *writer) { return writer->generation; }

@@ -5,15 +5,18 @@
  */
 #include "wal_kit.h"
 
+enum { FAILED_MAX = 64 };
+
 struct mini {
     struct lsm_env *env;
     struct lsm_wal_writer *writer;
     uint64_t random, generation, unsynced_generation; /* the oldest that may not be durable */
     bool off;                                         /* do not sync at rolls */
     struct kit_model model;                           /* in the log, in order */
-    struct kit_record pending;                        /* being appended, or failed; payload NULL if none */
-    size_t acked;                                     /* records of the model promised to survive */
-    uint64_t durable;                                 /* the position promised */
+    struct kit_record failed[FAILED_MAX];             /* appends in the place behind the last one of the model, the last of them at work */
+    size_t failed_count;
+    size_t acked;     /* records of the model promised to survive */
+    uint64_t durable; /* the position promised */
     uint64_t states, errors;
 };
 
@@ -22,9 +25,22 @@ static struct mini mini;
 
 /* ---- recovery ---- */
 
+/* The one of the failed appends that the record may be. */
+static const struct kit_record *any_failed(const struct lsm_wal_record *record) {
+    for (size_t i = 0; i < mini.failed_count; i++) {
+        const struct kit_record *failed = &mini.failed[i];
+        if (failed->kind == record->kind && failed->payload_bytes == record->payload.size &&
+            memcmp(failed->payload, record->payload.data, failed->payload_bytes) == 0)
+            return failed;
+    }
+    return NULL;
+}
+
+/* What failed may be there until something else stands in its place, and never afterwards. */
 static void check_record(const struct lsm_wal_record *record, size_t i) {
-    const struct kit_record *expected = i < mini.model.count ? &mini.model.records[i] : &mini.pending;
-    assert_true(i < mini.model.count || (i == mini.model.count && expected->payload != NULL));
+    assert_true(i <= mini.model.count);
+    const struct kit_record *expected = i < mini.model.count ? &mini.model.records[i] : any_failed(record);
+    assert_non_null(expected);
     assert_int_equal(record->kind, expected->kind);
     assert_int_equal(record->payload.size, expected->payload_bytes);
     if (expected->payload_bytes > 0) assert_memory_equal(record->payload.data, expected->payload, expected->payload_bytes);
@@ -94,8 +110,12 @@ static void mini_start(uint64_t random, bool off) {
     mini.unsynced_generation = 1;
 }
 
+static void forget_failed(void) {
+    while (mini.failed_count > 0) free(mini.failed[--mini.failed_count].payload);
+}
+
 static void mini_stop(void) {
-    free(mini.pending.payload);
+    forget_failed();
     kit_model_clear(&mini.model);
     lsm_env_mem_free(mini.env);
 }
@@ -117,16 +137,16 @@ static int create(uint64_t start, uint64_t prev) {
 
 static int append_bytes(enum lsm_wal_kind kind, const uint8_t *payload, size_t bytes) {
     struct lsm_wal_record told;
-    free(mini.pending.payload);
-    mini.pending = (struct kit_record){.kind = kind, .payload = malloc(bytes + 1), .payload_bytes = bytes};
-    assert_non_null(mini.pending.payload);
-    if (bytes > 0) memcpy(mini.pending.payload, payload, bytes);
+    assert_true(mini.failed_count < FAILED_MAX);
+    struct kit_record *tried = &mini.failed[mini.failed_count++];
+    *tried = (struct kit_record){.kind = kind, .payload = malloc(bytes + 1), .payload_bytes = bytes};
+    assert_non_null(tried->payload);
+    if (bytes > 0) memcpy(tried->payload, payload, bytes);
     uint64_t end = lsm_wal_writer_end(mini.writer);
     int status = lsm_wal_writer_append(mini.writer, kind, 1, lsm_slice_of(payload, bytes), lsm_slice_of(NULL, 0), &told, &err);
     if (status == LSM_OK) {
         kit_model_add(&mini.model, &told, payload, bytes);
-        free(mini.pending.payload);
-        mini.pending.payload = NULL;
+        forget_failed();
     } else {
         assert_int_equal(lsm_wal_writer_end(mini.writer), end);
     }
@@ -270,6 +290,61 @@ static void whichever_operation_fails_what_was_acknowledged_stays(void **state) 
         }
     }
     print_message("%llu lives, %llu errors, %llu crash states\n", (unsigned long long)lives, (unsigned long long)errors, (unsigned long long)states);
+}
+
+/* Half of the bytes that a ROLL takes are all of it that is not zero. */
+static void a_failed_record_that_reached_the_disk_whole_does_not_come_back_in_place_of_the_next_one(void **state) {
+    (void)state;
+    for (int erased = 0; erased < 2; erased++) {
+        mini_start(1, false);
+        kit_ok(create(0, 0), &err);
+        kit_ok(append(LSM_WAL_TXN, 100), &err);
+        kit_ok(sync_all(), &err);
+        struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_WRITE, .os_errno = EIO, .short_write = true, .sticky = !erased};
+        lsm_env_mem_fail_at(mini.env, &fault);
+        assert_int_equal(append(LSM_WAL_ROLL, 0), LSM_IO);
+        assert_false(lsm_wal_writer_poisoned(mini.writer));
+        check_crashes(mini.env, 100);
+        lsm_env_mem_fail_at(mini.env, NULL);
+        for (int i = 0; i < 3; i++) kit_ok(append(LSM_WAL_TXN, 100), &err);
+        check_crashes(mini.env, 1000);
+        kit_ok(lsm_wal_writer_close(mini.writer, true, &err), &err);
+        mini_stop();
+    }
+}
+
+static const struct lsm_env_fault syncs_fail = {.at = 1, .ops = LSM_ENV_SYNC, .os_errno = EIO, .sticky = true};
+
+static void let_syncs_fail(void *arg, const struct lsm_env_op *op) {
+    (void)arg;
+    if (op->kind == LSM_ENV_WRITE) lsm_env_mem_fail_at(mini.env, &syncs_fail);
+}
+
+/* Then the disk may have it, and nothing may stand behind it. */
+static void where_a_failed_record_cannot_be_taken_back_for_good_the_file_ends(void **state) {
+    (void)state;
+    for (int erased = 0; erased < 2; erased++) {
+        mini_start(1, false);
+        kit_ok(create(0, 0), &err);
+        kit_ok(append(LSM_WAL_TXN, 100), &err);
+        kit_ok(sync_all(), &err);
+        struct lsm_env_fault writes_fail = {.at = 1, .ops = LSM_ENV_WRITE, .os_errno = EIO, .sticky = !erased};
+        lsm_env_mem_fail_at(mini.env, &writes_fail);
+        if (erased) lsm_env_mem_on_op(mini.env, let_syncs_fail, NULL);
+        assert_int_equal(append(LSM_WAL_TXN, 100), LSM_IO);
+        lsm_env_mem_on_op(mini.env, NULL, NULL);
+        assert_true(lsm_wal_writer_poisoned(mini.writer) == erased);
+        if (!erased) {
+            lsm_env_mem_fail_at(mini.env, &syncs_fail);
+            assert_int_equal(append(LSM_WAL_TXN, 100), LSM_IO);
+        }
+        assert_true(lsm_wal_writer_poisoned(mini.writer));
+        lsm_env_mem_fail_at(mini.env, NULL);
+        assert_int_equal(append(LSM_WAL_TXN, 100), LSM_IO);
+        check_crashes(mini.env, 100);
+        kit_ok(lsm_wal_writer_close(mini.writer, true, &err), &err);
+        mini_stop();
+    }
 }
 
 static void a_full_disk_refuses_appends_and_heals_when_space_returns(void **state) {
@@ -452,6 +527,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whenever_the_power_goes_the_log_is_a_prefix_with_all_that_was_synced),
         cmocka_unit_test(whichever_operation_fails_what_was_acknowledged_stays),
+        cmocka_unit_test(a_failed_record_that_reached_the_disk_whole_does_not_come_back_in_place_of_the_next_one),
+        cmocka_unit_test(where_a_failed_record_cannot_be_taken_back_for_good_the_file_ends),
         cmocka_unit_test(a_full_disk_refuses_appends_and_heals_when_space_returns),
         cmocka_unit_test(what_was_reserved_can_be_appended_on_a_full_disk_and_without_memory),
         cmocka_unit_test(a_failed_write_is_overwritten_by_the_next_record),
