@@ -292,7 +292,7 @@ costs:
 
 asan:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) build/asan/lsm.so build/asan/lsmtool build/sql_tests/slt $(UNIT_asan)
+	@$(MAKE) --no-print-directory -j$(JOBS) build/asan/lsm.so lsmtool build/asan/lsmtool build/sql_tests/slt $(UNIT_asan)
 	@tools/sanitize asan
 
 tsan:
