@@ -25,10 +25,11 @@ def copy(db, side, table, keyless):
 
 
 def sorted_for_sure(sql):
-    """The same statement with a plus before the terms of each ORDER BY and GROUP BY: WHERE b = 10 makes SQLite take a text b for one value that needs no order, '10' and '1e1' though
-    it may be; its groups are as many then as there are changes between them."""
+    """The same statement with a plus before the terms of each DISTINCT, ORDER BY and GROUP BY: WHERE b = 10 makes SQLite take a text b for one value that needs no order, '10' and '1e1' though
+    it may be; its groups, and the rows of DISTINCT, are as many then as there are changes between them."""
     def plus(found):
         return found[1] + re.sub(r"(^|, )(?=[^0-9+( ])", r"\1+", found[2])
+    sql = re.sub(r"(SELECT DISTINCT )([^()]*?)(?= FROM )", plus, sql)
     return re.sub(r"( (?:ORDER|GROUP) BY )([^()]*?)(?= HAVING | ORDER BY | LIMIT |\)|$)", plus, sql)
 
 
