@@ -31,8 +31,8 @@ uint64_t lsm_writer_owner(struct lsm_share *share) { return atomic_load_explicit
  * damaged, and it is free. */
 static bool take_damaged(struct lsm_share *share) {
     uint32_t seen = atomic_load_explicit(&share->page->writer, RELAXED), owner = seen & ~WRITER_WAITED;
-    if (seen == 0 || (owner != 0 && owner <= LSM_SHARE_SLOTS && owner != (uint32_t)(share->slot + 1)))
-        return false; /* LCOV_EXCL_BR_LINE: given back since the try before */
+    /* LCOV_EXCL_BR_LINE: 0 if it was given back since the try before */
+    if (seen == 0 || (owner != 0 && owner <= LSM_SHARE_SLOTS && owner != (uint32_t)(share->slot + 1))) return false;
     return atomic_compare_exchange_strong_explicit(&share->page->writer, &seen, (uint32_t)(share->slot + 1) | WRITER_WAITED, ACQUIRE, RELAXED);
 }
 
