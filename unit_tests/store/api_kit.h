@@ -3,27 +3,16 @@
 #ifndef TEST_API_KIT_H
 #define TEST_API_KIT_H
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../../lsm_core/base/base.h"
-#include "../support/world.h"
+#include "world_kit.h"
 
 /* Runs a test on an open store, and sees that it gives its memory back. */
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-static struct world world;
 static int64_t live_before;
-
-#define MUST(step) must(step, #step)
-static inline void must(int status, const char *step) {
-    if (status != LSM_OK) fail_msg("%s: %s: %s", step, lsm_status_name(status), world.err.text);
-}
 
 static inline struct lsm_slice text(const char *bytes) { return lsm_slice_of(bytes, strlen(bytes)); }
 
@@ -32,10 +21,7 @@ static inline int set_up(void **state) {
     (void)state;
     live_before = lsm_mem_live();
     world_init(&world, lsm_env_mem_new_strict(), 17);
-    MUST(world_open(&world));
-    MUST(world_begin(&world));
-    MUST(world_create(&world, 0));
-    MUST(world_commit(&world, LSM_SYNC_FULL));
+    open_with_trees(1);
     return 0;
 }
 

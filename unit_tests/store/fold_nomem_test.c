@@ -1,15 +1,10 @@
 /* A transaction whose pieces become fewer just when memory is out, at each allocation of the row that starts it: the row is refused or taken, the pieces stay many or become few, and no row is lost. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../lsm_core/store/txn.h"
-#include "../support/world.h"
+#include "world_kit.h"
 
 enum {
     BUFFER_BYTES = 64 << 10,
@@ -17,13 +12,6 @@ enum {
     ROWS_MAX = 4000,
     SPILL_CALLS = 60 /* allocations that no row but one that writes a piece makes */
 };
-
-static struct world world;
-
-#define MUST(step)                                                                                                                                   \
-    do {                                                                                                                                             \
-        if ((step) != LSM_OK) fail_msg("%s: %s", #step, world.err.text);                                                                             \
-    } while (0)
 
 static struct lsm_slice key_of(unsigned number, char buffer[16]) {
     int size = snprintf(buffer, 16, "%010u", number);
@@ -104,16 +92,12 @@ static void fold_without_memory(bool scattered) {
 
 static void start(void) {
     world_init(&world, lsm_env_mem_new(), 1);
-    assert_non_null(world.env);
     world.options.write_buffer_bytes = BUFFER_BYTES;
-    MUST(world_open(&world));
-    MUST(world_begin(&world));
-    MUST(world_create(&world, 0));
-    MUST(world_commit(&world, LSM_SYNC_FULL));
+    open_with_trees(1);
 }
 
 /* Nothing is left over, and the transaction that had no trouble is committed whole. */
-static void finish(bool scattered) {
+static void finish_whole(bool scattered) {
     unsigned rows = 500;
     MUST(world_begin(&world));
     for (unsigned i = 0; i < rows; i++) MUST(put_row(i, scattered));
@@ -128,14 +112,14 @@ static void pieces_that_are_to_be_merged_without_memory_stay_or_become_few(void 
     (void)state;
     start();
     fold_without_memory(true);
-    finish(true);
+    finish_whole(true);
 }
 
 static void pieces_that_are_to_be_passed_on_without_memory_stay_or_become_few(void **state) {
     (void)state;
     start();
     fold_without_memory(false);
-    finish(false);
+    finish_whole(false);
 }
 
 int main(void) {

@@ -1,24 +1,12 @@
 /* The pieces of a transaction larger than memory stay few: how many a read asks, what that costs in bytes written, what is passed on unwritten, what
  * marks and views keep, and what happens when there is no space for it. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../../lsm_core/store/txn.h"
-#include "../support/world.h"
+#include "world_kit.h"
 
 enum { ROWS = 100000, VALUE_BYTES = 100, PIECES_MOST = 16 };
-
-static struct world world;
-
-#define MUST(step)                                                                                                                                   \
-    do {                                                                                                                                             \
-        if ((step) != LSM_OK) fail_msg("%s: %s", #step, world.err.text);                                                                             \
-    } while (0)
 
 static struct {
     uint64_t table_bytes; /* written to table files */
@@ -32,20 +20,10 @@ static void see(void *arg, const struct lsm_env_op *op) {
 
 static void start(size_t write_buffer_bytes) {
     world_init(&world, lsm_env_mem_new_strict(), 1);
-    assert_non_null(world.env);
     world.options.write_buffer_bytes = write_buffer_bytes;
-    MUST(world_open(&world));
-    MUST(world_begin(&world));
-    MUST(world_create(&world, 0));
-    MUST(world_create(&world, 1));
-    MUST(world_commit(&world, LSM_SYNC_FULL));
+    open_with_trees(2);
     memset(&seen, 0, sizeof seen);
     lsm_env_mem_on_op(world.env, see, NULL);
-}
-
-static void finish(void) {
-    MUST(world_close(&world));
-    lsm_env_mem_free(world.env);
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------------------------------- */

@@ -1,35 +1,14 @@
 /* File generations: table files of one transaction between the memtables, as RUNS records will bring them, read, flushed, given up. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../lsm_core/store/store.h"
-#include "../support/world.h"
-
-static struct world world;
-
-#define MUST(step)                                                                                                                                   \
-    do {                                                                                                                                             \
-        if ((step) != LSM_OK) fail_msg("%s: %s", #step, world.err.text);                                                                             \
-    } while (0)
+#include "world_kit.h"
 
 static void start(uint64_t seed) {
     world_init(&world, lsm_env_mem_new_strict(), seed);
-    assert_non_null(world.env);
-    MUST(world_open(&world));
-    MUST(world_begin(&world));
-    MUST(world_create(&world, 0));
-    MUST(world_commit(&world, LSM_SYNC_FULL));
-}
-
-static void finish(void) {
-    MUST(world_close(&world));
-    lsm_env_mem_free(world.env);
+    open_with_trees(1);
 }
 
 static struct world_state *now(void) { return &world.history[world.commits - 1]; }

@@ -2,39 +2,17 @@
 #ifndef TEST_SPILL_KIT_H
 #define TEST_SPILL_KIT_H
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../lsm_core/store/store.h"
-#include "../support/world.h"
-
-static struct world world;
-
-#define MUST(step)                                                                                                                                   \
-    do {                                                                                                                                             \
-        if ((step) != LSM_OK) fail_msg("%s: %s", #step, world.err.text);                                                                             \
-    } while (0)
+#include "world_kit.h"
 
 static inline void start(uint64_t seed, int threads) {
     world_init(&world, lsm_env_mem_new_strict(), seed);
-    assert_non_null(world.env);
     world.options.threads = threads;
-    MUST(world_open(&world));
-    MUST(world_begin(&world));
-    MUST(world_create(&world, 0));
-    MUST(world_create(&world, 1));
-    MUST(world_commit(&world, LSM_SYNC_FULL));
-}
-
-static inline void finish(void) {
-    MUST(world_close(&world));
-    lsm_env_mem_free(world.env);
+    open_with_trees(2);
 }
 
 static inline void must_be_right(const char *when) {

@@ -124,17 +124,12 @@ static bool one_faulty_life(uint64_t seed, const struct lsm_env_fault *fault, ui
 static void whichever_operation_fails_acknowledged_edits_stay(void **state) {
     (void)state;
     uint64_t seed = kit_seed(), states = 0, lives = 0, errors = 0;
-    static const int errnos[] = {EIO, ENOSPC};
     for (int round = 0; round < 4; round++) {
         uint64_t life_seed = kit_random(&seed);
-        for (unsigned variant = 0; variant < 16; variant++) {
+        for (unsigned variant = 0; variant < KIT_FAULTS; variant++) {
             bool more = true;
             for (uint64_t at = 1; more; at++) {
-                struct lsm_env_fault fault = {.at = at,
-                                              .os_errno = errnos[variant & 1],
-                                              .sticky = (variant & 2) != 0,
-                                              .short_write = (variant & 4) != 0,
-                                              .keep_on_sync = (variant & 8) != 0};
+                struct lsm_env_fault fault = kit_fault(at, variant);
                 more = one_faulty_life(life_seed, &fault, &errors);
                 lives++;
                 states += life.states;

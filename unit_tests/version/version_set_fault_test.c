@@ -35,10 +35,7 @@ static void a_failed_append_keeps_the_files_and_the_next_edit_starts_a_new_manif
         keep = true;
         assert_int_equal(apply(&set, &edit, &keep), LSM_CORRUPT);
         assert_false(keep); /* all is certain again */
-        lsm_version_set_release(&set);
-        init(&set, env);
-        kit_ok(lsm_version_set_recover(&set, &err), &err);
-        take_shape(&set, &after);
+        recover_again(&set, env, &after);
         assert_true(after.files[100].there && !after.files[101].there && !after.files[102].there && after.files[103].there && after.files[104].there);
         lsm_version_set_release(&set);
         lsm_env_mem_free(env);
@@ -68,10 +65,7 @@ static void a_new_manifest_that_cannot_be_named_leaves_the_old_one_in_use(void *
     edit_add(&edit, 1, 0, 101);
     apply_ok(&set, &edit);
     take_shape(&set, &before);
-    lsm_version_set_release(&set);
-    init(&set, env);
-    kit_ok(lsm_version_set_recover(&set, &err), &err);
-    take_shape(&set, &after);
+    recover_again(&set, env, &after);
     assert_true(same_shape(&before, &after));
     lsm_version_set_release(&set);
     lsm_env_mem_free(env);
@@ -96,10 +90,7 @@ static void a_new_manifest_named_but_perhaps_not_durably_is_not_gone_back_behind
     apply_ok(&set, &edit);
     take_shape(&set, &before);
     assert_true(!before.files[100].there && before.files[101].there);
-    lsm_version_set_release(&set);
-    init(&set, env);
-    kit_ok(lsm_version_set_recover(&set, &err), &err);
-    take_shape(&set, &after);
+    recover_again(&set, env, &after);
     assert_true(same_shape(&before, &after));
     lsm_version_set_release(&set);
     lsm_env_mem_free(env);
@@ -134,10 +125,7 @@ static void out_of_memory_leaves_the_set_as_it_was_and_nothing_leaks(void **stat
             edit_add(&edit, 0, 4, 102);
             apply_ok(&set, &edit); /* and goes on */
             take_shape(&set, &before);
-            lsm_version_set_release(&set);
-            init(&set, env);
-            kit_ok(lsm_version_set_recover(&set, &err), &err);
-            take_shape(&set, &after);
+            recover_again(&set, env, &after);
             assert_true(same_shape(&before, &after));
             lsm_version_set_release(&set);
             lsm_env_mem_free(env);

@@ -114,6 +114,14 @@ static inline void create(struct lsm_version_set *set, struct lsm_env *env) {
     kit_ok(lsm_version_set_create(set, &err), &err);
 }
 
+/* As the next process finds it. */
+static inline void recover_again(struct lsm_version_set *set, struct lsm_env *env, struct shape *found) {
+    lsm_version_set_release(set);
+    init(set, env);
+    kit_ok(lsm_version_set_recover(set, &err), &err);
+    take_shape(set, found);
+}
+
 static inline int apply(struct lsm_version_set *set, struct lsm_edit *edit, bool *keep) {
     int status = lsm_version_set_apply(set, edit, keep, &err);
     lsm_edit_release(edit);

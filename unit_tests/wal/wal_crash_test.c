@@ -270,17 +270,12 @@ static bool one_faulty_life(uint64_t seed, const struct lsm_env_fault *fault) {
 static void whichever_operation_fails_what_was_acknowledged_stays(void **state) {
     (void)state;
     uint64_t random = kit_seed(), lives = 0, states = 0, errors = 0;
-    static const int errnos[] = {EIO, ENOSPC};
     for (int round = 0; round < 4; round++) {
         uint64_t seed = kit_random(&random);
-        for (unsigned variant = 0; variant < 16; variant++) {
+        for (unsigned variant = 0; variant < KIT_FAULTS; variant++) {
             bool more = true;
             for (uint64_t at = 1; more; at++) {
-                struct lsm_env_fault fault = {.at = at,
-                                              .os_errno = errnos[variant & 1],
-                                              .sticky = (variant & 2) != 0,
-                                              .short_write = (variant & 4) != 0,
-                                              .keep_on_sync = (variant & 8) != 0};
+                struct lsm_env_fault fault = kit_fault(at, variant);
                 more = one_faulty_life(seed, &fault);
                 lives++;
                 states += mini.states;
@@ -292,14 +287,19 @@ static void whichever_operation_fails_what_was_acknowledged_stays(void **state) 
     print_message("%llu lives, %llu errors, %llu crash states\n", (unsigned long long)lives, (unsigned long long)errors, (unsigned long long)states);
 }
 
+/* One that is durable. */
+static void mini_start_with_a_record(uint64_t random) {
+    mini_start(random, false);
+    kit_ok(create(0, 0), &err);
+    kit_ok(append(LSM_WAL_TXN, 100), &err);
+    kit_ok(sync_all(), &err);
+}
+
 /* Half of the bytes that a ROLL takes are all of it that is not zero. */
 static void a_failed_record_that_reached_the_disk_whole_does_not_come_back_in_place_of_the_next_one(void **state) {
     (void)state;
     for (int erased = 0; erased < 2; erased++) {
-        mini_start(1, false);
-        kit_ok(create(0, 0), &err);
-        kit_ok(append(LSM_WAL_TXN, 100), &err);
-        kit_ok(sync_all(), &err);
+        mini_start_with_a_record(1);
         struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_WRITE, .os_errno = EIO, .short_write = true, .sticky = !erased};
         lsm_env_mem_fail_at(mini.env, &fault);
         assert_int_equal(append(LSM_WAL_ROLL, 0), LSM_IO);
@@ -324,10 +324,7 @@ static void let_syncs_fail(void *arg, const struct lsm_env_op *op) {
 static void where_a_failed_record_cannot_be_taken_back_for_good_the_file_ends(void **state) {
     (void)state;
     for (int erased = 0; erased < 2; erased++) {
-        mini_start(1, false);
-        kit_ok(create(0, 0), &err);
-        kit_ok(append(LSM_WAL_TXN, 100), &err);
-        kit_ok(sync_all(), &err);
+        mini_start_with_a_record(1);
         struct lsm_env_fault writes_fail = {.at = 1, .ops = LSM_ENV_WRITE, .os_errno = EIO, .sticky = !erased};
         lsm_env_mem_fail_at(mini.env, &writes_fail);
         if (erased) lsm_env_mem_on_op(mini.env, let_syncs_fail, NULL);
@@ -397,10 +394,7 @@ static void what_was_reserved_can_be_appended_on_a_full_disk_and_without_memory(
 static void a_failed_write_is_overwritten_by_the_next_record(void **state) {
     (void)state;
     for (int variant = 0; variant < 2; variant++) {
-        mini_start(3, false);
-        kit_ok(create(0, 0), &err);
-        kit_ok(append(LSM_WAL_TXN, 100), &err);
-        kit_ok(sync_all(), &err);
+        mini_start_with_a_record(3);
         struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_WRITE, .short_write = variant == 1};
         lsm_env_mem_fail_at(mini.env, &fault);
         assert_int_equal(append(LSM_WAL_TXN, 5000), LSM_IO);

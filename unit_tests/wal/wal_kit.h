@@ -79,6 +79,16 @@ static inline void kit_write_file(struct lsm_env *env, enum lsm_file_type type, 
     assert_int_equal(lsm_env_mem_write_file(env, path, bytes, size), LSM_OK);
 }
 
+/* The at-th operation fails, in every way that a failure can take: variants below KIT_FAULTS. */
+enum { KIT_FAULTS = 16 };
+static inline struct lsm_env_fault kit_fault(uint64_t at, unsigned variant) {
+    return (struct lsm_env_fault){.at = at,
+                                  .os_errno = (variant & 1) != 0 ? ENOSPC : EIO,
+                                  .sticky = (variant & 2) != 0,
+                                  .short_write = (variant & 4) != 0,
+                                  .keep_on_sync = (variant & 8) != 0};
+}
+
 /* ---- the model: what was appended ---- */
 
 struct kit_record {
