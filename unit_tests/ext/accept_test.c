@@ -1,22 +1,12 @@
 /* lsm_accept() where database and store are of two ages: what it reports, and that every step of it can fail: memory of SQLite's and of the engine, operations on files. Then
  * it says what failed, and the next try succeeds. */
-#include "../../lsm_core/base/base.h"
-#include "../support/machine.h"
-#include "../support/sqlite_memory.h"
-#include "database.h"
+#include "steps.h"
 
 enum { POINTS_MAX = 5000 };
 
-static struct computer computer;      /* its connection is db */
 static struct lsm_env *older, *newer; /* the same database at two moments, closed */
 
 /* ---- scaffolding ----------------------------------------------------------------------------------------------------------------- */
-
-static void begin(struct lsm_env *disk) {
-    assert_non_null(disk);
-    assert_int_equal(computer_start(&computer, disk), SQLITE_OK);
-    db = computer.db;
-}
 
 /* The values of all rows, or the error. */
 static int ask(const char *sql, char *text, size_t size) {
@@ -83,8 +73,7 @@ static void an_older_database_gets_the_newer_rows(void **unused) {
     must_say("SELECT lsm_accept()", OLDER_DATABASE);
     must_say("SELECT k FROM \"l \"\"1\"", "1 2");
     must_say("SELECT lsm_accept('main')", "nothing to accept: the database and its LSM tables fit together");
-    computer_stop(&computer);
-    lsm_env_mem_free(computer.disk);
+    end();
 }
 
 static void an_older_store_lacks_tables_and_says_how_many(void **unused) {
@@ -96,8 +85,7 @@ static void an_older_store_lacks_tables_and_says_how_many(void **unused) {
     must_say("SELECT lsm_check()", "schema: a table's rows, tree ");
     must("DROP TABLE l4");
     must_say("SELECT lsm_check()", "ok");
-    computer_stop(&computer);
-    lsm_env_mem_free(computer.disk);
+    end();
 }
 
 static void a_schema_without_lsm_tables_has_nothing_to_accept(void **unused) {
@@ -106,57 +94,42 @@ static void a_schema_without_lsm_tables_has_nothing_to_accept(void **unused) {
     must("CREATE TABLE o(x)");
     must_say("SELECT lsm_accept()", "nothing to accept");
     must_say("SELECT lsm_accept('temp')", "nothing to accept");
-    computer_stop(&computer);
-    lsm_env_mem_free(computer.disk);
+    end();
 }
 
 /* ---- what fails ---------------------------------------------------------------------------------------------------------------------- */
 
-enum fault { SQLITES_MEMORY, ENGINES_MEMORY, FILES };
-
-static void arm(enum fault fault, uint64_t n) {
-    struct lsm_env_fault operation = {.at = n, .ops = LSM_ENV_ALL};
-    if (fault == SQLITES_MEMORY) sqlite_memory_fail_after((int64_t)n, false);
-    if (fault == ENGINES_MEMORY) lsm_mem_fail_after((int64_t)n, false);
-    if (fault == FILES) lsm_env_mem_fail_at(computer.disk, n == 0 ? NULL : &operation);
-}
-
-static void sweep(enum fault fault, struct lsm_env *store, struct lsm_env *database, const char *report) {
+static void sweep(enum kind kind, struct lsm_env *store, struct lsm_env *database, const char *report) {
     bool hit = true;
     for (uint64_t n = 1; hit; n += 2) {
         char text[1000];
         begin(mixed(store, database));
-        uint64_t calls = lsm_mem_calls();
-        arm(fault, n);
+        arm(kind, n);
         int rc = ask("SELECT lsm_accept()", text, sizeof text);
-        arm(fault, 0);
-        hit = fault == SQLITES_MEMORY   ? sqlite_memory_failed()
-              : fault == ENGINES_MEMORY ? lsm_mem_calls() - calls >= n
-                                        : lsm_env_mem_faults(computer.disk) > 0;
+        hit = disarm(kind, n);
         bool said = rc == SQLITE_OK && strncmp(text, report, strlen(report)) == 0;
         if (!said && (rc == SQLITE_OK || text[0] == '\0' || strcmp(text, "not an error") == 0 || !hit))
-            fail_msg("fault %d at %llu: %d '%s'", fault, (unsigned long long)n, rc, text);
+            fail_msg("kind %d at %llu: %d '%s'", kind, (unsigned long long)n, rc, text);
         /* A sync that failed ends the writing until the store is opened again. */
-        if (!said && fault == FILES) {
+        if (!said && kind == OPERATION) {
             computer_stop(&computer);
             begin(computer.disk);
         }
         /* A failure of the last steps may come after it was done. */
         if (!said && (ask("SELECT lsm_accept()", text, sizeof text) != SQLITE_OK ||
                       (strncmp(text, report, strlen(report)) != 0 && strncmp(text, "nothing to accept", 17) != 0)))
-            fail_msg("fault %d at %llu, the fault gone: '%s'", fault, (unsigned long long)n, text);
+            fail_msg("kind %d at %llu, the fault gone: '%s'", kind, (unsigned long long)n, text);
         must_say("SELECT k FROM \"l \"\"1\"", store == newer ? "1 2" : "1");
-        computer_stop(&computer);
-        lsm_env_mem_free(computer.disk);
+        end();
         assert_true(n < POINTS_MAX);
     }
 }
 
 static void every_step_of_it_can_fail(void **unused) {
     (void)unused;
-    for (enum fault fault = SQLITES_MEMORY; fault <= FILES; fault++) {
-        sweep(fault, newer, older, OLDER_DATABASE);
-        sweep(fault, older, newer, OLDER_STORE "; the rows of 2 tables");
+    for (enum kind kind = OPERATION; kind < KINDS; kind++) {
+        sweep(kind, newer, older, OLDER_DATABASE);
+        sweep(kind, older, newer, OLDER_STORE "; the rows of 2 tables");
     }
 }
 

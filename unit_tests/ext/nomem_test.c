@@ -5,11 +5,8 @@
  *
  * LSM_NOMEM=1 strikes every allocation; N: every N-th of each statement, from another one on in each; 11 if it does not say.
  */
-#include "../../lsm_core/base/base.h"
-#include "../support/given.h"
-#include "../support/sqlite_memory.h"
-#include "database.h"
 #include "statements.h"
+#include "steps.h"
 
 enum { TEXT_BYTES = 60000, POINTS_MAX = 20000 };
 
@@ -22,39 +19,20 @@ static int set_up(void **unused) {
     return 0;
 }
 
-static int tear_down(void **unused) {
-    assert_string_equal(rows("SELECT lsm_check()"), "ok");
-    return close_and_remove(unused);
-}
-
 /* ---- one statement ----------------------------------------------------------------------------------------------------------------- */
 
-static int64_t stride(void) { return (int64_t)given_stride("LSM_NOMEM", 11); }
+static uint64_t stride(void) { return given_stride("LSM_NOMEM", 11); }
 
-enum memory { OF_SQLITE, OF_THE_ENGINE };
-static const char *const memory_names[] = {"SQLite's", "the engine's"};
+static const char *const memory_names[KINDS] = {[OF_SQLITE] = "SQLite's", [OF_THE_ENGINE] = "the engine's"};
 
-static void arm(enum memory memory, int64_t n) {
-    if (memory == OF_SQLITE)
-        sqlite_memory_fail_after(n, false);
-    else
-        lsm_mem_fail_after(n, false);
-}
-
-/* Has the n-th allocation failed? */
-static bool struck(enum memory memory, int64_t n, uint64_t calls_before) {
-    arm(memory, 0);
-    return memory == OF_SQLITE ? sqlite_memory_failed() : lsm_mem_calls() - calls_before >= (uint64_t)n;
-}
-
-static void must_be_want_of_memory(int rc, const char *sql, enum memory memory, int64_t n) {
+static void must_be_want_of_memory(int rc, const char *sql, enum kind memory, uint64_t n) {
     if ((rc & 0xff) == SQLITE_NOMEM || rc == SQLITE_IOERR_NOMEM || strstr(last_error, "out of memory") != NULL) return;
     fail_msg("%s: allocation %lld of %s: %d '%s'", sql, (long long)n, memory_names[memory], rc, last_error);
 }
 
 /* undo: takes back what the statement does, or nothing where it has not happened. */
-static void sweep(const char *sql, const char *undo, enum memory memory) {
-    static int64_t sweeps;
+static void sweep(const char *sql, const char *undo, enum kind memory) {
+    static uint64_t sweeps;
     static char before[TEXT_BYTES], after[TEXT_BYTES], wanted[TEXT_BYTES], got[TEXT_BYTES], now[TEXT_BYTES];
     assert_int_equal(dump(state_query, before, TEXT_BYTES), SQLITE_OK);
     int rc = dump(sql, wanted, TEXT_BYTES);
@@ -64,11 +42,10 @@ static void sweep(const char *sql, const char *undo, enum memory memory) {
     assert_int_equal(dump(state_query, now, TEXT_BYTES), SQLITE_OK);
     assert_string_equal(now, before);
     bool hit = true;
-    for (int64_t n = 1 + sweeps++ % stride(); hit; n += stride()) {
-        uint64_t calls = lsm_mem_calls();
+    for (uint64_t n = 1 + sweeps++ % stride(); hit; n += stride()) {
         arm(memory, n);
         rc = dump(sql, got, TEXT_BYTES);
-        hit = struck(memory, n, calls);
+        hit = disarm(memory, n);
         if (rc != SQLITE_OK)
             must_be_want_of_memory(rc, sql, memory, n);
         else if (strcmp(got, wanted) != 0)
@@ -86,7 +63,7 @@ static void sweep(const char *sql, const char *undo, enum memory memory) {
     }
 }
 
-static void sweep_all(enum memory memory) {
+static void sweep_all(enum kind memory) {
     for (size_t i = 0; i < sizeof writes / sizeof writes[0]; i++) sweep(writes[i][0], writes[i][1], memory);
     for (size_t i = 0; i < sizeof reads / sizeof reads[0]; i++) sweep(reads[i], "", memory);
 }
@@ -106,10 +83,10 @@ static void a_table_made_while_memory_is_short_takes_rows_and_checks_them(void *
     (void)unused;
     static char text[TEXT_BYTES];
     bool hit = true;
-    for (int64_t n = 1; hit; n++) {
+    for (uint64_t n = 1; hit; n++) {
         arm(OF_SQLITE, n);
         int rc = dump("CREATE VIRTUAL TABLE w USING lsm(x, \"y\"\"z\", CHECK (x > 0 AND [rowid] < 100 AND \"y\"\"z\" <> '_KEY'))", text, TEXT_BYTES);
-        hit = struck(OF_SQLITE, n, 0);
+        hit = disarm(OF_SQLITE, n);
         if (rc != SQLITE_OK) continue;
         must("INSERT INTO w(rowid, x, \"y\"\"z\") VALUES (7, 1, 'a')");
         assert_int_equal(dump("INSERT INTO w VALUES (0, 'a')", text, TEXT_BYTES), SQLITE_CONSTRAINT_CHECK);
@@ -136,16 +113,15 @@ static void a_connection_without_memory_harms_nobody(void **unused) {
     (void)unused;
     static char wanted[TEXT_BYTES], got[TEXT_BYTES];
     assert_int_equal(first_look(wanted), SQLITE_OK);
-    for (enum memory memory = OF_SQLITE; memory <= OF_THE_ENGINE; memory++) {
+    for (enum kind memory = OF_SQLITE; memory < KINDS; memory++) {
         for (int alone = 0; alone < 2; alone++) { /* beside one that has everything open, and as the first */
             if (alone == 1) assert_int_equal(sqlite3_close(db), SQLITE_OK);
             db = alone == 1 ? NULL : db;
             bool hit = true;
-            for (int64_t n = 1; hit; n += stride()) {
-                uint64_t calls = lsm_mem_calls();
+            for (uint64_t n = 1; hit; n += stride()) {
                 arm(memory, n);
                 int rc = first_look(got);
-                hit = struck(memory, n, calls);
+                hit = disarm(memory, n);
                 if (rc != SQLITE_OK) assert_true(hit);
                 if (rc == SQLITE_OK) assert_string_equal(got, wanted);
             }
@@ -154,7 +130,7 @@ static void a_connection_without_memory_harms_nobody(void **unused) {
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, close_whole)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -6,38 +6,12 @@
  *
  * LSM_FAULTS=1 strikes every operation; N: every N-th of each statement, from another one on in each; 5 if it does not say.
  */
-#include "../support/machine.h"
-#include "database.h"
 #include "statements.h"
+#include "steps.h"
 
 enum { TEXT_BYTES = 60000, POINTS_MAX = 5000 };
 
 static struct lsm_env *furnished; /* a disk with the database on it; each point has a copy */
-
-/* ---- a connection ---------------------------------------------------------------------------------------------------------------- */
-
-static struct computer computer; /* its connection is db */
-
-static void end(void) {
-    computer_stop(&computer);
-    lsm_env_mem_free(computer.disk);
-}
-
-static void begin(struct lsm_env *disk) {
-    assert_non_null(disk);
-    assert_int_equal(computer_start(&computer, disk), SQLITE_OK);
-    db = computer.db;
-}
-
-/* Another process of the machine takes the place of this one. */
-static void come_next(void) {
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    process_free(computer.process);
-    computer.process = process_new(computer.machine);
-    assert_non_null(computer.process);
-    assert_int_equal(process_open(computer.process, MACHINE_DATABASE, &computer.db), SQLITE_OK);
-    db = computer.db;
-}
 
 static void must_give(const char *sql, char *text) {
     int rc = dump(sql, text, TEXT_BYTES);
@@ -88,11 +62,9 @@ static void sweep(const char *sql) {
     bool hit = true;
     for (uint64_t n = 1 + sweeps++ % given_stride("LSM_FAULTS", 5); hit; n += given_stride("LSM_FAULTS", 5)) {
         begin(lsm_env_mem_clone_killed(furnished, false));
-        struct lsm_env_fault fault = {.at = n, .ops = LSM_ENV_ALL};
-        lsm_env_mem_fail_at(computer.disk, &fault);
+        arm(OPERATION, n);
         int rc = dump(sql, got, sizeof got);
-        hit = lsm_env_mem_faults(computer.disk) > 0;
-        lsm_env_mem_fail_at(computer.disk, NULL);
+        hit = disarm(OPERATION, n);
         if (rc != SQLITE_OK)
             must_be_explained(rc, sql, n);
         else if (strcmp(got, wanted) != 0 && !tells(sql, got))

@@ -3,44 +3,13 @@
  *
  * LSM_FAULTS=1 strikes every point; N: every N-th; 2 if it does not say.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "../../lsm_core/base/base.h"
-#include "../support/machine.h"
-#include "../support/sqlite_memory.h"
+#include "steps.h"
 
 enum { POINTS_MAX = 3000 };
 
 #define TABLE "CREATE VIRTUAL TABLE l USING lsm(k INTEGER PRIMARY KEY, v);"
 #define LOST  "BEGIN IMMEDIATE; INSERT INTO o VALUES (1, 'lost'); INSERT INTO l VALUES (1, 'lost'); COMMIT"
 #define NEXT  "INSERT INTO l VALUES (77, 7)"
-
-static struct {
-    struct lsm_env *disk;
-    struct machine *machine;
-    struct process *process;
-    sqlite3 *db;
-} run;
-
-static void must(const char *sql) {
-    if (sqlite3_exec(run.db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        fail_msg("%s: %d %s", sql, sqlite3_extended_errcode(run.db), sqlite3_errmsg(run.db));
-}
-
-static int number(const char *sql) {
-    sqlite3_stmt *statement = NULL;
-    assert_int_equal(sqlite3_prepare_v2(run.db, sql, -1, &statement, NULL), SQLITE_OK);
-    int rc = sqlite3_step(statement), value = rc == SQLITE_ROW ? sqlite3_column_int(statement, 0) : -1;
-    if (sqlite3_finalize(statement) != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(run.db));
-    return value;
-}
 
 static int sync_in_vain(sqlite3_file *file, int flags) {
     (void)file;
@@ -50,7 +19,7 @@ static int sync_in_vain(sqlite3_file *file, int flags) {
 
 static sqlite3_file *file_of(int which) {
     sqlite3_file *file = NULL;
-    assert_int_equal(sqlite3_file_control(run.db, "main", which, (void *)&file), SQLITE_OK);
+    assert_int_equal(sqlite3_file_control(db, "main", which, (void *)&file), SQLITE_OK);
     return file;
 }
 
@@ -60,108 +29,71 @@ static void fail_to_sync(const char *sql) {
     sqlite3_io_methods in_vain = *methods;
     in_vain.xSync = sync_in_vain;
     log->pMethods = &in_vain;
-    assert_int_equal(sqlite3_exec(run.db, sql, NULL, NULL, NULL), SQLITE_IOERR_FSYNC);
+    assert_int_equal(run(sql), SQLITE_IOERR_FSYNC);
     log->pMethods = methods;
-    assert_int_equal(sqlite3_get_autocommit(run.db), 1);
+    assert_int_equal(sqlite3_get_autocommit(db), 1);
 }
 
-static void connect(bool exclusive) {
-    run.process = process_new(run.machine);
-    assert_int_equal(process_open(run.process, "/app.db", &run.db), SQLITE_OK);
+static void configure(bool exclusive) {
     if (exclusive) must("PRAGMA locking_mode = EXCLUSIVE");
     must("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE IF NOT EXISTS o(k INTEGER PRIMARY KEY, v)");
 }
 
-static void disconnect(void) {
-    assert_int_equal(sqlite3_close(run.db), SQLITE_OK);
-    process_free(run.process);
-}
-
 static void reconnect(void) {
-    disconnect();
-    connect(false);
+    come_next();
+    configure(false);
 }
 
 /* `committed`, and then a transaction that has failed. */
-static void begin(bool exclusive, const char *committed, const char *lost) {
-    run.disk = lsm_env_mem_new_strict();
-    run.machine = machine_new(run.disk);
-    connect(exclusive);
+static void begin_and_lose(bool exclusive, const char *committed, const char *lost) {
+    begin(lsm_env_mem_new_strict());
+    configure(exclusive);
     must(committed);
     fail_to_sync(lost);
 }
 
 /* It is as if it had never been, for who had it, and for who comes next, when everybody was killed: SQLite reads its log from the beginning then. */
-static void end(int rows) {
+static void end_without_it(int count) {
     for (int again = 0; again < 2; again++) {
         assert_int_equal(number("SELECT count(*) FROM o WHERE v = 'lost'"), 0);
         assert_int_equal(number("SELECT count(*) FROM l WHERE v = 'lost'"), 0);
-        assert_int_equal(number("SELECT count(*) FROM l"), rows);
-        assert_int_equal(number("SELECT lsm_check() = 'ok'"), 1);
+        assert_int_equal(number("SELECT count(*) FROM l"), count);
+        assert_string_equal(rows("SELECT lsm_check()"), "ok");
         if (again > 0) break;
-        process_kill(run.process);
-        (void)sqlite3_close(run.db);
-        process_free(run.process);
-        connect(false);
+        process_kill(computer.process);
+        reconnect();
     }
-    disconnect();
-    machine_free(run.machine);
-    lsm_env_mem_free(run.disk);
+    end();
 }
 
 /* ---- every step fails once --------------------------------------------------------------------------------------------------------- */
 
-enum kind { OPERATION, OF_SQLITE, OF_THE_ENGINE, KINDS };
-
-static uint64_t calls_before;
-static void arm(enum kind kind, uint64_t n) {
-    struct lsm_env_fault fault = {.at = n, .ops = LSM_ENV_ALL};
-    calls_before = lsm_mem_calls();
-    if (kind == OPERATION) lsm_env_mem_fail_at(run.disk, &fault);
-    if (kind == OF_SQLITE) sqlite_memory_fail_after((int64_t)n, false);
-    if (kind == OF_THE_ENGINE) lsm_mem_fail_after((int64_t)n, false);
-}
-
-/* Was there an n-th? */
-static bool disarm(enum kind kind, uint64_t n) {
-    bool hit = kind == OPERATION   ? lsm_env_mem_faults(run.disk) > 0
-               : kind == OF_SQLITE ? sqlite_memory_failed()
-                                   : lsm_mem_calls() - calls_before >= n;
-    lsm_env_mem_fail_at(run.disk, NULL);
-    sqlite_memory_fail_after(0, false);
-    lsm_mem_fail_after(0, false);
-    return hit;
-}
-
 static bool strike(bool exclusive, const char *before, enum kind kind, uint64_t n) {
-    begin(exclusive, "INSERT INTO o VALUES (1000, 0);" TABLE "BEGIN; INSERT INTO o VALUES (1001, 0); INSERT INTO l VALUES (1001, 0); COMMIT", LOST);
+    begin_and_lose(exclusive, "INSERT INTO o VALUES (1000, 0);" TABLE "BEGIN; INSERT INTO o VALUES (1001, 0); INSERT INTO l VALUES (1001, 0); COMMIT",
+                   LOST);
     must(before);
     arm(kind, n);
-    int rc = sqlite3_exec(run.db, NEXT, NULL, NULL, NULL);
+    int rc = run(NEXT);
     char text[200];
-    (void)snprintf(text, sizeof text, "%s", sqlite3_errmsg(run.db));
+    (void)snprintf(text, sizeof text, "%s", sqlite3_errmsg(db));
     bool hit = disarm(kind, n);
     if (!hit) assert_int_equal(rc, SQLITE_OK);
     if (rc != SQLITE_OK && ((rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_MISUSE || strcmp(text, "not an error") == 0))
         fail_msg("kind %d, point %llu: %d %s", kind, (unsigned long long)n, rc, text);
-    if (sqlite3_get_autocommit(run.db) == 0) must("ROLLBACK");
-    if (rc != SQLITE_OK) rc = number("SELECT count(*) FROM l") == 1 ? sqlite3_exec(run.db, NEXT, NULL, NULL, NULL) : SQLITE_OK;
+    if (sqlite3_get_autocommit(db) == 0) must("ROLLBACK");
+    if (rc != SQLITE_OK) rc = number("SELECT count(*) FROM l") == 1 ? run(NEXT) : SQLITE_OK;
     if (rc !=
         SQLITE_OK) { /* a file that could not be synced, or a log that could not be written, stays unsure until it is opened again, and says so */
-        if (kind == OF_SQLITE || (rc != SQLITE_IOERR_FSYNC && strstr(sqlite3_errmsg(run.db), "until it is closed and opened again") == NULL))
-            fail_msg("kind %d, point %llu: first '%s', then '%s'", kind, (unsigned long long)n, text, sqlite3_errmsg(run.db));
+        if (kind == OF_SQLITE || (rc != SQLITE_IOERR_FSYNC && strstr(sqlite3_errmsg(db), "until it is closed and opened again") == NULL))
+            fail_msg("kind %d, point %llu: first '%s', then '%s'", kind, (unsigned long long)n, text, sqlite3_errmsg(db));
         reconnect();
         must(NEXT);
     }
-    end(2);
+    end_without_it(2);
     return hit;
 }
 
-static uint64_t stride(void) {
-    const char *text = getenv("LSM_FAULTS");
-    int n = text == NULL ? 2 : atoi(text);
-    return n < 1 ? 1 : (uint64_t)n;
-}
+static uint64_t stride(void) { return given_stride("LSM_FAULTS", 2); }
 
 static void strike_all(bool exclusive, const char *before) {
     for (enum kind kind = OPERATION; kind < KINDS; kind++) {
@@ -188,16 +120,16 @@ static void where_pages_are_not_written_before_the_commit_too(void **state) {
 /* ---- refusals ------------------------------------------------------------------------------------------------------------------------ */
 
 static void expect(const char *sql, int code, const char *words) {
-    int rc = sqlite3_exec(run.db, sql, NULL, NULL, NULL);
-    if (rc != code || strstr(sqlite3_errmsg(run.db), words) == NULL) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(run.db));
-    if (sqlite3_get_autocommit(run.db) == 0) must("ROLLBACK");
+    int rc = run(sql);
+    if (rc != code || strstr(sqlite3_errmsg(db), words) == NULL) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(db));
+    if (sqlite3_get_autocommit(db) == 0) must("ROLLBACK");
 }
 
 #define LEFT "what a COMMIT that failed has left in the log of /app.db cannot be "
 
 static void without_an_index_that_all_share_it_is_refused(void **state) {
     (void)state;
-    begin(false, TABLE, LOST);
+    begin_and_lose(false, TABLE, LOST);
     sqlite3_file *database = file_of(SQLITE_FCNTL_FILE_POINTER);
     const sqlite3_io_methods *methods = database->pMethods;
     sqlite3_io_methods old = *methods;
@@ -206,31 +138,30 @@ static void without_an_index_that_all_share_it_is_refused(void **state) {
     expect(NEXT, SQLITE_PROTOCOL, LEFT "cut off: locking protocol");
     database->pMethods = methods;
     must(NEXT);
-    end(1);
+    end_without_it(1);
 }
 
 /* A page that is to be found in the log must be written: inside of BEGIN nothing can change that it is not. */
 static void inside_of_begin_without_spilling_it_is_refused(void **state) {
     (void)state;
-    begin(true, TABLE, LOST);
+    begin_and_lose(true, TABLE, LOST);
     must("PRAGMA cache_spill = OFF");
     expect("BEGIN; INSERT INTO o VALUES (5, 5); INSERT INTO l VALUES (77, 7)", SQLITE_BUSY,
            LEFT "found: table l_store is being read, or PRAGMA cache_spill is off inside of BEGIN; write to an LSM table outside of it first");
     assert_int_equal(number("SELECT count(*) FROM o"), 0);
     must("INSERT INTO l VALUES (77, 7)");
     assert_int_equal(number("PRAGMA cache_spill"), 0); /* as it was */
-    end(1);
+    end_without_it(1);
 }
 
 static void before_there_is_a_table_it_is_refused_under_an_exclusive_lock(void **state) {
     (void)state;
-    begin(true, "INSERT INTO o VALUES (1000, 0)",
-          "BEGIN IMMEDIATE; INSERT INTO o VALUES (1, 'lost');" TABLE "INSERT INTO l VALUES (1, 'lost'); COMMIT");
+    begin_and_lose(true, "INSERT INTO o VALUES (1000, 0)",
+                   "BEGIN IMMEDIATE; INSERT INTO o VALUES (1, 'lost');" TABLE "INSERT INTO l VALUES (1, 'lost'); COMMIT");
     expect(TABLE, SQLITE_BUSY, LEFT "found under PRAGMA locking_mode = EXCLUSIVE before there is an LSM table: open the database without it");
-    disconnect();
-    connect(false);
+    reconnect();
     must(TABLE NEXT);
-    end(1);
+    end_without_it(1);
 }
 
 static const sqlite3_io_methods *real;
@@ -249,7 +180,7 @@ static int read_scrambled(sqlite3_file *file, void *bytes, int size, sqlite3_int
 /* From the page on that is written to be found: SQLite has read by then what it wants of the others. */
 static void in_a_log_that_is_not_written_as_it_is_read_it_is_refused(void **state) {
     (void)state;
-    begin(true, TABLE, LOST);
+    begin_and_lose(true, TABLE, LOST);
     sqlite3_file *log = file_of(SQLITE_FCNTL_JOURNAL_POINTER);
     real = log->pMethods;
     sqlite3_io_methods scrambled = *real;
@@ -259,7 +190,7 @@ static void in_a_log_that_is_not_written_as_it_is_read_it_is_refused(void **stat
     expect("INSERT INTO l VALUES (77, 7)", SQLITE_BUSY, LEFT "found: its pages are not what SQLite hands out, encrypted perhaps");
     log->pMethods = real;
     must(NEXT);
-    end(1);
+    end_without_it(1);
 }
 
 int main(void) {
