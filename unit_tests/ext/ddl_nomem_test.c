@@ -1,17 +1,9 @@
 /* Each allocation of reading a declaration fails once, of those that are refused, too: it is read or refused as it is otherwise, or memory was out; and nothing is left behind. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <string.h>
-
 #include "../../ext/ddl.h"
 #include "../support/sqlite_memory.h"
+#include "database.h"
 
 enum { ARGUMENTS_MAX = 16, POINTS_MAX = 2000 };
-
-static sqlite3 *db;
 
 /* Arguments apart by bars. */
 static const char *const declarations[] = {
@@ -166,21 +158,11 @@ static void an_added_index_too(void **unused) {
     }
 }
 
-static int set_up(void **unused) {
-    (void)unused;
-    return sqlite3_open(":memory:", &db);
-}
-
-static int tear_down(void **unused) {
-    (void)unused;
-    return sqlite3_close(db);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_declaration_is_read_or_refused_the_same_or_memory_was_out),
         cmocka_unit_test(an_added_index_too),
     };
     sqlite_memory_take();
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_plain, close_database);
 }

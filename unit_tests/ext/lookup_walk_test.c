@@ -1,67 +1,17 @@
 /* The walk inside of a join that looks rows up, and what may happen to it: rows and entries of indexes that are damaged, an interrupt while the lookup is made or searched, the end of the
  * transaction while it stands on a row that was found. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "../../ext/table.h"
-
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
+#include "database.h"
 
 enum { TEXT_BYTES = 4000, ROWS = 9000 };
 
-static char folder[64];
-static sqlite3 *db;
-
-/* ---- scaffolding ----------------------------------------------------------------------------------------------------------------- */
-
-static void must(const char *sql) {
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-}
-
-/* All values of all rows. */
-static int run(const char *sql, char *text) {
-    sqlite3_stmt *statement = NULL;
-    size_t used = 0;
-    text[0] = '\0';
-    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-    while (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
-        for (int i = 0; i < sqlite3_column_count(statement) && used < TEXT_BYTES - 1; i++) {
-            const char *value = (const char *)sqlite3_column_text(statement, i);
-            used += (size_t)snprintf(text + used, TEXT_BYTES - used, "%s ", value == NULL ? "NULL" : value);
-        }
-    }
-    return rc == SQLITE_OK ? sqlite3_finalize(statement) : rc;
-}
-
 static int set_up(void **unused) {
-    char path[128];
     (void)unused;
-    strcpy(folder, "/tmp/lsm-walk-XXXXXX");
-    if (mkdtemp(folder) == NULL) return 1;
-    (void)snprintf(path, sizeof path, "%s/test.db", folder);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    sqlite3_extended_result_codes(db, 1);
-    assert_int_equal(sqlite3_lsm_init(db, NULL, NULL), SQLITE_OK);
-    must("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
-         "CREATE VIRTUAL TABLE b USING lsm(id INTEGER PRIMARY KEY, a, c, d TEXT, INDEX by_c (c)); CREATE TABLE o(x, y);"
+    open_new_file();
+    must("CREATE VIRTUAL TABLE b USING lsm(id INTEGER PRIMARY KEY, a, c, d TEXT, INDEX by_c (c)); CREATE TABLE o(x, y);"
          "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 90) INSERT INTO b SELECT i, i % 3, i, 'd' || i FROM r;"
          "INSERT INTO o VALUES (1, 'a'), (1, 'b'), (0, 'c'), (2, 'd')");
     return 0;
-}
-
-static int tear_down(void **unused) {
-    (void)unused;
-    char command[128];
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
 }
 
 /* ---- damage ------------------------------------------------------------------------------------------------------------------------ */
@@ -101,24 +51,19 @@ static void add_entry(const char *bytes, size_t size) {
 }
 
 static void expect_corrupt(const char *sql, const char *words) {
-    static char text[TEXT_BYTES];
-    int rc = run(sql, text);
-    if ((rc & 0xff) != SQLITE_CORRUPT || strstr(sqlite3_errmsg(db), words) == NULL) fail_msg("%s: %d %s '%s'", sql, rc, sqlite3_errmsg(db), text);
+    int rc = run(sql);
+    if ((rc & 0xff) != SQLITE_CORRUPT || strstr(sqlite3_errmsg(db), words) == NULL) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(db));
 }
 
 /* The first walk ends before the damage; the second one makes the lookup, of all rows. */
 static void who_makes_a_lookup_of_damaged_rows_says_so(void **unused) {
     (void)unused;
-    static char text[TEXT_BYTES];
     static const char *const queries[] = {
         "SELECT (SELECT b.id FROM b WHERE b.a = o.x LIMIT 1) FROM o",
         "SELECT (SELECT b.id FROM b WHERE b.a = o.x AND b.d > 'd' LIMIT 1) FROM o",
         "SELECT (SELECT b.id FROM b WHERE b.a = o.x AND b.c > o.x - 2 LIMIT 1) FROM o",
     };
-    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) {
-        assert_int_equal(run(queries[i], text), SQLITE_OK);
-        assert_string_equal(text, "1 1 3 2 ");
-    }
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) assert_string_equal(rows(queries[i]), "1 1 3 2");
     damage_row(0);
     for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) expect_corrupt(queries[i], "a row of table b is damaged: run SELECT lsm_check()");
     expect_corrupt("SELECT lsm_create_index('b', 'by_a', 'a')", "a row of table b is damaged: run SELECT lsm_check()");
@@ -127,33 +72,24 @@ static void who_makes_a_lookup_of_damaged_rows_says_so(void **unused) {
 /* What is too long to be kept for the next walk is compared by SQLite. */
 static void a_condition_longer_than_others_counts_all_the_same(void **unused) {
     (void)unused;
-    static char text[TEXT_BYTES];
     must("UPDATE b SET d = printf('%.1500c', 'd') || id WHERE id < 20");
-    assert_int_equal(run("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d > printf('%.1500c', 'd') || o.y", text), SQLITE_OK);
-    assert_string_equal(text, "0 ");
-    assert_int_equal(run("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d >= printf('%.1500c', 'd') || (o.x + 8) AND b.id < 20", text),
-                     SQLITE_OK);
-    assert_string_equal(text, "7 ");
+    assert_string_equal(rows("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d > printf('%.1500c', 'd') || o.y"), "0");
+    assert_string_equal(rows("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d >= printf('%.1500c', 'd') || (o.x + 8) AND b.id < 20"), "7");
 }
 
 /* The lookup is made of whole columns; what each row found is compared with anew is not. */
 static void who_finds_a_row_with_a_damaged_column_says_so(void **unused) {
     (void)unused;
-    static char text[TEXT_BYTES];
-    assert_int_equal(run("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d > o.y", text), SQLITE_OK);
-    assert_string_equal(text, "120 ");
+    assert_string_equal(rows("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d > o.y"), "120");
     damage_row(1);
-    assert_int_equal(run("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d > o.y WHERE o.x = 1", text), SQLITE_OK);
-    assert_string_equal(text, "60 ");
+    assert_string_equal(rows("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d > o.y WHERE o.x = 1"), "60");
     expect_corrupt("SELECT count(*) FROM o CROSS JOIN b ON b.a = o.x AND b.d > o.y", "a row of table b is damaged: run SELECT lsm_check()");
 }
 
 static void who_makes_a_lookup_of_an_index_without_its_rows_says_so(void **unused) {
     (void)unused;
-    static char text[TEXT_BYTES];
     static const char sql[] = "SELECT (SELECT b.d FROM b WHERE b.c > 80 AND b.a = o.x LIMIT 1) FROM o";
-    assert_int_equal(run(sql, text), SQLITE_OK);
-    assert_string_equal(text, "d82 d82 d81 d83 ");
+    assert_string_equal(rows(sql), "d82 d82 d81 d83");
     add_entry(NOT_HERE, 4);
     expect_corrupt(sql, "index by_c of table b names a row that is not there: run SELECT lsm_check()");
     must("DELETE FROM b WHERE id > 80 AND id < 99");
@@ -192,7 +128,7 @@ static int interrupt_all(const char *sql, const char *wanted) {
         sqlite3_trace_v2(db, SQLITE_TRACE_STMT, when_it_begins, NULL);
         sqlite3_progress_handler(db, 1, at_each_operation, NULL);
         beats_left = interrupted + 1;
-        rc = run(sql, text);
+        rc = dump(sql, text, sizeof text);
         sqlite3_progress_handler(db, 0, NULL, NULL);
         sqlite3_trace_v2(db, 0, NULL, NULL);
         if (rc != SQLITE_OK && rc != SQLITE_INTERRUPT) fail_msg("%s: %d %s", sql, rc, sqlite3_errmsg(db));
@@ -237,12 +173,8 @@ static void a_check_that_is_interrupted_while_it_reads_a_table_says_so(void **un
 /* Rows too long to be copied are read where they are: after COMMIT, in the state of that moment. */
 static void after_commit_what_was_found_is_read_as_it_is_then(void **unused) {
     (void)unused;
-    sqlite3_stmt *statement = NULL;
     must("UPDATE b SET d = printf('%.1100c', 'x') || id; BEGIN; UPDATE b SET c = c WHERE id = 1");
-    assert_int_equal(sqlite3_prepare_v2(db,
-                                        "SELECT b.id, length(b.d) FROM o CROSS JOIN b ON b.a = o.x WHERE b.id < 13 AND o.rowid > 0 ORDER BY o.rowid",
-                                        -1, &statement, NULL),
-                     SQLITE_OK);
+    sqlite3_stmt *statement = prepare("SELECT b.id, length(b.d) FROM o CROSS JOIN b ON b.a = o.x WHERE b.id < 13 AND o.rowid > 0 ORDER BY o.rowid");
     /* Of the first row of o that is the walk itself, of the second the lookup. */
     static const int first[] = {1, 4, 7, 10, 1, 4};
     for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
@@ -258,7 +190,7 @@ static void after_commit_what_was_found_is_read_as_it_is_then(void **unused) {
     assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, close_and_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

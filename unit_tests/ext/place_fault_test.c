@@ -7,13 +7,14 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../../ext/place.h"
+#include "../support/scratch.h"
+#include "../support/sql.h"
 
 static unsigned syncs;
 static int sync_error; /* what they fail with, if not 0 */
@@ -37,7 +38,7 @@ int chown(const char *path, uid_t uid, gid_t gid) {
     return owner_error != 0 ? -1 : (int)syscall(SYS_chown, path, uid, gid);
 }
 
-static char folder[64], file[80], stores[90];
+static char file[80];
 static struct vt_place place;
 
 static ino_t inode_of(const char *path) {
@@ -48,20 +49,19 @@ static ino_t inode_of(const char *path) {
 
 static int set_up(void **state) {
     (void)state;
-    strcpy(folder, "/tmp/lsm-places-XXXXXX");
-    if (mkdtemp(folder) == NULL) return 1;
-    (void)snprintf(file, sizeof file, "%s/test.db", folder);
-    (void)snprintf(stores, sizeof stores, "%s-lsm", file);
+    scratch_make();
+    (void)snprintf(file, sizeof file, "%s", scratch_path("test.db"));
     place = (struct vt_place){.file = file, .mode = 0640, .uid = -1, .gid = -1};
     syncs = 0;
     sync_error = owner_error = 0;
     return 0;
 }
 
+/* Nothing else is left. */
 static int tear_down(void **state) {
     (void)state;
-    (void)rmdir(stores);
-    return rmdir(folder);
+    (void)rmdir(scratch_path("test.db-lsm"));
+    return rmdir(scratch_folder());
 }
 
 static bool sync_said; /* of an environment of a program's own */
@@ -92,12 +92,13 @@ static void who_has_an_environment_of_its_own_syncs_in_its_way(void **state) {
 
 static void a_directory_that_has_nothing_to_sync_is_synced(void **state) {
     (void)state;
-    char *message = NULL;
+    char *message = NULL, words[100];
+    (void)snprintf(words, sizeof words, "cannot sync the directory %s", scratch_folder());
     sync_error = EINVAL;
     assert_int_equal(vt_place_sync(&place, NULL), SQLITE_OK);
     sync_error = EIO;
     assert_int_equal(vt_place_sync(&place, &message), SQLITE_IOERR_DIR_FSYNC);
-    assert_non_null(strstr(message, "cannot sync the directory /tmp/lsm-places-"));
+    assert_non_null(strstr(message, words));
     assert_int_equal(syncs, 2);
     sqlite3_free(message);
 }
@@ -106,10 +107,10 @@ static void a_name_without_a_directory_is_in_the_present_one(void **state) {
     (void)state;
     char before[500], relative[] = "test.db", in_root[] = "/test.db";
     assert_non_null(getcwd(before, sizeof before));
-    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(chdir(scratch_folder()), 0);
     place.file = relative;
     assert_int_equal(vt_place_sync(&place, NULL), SQLITE_OK);
-    assert_true(synced == inode_of(folder));
+    assert_true(synced == inode_of(scratch_folder()));
     place.file = in_root;
     assert_int_equal(vt_place_sync(&place, NULL), SQLITE_OK);
     assert_true(synced == inode_of("/"));
@@ -123,17 +124,16 @@ static void the_directory_of_the_stores_has_the_owner_of_the_database(void **sta
     owner_error = EPERM;
     assert_int_equal(vt_place_prepare(&place, NULL), SQLITE_OK);
     struct stat st;
-    assert_int_equal(stat(stores, &st), 0);
+    assert_int_equal(stat(scratch_path("test.db-lsm"), &st), 0);
     assert_int_equal(st.st_uid, getuid());
 }
 
 static void find(const char *uri, const char *schema, struct vt_place *found, int code, const char *words) {
-    sqlite3 *db;
-    char *message = NULL, path[120];
+    char *message = NULL;
     bool real = strcmp(uri, "x.db") == 0;
-    (void)snprintf(path, sizeof path, "%s%s%s", real ? folder : "", real ? "/" : "", uri);
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "CREATE TABLE o(v)", NULL, NULL, NULL), SQLITE_OK);
+    const char *path = real ? scratch_path(uri) : uri;
+    sqlite3 *db = sql_open(path, SQLITE_OPEN_URI);
+    sql_must(db, "CREATE TABLE o(v)");
     if (code != SQLITE_OK) assert_int_equal(unlink(path), 0);
     assert_int_equal(vt_place_find(db, schema, found, &message), code);
     if (code != SQLITE_OK && strstr(message, words) == NULL) fail_msg("%s", message);

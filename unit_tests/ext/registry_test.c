@@ -4,14 +4,13 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../ext/registry.h"
 #include "../../lsm_core/env/env_mem.h"
+#include "../support/scratch.h"
 
 static const uint8_t ids[2][LSM_STORE_ID_BYTES] = {"one store's id.", "another one's."};
 static struct lsm_env *env;
@@ -93,10 +92,9 @@ static void a_store_fits_the_file_that_it_was_found_to_fit(void **unused) {
 static void the_child_of_a_fork_opens_the_store_anew(void **unused) {
     (void)unused;
     struct vt_shared *parents, *childs = NULL;
-    char folder[] = "/tmp/lsm-registry-XXXXXX", dir[64], command[80];
     struct lsm_env *memory = env;
-    assert_non_null(mkdtemp(folder));
-    (void)snprintf(dir, sizeof dir, "%s/store", folder);
+    scratch_make();
+    const char *dir = scratch_path("store");
     env = NULL;
     assert_int_equal(acquire(dir, 0, true, false, &parents), LSM_OK);
     pid_t child = fork();
@@ -111,8 +109,7 @@ static void the_child_of_a_fork_opens_the_store_anew(void **unused) {
     assert_int_equal(how, 0);
     vt_registry_release(parents);
     env = memory;
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    assert_int_equal(system(command), 0);
+    scratch_remove();
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -1,53 +1,16 @@
 /* What a statement's text says when a row is written within it, whoever wrote the text and however; and rows that the statement at work has taken away itself. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "../../ext/sqlite_api.h"
-
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
+#include "database.h"
 
 enum { TEXT_BYTES = 2000, LONG = 70000 };
 
-static sqlite3 *db;
-
-static void must(const char *sql) {
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) fail_msg("%.200s: %s", sql, sqlite3_errmsg(db));
-}
-
-/* All values of all rows, or the error. */
-static const char *run(const char *sql) {
-    static char text[TEXT_BYTES];
-    sqlite3_stmt *statement = NULL;
-    size_t used = 0;
-    text[0] = '\0';
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-    while (sqlite3_step(statement) == SQLITE_ROW) {
-        for (int i = 0; i < sqlite3_column_count(statement) && used < TEXT_BYTES - 1; i++) {
-            const char *value = (const char *)sqlite3_column_text(statement, i);
-            used += (size_t)snprintf(text + used, TEXT_BYTES - used, "%.20s ", value == NULL ? "NULL" : value);
-        }
-    }
-    if (sqlite3_finalize(statement) != SQLITE_OK) (void)snprintf(text, sizeof text, "%s", sqlite3_errmsg(db));
-    return text;
-}
-
 /* SQL within SQL. */
 static void run_function(sqlite3_context *context, int argc, sqlite3_value **argv) {
-    char *message = NULL;
     (void)argc;
-    if (sqlite3_exec(db, (const char *)sqlite3_value_text(argv[0]), NULL, NULL, &message) != SQLITE_OK) sqlite3_result_error(context, message, -1);
-    sqlite3_free(message);
+    if (run((const char *)sqlite3_value_text(argv[0])) != SQLITE_OK) sqlite3_result_error(context, sqlite3_errmsg(db), -1);
 }
 
 static int set_up(void **unused) {
-    (void)unused;
-    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
-    assert_int_equal(sqlite3_lsm_init(db, NULL, NULL), SQLITE_OK);
+    (void)open_in_memory(unused);
     assert_int_equal(sqlite3_create_function(db, "run", 1, SQLITE_UTF8, NULL, run_function, NULL, NULL), SQLITE_OK);
     must("CREATE VIRTUAL TABLE t USING lsm(id INTEGER PRIMARY KEY, a TEXT, b); CREATE VIRTUAL TABLE i USING lsm(id INTEGER PRIMARY KEY, a TEXT, b, "
          "INDEX by_a (a));"
@@ -55,15 +18,12 @@ static int set_up(void **unused) {
     return 0;
 }
 
-static int tear_down(void **unused) {
-    (void)unused;
-    return sqlite3_close(db);
-}
-
 #define REFUSED "INSERT ... RETURNING would show the values as they were given"
 
+/* All values of all rows, or the error, begin so. */
 static void expect(const char *sql, const char *wanted) {
-    const char *got = run(sql);
+    static char text[TEXT_BYTES];
+    const char *got = dump(sql, text, sizeof text) == SQLITE_OK ? text : last_error;
     if (strncmp(got, wanted, strlen(wanted)) != 0) fail_msg("%.200s: '%s', not '%s'", sql, got, wanted);
 }
 
@@ -122,7 +82,7 @@ static void a_row_that_is_deleted_while_it_is_updated_stays_deleted(void **unuse
     expect("SELECT lsm_check()", "ok ");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, close_database)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -1,54 +1,27 @@
 /* SQLite's WAL as its file and its index say it is: what is no WAL has no frames, what does not agree is refused, what cannot be read is an error. The file is a real one; where SQLite
  * would have to be at fault, or the disk, its handle's methods are others. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "../../ext/connection.h"
 #include "../../ext/journal.h"
 #include "../../ext/wal_file.h"
-
-int sqlite3_lsm_init(sqlite3 *db, char **message, const void *api);
+#include "database.h"
 
 enum { PAGE_BYTES = 4096, FRAME_BYTES = PAGE_BYTES + 24, HEADER_BYTES = 32 };
 
-static char folder[64], log_path[100];
-static sqlite3 *db;
 static struct vt_space *space;
 
 static int set_up(void **unused) {
     (void)unused;
-    char path[90];
-    strcpy(folder, "/tmp/lsm-wal-XXXXXX");
-    if (mkdtemp(folder) == NULL) return 1;
-    (void)snprintf(path, sizeof path, "%s/test.db", folder);
-    (void)snprintf(log_path, sizeof log_path, "%s-wal", path);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_lsm_init(db, NULL, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db,
-                                  "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; CREATE VIRTUAL TABLE l USING lsm(v); CREATE TABLE o(v);"
-                                  "INSERT INTO o VALUES ('first'); INSERT INTO o VALUES ('second row')",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
+    scratch_make();
+    open_file();
+    must("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; CREATE VIRTUAL TABLE l USING lsm(v); CREATE TABLE o(v);"
+         "INSERT INTO o VALUES ('first'); INSERT INTO o VALUES ('second row')");
     struct vt_connection *connection = vt_connection_ref(db);
     space = connection->spaces;
     vt_connection_unref(connection);
     return 0;
-}
-
-static int tear_down(void **unused) {
-    (void)unused;
-    char command[128];
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
 }
 
 static struct vt_wal_file look(void) {
@@ -62,7 +35,7 @@ static struct vt_wal_file look(void) {
 /* Other bytes in the header of the log, and back. */
 static void exchange(uint8_t *bytes, size_t size, off_t offset) {
     uint8_t old[8];
-    int fd = open(log_path, O_RDWR);
+    int fd = open(scratch_path("test.db-wal"), O_RDWR);
     assert_true(fd >= 0);
     assert_int_equal(pread(fd, old, size, offset), size);
     assert_int_equal(pwrite(fd, bytes, size, offset), size);
@@ -152,7 +125,7 @@ static void what_cannot_be_read_is_an_error(void **unused) {
 /* Under a rollback journal there is no log. */
 static void without_a_log_there_are_no_frames(void **unused) {
     (void)unused;
-    assert_int_equal(sqlite3_exec(db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL), SQLITE_OK);
+    must("PRAGMA journal_mode = DELETE");
     assert_int_equal(look().frames, 0);
 }
 
@@ -236,7 +209,7 @@ static void without_an_index_in_shared_memory_nothing_is_said(void **unused) {
     assert_int_equal(vt_wal_file_committed(&wal, &last), SQLITE_PROTOCOL);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, close_and_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
