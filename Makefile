@@ -280,7 +280,7 @@ bench-full:
 	@tools/setup check
 	-@tools/peers
 	@$(MAKE) --no-print-directory -j$(JOBS) bench-programs
-	@bench/compare --rows $${BENCH_ROWS:-1000000} --rounds 5 --groups seq,seqbatch,randbatch,random,sync,ycsb --csv build/bench/engine.csv
+	@bench/compare --rows $${BENCH_ROWS:-1000000} --rounds 5 --groups seq,seqbatch,randbatch,random,sync,cold,ycsb --csv build/bench/engine.csv
 	@bench/compare --rows $${BENCH_ROWS:-1000000} --rounds 3 --groups random --compress --csv build/bench/engine-lz4.csv
 	@build/bench/sql_bench --extension ./lsm $(patsubst %.so,--lsm1 %,$(wildcard build/peers/lsm1/lib/lsm1.so)) --rows $${BENCH_ROWS:-1000000} --runs 5
 

@@ -31,13 +31,14 @@ void engine_open(const struct engine_settings *settings) {
     lsm_options_init(&options);
     options.dir = settings->dir;
     options.store_id = store_id;
-    options.create = true;
+    options.create = !settings->reopened;
     options.write_buffer_bytes = settings->write_buffer_bytes;
     options.cache_bytes = settings->cache_bytes;
     options.map_bytes = settings->map_bytes;
     options.threads = settings->threads;
     options.compression = settings->compress ? LSM_COMPRESS_LZ4 : LSM_COMPRESS_NONE;
     check(lsm_store_open(&options, &store, &err), &err, "open");
+    if (settings->reopened) return;
     check(lsm_txn_begin(store, UINT64_MAX, 0, &txn, &err), &err, "begin");
     check(lsm_txn_tree_create(txn, &info, &err), &err, "create a tree");
     check(lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err), &err, "prepare");

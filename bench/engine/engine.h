@@ -19,6 +19,7 @@ struct engine_settings {
     int threads;        /* for background work */
     bool compress;      /* lz4, or what the engine has nearest to it */
     bool durable;       /* the store will be asked for durable commits: LMDB has to know when it opens */
+    bool reopened;      /* the folder holds the store that engine_close() left */
 };
 
 struct bytes {
@@ -30,7 +31,7 @@ const char *engine_name(void);
 /* Version, and what differs from equal settings, in one line without commas. */
 void engine_describe(char *out, size_t size);
 
-void engine_open(const struct engine_settings *settings); /* the folder is there and empty */
+void engine_open(const struct engine_settings *settings); /* the folder is there, and empty if not `reopened` */
 void engine_close(void);
 
 /* A commit of some rows: begin, changes, commit. Atomic; durable when it returns if `sync`. */

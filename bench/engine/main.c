@@ -27,6 +27,7 @@ static void fresh_store(const struct workload *w) {
     remove_store();
     if (mkdir(settings.dir, 0755) != 0) engine_die(settings.dir, "cannot be made");
     settings.durable = w->sync || scale.sync;
+    settings.reopened = false;
     engine_open(&settings);
     opened = true;
 }
@@ -75,7 +76,20 @@ static void run_workload(const struct workload *w) {
     if (result.operations != 0) report(w, &result, ns, &used);
 }
 
+/* As after a start of the machine: neither the engine nor the system remembers anything of the store. */
+static void evict(void) {
+    if (!opened) engine_die("evict", "nothing has been filled");
+    engine_close();
+    usage_evict(settings.dir);
+    settings.reopened = true;
+    engine_open(&settings);
+}
+
 static void run_named(const char *name) {
+    if (strcmp(name, "evict") == 0) {
+        evict();
+        return;
+    }
     for (size_t i = 0; i < workloads_count; i++)
         if (strcmp(workloads[i].name, name) == 0) {
             run_workload(&workloads[i]);
@@ -90,7 +104,7 @@ static _Noreturn void usage_text(void) {
                   "       [--filter-bits N] [--threads N] [--dir D] [--keep] [--csv] [--describe] WORKLOAD...\nworkloads:",
                   engine_name());
     for (size_t i = 0; i < workloads_count; i++) (void)fprintf(stderr, " %s", workloads[i].name);
-    (void)fprintf(stderr, "\n");
+    (void)fprintf(stderr, "\nevict: closes the store, puts its files out of the system's page cache, and opens it again\n");
     exit(2);
 }
 

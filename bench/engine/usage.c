@@ -1,8 +1,10 @@
 #include "usage.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -58,6 +60,24 @@ uint64_t usage_space(const char *dir) {
     space = 0;
     (void)nftw(dir, add_file, 8, FTW_PHYS);
     return space;
+}
+
+static int evict_file(const char *path, const struct stat *about, int type, struct FTW *ftw) {
+    (void)about;
+    (void)ftw;
+    if (type != FTW_F) return 0;
+    int fd = open(path, O_RDWR);
+    if (fd < 0) return -1;
+    int failed = fsync(fd) != 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0;
+    (void)close(fd);
+    return failed ? -1 : 0;
+}
+
+void usage_evict(const char *dir) {
+    if (nftw(dir, evict_file, 8, FTW_PHYS) != 0) {
+        perror(dir);
+        exit(2);
+    }
 }
 
 void usage_wait_quiet(void) {

@@ -16,6 +16,8 @@ uint64_t usage_peak(void);
 void usage_reset_peak(void);
 /* Space that the files of a folder take on disk. */
 uint64_t usage_space(const char *dir);
+/* Puts the files of a folder that nobody has open onto the disk and out of the system's page cache; ends the program if that fails. */
+void usage_evict(const char *dir);
 /* Wait until this process has neither computed nor written for a quarter of a second: background work is done. */
 void usage_wait_quiet(void);
 
