@@ -36,10 +36,10 @@ struct options {
     const char *extension, *lsm1, *dir, *synchronous;
     uint64_t rows, per_transaction, points;
     size_t value_bytes;
-    int runs, cache_mib, verify, csv, require, keep;
+    int runs, cache_mib, mmap_mib, verify, csv, require, keep;
 };
 
-static struct options opt = {"./lsm", NULL, NULL, "NORMAL", 300000, 1000, 100000, 100, 3, 64, 0, 0, 0, 0};
+static struct options opt = {"./lsm", NULL, NULL, "NORMAL", 300000, 1000, 100000, 100, 3, 64, 0, 0, 0, 0, 0};
 static double results[ALL_SIDES][MEASURES][RUNS_MAX];
 static char databases[ALL_SIDES][4200];
 
@@ -84,6 +84,8 @@ static sqlite3 *open_database(enum side side) {
     (void)snprintf(sql, sizeof sql, "PRAGMA synchronous=%s", opt.synchronous);
     run(db, sql);
     (void)snprintf(sql, sizeof sql, "PRAGMA cache_size=-%d", opt.cache_mib * 1024);
+    run(db, sql);
+    (void)snprintf(sql, sizeof sql, "PRAGMA mmap_size=%ld", (long)opt.mmap_mib << 20);
     run(db, sql);
     return db;
 }
@@ -325,21 +327,21 @@ static void report(void) {
     one_text(db, "SELECT lsm_version()", version, sizeof version);
     (void)sqlite3_close(db);
     if (opt.csv)
-        (void)printf("case,ordinary,lsm,ratio,rows,per_transaction,value_bytes,runs,synchronous,cache_mib,sqlite,lsm_version\n");
+        (void)printf("case,ordinary,lsm,ratio,rows,per_transaction,value_bytes,runs,synchronous,cache_mib,mmap_mib,sqlite,lsm_version\n");
     else {
         (void)printf("SQLite %s, lsm %s; %lu rows, random 16-byte text keys, %zu-byte values, %lu per transaction;\n", sqlite3_libversion(), version,
                      (unsigned long)opt.rows, opt.value_bytes, (unsigned long)opt.per_transaction);
-        (void)printf("journal_mode WAL, synchronous %s, %d MiB cache each; medians of %d interleaved runs; per second\n\n", opt.synchronous,
-                     opt.cache_mib, opt.runs);
+        (void)printf("journal_mode WAL, synchronous %s, %d MiB cache each, mmap_size %d MiB; medians of %d interleaved runs; per second\n\n",
+                     opt.synchronous, opt.cache_mib, opt.mmap_mib, opt.runs);
         (void)printf("%-30s %16s %16s %10s\n", "", "WITHOUT ROWID", "lsm", "ratio");
     }
     for (int m = 0; m < MEASURES; m++) {
         double ordinary = median(results[ORDINARY][m], (size_t)opt.runs), lsm = median(results[LSM][m], (size_t)opt.runs);
         if (ordinary <= 0 && lsm <= 0) continue;
         if (opt.csv) {
-            (void)printf("\"%s\",%.3f,%.3f,%.3f,%lu,%lu,%zu,%d,%s,%d,%s,\"%s\"\n", measure_names[m], ordinary, lsm, ratio((enum measure)m),
+            (void)printf("\"%s\",%.3f,%.3f,%.3f,%lu,%lu,%zu,%d,%s,%d,%d,%s,\"%s\"\n", measure_names[m], ordinary, lsm, ratio((enum measure)m),
                          (unsigned long)opt.rows, (unsigned long)opt.per_transaction, opt.value_bytes, opt.runs, opt.synchronous, opt.cache_mib,
-                         sqlite3_libversion(), version);
+                         opt.mmap_mib, sqlite3_libversion(), version);
         } else if (m == SETTLE)
             (void)printf("%-30s %16.2f %16.2f\n", measure_names[m], ordinary, lsm);
         else
@@ -401,11 +403,14 @@ static void parse(int argc, char **argv) {
             opt.runs = atoi(value_of(argc, argv, &i));
         else if (strcmp(a, "--cache-mib") == 0)
             opt.cache_mib = atoi(value_of(argc, argv, &i));
+        else if (strcmp(a, "--mmap-mib") == 0)
+            opt.mmap_mib = atoi(value_of(argc, argv, &i));
         else {
             (void)fprintf(stderr,
                           "usage: sql_bench [--extension ./lsm] [--lsm1 build/peers/lsm1/lib/lsm1] [--rows N] [--runs N] [--per-transaction N] "
                           "[--points N] [--value-bytes N]\n"
-                          "                 [--synchronous OFF|NORMAL|FULL] [--cache-mib N] [--dir D] [--verify] [--require] [--csv] [--keep]\n");
+                          "                 [--synchronous OFF|NORMAL|FULL] [--cache-mib N] [--mmap-mib N] [--dir D] [--verify] [--require] [--csv] "
+                          "[--keep]\n");
             exit(2);
         }
     }
