@@ -64,6 +64,11 @@ build/$(1)/lsm.so: $$(CORE_OBJ_$(1)) $$(EXT_OBJ_$(1))
 	@echo "  $$@"
 	$$(Q)$$(CC) $(2) $$(SO_FLAGS) $(3) -o $$@ $$^ $$(LIBS)
 
+# What sql_tests/fuzz/settings.py loads.
+build/$(1)/settings.so: $$(CORE_OBJ_$(1)) $$(EXT_OBJ_$(1)) build/$(1)/sql_tests/fuzz/settings_open.o
+	@echo "  $$@"
+	$$(Q)$$(CC) $(2) $$(SO_FLAGS) $(3) -Wl,--wrap=lsm_store_open -o $$@ $$^ $$(LIBS)
+
 build/$(1)/unit/%: build/$(1)/unit_tests/%.o $$(SUPPORT_OBJ_$(1)) $$(CORE_OBJ_$(1)) $$(LINKED_OBJ_$(1))
 	@mkdir -p $$(@D)
 	@echo "  $$@"
@@ -79,7 +84,7 @@ build/$(1)/fuzz/%: build/$(1)/fuzz/%.o build/$(1)/fuzz/replay.o $$(FUZZ_KIT:%.c=
 	@echo "  $$@"
 	$$(Q)$$(CC) $(2) -o $$@ $$^ -lsqlite3 -lm $$(LIBS)
 
--include $$(wildcard build/$(1)/fuzz/*.d)
+-include $$(wildcard build/$(1)/fuzz/*.d build/$(1)/sql_tests/fuzz/*.d)
 -include $$(CORE_OBJ_$(1):.o=.d) $$(EXT_OBJ_$(1):.o=.d) $$(LINKED_OBJ_$(1):.o=.d) $$(SUPPORT_OBJ_$(1):.o=.d) \
          $$(TEST_SRC:%.c=build/$(1)/%.d)
 endef
@@ -175,7 +180,7 @@ demo:
 
 check:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/clients/static build/bench/sql_bench build/bench/engine_lsm build/bench/cost_bench build/bench/lone_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug) $(FUZZ_TARGETS:%=build/debug/fuzz/%)
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/release/settings.so build/clients/static build/bench/sql_bench build/bench/engine_lsm build/bench/cost_bench build/bench/lone_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug) $(FUZZ_TARGETS:%=build/debug/fuzz/%)
 	@tools/check
 
 unit:
@@ -185,7 +190,7 @@ unit:
 
 sql:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/clients/static build/sql_tests/slt
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/release/settings.so build/clients/static build/sql_tests/slt
 	@$(PYTHON) sql_tests/run $(CASES)
 
 slt:
@@ -210,7 +215,7 @@ clients:
 
 check-sqlites:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/sql_tests/slt
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/release/settings.so build/sql_tests/slt
 	@tools/sqlites check $(CASES)
 
 kill:
@@ -292,17 +297,17 @@ costs:
 
 asan:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) build/asan/lsm.so lsmtool build/asan/lsmtool build/sql_tests/slt $(UNIT_asan)
+	@$(MAKE) --no-print-directory -j$(JOBS) build/asan/lsm.so build/asan/settings.so lsmtool build/asan/lsmtool build/sql_tests/slt $(UNIT_asan)
 	@tools/sanitize asan
 
 tsan:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) build/tsan/lsm.so lsmtool build/sql_tests/slt $(UNIT_tsan)
+	@$(MAKE) --no-print-directory -j$(JOBS) build/tsan/lsm.so build/tsan/settings.so lsmtool build/sql_tests/slt $(UNIT_tsan)
 	@tools/sanitize tsan
 
 coverage:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) build/cov/lsm.so lsmtool build/sql_tests/slt $(UNIT_cov) $(FUZZ_TARGETS:%=build/cov/fuzz/%)
+	@$(MAKE) --no-print-directory -j$(JOBS) build/cov/lsm.so build/cov/settings.so lsmtool build/sql_tests/slt $(UNIT_cov) $(FUZZ_TARGETS:%=build/cov/fuzz/%)
 	@$(PYTHON) tools/coverage
 
 mutants:

@@ -26,7 +26,7 @@ SHRINK_SECONDS = 60
 class Round:
     """One pair of databases and the steps made up for them."""
 
-    def __init__(self, seed, extension, folder, supported, coverage):
+    def __init__(self, seed, extension, folder, supported, coverage, fixed=()):
         self.rng = random.Random(seed)
         self.supported, self.coverage, self.log = supported, coverage, []
         rng = self.rng
@@ -37,6 +37,7 @@ class Round:
         if len(set(self.options["pragmas"]) & {"PRAGMA case_sensitive_like = ON", "PRAGMA trusted_schema = OFF"}) == 2:
             # Together they make LIKE in a CHECK an error, which SQLite finds when it prepares a statement and we when it runs.
             self.options["pragmas"].remove("PRAGMA trusted_schema = OFF")
+        self.options.update(fixed)
         few = few_of(rng) if rng.random() < 0.55 else ()
         self.sides = Sides(self.options)
         self.reads = Reads(rng, sqlite3.sqlite_version_info, few)
@@ -367,7 +368,7 @@ def kind_of(found):
     return found[0]["sql"].split(" ")[0], "'error'" in found[1], "changes()" in found[1]
 
 
-def shrink(log, options, deadline):
+def shrink(log, options, deadline, replay=replay):
     """Leaves out steps while the difference stays."""
     found = replay(log, options)
     if found is None:
