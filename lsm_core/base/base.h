@@ -82,5 +82,7 @@ enum lsm_kind {
 
 /* A key inside the engine is the tree id, 4 bytes big-endian, followed by the caller's bytes ("full key"). */
 #define LSM_TREE_BYTES 4
+/* Trees are 1 .. this: the number behind one bounds its keys from above, and is the next tree's. */
+#define LSM_TREE_MAX (UINT32_MAX - 1)
 
 #endif

@@ -39,11 +39,13 @@ void lsm_batch_add(struct lsm_buf *batch, const struct lsm_op *op) {
     }
 }
 
-/* Reads the operands of op->kind; false for a kind unknown or a tree that is not selected. */
+static bool is_tree(uint32_t tree) { return tree != 0 && tree <= LSM_TREE_MAX; }
+
+/* Reads the operands of op->kind; false for a kind unknown, a tree that cannot be or one that is not selected. */
 static bool read_operands(struct lsm_batch_reader *reader, struct lsm_decoder *d, struct lsm_op *op) {
     op->tree = reader->tree;
     switch (op->kind) { /* LCOV_EXCL_BR_LINE: the compiler's default */
-    case LSM_OP_SELECT: op->tree = reader->tree = lsm_get_u32(d); return op->tree >= SELECT_SHORT || d->failed;
+    case LSM_OP_SELECT: op->tree = reader->tree = lsm_get_u32(d); return (op->tree >= SELECT_SHORT && is_tree(op->tree)) || d->failed;
     case LSM_OP_PUT:
         op->key = lsm_get_bytes(d, LSM_KEY_BYTES_MAX);
         op->value = lsm_get_bytes(d, LSM_VALUE_BYTES_MAX);
@@ -56,8 +58,8 @@ static bool read_operands(struct lsm_batch_reader *reader, struct lsm_decoder *d
     case LSM_OP_TREE_CREATE:
         op->tree = lsm_get_u32(d);
         op->nonce = lsm_get_u64(d);
-        return op->tree != 0 || d->failed;
-    case LSM_OP_TREE_DROP: op->tree = lsm_get_u32(d); return op->tree != 0 || d->failed;
+        return is_tree(op->tree) || d->failed;
+    case LSM_OP_TREE_DROP: op->tree = lsm_get_u32(d); return is_tree(op->tree) || d->failed;
     }
     return false;
 }

@@ -212,7 +212,7 @@ int lsm_txn_tree_create(struct lsm_txn *txn, struct lsm_tree_info *tree, struct 
     struct lsm_store *store = txn->store;
     struct lsm_op op = {.kind = LSM_OP_TREE_CREATE, .tree = store->next_tree};
     /* LCOV_EXCL_BR_LINE: four billion trees */
-    if (op.tree == UINT32_MAX) return lsm_fail(err, LSM_TOOBIG, "%s: all 4294967294 tree numbers are used up", store->dir);
+    if (op.tree > LSM_TREE_MAX) return lsm_fail(err, LSM_TOOBIG, "%s: all 4294967294 tree numbers are used up", store->dir);
     int status = lsm_env_random(store->env, &op.nonce, sizeof op.nonce, err);
     if (status == LSM_OK && lsm_store_reserve_trees(store, txn->trees_made + 1) != LSM_OK)
         status = lsm_fail_nomem(err, sizeof(struct lsm_store_tree));

@@ -140,9 +140,9 @@ static int newer(const char *what, unsigned value, struct lsm_error *err) {
     return lsm_fail(err, LSM_UNSUPPORTED, "manifest record with unknown %s %u; use a newer release", what, value);
 }
 
-static int get_u32(struct lsm_decoder *in, uint32_t min, uint32_t *value, struct lsm_error *err) {
+static int get_tree(struct lsm_decoder *in, uint32_t *value, struct lsm_error *err) {
     uint64_t wide = lsm_get_varint(in);
-    if (in->failed || wide < min || wide > UINT32_MAX) return malformed("a tree id out of range", err);
+    if (in->failed || wide < 1 || wide > LSM_TREE_MAX) return malformed("a tree id out of range", err);
     *value = (uint32_t)wide;
     return LSM_OK;
 }
@@ -245,7 +245,7 @@ static int get_field(struct lsm_decoder *in, uint8_t tag, struct lsm_edit *edit,
         edit->has_token = true;
         return LSM_OK;
     }
-    int status = get_u32(in, 1, &tree.tree, err);
+    int status = get_tree(in, &tree.tree, err);
     if (status != LSM_OK) return status;
     if (tag == TAG_TREE) {
         tree.nonce = lsm_get_u64(in);

@@ -38,7 +38,7 @@ static void make(struct made *made, uint64_t *random, size_t count) {
         struct lsm_op op = {.kind = kind, .tree = tree};
         bool rows = kind == LSM_OP_PUT || kind == LSM_OP_DELETE || kind == LSM_OP_DELETE_RANGE;
         if (rows && tree == 0) continue;
-        if (!rows) op.tree = 1 + (uint32_t)kit_below(random, kit_below(random, 2) == 0 ? 5 : UINT32_MAX);
+        if (!rows) op.tree = 1 + (uint32_t)kit_below(random, kit_below(random, 2) == 0 ? 5 : LSM_TREE_MAX);
         if (kind == LSM_OP_SELECT) tree = op.tree;
         if (rows) op.key = piece(random);
         if (kind == LSM_OP_PUT || kind == LSM_OP_DELETE_RANGE) op.value = piece(random);
@@ -181,6 +181,11 @@ static void senseless_operations_are_refused(void **state) {
                    "12345678",
                    13);
     expect_corrupt("\6\0\0\0\0", 5);
+    expect_corrupt("\1\xff\xff\xff\xff", 5); /* no tree has the last number */
+    expect_corrupt("\5\xff\xff\xff\xff"
+                   "12345678",
+                   13);
+    expect_corrupt("\6\xff\xff\xff\xff", 5);
     expect_corrupt("\x81\3\x81\0k", 5);                                  /* an overlong length */
     expect_corrupt("\x81\3\xff\xff\xff\xff\xff\xff\xff\xff\xff\1k", 13); /* a length of UINT64_MAX */
     expect_corrupt("\x81\2\xff\xff\xff\xff\xff\xff\xff\xff\xff\1k\1v", 15);

@@ -51,7 +51,7 @@ static void random_edit(uint64_t *random, struct lsm_edit *edit) {
         struct lsm_tree_info tree = {.tree = (uint32_t)(1 + 10 * i + kit_below(random, 10)), .nonce = kit_random(random)};
         assert_int_equal(lsm_edit_add_tree(edit, tree), LSM_OK);
     }
-    for (uint64_t i = 0; i < dropped; i++) assert_int_equal(lsm_edit_drop_tree(edit, (uint32_t)(UINT32_MAX - 10 * i)), LSM_OK);
+    for (uint64_t i = 0; i < dropped; i++) assert_int_equal(lsm_edit_drop_tree(edit, (uint32_t)(LSM_TREE_MAX - 10 * i)), LSM_OK);
 }
 
 static void same_meta(const struct lsm_file_meta *a, const struct lsm_file_meta *b) {
@@ -254,6 +254,7 @@ static const struct crafted crafted[] = {
     CRAFTED("removed 0", LSM_CORRUPT, 1, SCALARS, 8, 0),
     CRAFTED("removed twice", LSM_CORRUPT, 1, SCALARS, 8, 5, 8, 6, 8, 5),
     CRAFTED("tree 0", LSM_CORRUPT, 1, SCALARS, TREE(0)),
+    CRAFTED("the tree behind the last one", LSM_CORRUPT, 1, SCALARS, 10, 0xff, 0xff, 0xff, 0xff, 0x0f),
     CRAFTED("tree twice", LSM_CORRUPT, 1, SCALARS, TREE(4), TREE(4)),
     CRAFTED("a tree without nonce", LSM_CORRUPT, 1, SCALARS, 9, 1, 1, 2, 3),
     CRAFTED("dropped twice", LSM_CORRUPT, 1, SCALARS, 10, 4, 10, 4),
