@@ -154,10 +154,7 @@ int vt_cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
     struct vt_cursor *cursor = cursor_new((struct vt_table *)vtab);
     if (cursor == NULL) return SQLITE_NOMEM;
     /* A subquery's cursor may be opened anew before its predecessor is closed; holding on to the view makes them see the same. */
-    if (space->views.committed != NULL) {
-        cursor->view = space->views.committed;
-        vt_view_ref(cursor->view);
-    }
+    cursor->view = vt_view_shared(space);
     cursor->next = space->cursors;
     cursor->link = &space->cursors;
     if (cursor->next != NULL) cursor->next->link = &cursor->next;

@@ -71,6 +71,17 @@ static int keep(struct vt_space *space, struct vt_view *view) {
     return SQLITE_OK;
 }
 
+/* Where the end of the transaction was not told: what watches it can be dropped in its middle. */
+static void end_untold(struct vt_space *space) {
+    if (space->views.kept != NULL && sqlite3_get_autocommit(space->connection->db) != 0) vt_view_let_go(space);
+}
+
+struct vt_view *vt_view_shared(struct vt_space *space) {
+    end_untold(space);
+    if (space->views.committed != NULL) space->views.committed->refs++;
+    return space->views.committed;
+}
+
 int vt_view_glance(struct vt_space *space, struct vt_view **view, char **message) {
     struct vt_views *views = &space->views;
     if (space->txn.state != VT_TXN_IDLE) return view_of_txn(space, view, message);
@@ -89,7 +100,7 @@ int vt_view_acquire(struct vt_space *space, struct vt_view **view, char **messag
     if (space->txn.state != VT_TXN_IDLE) return view_of_txn(space, view, message);
     struct vt_connection *connection = space->connection;
     bool explicit_txn = sqlite3_get_autocommit(connection->db) == 0;
-    if (!explicit_txn && space->views.kept != NULL) vt_view_let_go(space); /* its end was not told */
+    end_untold(space);
     if (space->views.committed == NULL) {
         int rc = catch_up(space, message);
         if (rc != SQLITE_OK) return rc;
@@ -100,8 +111,6 @@ int vt_view_acquire(struct vt_space *space, struct vt_view **view, char **messag
     if (rc != SQLITE_OK) vt_view_unref(space, *view);
     return rc;
 }
-
-void vt_view_ref(struct vt_view *view) { view->refs++; }
 
 void vt_view_unref(struct vt_space *space, struct vt_view *view) {
     if (view == NULL || --view->refs > 0) return;

@@ -29,11 +29,12 @@ struct vt_views {
     int open; /* views that exist, these and others that cursors still hold */
 };
 
+/* The committed view that is in use, counted: vt_view_unref(). NULL: none. */
+struct vt_view *vt_view_shared(struct vt_space *space);
 /* The view a cursor starting now reads. Counted: vt_view_unref(). In a statement at work. */
 int vt_view_acquire(struct vt_space *space, struct vt_view **view, char **message) LSM_MUST_CHECK;
 /* The same for a look that binds nobody, as the planner's. */
 int vt_view_glance(struct vt_space *space, struct vt_view **view, char **message) LSM_MUST_CHECK;
-void vt_view_ref(struct vt_view *view);
 void vt_view_unref(struct vt_space *space, struct vt_view *view); /* NULL is allowed */
 
 /* Position of the committed view that is in use, or UINT64_MAX. */

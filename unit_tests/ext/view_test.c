@@ -336,6 +336,28 @@ static void what_watches_is_let_go_with_the_last_table(void **unused) {
     assert_int_equal(sqlite3_close(third), SQLITE_OK);
 }
 
+/* The watch that the first transaction of a connection makes goes with ROLLBACK TO, and somebody may drop it: then nobody is told of the end, and what was seen does not
+ * outlive it all the same. */
+static void what_was_seen_ends_with_a_transaction_whose_watch_is_gone(void **unused) {
+    (void)unused;
+    static const struct {
+        const char *begin, *take_watch_away, *end;
+    } ways[] = {{"SAVEPOINT a", "ROLLBACK TO a", "RELEASE a"},
+                {"BEGIN", "DROP TABLE temp.lsm_watch_", "COMMIT"},
+                {"BEGIN", "DROP TABLE temp.lsm_watch_", "ROLLBACK; DROP TABLE IF EXISTS temp.lsm_watch_"},
+                {"BEGIN; SAVEPOINT a", "ROLLBACK TO a", "COMMIT"}};
+    for (int i = 0; i < 4; i++) {
+        const char *before = rows("SELECT count(*) FROM t");
+        must(ways[i].begin);
+        assert_string_equal(rows("SELECT count(*) FROM t"), before);
+        must(ways[i].take_watch_away);
+        sql_must(other, "INSERT INTO t(v) VALUES ('c')");
+        must(ways[i].end);
+        assert_int_equal(number("SELECT count(*) FROM t"), 3 + i);
+        if (i == 1) must("INSERT INTO u VALUES ('y', 1)");
+    }
+}
+
 /* The words of a statement are kept with its text by the table that it wrote: kept for all tables, they would be the ones of the trigger's statement. */
 static void a_text_that_comes_to_mean_another_table_is_read_again(void **unused) {
     static const char sql[] = "INSERT INTO name(v) VALUES ('x') RETURNING rowid";
@@ -399,6 +421,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(statements_that_open_a_table_late_go_on_when_the_watch_is_made, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_closed_connection_lets_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_watches_is_let_go_with_the_last_table, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_seen_ends_with_a_transaction_whose_watch_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_text_that_comes_to_mean_another_table_is_read_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(begin_immediate_is_never_too_late, set_up, tear_down),
         cmocka_unit_test_setup_teardown(table_files_are_mapped_as_far_as_somebody_maps_the_database, set_up, tear_down),
