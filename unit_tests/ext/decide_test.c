@@ -1,6 +1,9 @@
 /* Transactions over ordinary and LSM tables through SQLite's own calls: what decides them, what is left behind in the database file, what others see between
  * SQLite's commit and ours, COMMIT that fails and is repeated, tables that go with the token, and databases and stores that do not fit together. That they
  * survive crashes is for crash_matrix_test and crash_traps_test. */
+#include <pthread.h>
+#include <time.h>
+
 #include "database.h"
 
 static const char *tokens(void) {
@@ -291,7 +294,68 @@ static void who_reads_uncommitted_rows_publishes_nothing(void **unused) {
     assert_int_equal(sqlite3_close(reader), SQLITE_OK);
 }
 
+/* Another connection that writes while the one at hand ends its COMMIT. */
+static struct {
+    pthread_mutex_t mu;
+    pthread_cond_t done;
+    pthread_t thread;
+    bool is_done;
+    int code;
+} late;
+
+static void *write_late(void *unused) {
+    (void)unused;
+    int code = sql_run(reader, "INSERT INTO u VALUES (9, 'late')");
+    pthread_mutex_lock(&late.mu);
+    late.is_done = true;
+    late.code = code;
+    pthread_cond_signal(&late.done);
+    pthread_mutex_unlock(&late.mu);
+    return NULL;
+}
+
+/* It is given the time to be refused; otherwise it waits until this returns. */
+static void let_another_one_write(void) {
+    struct timespec until;
+    assert_int_equal(clock_gettime(CLOCK_REALTIME, &until), 0);
+    until.tv_nsec += 300 * 1000 * 1000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    assert_int_equal(pthread_create(&late.thread, NULL, write_late, NULL), 0);
+    pthread_mutex_lock(&late.mu);
+    int waited = 0;
+    while (!late.is_done && waited == 0) waited = pthread_cond_timedwait(&late.done, &late.mu, &until);
+    pthread_mutex_unlock(&late.mu);
+}
+
+/* The database's write lock is free again before the store is. No busy handler is needed for that. */
+static void who_writes_next_waits_for_what_the_database_has_committed(void **unused) {
+    (void)unused;
+    add_meddler();
+    reader = open_beside();
+    assert_int_equal(sqlite3_create_module(reader, "meddler", &meddler, NULL), SQLITE_OK);
+    assert_string_equal(sql_rows(reader, "SELECT count(*) FROM u"), "0");
+    memset(&late, 0, sizeof late);
+    pthread_mutex_init(&late.mu, NULL);
+    pthread_cond_init(&late.done, NULL);
+    meddling.at_commit = let_another_one_write;
+    must("BEGIN; INSERT INTO m VALUES (1); INSERT INTO plain VALUES (1); INSERT INTO t VALUES (2, 'b'); COMMIT");
+    assert_int_equal(pthread_join(late.thread, NULL), 0);
+    meddling.at_commit = NULL;
+    assert_int_equal(late.code, SQLITE_OK);
+    assert_string_equal(rows("SELECT id FROM t UNION ALL SELECT id FROM u"), "1 2 9");
+    assert_int_equal(sqlite3_close(reader), SQLITE_OK);
+    pthread_cond_destroy(&late.done);
+    pthread_mutex_destroy(&late.mu);
+}
+
 /* ---- tables that go ---------------------------------------------------------------------------------------------- */
+
+static void attach_aux(void) {
+    char sql[200];
+    (void)snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", scratch_path("aux.db"));
+    must(sql);
+}
 
 static void a_dropped_table_hands_its_token_over(void **unused) {
     (void)unused;
@@ -303,9 +367,7 @@ static void a_dropped_table_hands_its_token_over(void **unused) {
         assert_string_equal(rows("SELECT id FROM t"), "1");
         must("CREATE VIRTUAL TABLE u USING lsm(id INTEGER PRIMARY KEY, v)");
     }
-    char sql[200];
-    (void)snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", scratch_path("aux.db"));
-    must(sql);
+    attach_aux();
     must("PRAGMA aux.journal_mode = WAL; CREATE VIRTUAL TABLE aux.a USING lsm(x); CREATE VIRTUAL TABLE aux.b USING lsm(x); CREATE TABLE aux.p(x)");
     must("BEGIN; INSERT INTO aux.p VALUES (1); INSERT INTO b VALUES (1); COMMIT; BEGIN; INSERT INTO aux.p VALUES (2); INSERT INTO a VALUES (2); "
          "COMMIT");
@@ -313,9 +375,49 @@ static void a_dropped_table_hands_its_token_over(void **unused) {
     must("DROP TABLE aux.a"); /* no hook there: nothing of the store takes part */
     assert_string_equal(rows("SELECT value FROM aux.b_store WHERE key = 'token'"), token);
     open_again();
-    must(sql);
+    attach_aux();
     assert_string_equal(rows("SELECT x FROM aux.b"), "1");
     must("DROP TABLE aux.b; DETACH aux");
+}
+
+/* Nothing of the store takes part in a DROP TABLE of an attached database: the token is all that tells of the transactions before. */
+static void a_token_goes_to_a_table_that_nobody_has_opened(void **unused) {
+    (void)unused;
+    attach_aux();
+    must("CREATE VIRTUAL TABLE aux.a USING lsm(x); CREATE VIRTUAL TABLE aux.b USING lsm(x); CREATE VIRTUAL TABLE aux.c USING lsm(x); CREATE TABLE "
+         "aux.p(x)");
+    must("BEGIN; INSERT INTO p VALUES (1); INSERT INTO b VALUES (1); COMMIT; BEGIN; INSERT INTO p VALUES (2); INSERT INTO a VALUES (2); COMMIT; "
+         "DETACH aux");
+    attach_aux();
+    const char *token = rows("SELECT value FROM aux.a_store WHERE key = 'token'");
+    must("DROP TABLE aux.a");
+    assert_string_equal(rows("SELECT value FROM aux.b_store WHERE key = 'token'"), token); /* it had the newest of those that stay */
+    must("DETACH aux");
+    attach_aux();
+    assert_string_equal(rows("SELECT x FROM aux.b"), "1");
+    assert_string_equal(rows("SELECT lsm_check('aux')"), "ok");
+    must("DETACH aux");
+}
+
+/* The rows of lost and w are gone with the younger store. lsm_accept() takes the number of the one for a moment, v gets the other's; its rows are not w's. */
+static void a_dropped_table_with_the_number_of_a_lost_one_is_removed(void **unused) {
+    (void)unused;
+    attach_aux();
+    must("CREATE VIRTUAL TABLE aux.a USING lsm(x)");
+    open_again();
+    shell("cp -r aux.db-lsm old");
+    attach_aux();
+    must("CREATE VIRTUAL TABLE aux.lost USING lsm(x); CREATE VIRTUAL TABLE aux.w USING lsm(x); INSERT INTO w VALUES (1)");
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    shell("rm -rf aux.db-lsm; mv old aux.db-lsm");
+    open_file();
+    attach_aux();
+    must("SELECT lsm_accept('aux'); CREATE VIRTUAL TABLE aux.v USING lsm(x); INSERT INTO v VALUES (2)");
+    assert_string_equal(rows("SELECT count(DISTINCT value) FROM (SELECT * FROM aux.v_store UNION ALL SELECT * FROM aux.w_store) WHERE key = 'tree'"),
+                        "1");
+    must("DROP TABLE aux.v; INSERT INTO aux.a VALUES (3)");
+    assert_string_equal(rows("SELECT name FROM lsm_tables('aux')"), "a");
+    must("DROP TABLE aux.w; DROP TABLE aux.lost; DETACH aux");
 }
 
 static void the_last_table_goes_without_a_token(void **unused) {
@@ -411,8 +513,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(after_a_commit_that_failed_everything_can_be_taken_back, set_up, close_whole),
         cmocka_unit_test_setup_teardown(a_commit_hook_vetoes_both, set_up, close_whole),
         cmocka_unit_test_setup_teardown(a_reader_sees_both_kinds_or_neither, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(who_writes_next_waits_for_what_the_database_has_committed, set_up, close_whole),
         cmocka_unit_test_setup_teardown(who_reads_uncommitted_rows_publishes_nothing, set_up, close_whole),
         cmocka_unit_test_setup_teardown(a_dropped_table_hands_its_token_over, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_token_goes_to_a_table_that_nobody_has_opened, set_up, close_whole),
+        cmocka_unit_test_setup_teardown(a_dropped_table_with_the_number_of_a_lost_one_is_removed, set_up, close_whole),
         cmocka_unit_test_setup_teardown(the_last_table_goes_without_a_token, set_up, close_whole),
         cmocka_unit_test_setup_teardown(an_older_half_is_refused_until_it_is_accepted, set_up, close_whole),
         cmocka_unit_test_setup_teardown(a_database_without_any_token_does_not_fit_a_store_with_one, set_up, close_whole),

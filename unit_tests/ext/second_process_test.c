@@ -281,6 +281,45 @@ static void a_flush_settles_what_a_killed_process_left(void **state) {
             assert_true(n < OPERATIONS_MAX);
 }
 
+static unsigned refused; /* writers */
+
+/* The shadow table that may know how the last transaction ended cannot be read: then nobody who writes takes the transaction for undone, and when the table is whole
+ * again all of it is there, or nothing. False: the first process had no n-th operation. */
+static bool kill_beside_damage(uint64_t n, const char *journal) {
+    struct ledger_found found;
+    start(&plans[0], journal, "full");
+    run.kill_at = n;
+    lsm_env_mem_on_op(run.disk, kill_first, NULL);
+    work();
+    lsm_env_mem_on_op(run.disk, NULL, NULL);
+    bool killed = run.operations >= n;
+    if (killed) {
+        must(run.other,
+             sqlite3_exec(run.other, "CREATE TEMP TABLE kept AS SELECT * FROM l_store; UPDATE l_store SET value = 'x' WHERE key = 'nonce'", NULL,
+                          NULL, NULL),
+             "damaging the shadow table");
+        int rc = sqlite3_exec(run.other, "DELETE FROM l WHERE 0", NULL, NULL, NULL);
+        if (rc != SQLITE_OK && strstr(sqlite3_errmsg(run.other), "is damaged, and may be the one that says how") != NULL) run.looks++;
+        must(run.other, sqlite3_exec(run.other, "DELETE FROM l_store; INSERT INTO l_store SELECT * FROM kept; DROP TABLE kept", NULL, NULL, NULL),
+             "mending it");
+        ledger_read(run.plan, run.other, &found);
+        (void)expect_agreement(&found, run.acknowledged, run.begun);
+        refused += run.looks;
+        if (run.looks == 0) must(run.other, rc, "writing");
+    }
+    end();
+    return killed;
+}
+
+static void nothing_is_settled_beside_a_shadow_table_that_cannot_be_read(void **state) {
+    (void)state;
+    for (int i = 0; i < JOURNALS; i++) {
+        refused = 0;
+        for (uint64_t n = 1; kill_beside_damage(n, journals[i]); n++) assert_true(n < OPERATIONS_MAX);
+        assert_true(refused > 0);
+    }
+}
+
 /* ---- all of them die ------------------------------------------------------------------------------------------------------------- */
 
 /* Nobody has the database open any more: whoever comes next recovers SQLite's WAL, and finds there what no process has seen that was alive. It fits to what is
@@ -478,6 +517,7 @@ int main(void) {
         cmocka_unit_test(an_older_state_that_cannot_be_held_against_the_present_is_no_damage),
         cmocka_unit_test(a_survivor_settles_what_a_killed_process_left),
         cmocka_unit_test(a_flush_settles_what_a_killed_process_left),
+        cmocka_unit_test(nothing_is_settled_beside_a_shadow_table_that_cannot_be_read),
         cmocka_unit_test(what_a_survivor_has_settled_stays_so_when_it_dies_too),
         cmocka_unit_test(a_sync_that_fails_leaves_no_half_of_a_transaction),
         cmocka_unit_test(a_sync_that_fails_and_then_a_kill_leave_no_half_of_a_transaction),
