@@ -23,12 +23,6 @@ static bool is_same(const uint8_t *a, const uint8_t *b) { return memcmp(a, b, LS
 /* The position is in front and big-endian: so the order of tokens is that of memcmp. */
 static bool is_newer(const uint8_t *a, const uint8_t *b) { return memcmp(a, b, LSM_TOKEN_BYTES) > 0; }
 
-static uint64_t position_of(const uint8_t *token) {
-    uint64_t position = 0;
-    for (int i = 0; i < 8; i++) position = position << 8 | token[i];
-    return position;
-}
-
 static bool is_of_store(const struct vt_space *space, const struct vt_shadow_entry *entry) {
     return memcmp(entry->shadow.store_id, space->store_id, LSM_STORE_ID_BYTES) == 0;
 }
@@ -195,14 +189,12 @@ int vt_decide_hand_over(struct vt_space *space, const char *table, const char *h
 /* What the store says. */
 struct store_state {
     uint8_t last[LSM_TOKEN_BYTES], pending[LSM_TOKEN_BYTES]; /* zeros: none */
-    uint64_t log_end;
 };
 
 static void look_at_store(struct lsm_store *store, struct store_state *state) {
     memset(state, 0, sizeof *state);
     if (lsm_store_pending(store, state->pending) == LSM_PENDING_NONE) memset(state->pending, 0, LSM_TOKEN_BYTES);
     if (!lsm_store_last_token(store, state->last)) memset(state->last, 0, LSM_TOKEN_BYTES);
-    state->log_end = lsm_store_log_end(store);
 }
 
 static enum vt_verdict judge(const struct knowledge *knowledge, const struct store_state *before, const struct store_state *after) {
@@ -213,7 +205,6 @@ static enum vt_verdict judge(const struct knowledge *knowledge, const struct sto
     if (is_same(newest, before->last) || is_same(newest, after->last)) return VT_FITS;
     if (!is_none(newest) && (is_same(newest, before->pending) || is_same(newest, latest))) return VT_FITS;
     if (is_newer(newest, before->last) && is_newer(latest, newest) && is_newer(after->last, before->last)) return VT_FITS;
-    if (!is_none(newest) && position_of(newest) >= after->log_end) return VT_BEHIND;
     return is_newer(after->last, newest) ? VT_AHEAD : VT_BEHIND;
 }
 

@@ -237,8 +237,6 @@ int lsm_store_settle(struct lsm_store *store, const uint8_t *token, enum lsm_dec
 
 /* The token of the last committed transaction that had one. False: none, or the last one was decided by absence. */
 bool lsm_store_last_token(struct lsm_store *store, uint8_t *token);
-/* Position behind the last record of the log. A token that says a greater one was never in it. */
-uint64_t lsm_store_log_end(struct lsm_store *store);
 /* Wait, at most timeout_ms, until nobody writes: what a predecessor has committed in the database is visible here then. LSM_BUSY. */
 int lsm_store_await_writer(struct lsm_store *store, int timeout_ms, struct lsm_error *err) LSM_MUST_CHECK;
 

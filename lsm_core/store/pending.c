@@ -195,18 +195,6 @@ bool lsm_store_last_token(struct lsm_store *store, uint8_t *token) {
     return has;
 }
 
-uint64_t lsm_store_log_end(struct lsm_store *store) {
-    lsm_mutex_lock(&store->mu);
-    uint64_t end = store->log == NULL ? store->log_end : lsm_wal_writer_end(store->log);
-    lsm_mutex_unlock(&store->mu);
-    if (store->alone) return end;
-    /* What another process is writing is known when it is done, or when it waits to be decided. */
-    uint64_t told[] = {lsm_share_log_end(store->share).position, lsm_share_published(store->share), lsm_share_undecided(store->share)};
-    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
-        if (told[i] != UINT64_MAX && told[i] > end) end = told[i];
-    return end;
-}
-
 int lsm_store_await_writer(struct lsm_store *store, int timeout_ms, struct lsm_error *err) {
     int status = lsm_store_guard(store, err);
     if (status == LSM_OK && lsm_store_check_failed(store, NULL) != LSM_OK) return LSM_OK; /* nobody writes any more */

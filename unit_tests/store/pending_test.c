@@ -134,11 +134,11 @@ static void it_is_seen_once_it_is_committed(void **state) {
 
 static void the_token_names_its_place_in_the_log(void **state) {
     (void)state;
-    uint64_t end = lsm_store_log_end(store), position = 0;
+    uint64_t end = lsm_store_writers_end(store), position = 0;
     struct lsm_txn *txn = prepare_row("second", LSM_SYNC_FULL);
     for (int i = 0; i < 8; i++) position = position << 8 | token[i];
     assert_int_equal(position, end);
-    assert_true(lsm_store_log_end(store) > end);
+    assert_true(lsm_store_writers_end(store) > end);
     lsm_txn_commit(txn, true);
 }
 

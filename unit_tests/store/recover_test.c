@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "../../lsm_core/codec/coding.h"
+#include "../../lsm_core/store/store.h"
 #include "../../lsm_core/wal/wal.h"
 
 #define LOG "db-lsm/store/00000001.wal"
@@ -49,16 +50,16 @@ static void commit(const char *key, char value) {
  * same time by a clock that begins anew with each start of the machine: to the record of the third nothing has changed. */
 static void lose_and_repeat(char first) {
     lsm_env_mem_set_clock(world.env, 5000000);
-    uint64_t low = lsm_store_log_end(world.store);
+    uint64_t low = lsm_store_writers_end(world.store);
     commit("one", 'x');
-    uint64_t high = lsm_store_log_end(world.store);
+    uint64_t high = lsm_store_writers_end(world.store);
     commit("two", '2');
     commit("three", '3');
     go_on_after_a_crash(low, high);
     assert_true(!has("one") && !has("two") && !has("three"));
     lsm_env_mem_set_clock(world.env, 5000000);
     commit("one", first);
-    assert_int_equal(lsm_store_log_end(world.store), high);
+    assert_int_equal(lsm_store_writers_end(world.store), high);
     commit("two", '2');
     go_on_after_a_crash(low, low);
     assert_true(has("one") && has("two"));
