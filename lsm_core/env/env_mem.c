@@ -349,19 +349,20 @@ static uint64_t mem_monotonic_us(struct lsm_env *env) {
     lsm_mutex_lock(&mem->mu);
     uint64_t now = mem->clock_us != 0 ? mem->clock_us : lsm_env_monotonic_us(lsm_env_posix());
     if (now > mem->monotonic_us) mem->monotonic_us = now;
-    now = mem->monotonic_us;
+    now = mem->monotonic_us + lsm_mem_process_of(env)->slept_us;
     lsm_mutex_unlock(&mem->mu);
     return now;
 }
 
 static void mem_sleep_us(struct lsm_env *env, uint64_t us) {
     struct mem_env *mem = lsm_mem_of(env);
+    struct mem_process *process = lsm_mem_process_of(env);
     const uint64_t strict_us_max = 100; /* tests wait for threads, not for time */
     lsm_mem_enter(env, LSM_ENV_SLEEP, "");
     bool fake = mem->clock_us != 0;
-    if (fake) mem->clock_us += us;
+    if (fake) *(process->killed ? &process->slept_us : &mem->clock_us) += us;
     lsm_mutex_unlock(&mem->mu);
-    if (fake && lsm_mem_process_of(env)->before != NULL) return; /* who is told of every step decides who runs meanwhile */
+    if (fake && process->before != NULL) return; /* who is told of every step decides who runs meanwhile */
     if ((fake || mem->strict) && us > strict_us_max) us = strict_us_max;
     lsm_env_sleep_us(lsm_env_posix(), us);
 }

@@ -90,6 +90,7 @@ struct mem_process {
     uint64_t open_files;
     uint64_t kill_at; /* how many operations more until it is killed instead; 0: never */
     bool killed;
+    uint64_t slept_us; /* on the simulated clock since it was killed: passes for itself only */
 };
 
 struct mem_env {

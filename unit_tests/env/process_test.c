@@ -274,6 +274,17 @@ static void what_a_killed_process_still_writes_nobody_sees(void **state) {
     lsm_file_close(b);
 }
 
+static void what_a_killed_process_sleeps_passes_for_itself_only(void **state) {
+    struct place *place = *state;
+    lsm_env_mem_set_clock(place->disk, 5000);
+    uint64_t start = lsm_env_monotonic_us(place->other);
+    assert_true(lsm_env_monotonic_us(place->disk) == start);
+    lsm_env_mem_kill(place->other);
+    lsm_env_sleep_us(place->other, 1000000);
+    assert_true(lsm_env_monotonic_us(place->other) == start + 1000000); /* so that it does not wait for ever */
+    assert_true(lsm_env_monotonic_us(place->disk) == start && lsm_env_now_us(place->disk) == 5000);
+}
+
 static void a_process_dies_at_the_operation_it_was_told(void **state) {
     struct place *place = *state;
     struct lsm_file *a = open_ok(place->disk, "f", RW_CREATE);
@@ -551,6 +562,7 @@ int main(void) {
         BOTH(this_directory_can_be_shared),
         MEMORY(a_killed_process_has_no_locks_and_can_do_nothing),
         MEMORY(what_a_killed_process_still_writes_nobody_sees),
+        MEMORY(what_a_killed_process_sleeps_passes_for_itself_only),
         MEMORY(a_process_dies_at_the_operation_it_was_told),
         MEMORY(who_wants_to_know_is_told_before_every_operation),
         MEMORY(who_waits_at_a_word_that_has_changed_does_not_sleep),
