@@ -161,12 +161,14 @@ int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) {
     return status;
 }
 
-/* The once-a-second sync. Its failure poisons the log: commits must not go on as if the past were safe. But without memory of our own the disk was not asked: the
- * next second does that, and if it was asked in spite the writer is poisoned, which shows then. */
+/* If the disk was asked in spite the writer is poisoned, which shows then. */
+bool lsm_store_can_sync_again(int status, const struct lsm_error *err) { return status == LSM_NOMEM && err->os_errno == 0; }
+
+/* The once-a-second sync. Its failure poisons the log: commits must not go on as if the past were safe. But what can be done again is left to the next second. */
 static void sync_in_background(struct lsm_store *store) {
     struct lsm_error err = {0}, why;
     int status = lsm_store_sync_logs(store, &err);
-    if (status == LSM_OK || (status == LSM_NOMEM && err.os_errno == 0)) return;
+    if (status == LSM_OK || lsm_store_can_sync_again(status, &err)) return;
     status = lsm_fail(&why, LSM_READONLY, "the log could not be synced (%s); the store is read-only until it is closed and opened again", err.text);
     (void)status;
     lsm_store_set_failed(store, &why);

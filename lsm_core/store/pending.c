@@ -141,6 +141,21 @@ static int settle_commit(struct lsm_store *store, struct lsm_error *err) {
     return LSM_OK;
 }
 
+/* What an ABORT needs, before there is one: nothing may fail for want of memory between it and what is taken back. Needs: the writer. */
+static int prepare_abort(struct lsm_store *store, struct lsm_buf *scratch, struct lsm_error *err) {
+    struct lsm_pending_txn *pending = &store->pending;
+    struct lsm_error local = {0};
+    int status = lsm_store_open_log(store, pending->gen, err);
+    size_t key_bytes = pending->batch.size < LSM_KEY_BYTES_MAX ? pending->batch.size : LSM_KEY_BYTES_MAX;
+    if (status == LSM_OK && lsm_buf_reserve(scratch, LSM_TREE_BYTES + key_bytes) != LSM_OK) status = lsm_fail_nomem(err, key_bytes);
+    if (status != LSM_OK || store->alone) return status;
+    /* Log files of other processes are opened for that. */
+    status = lsm_store_sync_logs(store, &local);
+    if (status != LSM_OK && !lsm_store_can_sync_again(status, &local)) lsm_store_fail_log(store, &local);
+    if (status != LSM_OK && err != NULL) *err = local;
+    return status;
+}
+
 /* Needs: the writer. */
 static int settle_abort(struct lsm_store *store, struct lsm_error *err) {
     struct lsm_pending_txn *pending = &store->pending;
@@ -148,7 +163,7 @@ static int settle_abort(struct lsm_store *store, struct lsm_error *err) {
     struct lsm_buf scratch = {0};
     if (pending->state == LSM_PENDING_COMMITTED)
         return lsm_fail(err, LSM_MISUSE, "%s: the last transaction was committed, and is now said not to be", store->dir);
-    int status = lsm_store_open_log(store, active, err);
+    int status = prepare_abort(store, &scratch, err);
     if (status == LSM_OK) status = lsm_store_append_end(store, LSM_WAL_ABORT, pending->position, err);
     if (status == LSM_OK) status = lsm_store_sync_logs(store, err);
     if (status == LSM_OK && lsm_gen_undo(active, pending->batch, 0, pending->base, &scratch) != LSM_OK) status = lsm_fail_nomem(err, 0);

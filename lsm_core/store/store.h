@@ -396,6 +396,8 @@ void lsm_work_done(struct lsm_store *store, enum lsm_work work, int status, cons
 bool lsm_work_try_both(struct lsm_store *store);
 /* Sync everything committed so far. Locks: none held. */
 int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
+/* Did that fail for want of memory of our own, so that the disk was not asked? */
+bool lsm_store_can_sync_again(int status, const struct lsm_error *err);
 /* Turn the store read-only for good. Locks: takes mu. */
 void lsm_store_set_failed(struct lsm_store *store, const struct lsm_error *why);
 /* LSM_OK, or why nothing is written any more. Locks: takes mu if there is something to say. */

@@ -84,7 +84,7 @@ static bool strike(bool exclusive, const char *before, enum kind kind, uint64_t 
     if (rc != SQLITE_OK) rc = number("SELECT count(*) FROM l") == 1 ? run(NEXT) : SQLITE_OK;
     if (rc !=
         SQLITE_OK) { /* a file that could not be synced, or a log that could not be written, stays unsure until it is opened again, and says so */
-        if (kind == OF_SQLITE || (rc != SQLITE_IOERR_FSYNC && strstr(sqlite3_errmsg(db), "until it is closed and opened again") == NULL))
+        if (kind != OPERATION || (rc != SQLITE_IOERR_FSYNC && strstr(sqlite3_errmsg(db), "until it is closed and opened again") == NULL))
             fail_msg("kind %d, point %llu: first '%s', then '%s'", kind, (unsigned long long)n, text, sqlite3_errmsg(db));
         reconnect();
         must(NEXT);

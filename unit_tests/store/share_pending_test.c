@@ -213,6 +213,43 @@ static void a_transaction_whose_process_died_is_settled_by_the_next_writer(void 
     }
 }
 
+/* The n-th allocation of settling fails, and the next try succeeds. The log files of another process wait to be synced. False: there was no n-th. */
+static bool settle_without_memory(int64_t n, enum lsm_decision decision) {
+    uint8_t token[LSM_TOKEN_BYTES];
+    bool committed = decision == LSM_DECISION_COMMIT;
+    assert_int_equal(set_up(NULL), 0);
+    write_row(0, "before", "w");
+    roll_without_flush(0);
+    write_row(0, "there", "w");
+    struct lsm_txn *txn = begin(0);
+    put(txn, "a key that is longer than what a small buffer holds, if it is not made for it", "x");
+    MUST(lsm_txn_prepare(txn, LSM_SYNC_OFF, LSM_DECIDED_BY_TOKEN, token, &err));
+    lsm_txn_leave(txn);
+    assert_int_equal(lsm_store_pending(world.stores[1], token), LSM_PENDING_UNKNOWN);
+    uint64_t calls = lsm_mem_calls();
+    lsm_mem_fail_after(n, false);
+    int status = lsm_store_settle(world.stores[1], token, decision, 0, &err);
+    bool struck = lsm_mem_calls() - calls >= (uint64_t)n;
+    lsm_mem_fail_after(0, false);
+    if (status != LSM_OK && status != LSM_NOMEM) fail_msg("allocation %lld: %s", (long long)n, err.text);
+    bool of_the_disk = status != LSM_OK && strstr(err.text, "in the memory file system") != NULL; /* a sync that failed is not repeated */
+    if (of_the_disk) return tear_down(NULL) == 0;
+    MUST(lsm_store_settle(world.stores[1], token, decision, 0, &err));
+    write_row(1, "more", "y");
+    for (int i = 0; i < PROCESSES; i++) {
+        assert_true(says(i, "there", "w") && says(i, "more", "y"));
+        assert_true(says(i, "a key that is longer than what a small buffer holds, if it is not made for it", committed ? "x" : NULL));
+    }
+    if (!committed) expect_durable((const char *const[]){"before", "w", "there", "w", NULL});
+    return struck & (tear_down(NULL) == 0);
+}
+
+static void an_allocation_that_fails_while_it_is_settled_is_forgotten_by_the_next_try(void **state) {
+    (void)state;
+    for (int64_t n = 1; settle_without_memory(n, LSM_DECISION_ABORT); n++) {}
+    for (int64_t n = 1; settle_without_memory(n, LSM_DECISION_COMMIT); n++) {}
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_transaction_that_waits_is_met_and_made_visible_by_another_process),
@@ -224,6 +261,7 @@ int main(void) {
         TEST(a_large_transaction_whose_process_died_committing_is_settled_by_the_next_writer),
         TEST(a_large_transaction_whose_process_died_taking_it_back_is_settled_by_the_next_writer),
         TEST(a_transaction_whose_process_died_is_settled_by_the_next_writer),
+        cmocka_unit_test(an_allocation_that_fails_while_it_is_settled_is_forgotten_by_the_next_try),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
