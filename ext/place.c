@@ -84,6 +84,7 @@ int vt_place_prepare(const struct vt_place *place, char **message) {
     if (place->memory || place->environment != NULL) return SQLITE_OK;
     char *dir = vt_place_stores(place);
     if (dir == NULL) return SQLITE_NOMEM;
+    struct stat there;
     int rc = SQLITE_OK;
     mode_t mode = (mode_t)(place->mode | ((place->mode & 0444U) >> 2));
     if (mkdir(dir, mode) == 0) {
@@ -92,6 +93,9 @@ int vt_place_prepare(const struct vt_place *place, char **message) {
         rc = sync_parent(dir, message);
     } else if (errno != EEXIST) {
         rc = vt_fail(message, SQLITE_CANTOPEN, "cannot create the directory %s for the LSM tables: %s", dir, strerror(errno));
+    } else if (stat(dir, &there) != 0 || !S_ISDIR(there.st_mode)) {
+        rc = vt_fail(message, SQLITE_CANTOPEN, "%s is in the way: it is no directory, and the LSM tables of %s need one of this name; move it elsewhere",
+                     dir, place->file);
     }
     sqlite3_free(dir);
     return rc;

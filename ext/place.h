@@ -27,7 +27,8 @@ void vt_place_release(struct vt_place *place);
 char *vt_place_stores(const struct vt_place *place);
 char *vt_place_dir(const struct vt_place *place, const uint8_t *store_id);
 
-/* Make `<file>-lsm`, durably, if it is not there; where there is neither mode nor owner to care for, the engine makes it. */
+/* Make `<file>-lsm`, durably, if it is not there; where there is neither mode nor owner to care for, the engine makes it. SQLITE_CANTOPEN
+ * if it cannot be made, or if something else has its name. */
 int vt_place_prepare(const struct vt_place *place, char **message) LSM_MUST_CHECK;
 
 /* Make what was created or removed beside the database file durable. */

@@ -1,4 +1,4 @@
-/* Directories of the real file system are synced when it is said so: the C library's fsync() is replaced by one that tells. */
+/* Directories of the real file system are made and synced when it is said so: the C library's fsync() is replaced by one that tells. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -83,11 +83,30 @@ static void a_directory_that_cannot_be_synced_is_named(void **state) {
     sqlite3_free(message);
 }
 
+static void what_is_in_the_place_of_the_directory_is_named(void **state) {
+    (void)state;
+    char *message = NULL;
+    FILE *other = fopen(stores, "w");
+    assert_non_null(other);
+    assert_int_equal(fclose(other), 0);
+    assert_int_equal(vt_place_prepare(&place, &message), SQLITE_CANTOPEN);
+    assert_true(strncmp(message, stores, strlen(stores)) == 0 && strstr(message, "is in the way: it is no directory") != NULL);
+    /* A link to nothing. */
+    assert_int_equal(unlink(stores), 0);
+    assert_int_equal(symlink("nothing", stores), 0);
+    assert_int_equal(vt_place_prepare(&place, &message), SQLITE_CANTOPEN);
+    assert_non_null(strstr(message, "move it elsewhere"));
+    assert_int_equal(unlink(stores), 0);
+    assert_int_equal(vt_place_prepare(&place, &message), SQLITE_OK);
+    sqlite3_free(message);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_changes_beside_the_database_is_synced_in_the_kernel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_directory_of_the_stores_is_made_durably_and_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_directory_that_cannot_be_synced_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_in_the_place_of_the_directory_is_named, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
