@@ -169,7 +169,8 @@ static int open_first(struct lsm_store *store, bool create, struct lsm_error *er
     if (store->options.read_only) return lsm_shared_freeze(store, err);
     status = lsm_recover_check_manifest(store, err);
     if (status != LSM_OK) return status;
-    lsm_recover_clean(store);
+    status = lsm_recover_clean(store, err);
+    if (status != LSM_OK) return status;
     lsm_shared_fill(store);
     return LSM_OK;
 }

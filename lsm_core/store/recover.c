@@ -248,9 +248,10 @@ int lsm_recover_check_manifest(struct lsm_store *store, struct lsm_error *err) {
     return status;
 }
 
-void lsm_recover_clean(struct lsm_store *store) {
+int lsm_recover_clean(struct lsm_store *store, struct lsm_error *err) {
     struct lsm_names names = {0};
-    if (lsm_env_list(store->env, store->dir, &names, NULL) != LSM_OK) return;
+    bool shortened = false; /* the log has lost a file of its end */
+    if (lsm_env_list(store->env, store->dir, &names, NULL) != LSM_OK) return LSM_OK;
     for (size_t i = 0; i < names.count; i++) {
         uint64_t number;
         enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
@@ -260,7 +261,11 @@ void lsm_recover_clean(struct lsm_store *store) {
         bool foreign = path != NULL && type == LSM_FILE_TABLE && lsm_sst_identify(store->env, path, store->store_id, number, NULL) == LSM_MISMATCH;
         if (path != NULL && !foreign && lsm_env_unlink(store->env, path, NULL) != LSM_OK) { /* It does no harm: the next open tries again. */
         }
+        shortened |= type == LSM_FILE_WAL && number >= store->next_log;
         lsm_free(path);
     }
     lsm_names_free(&names);
+    /* All others are leftovers again if the power goes and they come back. But that file goes on behind the transactions before it, if these are committed once more at
+     * the same times: see cut_behind(). */
+    return shortened ? lsm_env_sync_dir(store->env, store->dir, err) : LSM_OK;
 }

@@ -11,7 +11,7 @@ int lsm_recover_log(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHE
  * missing can have named. Needs: the log replayed. */
 int lsm_recover_check_manifest(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 /* Remove what nobody names: log files outside [first needed, last used], tables and manifests that are not current, temporary files. Files
- * that carry no name of ours stay. What cannot be removed stays too: it does no harm. */
-void lsm_recover_clean(struct lsm_store *store);
+ * that carry no name of ours stay. What cannot be removed stays too: it does no harm. An error only if files of the log's end are gone, and perhaps not for good. */
+int lsm_recover_clean(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 
 #endif

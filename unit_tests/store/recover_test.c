@@ -1,4 +1,4 @@
-/* What recovery makes of the last file of the log, which is written on: what is behind the end of it is gone for good. */
+/* What recovery makes of the last file of the log, which is written on: what is behind the end of it is gone for good, and files with it. */
 #include "api_kit.h"
 
 #include <stdlib.h>
@@ -7,7 +7,8 @@
 #include "../../lsm_core/store/store.h"
 #include "../../lsm_core/wal/wal.h"
 
-#define LOG "db-lsm/store/00000001.wal"
+#define LOG      "db-lsm/store/00000001.wal"
+#define NEXT_LOG "db-lsm/store/00000002.wal"
 
 enum { VALUE_BYTES = 10000 }; /* such a record is written by a call, not through a map, which would leave zeros behind it */
 
@@ -76,10 +77,35 @@ static void what_was_lost_does_not_come_back_behind_others(void **state) {
     lose_and_repeat('y');
 }
 
+/* A later file goes with what was lost before it. If it came back with the next power cut, it would go on behind transactions that are like those. */
+static void a_file_behind_what_was_lost_is_gone_for_good(void **state) {
+    (void)state;
+    bool there = false;
+    uint64_t low = lsm_store_log_end(world.store);
+    commit("one", 'x');
+    uint64_t high = lsm_store_log_end(world.store);
+    world.store->wait_until_us[LSM_WORK_FLUSH] = UINT64_MAX;
+    MUST(lsm_store_lock_writer(world.store, 0, &world.err));
+    MUST(lsm_store_roll(world.store, &world.err));
+    lsm_store_unlock_writer(world.store);
+    commit("two", '2');
+    MUST(lsm_env_sync_dir(world.env, "db-lsm/store", &world.err));
+    MUST(lsm_env_exists(world.env, NEXT_LOG, &there, &world.err));
+    assert_true(there);
+    go_on_after_a_crash(low, high);
+    assert_true(!has("one") && !has("two"));
+    struct lsm_env *after = lsm_env_mem_clone_crashed(world.env, LSM_CRASH_LOSE, 1);
+    assert_non_null(after);
+    MUST(lsm_env_exists(after, NEXT_LOG, &there, &world.err));
+    lsm_env_mem_free(after);
+    assert_false(there);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(what_was_lost_does_not_come_back_behind_the_same_transactions),
         TEST(what_was_lost_does_not_come_back_behind_others),
+        TEST(a_file_behind_what_was_lost_is_gone_for_good),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
