@@ -94,8 +94,8 @@ int vt_place_prepare(const struct vt_place *place, char **message) {
     } else if (errno != EEXIST) {
         rc = vt_fail(message, SQLITE_CANTOPEN, "cannot create the directory %s for the LSM tables: %s", dir, strerror(errno));
     } else if (stat(dir, &there) != 0 || !S_ISDIR(there.st_mode)) {
-        rc = vt_fail(message, SQLITE_CANTOPEN, "%s is in the way: it is no directory, and the LSM tables of %s need one of this name; move it elsewhere",
-                     dir, place->file);
+        rc = vt_fail(message, SQLITE_CANTOPEN,
+                     "%s is in the way: it is no directory, and the LSM tables of %s need one of this name; move it elsewhere", dir, place->file);
     }
     sqlite3_free(dir);
     return rc;

@@ -219,6 +219,14 @@ static int go_to_end(struct lsm_version_set *set, struct lsm_error *err) {
     int status = named(set, &number, err);
     if (status == LSM_NOTFOUND) return lsm_fail(err, LSM_CORRUPT, "%s: CURRENT is missing; restore the store from a backup", set->dir);
     if (status != LSM_OK) return status;
+    /* The present one was named before it was published. What an older one does not name must not be removed. */
+    uint64_t present = set->current->id >> 36;
+    if (number < present)
+        return lsm_fail(
+            err, LSM_CORRUPT,
+            "%s/CURRENT: names MANIFEST-%08llu, but MANIFEST-%08llu is in use: it was set back while the store is open; close the store in every "
+            "process and restore it from a backup",
+            set->dir, (unsigned long long)number, (unsigned long long)present);
     status = gather(set, number, UINT64_MAX, &follow, err);
     if (status == LSM_NOTFOUND) return missing(set, number, err);
     if (status != LSM_OK) return status;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "../../lsm_core/store/store.h"
 #include "../../lsm_core/wal/chain.h"
 #include "../../lsm_core/wal/wal.h"
 
@@ -123,6 +124,7 @@ static void a_manifest_that_was_set_back_is_written_anew(void **state) {
     assert_int_equal(check_store(), 0);
     assert_int_equal(lsm_env_mem_write_file(world.env, path, before, size), LSM_OK);
     lsm_free(before);
+    must_say("it was set back while the store is open; the next flush or merge writes it anew");
     MUST(world_write(&world, 0, 50, LSM_SYNC_OFF));
     MUST(world_flush(&world));
     assert_int_equal(check_store(), 0);
@@ -131,11 +133,48 @@ static void a_manifest_that_was_set_back_is_written_anew(void **state) {
     must_be_right();
 }
 
+static void put_file(const char *name, const uint8_t *bytes, size_t size) {
+    char path[64];
+    path_of(path, name);
+    assert_int_equal(lsm_env_mem_write_file(world.env, path, bytes, size), LSM_OK);
+}
+
+/* With CURRENT: nothing is read from the old one, nor removed for its sake, and nothing is written beside it. */
+static void a_current_that_was_set_back_is_refused(void **state) {
+    (void)state;
+    char path[64];
+    uint8_t *current, *manifest, *now;
+    size_t current_size, manifest_size, size;
+    path_of(path, "CURRENT");
+    assert_int_equal(lsm_env_mem_read_file(world.env, path, &current, &current_size), LSM_OK);
+    path_of(path, "MANIFEST-00000001");
+    assert_int_equal(lsm_env_mem_read_file(world.env, path, &manifest, &manifest_size), LSM_OK);
+    MUST(world_write(&world, 0, 50, LSM_SYNC_OFF));
+    world.store->set.manifest_bytes_max = 1; /* the next edit begins a new one */
+    MUST(world_flush(&world));
+    assert_int_equal(check_store(), 0);
+    path_of(path, "CURRENT");
+    assert_int_equal(lsm_env_mem_read_file(world.env, path, &now, &size), LSM_OK);
+    assert_memory_not_equal(now, current, size);
+    put_file("CURRENT", current, current_size);
+    put_file("MANIFEST-00000001", manifest, manifest_size);
+    must_say("CURRENT: names MANIFEST-00000001, but");
+    MUST(world_write(&world, 0, 50, LSM_SYNC_OFF));
+    assert_int_equal(lsm_store_flush(world.store, NULL, NULL, &world.err), LSM_CORRUPT);
+    put_file("CURRENT", now, size);
+    MUST(world_flush(&world));
+    assert_int_equal(check_store(), 0);
+    must_be_right();
+    lsm_free(now);
+    lsm_free(manifest);
+    lsm_free(current);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_stranger_among_the_files_is_named),          TEST(a_log_file_that_is_gone_is_missed),
         TEST(a_log_file_that_is_another_one_is_told),       TEST(a_record_that_does_not_decode_is_told),
-        TEST(a_manifest_that_was_set_back_is_written_anew),
+        TEST(a_manifest_that_was_set_back_is_written_anew), TEST(a_current_that_was_set_back_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
