@@ -80,6 +80,16 @@ int vt_decide_make_durable(struct vt_space *space, char **message) {
     return vt_journal_sync(space, vt_journal_mode(space), message);
 }
 
+struct settling {
+    const uint8_t *token;
+    enum lsm_decision decision;
+};
+
+static int settle_turn(struct vt_space *space, void *arg, int timeout_ms, struct lsm_error *err) {
+    const struct settling *settling = arg;
+    return lsm_store_settle(space->store, settling->token, settling->decision, timeout_ms, err);
+}
+
 int vt_decide_settle(struct vt_space *space, char **message) {
     uint8_t token[LSM_TOKEN_BYTES];
     enum lsm_pending pending = lsm_store_pending(space->store, token);
@@ -97,8 +107,8 @@ int vt_decide_settle(struct vt_space *space, char **message) {
     if (rc != SQLITE_OK) return rc;
     struct lsm_error err;
     vt_error_clear(&err);
-    enum lsm_decision decision = knowledge.found ? LSM_DECISION_COMMIT : LSM_DECISION_ABORT;
-    int status = lsm_store_settle(space->store, token, decision, vt_txn_wait_ms(space), &err);
+    struct settling settling = {.token = token, .decision = knowledge.found ? LSM_DECISION_COMMIT : LSM_DECISION_ABORT};
+    int status = vt_txn_await(space, settle_turn, &settling, &err);
     return vt_fail_engine(message, status, &err);
 }
 

@@ -1,6 +1,7 @@
 #include "txn.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "connection.h"
@@ -104,16 +105,37 @@ int vt_txn_rollback_to(struct vt_space *space, int number, char **message) {
 
 /* ---- begin, prepare, end -------------------------------------------------------------------------------------- */
 
-int vt_txn_wait_ms(const struct vt_space *space) {
+enum { TURN_MS = 50 /* so soon an interrupt is noticed */ };
+
+static int wait_ms(const struct vt_space *space) {
     int timeout_ms = vt_pragma_int(space->connection->db, NULL, "busy_timeout", 0);
     return timeout_ms < VT_PREDECESSOR_WAIT_MS ? VT_PREDECESSOR_WAIT_MS : timeout_ms;
 }
 
-static int begin_engine(struct vt_space *space, uint64_t position, struct lsm_error *err) {
-    struct vt_txn *txn = &space->txn;
-    int status = lsm_txn_begin(space->store, position, 0, &txn->engine, err);
+int vt_txn_await(struct vt_space *space, vt_turn_fn turn, void *arg, struct lsm_error *err) {
+    int status = turn(space, arg, 0, err);
     if (status != LSM_BUSY) return status;
-    return lsm_txn_begin(space->store, position, vt_txn_wait_ms(space), &txn->engine, err);
+    struct vt_pulse pulse = {.db = space->connection->db};
+    for (int left = wait_ms(space); status == LSM_BUSY && left > 0; left -= TURN_MS) {
+        status = turn(space, arg, left < TURN_MS ? left : TURN_MS, err);
+        if (status != LSM_BUSY || !vt_pulse_stops(&pulse)) continue;
+        status = LSM_INTERRUPTED;
+        (void)snprintf(err->text, sizeof err->text, "interrupted");
+    }
+    vt_pulse_release(&pulse);
+    return status;
+}
+
+static int begin_turn(struct vt_space *space, void *position, int timeout_ms, struct lsm_error *err) {
+    return lsm_txn_begin(space->store, *(const uint64_t *)position, timeout_ms, &space->txn.engine, err);
+}
+
+/* While memory is full it waits for the disk, as long as that takes. */
+static int begin_engine(struct vt_space *space, uint64_t position, struct lsm_error *err) {
+    struct vt_pulse pulse = {.db = space->connection->db};
+    int status = lsm_store_await_room(space->store, vt_pulse_stops, &pulse, err);
+    vt_pulse_release(&pulse);
+    return status == LSM_OK ? vt_txn_await(space, begin_turn, &position, err) : status;
 }
 
 /* A statement of ours that fails inside another for want of memory or by an I/O error makes SQLite roll back everything at once; the statement around

@@ -59,8 +59,10 @@ struct vt_txn {
 /* SQLite lets go of its own write lock before it calls xCommit, so a predecessor may be just about to publish. That takes
  * microseconds, and longer only if its thread is not given the processor: so this is waited for whatever the busy timeout. */
 #define VT_PREDECESSOR_WAIT_MS 2000
-/* That, or the busy timeout if it is longer. */
-int vt_txn_wait_ms(const struct vt_space *space);
+/* Do what the engine may refuse with LSM_BUSY: at once, then in short turns, for that long, or for the busy timeout if it is longer. In between
+ * sqlite3_interrupt() and the progress handler end it: LSM_INTERRUPTED. Returns what the last turn did. */
+typedef int (*vt_turn_fn)(struct vt_space *space, void *arg, int wait_ms, struct lsm_error *err);
+int vt_txn_await(struct vt_space *space, vt_turn_fn turn, void *arg, struct lsm_error *err);
 
 /* Asserts that the fields fit together. */
 void vt_txn_check(const struct vt_space *space);

@@ -47,6 +47,11 @@ static int view_of_txn(struct vt_space *space, struct vt_view **view, char **mes
     return SQLITE_OK;
 }
 
+static int writer_turn(struct vt_space *space, void *unused, int timeout_ms, struct lsm_error *err) {
+    (void)unused;
+    return lsm_store_await_writer(space->store, timeout_ms, err);
+}
+
 /* What the connection sees in the database it shall see in the store. Under the database's write lock that is everything: a predecessor that has let go of the lock
  * may still be about to publish, and is waited for. So nobody's write is refused who began with BEGIN IMMEDIATE. */
 static int catch_up(struct vt_space *space, char **message) {
@@ -54,8 +59,7 @@ static int catch_up(struct vt_space *space, char **message) {
     if (sqlite3_txn_state(space->connection->db, space->schema) == SQLITE_TXN_WRITE) {
         struct lsm_error err;
         vt_error_clear(&err);
-        int status = lsm_store_await_writer(space->store, 0, &err);
-        if (status == LSM_BUSY) status = lsm_store_await_writer(space->store, vt_txn_wait_ms(space), &err);
+        int status = vt_txn_await(space, writer_turn, NULL, &err);
         if (status != LSM_OK) return vt_fail_engine(message, status, &err);
     }
     return vt_decide_ask(space, message);

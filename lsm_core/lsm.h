@@ -157,8 +157,13 @@ int lsm_store_tree_check(struct lsm_store *store, struct lsm_tree_info tree) LSM
 /* ---- write transactions --------------------------------------------------------------------------------------- */
 
 struct lsm_txn;
+/* Return true to stop; called at least every few milliseconds of long work. */
+typedef bool (*lsm_interrupt_fn)(void *arg);
 
-/* Become the one writer. Waits at most busy_timeout_ms for a predecessor, then LSM_BUSY.
+/* Wait for a flush if memory is full of what waits for one, as lsm_txn_begin() does, but end with LSM_INTERRUPTED when it is asked for. */
+int lsm_store_await_room(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) LSM_MUST_CHECK;
+
+/* Become the one writer. Waits for a flush, however long it takes, while memory is full of what waits for one. Waits at most busy_timeout_ms for a predecessor, then LSM_BUSY.
  * snapshot_position, if not UINT64_MAX, is lsm_view_position() of the view the transaction's reads are based on:
  * LSM_BUSY_SNAPSHOT if something was committed after it; LSM_UNDECIDED if a pending transaction must be settled first. */
 int lsm_txn_begin(struct lsm_store *store, uint64_t snapshot_position, int busy_timeout_ms, struct lsm_txn **txn,
@@ -171,8 +176,6 @@ int lsm_txn_put(struct lsm_txn *txn, uint32_t tree, struct lsm_slice key, struct
 int lsm_txn_delete(struct lsm_txn *txn, uint32_t tree, struct lsm_slice key, struct lsm_error *err) LSM_MUST_CHECK;
 /* Delete every key with low <= key < high. */
 int lsm_txn_delete_range(struct lsm_txn *txn, uint32_t tree, struct lsm_slice low, struct lsm_slice high, struct lsm_error *err) LSM_MUST_CHECK;
-/* Return true to stop; called at least every few milliseconds of long work. */
-typedef bool (*lsm_interrupt_fn)(void *arg);
 /* To be asked while a change of rows takes long, because it merges what the transaction has written: it fails with LSM_INTERRUPTED then. NULL: nobody is asked. */
 void lsm_txn_set_interrupt(struct lsm_txn *txn, lsm_interrupt_fn interrupted, void *arg);
 /* A new empty tree. *tree is its id and nonce. */

@@ -15,7 +15,7 @@ enum {
     RETRY_PATIENCE_US = 1000000, /* how long a writer waits for a retry before it reports the trouble */
     CLAIM_POLL_US = 5000,        /* between two looks at an interrupt */
     SLOW_SEALED = 2,             /* sealed generations from which writers are slowed down */
-    STOP_SEALED = 4,             /* ... from which they wait for a flush */
+    STOP_SEALED = 4,             /* ... from which the next transaction waits for a flush */
     SLOW_RUNS = 12,              /* runs of level 0, likewise */
     STOP_RUNS = 36,
     STOP_SLICE_US = 20000,    /* the longest single wait of one commit while merges are behind */
@@ -351,12 +351,31 @@ void lsm_background_pace(struct lsm_store *store, uint64_t bytes) {
     uint64_t us = debt_us(store, bytes);
     lsm_mutex_unlock(&store->mu);
     if (us > 0) lsm_env_sleep_us(store->env, us);
+    lsm_count(store, LSM_COUNT_STALL_US, lsm_env_monotonic_us(store->env) - started);
+}
+
+/* Is a flush on its way that will make room? If flushing fails, lsm_txn_begin() says so. Locks: needs mu. */
+static bool is_room_coming(const struct lsm_store *store) {
+    if ((int)store->state->gens_count - 1 < STOP_SEALED || store->trouble[LSM_WORK_FLUSH].status != LSM_OK || store->closing) return false;
+    return store->flushing || lsm_store_flush_is_due(store);
+}
+
+/* Memory has an end. Before a transaction and not behind a commit: there nobody could be told that the wait was interrupted. */
+int lsm_store_await_room(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
+    int status = lsm_store_guard(store, err);
+    if (status != LSM_OK || store->threads_count == 0 || atomic_load_explicit(&store->sealed, memory_order_relaxed) < STOP_SEALED) return status;
+    uint64_t started = lsm_env_monotonic_us(store->env);
+    bool stops = false;
     lsm_mutex_lock(&store->mu);
-    /* Memory has an end: from here on a writer waits for a flush, unless flushing fails (then lsm_txn_begin() says so). */
-    while ((int)store->state->gens_count - 1 >= STOP_SEALED && store->trouble[LSM_WORK_FLUSH].status == LSM_OK && !store->closing)
+    while (!stops && is_room_coming(store)) {
         (void)lsm_cond_wait_us(&store->done, &store->mu, STOP_SLICE_US);
+        lsm_mutex_unlock(&store->mu);
+        stops = interrupted != NULL && interrupted(arg);
+        lsm_mutex_lock(&store->mu);
+    }
     lsm_mutex_unlock(&store->mu);
     lsm_count(store, LSM_COUNT_STALL_US, lsm_env_monotonic_us(store->env) - started);
+    return stops ? lsm_fail(err, LSM_INTERRUPTED, "interrupted") : LSM_OK;
 }
 
 void lsm_background_retry(struct lsm_store *store) {

@@ -81,7 +81,7 @@ static int begin(struct lsm_txn *txn, uint64_t snapshot_position, uint64_t timeo
 
 int lsm_txn_begin(struct lsm_store *store, uint64_t snapshot_position, int busy_timeout_ms, struct lsm_txn **out, struct lsm_error *err) {
     *out = NULL;
-    int status = lsm_store_guard(store, err);
+    int status = lsm_store_await_room(store, NULL, NULL, err);
     if (status != LSM_OK) return status;
     uint64_t timeout_us = busy_timeout_ms < 0 ? 0 : (uint64_t)busy_timeout_ms * 1000;
     status = lsm_store_lock_writer(store, timeout_us, err);
