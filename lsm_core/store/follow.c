@@ -367,7 +367,12 @@ int lsm_follow_undecided(struct lsm_store *store, struct lsm_error *err) {
 int lsm_follow_join(struct lsm_store *store, struct lsm_error *err) {
     lsm_replay_init(&store->replay, store);
     store->replay.broken = true; /* there is nothing yet */
-    return follow(store, TO_PUBLISHED, err);
+    int status = follow(store, TO_PUBLISHED, err);
+    /* Before anybody can join, the first one has published a version; and 0 is nothing to follow. */
+    if (status == LSM_OK && store->state->version->id == 0)
+        return lsm_fail(err, LSM_CORRUPT, "%s/SHM: offset 128: it names no version: it is damaged; close the database everywhere and open it again",
+                        store->dir);
+    return status;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------ */

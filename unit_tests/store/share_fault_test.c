@@ -1,6 +1,7 @@
 /* Several processes with one store: what is missing or fails is said by each of them, and where nothing can be shared one has the store. */
 #include <errno.h>
 
+#include "../../lsm_core/share/page.h"
 #include "share_kit.h"
 
 /* ---- what is missing --------------------------------------------------------------------------------------------------------------- */
@@ -225,6 +226,22 @@ static void without_the_page_those_who_are_in_go_on_and_nobody_joins(void **stat
     assert_true(says(2, "a", "1"));
 }
 
+static void a_page_that_names_no_version_is_damage(void **state) {
+    (void)state;
+    struct lsm_file *file = NULL;
+    void *page = NULL;
+    close_store(2);
+    MUST(lsm_env_open(world.disk, "db-lsm/store/SHM", LSM_OPEN_READ | LSM_OPEN_WRITE, NULL, &file, &err));
+    MUST(lsm_file_map(file, PAGE_BYTES, &page, &err));
+    memset((uint8_t *)page + 128, 0, 8);
+    lsm_file_close(file);
+    assert_int_equal(open_store(2), LSM_CORRUPT);
+    assert_non_null(strstr(err.text, "SHM: offset 128"));
+    close_store(0);
+    close_store(1);
+    MUST(open_store(2));
+}
+
 static void opened_for_reading_it_is_the_store_of_that_moment(void **state) {
     (void)state;
     write_row(0, "a", "1");
@@ -307,6 +324,7 @@ int main(void) {
         TEST(a_failed_sync_stops_all_writers_until_all_have_closed),
         TEST(where_the_file_system_cannot_share_one_process_has_the_store_and_says_why),
         TEST(without_the_page_those_who_are_in_go_on_and_nobody_joins),
+        TEST(a_page_that_names_no_version_is_damage),
         TEST(opened_for_reading_it_is_the_store_of_that_moment),
         TEST(whoever_could_not_make_a_log_file_finds_the_one_that_another_makes),
     };
