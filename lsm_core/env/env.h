@@ -24,6 +24,9 @@ enum lsm_open_flag {
     LSM_OPEN_DIR = 16    /* alone: a directory, for lock(), same_file() and close() only; it is locked as a whole, whatever the byte */
 };
 
+/* What lsm_file_forget() works in: the largest piece in which Linux keeps a file in memory, and of which it cannot let go by halves. */
+enum { LSM_FORGET_BYTES = 2 * 1024 * 1024 };
+
 enum lsm_lock { LSM_UNLOCK = 0, LSM_LOCK_SHARED = 1, LSM_LOCK_EXCLUSIVE = 2 };
 
 struct lsm_file; /* one open file; owned by who opened it */
@@ -64,6 +67,9 @@ struct lsm_env_ops {
     int (*write_reserved)(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err);
     int (*sync)(struct lsm_file *file,
                 struct lsm_error *err); /* data and size durable (fdatasync). After a failure the file is poisoned: every later sync fails too. */
+    /* Let go of the system's own copy of these bytes (offset and size multiples of LSM_FORGET_BYTES), as far as it passes for written: the next read is the
+     * disk's. For who has these bytes and is about to write them again, else what a failed sync has left there is lost. Whole or not at all, and nobody hears which. */
+    void (*forget)(struct lsm_file *file, uint64_t offset, uint64_t size);
     int (*truncate)(struct lsm_file *file, uint64_t size, struct lsm_error *err);
     int (*allocate)(struct lsm_file *file, uint64_t offset, uint64_t size,
                     struct lsm_error *err); /* reserve blocks, grow with zeros; where the file system cannot, write zeros */
@@ -147,6 +153,7 @@ static inline LSM_MUST_CHECK int lsm_file_write_reserved(struct lsm_file *file, 
     return file->ops->write_reserved(file, offset, bytes, size, err);
 }
 static inline LSM_MUST_CHECK int lsm_file_sync(struct lsm_file *file, struct lsm_error *err) { return file->ops->sync(file, err); }
+static inline void lsm_file_forget(struct lsm_file *file, uint64_t offset, uint64_t size) { file->ops->forget(file, offset, size); }
 static inline LSM_MUST_CHECK int lsm_file_truncate(struct lsm_file *file, uint64_t size, struct lsm_error *err) {
     return file->ops->truncate(file, size, err);
 }

@@ -396,6 +396,7 @@ static const struct lsm_env_ops mem_ops = {
     .write_at = lsm_mem_write_at,
     .write_reserved = lsm_mem_write_reserved,
     .sync = lsm_mem_sync,
+    .forget = lsm_mem_forget,
     .truncate = lsm_mem_truncate,
     .allocate = lsm_mem_allocate,
     .size = lsm_mem_size,

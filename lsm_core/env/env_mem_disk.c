@@ -258,6 +258,8 @@ int lsm_mem_changes_settle(struct mem_node *node) {
 /* ---- copies --------------------------------------------------------------------------------------------------- */
 
 static int copy_changes(const struct mem_node *node, struct mem_node *twin) {
+    twin->stuck_low = node->stuck_low;
+    twin->stuck_end = node->stuck_end;
     if (node->change_count == 0) return LSM_OK;
     struct mem_change *changes = lsm_mem_grow(NULL, &twin->change_capacity, node->change_count, sizeof *changes);
     if (changes == NULL) return LSM_NOMEM;

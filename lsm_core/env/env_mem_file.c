@@ -4,7 +4,7 @@
 #include "env_mem_private.h"
 #include "os_error.h"
 
-enum { WINDOW_BYTES = 8192 };
+enum { WINDOW_BYTES = 8192, PAGE_BYTES = 4096 };
 
 void lsm_mem_close(struct lsm_file *base) {
     struct mem_env *mem = lsm_mem_of(base->env);
@@ -48,9 +48,14 @@ static uint64_t space_for(const struct mem_env *mem, uint64_t wanted) {
     return wanted < left ? wanted : left;
 }
 
+static bool is_stuck(const struct mem_node *node, const struct mem_change *change) {
+    return change->kind == LSM_ENV_WRITE && change->offset < node->stuck_end && change->offset + change->size > node->stuck_low;
+}
+
 /* Change the content and, in a strict environment, note the change. LSM_NOMEM: neither. */
 static int change_file(struct mem_env *mem, struct mem_node *node, struct mem_change change, const void *bytes) {
-    if (mem->strict) {
+    bool noted = mem->strict && !is_stuck(node, &change);
+    if (noted) {
         struct mem_change *changes = lsm_mem_grow(node->changes, &node->change_capacity, node->change_count + 1, sizeof *changes);
         if (changes == NULL) return LSM_NOMEM;
         node->changes = changes;
@@ -62,7 +67,7 @@ static int change_file(struct mem_env *mem, struct mem_node *node, struct mem_ch
         bytes != NULL ? lsm_mem_content_write(&node->now, change.offset, bytes, (size_t)change.size) : lsm_mem_change_apply(&change, &node->now);
     if (status != LSM_OK)
         lsm_free(change.bytes);
-    else if (mem->strict)
+    else if (noted)
         node->changes[node->change_count++] = change;
     return status;
 }
@@ -138,10 +143,39 @@ int lsm_mem_read_at(struct lsm_file *base, uint64_t offset, void *bytes, size_t 
     return lsm_mem_leave(mem, &op, status);
 }
 
-/* A failed sync leaves the pages clean in the cache: what they hold is never written, whoever syncs again. */
+/* From the first to the last write that is not synced, in whole pages. */
+static void stick(struct mem_node *node) {
+    for (size_t i = 0; i < node->change_count; i++) {
+        const struct mem_change *change = &node->changes[i];
+        uint64_t low = change->offset / PAGE_BYTES * PAGE_BYTES, end = (change->offset + change->size + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+        if (change->kind != LSM_ENV_WRITE || change->size == 0) continue;
+        bool first = node->stuck_end == 0;
+        if (first || low < node->stuck_low) node->stuck_low = low;
+        if (first || end > node->stuck_end) node->stuck_end = end;
+    }
+}
+
+/* A failed sync leaves the pages clean in the cache: what they hold is never written, whoever syncs again. On ext4 not even what is written over them: where the
+ * blocks were new, the pages pass for written once, and the blocks for never written, until the pages are out of the cache. */
 static void sync_failed(struct mem_env *mem, struct mem_file *file) {
     file->poisoned = true;
-    if (!mem->fault.keep_on_sync || lsm_mem_changes_settle(file->node) != LSM_OK) lsm_mem_changes_drop(file->node, file->node->change_count);
+    if (mem->fault.keep_on_sync && lsm_mem_changes_settle(file->node) == LSM_OK) return;
+    stick(file->node);
+    lsm_mem_changes_drop(file->node, file->node->change_count);
+}
+
+void lsm_mem_forget(struct lsm_file *base, uint64_t offset, uint64_t size) {
+    struct mem_env *mem = lsm_mem_of(base->env);
+    struct mem_file *file = lsm_mem_file_of(base);
+    lsm_mutex_lock(&mem->mu);
+    if (file->epoch == mem->epoch) {
+        struct mem_node *node = file->node;
+        uint64_t end = offset + size;
+        if (offset <= node->stuck_low && end > node->stuck_low) node->stuck_low = end < node->stuck_end ? end : node->stuck_end;
+        if (end >= node->stuck_end && offset < node->stuck_end) node->stuck_end = offset > node->stuck_low ? offset : node->stuck_low;
+        if (node->stuck_low == node->stuck_end) node->stuck_low = node->stuck_end = 0;
+    }
+    lsm_mutex_unlock(&mem->mu);
 }
 
 int lsm_mem_sync(struct lsm_file *base, struct lsm_error *err) {
@@ -166,7 +200,9 @@ static int resize(struct mem_env *mem, struct mem_file *file, const struct lsm_e
     if (space_for(mem, growth) < growth) return transfer_fail(err, ENOSPC, true, verb, op);
     if (new_size == old_size) return LSM_OK;
     struct mem_change change = {.number = op->number, .kind = op->kind, .offset = op->offset, .size = op->size};
-    return change_file(mem, file->node, change, NULL) == LSM_OK ? LSM_OK : lsm_mem_fail_nomem(err);
+    if (change_file(mem, file->node, change, NULL) != LSM_OK) return lsm_mem_fail_nomem(err);
+    if (new_size <= file->node->stuck_low) file->node->stuck_low = file->node->stuck_end = 0;
+    return LSM_OK;
 }
 
 int lsm_mem_truncate(struct lsm_file *base, uint64_t size, struct lsm_error *err) {

@@ -10,7 +10,8 @@
  * every view of the tree (what programs see, what is durable, and, while a crash is worked out, what it leaves). Lookups walk all nodes:
  * a store has few files, and they stay open.
  *
- *   file data:  durable content + changes not yet synced, in order  ->  content now   (not so after a failed sync: changes are dropped)
+ *   file data:  durable content + changes not yet synced, in order  ->  content now   (not so after a failed sync: changes are dropped, and what is
+ *               written over them is not noted, as on ext4)
  *   names:      durable places  + moves not yet synced, in order    ->  places now
  *
  * Locks: everything is guarded by mem_env.mu.
@@ -67,6 +68,8 @@ struct mem_node {
     struct mem_content now, durable; /* durable: strict only */
     struct mem_change *changes;
     size_t change_count, change_capacity;
+    uint64_t stuck_low,
+        stuck_end; /* strict only: what is written there is not noted as a change, and never reaches the disk, until it is forgotten */
     struct mem_lock *locks;
     size_t lock_count, lock_capacity;
     int shared_fd;         /* anonymous file of the operating system that maps of this file share, plus 1; 0: never mapped */
@@ -149,6 +152,7 @@ int lsm_mem_write_at(struct lsm_file *base, uint64_t offset, const void *bytes, 
 int lsm_mem_write_reserved(struct lsm_file *base, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err);
 int lsm_mem_read_at(struct lsm_file *base, uint64_t offset, void *bytes, size_t size, size_t *got, struct lsm_error *err);
 int lsm_mem_sync(struct lsm_file *base, struct lsm_error *err);
+void lsm_mem_forget(struct lsm_file *base, uint64_t offset, uint64_t size);
 int lsm_mem_truncate(struct lsm_file *base, uint64_t size, struct lsm_error *err);
 int lsm_mem_allocate(struct lsm_file *base, uint64_t offset, uint64_t size, struct lsm_error *err);
 int lsm_mem_size(struct lsm_file *base, uint64_t *size, struct lsm_error *err);

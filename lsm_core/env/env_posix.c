@@ -189,6 +189,12 @@ static int posix_sync(struct lsm_file *base, struct lsm_error *err) {
     return lsm_os_fail(err, error, true, "sync file", base->path);
 }
 
+/* A request, which nobody answers: what is mapped elsewhere, or being written, stays. */
+static void posix_forget(struct lsm_file *base, uint64_t offset, uint64_t size) {
+    int ignored = posix_fadvise(posix_of(base)->fd, (off_t)offset, (off_t)size, POSIX_FADV_DONTNEED);
+    (void)ignored;
+}
+
 static int posix_truncate(struct lsm_file *base, uint64_t size, struct lsm_error *err) {
     int rc;
     lsm_posix_drop_window(posix_of(base)); /* a store behind the new end would raise SIGBUS */
@@ -405,6 +411,7 @@ static const struct lsm_env_ops posix_ops = {
     .write_at = posix_write_at,
     .write_reserved = posix_write_reserved,
     .sync = posix_sync,
+    .forget = posix_forget,
     .truncate = posix_truncate,
     .allocate = posix_allocate,
     .size = posix_size,

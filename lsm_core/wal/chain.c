@@ -3,7 +3,7 @@
 #include "../codec/coding.h"
 #include "../codec/hash.h"
 
-#define REWRITE_BYTES ((size_t)256 * 1024)
+#define REWRITE_BYTES ((size_t)LSM_FORGET_BYTES)
 #define PLACE_FACTOR  0x9e3779b97f4a7c15u /* odd, its bits mixed: neighbouring places have seeds that share nothing */
 
 /* The last word of a record's header: how far below its position everything is durable, in units of LSM_CHAIN_ALIGN, then the time. */
@@ -100,14 +100,17 @@ int lsm_chain_record_put(struct lsm_buf *out, uint64_t seed, struct lsm_chain_re
 }
 
 int lsm_chain_rewrite(struct lsm_file *file, uint64_t from, uint64_t to, struct lsm_error *err) {
-    size_t chunk_bytes = to - from < REWRITE_BYTES ? (size_t)(to - from) : REWRITE_BYTES;
     if (from >= to) return LSM_OK;
+    size_t chunk_bytes = to - from < REWRITE_BYTES ? (size_t)(to - from) : REWRITE_BYTES;
     uint8_t *chunk = lsm_malloc(chunk_bytes);
     int status = chunk == NULL ? lsm_fail_nomem(err, chunk_bytes) : LSM_OK;
     while (status == LSM_OK && from < to) {
-        size_t wanted = to - from < chunk_bytes ? (size_t)(to - from) : chunk_bytes, got = 0;
+        uint64_t base = from / REWRITE_BYTES * REWRITE_BYTES, left = base + REWRITE_BYTES - from;
+        size_t wanted = to - from < left ? (size_t)(to - from) : (size_t)left, got = 0;
         status = lsm_file_read_at(file, from, chunk, wanted, &got, err);
         if (status == LSM_OK && got < wanted) status = lsm_fail(err, LSM_IO, "%s: became shorter while it was read", file->path);
+        /* Over the system's own copy it would not do: ext4 takes new blocks of which the first write failed for written then, and gives back zeros later. */
+        if (status == LSM_OK) lsm_file_forget(file, base, REWRITE_BYTES);
         if (status == LSM_OK) status = lsm_file_write_at(file, from, chunk, wanted, err);
         from += wanted;
     }

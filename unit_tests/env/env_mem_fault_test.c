@@ -190,6 +190,28 @@ static void a_failed_sync_poisons_and_may_lose_the_data(void **state) {
     assert_true(size_after_failed_sync(*state, true) == 10);
 }
 
+/* As on ext4, where the pages of the failed write pass for written once and their blocks for never written. */
+static void what_is_written_over_pages_that_failed_is_lost_too_unless_they_are_forgotten(void **state) {
+    for (unsigned forgotten = 0; forgotten < 2; forgotten++) {
+        struct lsm_env *env = *state;
+        uint64_t size;
+        struct lsm_file *file = open_ok(env, "f");
+        assert_int_equal(lsm_env_sync_dir(env, "/", NULL), LSM_OK);
+        assert_int_equal(lsm_file_write_at(file, 0, "0123456789", 10, NULL), LSM_OK);
+        lsm_env_mem_fail_at(env, &(struct lsm_env_fault){.at = 1, .ops = LSM_ENV_SYNC});
+        assert_int_equal(lsm_file_sync(file, NULL), LSM_IO);
+        struct lsm_file *again = open_ok(env, "f");
+        if (forgotten == 1) lsm_file_forget(again, 0, LSM_FORGET_BYTES);
+        assert_int_equal(lsm_file_write_at(again, 0, "0123456789", 10, NULL), LSM_OK);
+        assert_int_equal(lsm_file_sync(again, NULL), LSM_OK);
+        lsm_file_close(again);
+        lsm_file_close(file);
+        assert_int_equal(lsm_env_mem_crash(env, LSM_CRASH_KEEP, 1), LSM_OK);
+        assert_int_equal(lsm_env_mem_file_size(env, "f", &size), LSM_OK);
+        assert_true(size == forgotten * 10);
+    }
+}
+
 static void a_failed_directory_sync_leaves_names_undecided(void **state) {
     struct lsm_env *env = *state;
     bool exists;
@@ -256,6 +278,7 @@ int main(void) {
         TEST(a_fault_strikes_only_the_paths_asked_for),
         TEST(a_short_write_leaves_its_first_half),
         TEST(a_failed_sync_poisons_and_may_lose_the_data),
+        TEST(what_is_written_over_pages_that_failed_is_lost_too_unless_they_are_forgotten),
         TEST(a_failed_directory_sync_leaves_names_undecided),
         TEST(after_the_cut_everything_fails),
         TEST(the_strict_environment_repeats_itself),

@@ -200,6 +200,32 @@ static void a_log_that_becomes_shorter_while_it_is_read_ends_there(void **state)
     lsm_file_close(file);
 }
 
+/* A sync that failed, in a process that is gone: what its pages hold is not on the disk, and on ext4 does not get there by being written again beside them. */
+static void what_a_failed_sync_has_left_is_durable_when_it_was_written_again(void **state) {
+    struct lsm_env *env = *state;
+    struct lsm_wal_writer *writer = NULL;
+    struct lsm_wal_reader *reader = NULL;
+    struct lsm_wal_record record;
+    struct lsm_file *file;
+    uint64_t random = 5, size;
+    kit_ok(lsm_wal_writer_create(env, KIT_DIR, &kit_perm, kit_id, 1, 80, 0, true, &writer, &err), &err);
+    for (size_t i = 0; i < 3; i++) kit_ok(kit_append(writer, &model, &random, LSM_WAL_TXN, i == 1 ? 5 * 1024 * 1024 : 1000, &err), &err);
+    lsm_env_mem_fail_at(env, &(struct lsm_env_fault){.at = 1, .ops = LSM_ENV_SYNC});
+    assert_int_equal(lsm_wal_writer_sync(writer, &err), LSM_IO);
+    kit_ok(lsm_wal_writer_close(writer, true, &err), &err);
+
+    kit_ok(lsm_env_open(env, KIT_DIR "/00000001.wal", LSM_OPEN_WRITE, NULL, &file, &err), &err);
+    kit_ok(lsm_file_size(file, &size, &err), &err);
+    kit_ok(lsm_chain_rewrite(file, LSM_WAL_HEADER_BYTES, size, &err), &err);
+    kit_ok(lsm_file_sync(file, &err), &err);
+    lsm_file_close(file);
+    kit_ok(lsm_env_mem_crash(env, LSM_CRASH_LOSE, 1), &err);
+    kit_ok(lsm_wal_reader_open(env, KIT_DIR, kit_id, 1, &reader, &err), &err);
+    for (size_t i = 0; i < 3; i++) kit_ok(lsm_wal_reader_next(reader, 0, &record, &err), &err);
+    assert_true(record.end == model.records[2].end);
+    lsm_wal_reader_close(reader);
+}
+
 /* Reads the log to its end or damage, and looks at what stands there; the first error that is neither. */
 static int read_all_ways(struct lsm_env *env, int *outcome) {
     struct lsm_chain_reader *reader = NULL;
@@ -325,6 +351,7 @@ int main(void) {
         TEST(a_large_payload_may_be_all_in_one_piece),
         TEST(a_record_that_goes_beyond_what_was_published_is_damage),
         TEST(a_log_that_becomes_shorter_while_it_is_read_ends_there),
+        TEST(what_a_failed_sync_has_left_is_durable_when_it_was_written_again),
         TEST(who_claims_what_cannot_be_is_no_witness),
         TEST(a_damaged_header_is_judged_by_what_is_behind_it),
         TEST(a_read_that_fails_anywhere_is_neither_an_end_nor_damage),
