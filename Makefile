@@ -31,7 +31,7 @@ FUZZ_KIT := fuzz/kit.c fuzz/stores.c unit_tests/support/machine.c unit_tests/sup
 FUZZ_TARGETS := $(filter-out kit stores libfuzzer replay,$(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/*.c))))
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture crash faults matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs coverage mutants clients power soak install uninstall
+.PHONY: all setup demo check unit sql slt fuzz fuzz-sql check-sqlites kill torture disk crash faults matrix big bulk bench costs asan tsan tidy format clean help bench-full bench-programs coverage mutants clients power soak install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -163,6 +163,13 @@ build/sql_tests/slt: $(SLT_OBJ)
 	$(Q)$(CC) -o $@ $^ -lsqlite3
 -include $(SLT_OBJ:.o=.d)
 
+# The block device of sql_tests/disk.
+build/sql_tests/device: build/release/sql_tests/disk/device.o
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) -o $@ $^
+-include build/release/sql_tests/disk/device.d
+
 # ---- what people type --------------------------------------------------------------------------------------------
 # Set-up runs first and the rest in a second make, because the compiler itself may be what is missing.
 
@@ -180,7 +187,7 @@ demo:
 
 check:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/release/settings.so build/clients/static build/bench/sql_bench build/bench/engine_lsm build/bench/cost_bench build/bench/lone_bench build/bench/bulk_bench build/sql_tests/slt $(UNIT_debug) $(FUZZ_TARGETS:%=build/debug/fuzz/%)
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/release/settings.so build/clients/static build/bench/sql_bench build/bench/engine_lsm build/bench/cost_bench build/bench/lone_bench build/bench/bulk_bench build/sql_tests/slt build/sql_tests/device $(UNIT_debug) $(FUZZ_TARGETS:%=build/debug/fuzz/%)
 	@tools/check
 
 unit:
@@ -190,7 +197,7 @@ unit:
 
 sql:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/release/settings.so build/clients/static build/sql_tests/slt
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/release/settings.so build/clients/static build/sql_tests/slt build/sql_tests/device
 	@$(PYTHON) sql_tests/run $(CASES)
 
 slt:
@@ -215,7 +222,7 @@ clients:
 
 check-sqlites:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/release/settings.so build/sql_tests/slt
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so lsmtool build/release/settings.so build/sql_tests/slt build/sql_tests/device
 	@tools/sqlites check $(CASES)
 
 kill:
@@ -227,6 +234,12 @@ torture:
 	@tools/setup check
 	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so
 	@$(PYTHON) sql_tests/torture/torture.py --seconds $${TORTURE_SECONDS:-240}
+
+disk:
+	@tools/setup check
+	@tools/setup packages xfsprogs btrfs-progs || true
+	@$(MAKE) --no-print-directory -j$(JOBS) lsm.so build/sql_tests/device
+	@$(PYTHON) sql_tests/disk/disk.py --seconds $${DISK_SECONDS:-600} $(DISK)
 
 soak:
 	@tools/setup check
@@ -297,17 +310,17 @@ costs:
 
 asan:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) build/asan/lsm.so build/asan/settings.so lsmtool build/asan/lsmtool build/sql_tests/slt $(UNIT_asan)
+	@$(MAKE) --no-print-directory -j$(JOBS) build/asan/lsm.so build/asan/settings.so lsmtool build/asan/lsmtool build/sql_tests/slt build/sql_tests/device $(UNIT_asan)
 	@tools/sanitize asan
 
 tsan:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) build/tsan/lsm.so build/tsan/settings.so lsmtool build/sql_tests/slt $(UNIT_tsan)
+	@$(MAKE) --no-print-directory -j$(JOBS) build/tsan/lsm.so build/tsan/settings.so lsmtool build/sql_tests/slt build/sql_tests/device $(UNIT_tsan)
 	@tools/sanitize tsan
 
 coverage:
 	@tools/setup check
-	@$(MAKE) --no-print-directory -j$(JOBS) build/cov/lsm.so build/cov/settings.so lsmtool build/sql_tests/slt $(UNIT_cov) $(FUZZ_TARGETS:%=build/cov/fuzz/%)
+	@$(MAKE) --no-print-directory -j$(JOBS) build/cov/lsm.so build/cov/settings.so lsmtool build/sql_tests/slt build/sql_tests/device $(UNIT_cov) $(FUZZ_TARGETS:%=build/cov/fuzz/%)
 	@$(PYTHON) tools/coverage
 
 mutants:
@@ -364,6 +377,7 @@ help:
 	@echo 'make check-sqlites  the SQL tests against the SQLite of Debian 12, 13 and sid (built from their source packages)'
 	@echo 'make kill     kill -9 at 200 random moments at OFF, NORMAL and FULL'
 	@echo 'make torture  several processes over one database, killed and stopped at random (TORTURE_SECONDS=N, 240 if not said)'
+	@echo 'make disk     ext4, XFS and btrfs on a block device that is cut, or fails, beneath a working database (DISK_SECONDS=N, 600 if not said; as root)'
 	@echo 'make soak     mixed load for an hour: memory and files must not grow (SOAK_MINUTES=N)'
 	@echo 'make crash    100,000 states that a power cut can leave (LSM_CRASH_STATES=N for more)'
 	@echo 'make faults   operations and allocations that fail, once and for good, under the engine and under SQL (LSM_FAULTS=N: every N-th, 7 if not said)'
