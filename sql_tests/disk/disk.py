@@ -145,7 +145,7 @@ def rounds(options):
         system, mode = next(turns)
         if system not in skipped: one(disk, system, mode, rng, options, skipped)
     for system, why in skipped.items(): print(f"skip  {system}: {why}")
-    if not disk.round: return SKIPPED
+    if skipped and not disk.states and not disk.bad: return SKIPPED
     for where, states in sorted(disk.states.items()): print(f"      {where}: {states} states")
     if "fail" in options.kinds: print(f"      {disk.failed} writes and flushes failed, {disk.refused} transactions were refused; {disk.back} of these were in a state after a power cut, whole")
     print(f"      {sum(disk.states.values())} states with {disk.found} transactions, {disk.bad} bad", flush=True)
