@@ -81,9 +81,9 @@ static void what_was_lost_does_not_come_back_behind_others(void **state) {
 static void a_file_behind_what_was_lost_is_gone_for_good(void **state) {
     (void)state;
     bool there = false;
-    uint64_t low = lsm_store_log_end(world.store);
+    uint64_t low = lsm_store_writers_end(world.store);
     commit("one", 'x');
-    uint64_t high = lsm_store_log_end(world.store);
+    uint64_t high = lsm_store_writers_end(world.store);
     world.store->wait_until_us[LSM_WORK_FLUSH] = UINT64_MAX;
     MUST(lsm_store_lock_writer(world.store, 0, &world.err));
     MUST(lsm_store_roll(world.store, &world.err));
