@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 
-from harness import ROOT, SLOW, URI_BUFFER, Peer, expect, expect_equal, expect_in, need_sharing, shell
+from harness import ROOT, SLOW, Skip, URI_BUFFER, Peer, expect, expect_equal, expect_in, need_sharing, shell
 
 TOOL = os.environ.get("LSM_TOOL", os.path.join(ROOT, "lsmtool"))
 BLOCK_ROWS_MAX = 130  # rows of 60 bytes and more in a block of 4096
@@ -144,6 +144,33 @@ def test_a_store_by_itself_is_shown_verified_and_salvaged(folder):
     os.rename(os.path.join(folder, "saved"), os.path.join(folder, store))
     expect_equal(tool(folder, "dump", "test.db")[1], text)
     expect_in("give the database file", tool(folder, "dump", store, codes=(3,))[2])
+
+
+def test_on_a_read_only_medium_it_reads_all_and_makes_no_file(folder):
+    """The folder, mounted read-only over another one; its name has what a URI would take for its own."""
+    data, saved = os.path.join(folder, "a?b#c%41"), os.path.join(folder, "saved.db")
+    os.mkdir(data)
+    states = make(data)
+    text = tool(data, "dump", "test.db")[1]
+    for name in ("test.db-wal", "test.db-shm"):
+        if os.path.exists(os.path.join(data, name)):
+            os.unlink(os.path.join(data, name))
+    names = sorted(os.listdir(data))
+    inside = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$@"', data]
+    if subprocess.run([*inside, "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        raise Skip("no mount namespace for us here")
+
+    def there(*arguments):
+        done = subprocess.run([*inside, TOOL, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        expect(done.returncode == 0, f"{arguments} ended with {done.returncode}: {done.stderr.decode()}")
+        return done.stdout.decode()
+
+    expect_equal(there("verify", "test.db"), "ok\n")
+    expect_equal(there("dump", "test.db"), text)
+    expect_in("table t", there("show", "test.db"))
+    there("salvage", "test.db", saved)
+    expect_equal(sorted(os.listdir(data)), names)
+    expect_equal(rows(tool(folder, "dump", "saved.db")[1]), states[-1])
 
 
 def test_a_store_in_use_is_refused(folder):

@@ -28,10 +28,40 @@ static int identify_dir(struct tool_target *target) {
 
 /* ---- a database -------------------------------------------------------------------------------------------------------- */
 
+/* True if SQLite has nothing to add to the database file from the file with that suffix beside it. */
+static bool is_empty(const char *path, const char *suffix) {
+    struct stat info;
+    char *beside = tool_got(sqlite3_mprintf("%s%s", path, suffix));
+    bool empty = stat(beside, &info) != 0 || info.st_size == 0;
+    sqlite3_free(beside);
+    return empty;
+}
+
+/* The URI that has SQLite believe that nobody changes the file. */
+static char *immutable_uri(const char *path) {
+    char *whole = tool_got(realpath(path, NULL)), *uri = tool_got(sqlite3_mprintf("file:"));
+    for (const char *c = whole; *c != 0; c++) uri = tool_got(sqlite3_mprintf(strchr("%?#", *c) == NULL ? "%z%c" : "%z%%%02X", uri, *c));
+    free(whole);
+    return tool_got(sqlite3_mprintf("%z?immutable=1", uri));
+}
+
+/* To read a file in WAL mode SQLite makes two files beside it. Where it cannot, as on a read-only medium, the file is enough if it was closed. */
+static int open_readable(struct tool_target *target, const char *path) {
+    int rc = sqlite3_open_v2(path, &target->db, SQLITE_OPEN_READONLY, NULL);
+    if (rc != SQLITE_OK) return rc;
+    rc = sqlite3_exec(target->db, "SELECT 1 FROM sqlite_master LIMIT 1", NULL, NULL, NULL);
+    if ((rc & 0xff) != SQLITE_CANTOPEN || !is_empty(path, "-wal") || !is_empty(path, "-journal")) return SQLITE_OK;
+    sqlite3_close(target->db);
+    char *uri = immutable_uri(path);
+    rc = sqlite3_open_v2(uri, &target->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+    sqlite3_free(uri);
+    return rc;
+}
+
 static int open_database(struct tool_target *target, const char *path) {
     struct vt_place place;
     char *message = NULL;
-    if (sqlite3_open_v2(path, &target->db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
+    if (open_readable(target, path) != SQLITE_OK)
         return tool_fail(TOOL_CANNOT, "%s: %s", path, target->db == NULL ? "out of memory" : sqlite3_errmsg(target->db));
     if (!tool_tables_read(target)) return TOOL_CANNOT;
     if (target->tables_count == 0) return tool_fail(TOOL_CANNOT, "%s: there is no LSM table in this database", path);
