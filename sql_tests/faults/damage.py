@@ -144,6 +144,37 @@ except sqlite3.Error as error: print(error)
         expect_equal(after.lines, ["1", "4000|ok"], f"{size} bytes left")
 
 
+def test_a_table_file_cut_short_under_a_map_costs_the_process_and_nothing_else(folder):
+    """As docs/operations.md says of PRAGMA mmap_size: SIGBUS, or an error that names the file; without maps the error alone."""
+    code = """
+import glob, resource
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+db = connect('test.db', isolation_level=None)
+db.execute('PRAGMA mmap_size = %s' % sys.argv[1])
+print(db.execute("SELECT v FROM t WHERE k = 'key000001'").fetchall(), db.execute("SELECT value > 0 FROM lsm_stats WHERE name = 'mapped_bytes'").fetchall(), flush=True)
+for path in glob.glob('test.db-lsm/*/*.sst'): os.truncate(path, int(sys.argv[2]))
+try: print(db.execute("SELECT count(*), sum(length(v)), min(k), max(k) FROM t").fetchall())
+except sqlite3.Error as error: print(error)
+"""
+    wanted = filled(folder, "lsm_flush", "lsm_compact")
+    path = store_files(folder, suffix=".sst")[0]
+    shutil.copy(path, os.path.join(folder, "whole"))
+    size, killed = os.path.getsize(path), 0
+    for maps in (0, 1 << 28):
+        for left in (0, 4096, size // 2, size - 1):
+            what = f"maps of {maps} bytes, {left} of {size} bytes left"
+            result = python(code, folder, maps, left, check=False)
+            killed += maps > 0 and result.code != 0
+            expect(result.code == 0 or (maps > 0 and (result.code == -7 or SLOW)), f"{what}: {result.code}: {result.out}")
+            expect_in(f"[('v1',)] [({int(maps > 0)},)]", result.out)
+            # One byte less than there was is one that no row needs.
+            expect(result.code != 0 or os.path.basename(path) in result.out or left == size - 1, f"{what}: {result.out}")
+            expect_clear(shell(SUM, cwd=folder), path, "nothing")
+            shutil.copy(os.path.join(folder, "whole"), path)
+    expect(killed > 0, "no map was ever read: this tests nothing")
+    expect_equal(shell(SUM + "SELECT lsm_check();", cwd=folder).lines, [wanted, "ok"])
+
+
 def test_a_read_only_directory_of_a_store_is_explained(folder):
     filled(folder, "lsm_flush")
     code = """
