@@ -113,8 +113,11 @@ static int read_one(struct lsm_store *store, uint64_t limit, struct lsm_error *e
         status = lsm_wal_reader_next_below(store->log_reader, limit, &record, err);
     if (status == LSM_NOTFOUND || status == LSM_CORRUPT) {
         /* A transaction in table files ends its log file without a ROLL, and so did recoveries: the log goes on in another. */
-        int next = next_file(store, NULL);
-        return next == LSM_NOTFOUND ? status : next;
+        struct lsm_error local = {0};
+        int next = next_file(store, &local);
+        if (next == LSM_NOTFOUND) return status;
+        if (next != LSM_OK && err != NULL) *err = local;
+        return next;
     }
     if (status != LSM_OK) return status;
     status = lsm_replay_record(replay, &record, err);
@@ -439,7 +442,8 @@ static LSM_RARE int catch_up(struct lsm_store *store, struct lsm_share_end told,
     uint64_t end = told.position;
     advance_replay(store);
     bool news = told.died || end != store->replay.position || published > atomic_load_explicit(&store->published, memory_order_relaxed);
-    int status = news || store->replay.broken ? follow_locked(store, TO_END, err) : LSM_OK;
+    /* Nobody may write behind a transaction that was read, and is not known to wait. */
+    int status = news || store->replay.broken || store->replay.unsettled ? follow_locked(store, TO_END, err) : LSM_OK;
     if (status == LSM_OK && told.died) status = take_over(store, err);
     /* A view may have read on since the last time, so that the log is known and its writer is not where it ends. */
     if (status == LSM_OK && (news || store->log == NULL || lsm_wal_writer_end(store->log) != end)) status = stand_at_end(store, err);

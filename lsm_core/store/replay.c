@@ -331,6 +331,7 @@ int lsm_replay_record(struct lsm_replay *replay, const struct lsm_wal_record *re
     if (record->synced > replay->synced) replay->synced = record->synced;
     replay->position = record->end;
     replay->check = record->check;
+    replay->unsettled = true;
     return LSM_OK;
 }
 
@@ -360,7 +361,7 @@ static int wait_with_files(struct lsm_replay *replay, uint64_t visible, struct l
     return status;
 }
 
-int lsm_replay_settle(struct lsm_replay *replay, uint64_t visible, struct lsm_error *err) {
+static int settle(struct lsm_replay *replay, uint64_t visible, struct lsm_error *err) {
     struct lsm_store *store = replay->store;
     if (replay->txn_end == 0) return LSM_OK;
     if (replay->runs && replay->undecided) return wait_with_files(replay, visible, err);
@@ -385,4 +386,10 @@ int lsm_replay_settle(struct lsm_replay *replay, uint64_t visible, struct lsm_er
     if (pending.state == LSM_PENDING_COMMITTED) remember_token(replay);
     lsm_pending_set(store, &pending);
     return LSM_OK;
+}
+
+int lsm_replay_settle(struct lsm_replay *replay, uint64_t visible, struct lsm_error *err) {
+    int status = settle(replay, visible, err);
+    if (status == LSM_OK) replay->unsettled = false;
+    return status;
 }

@@ -33,7 +33,8 @@ struct lsm_replay {
     uint8_t token[LSM_TOKEN_BYTES];
 
     struct lsm_buf scratch;
-    bool broken; /* memory ran out in the middle of taking something back: the generations must be built anew */
+    bool broken;    /* memory ran out in the middle of taking something back: the generations must be built anew */
+    bool unsettled; /* records were read since lsm_replay_settle() succeeded: a transaction may wait that nobody knows of */
 };
 
 void lsm_replay_init(struct lsm_replay *replay, struct lsm_store *store); /* at the start of the active generation, which is empty */
