@@ -113,7 +113,6 @@ static int compare_tie(const struct lsm_block *block, size_t i, struct lsm_slice
 static size_t seek_ties(const struct lsm_block *block, size_t low, uint64_t target, struct lsm_slice suffix, bool *exact) {
     size_t high = low + 1;
     if (high < block->count && lsm_block_column(block, high) == target) high = target == UINT64_MAX ? block->count : lower_bound(block, target + 1);
-    if (high < low) return low; /* only in a block out of order */ /* LCOV_EXCL_BR_LINE: a search for more never ends earlier, in whatever order */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         int order = compare_tie(block, middle, suffix);

@@ -127,7 +127,7 @@ static int load_block(struct lsm_sst_iter *iter, size_t i, struct lsm_error *err
         iter->window_want = iter->walked < WALK_BLOCKS_ALONE ? 0 : grown < iter->window_most ? grown : iter->window_most;
     }
     if (iter->window_want != 0 || !iter->fill_cache) return load_ahead(iter, i, &handle, err);
-    int status = lsm_sst_block_get(iter->sst, i, true, &block, err);
+    int status = lsm_sst_block_get(iter->sst, i, &block, err);
     if (status == LSM_OK) hold_block(iter, block, iter->sst->cache != NULL);
     return status;
 }

@@ -104,7 +104,7 @@ void lsm_sst_block_release(const struct lsm_sst *sst, struct lsm_sst_block *bloc
         block_free(block);
 }
 
-int lsm_sst_block_get(const struct lsm_sst *sst, size_t i, bool fill, struct lsm_sst_block **block_out, struct lsm_error *err) {
+int lsm_sst_block_get(const struct lsm_sst *sst, size_t i, struct lsm_sst_block **block_out, struct lsm_error *err) {
     struct lsm_sst_block *block = lsm_sst_block_cached(sst, i);
     int status = LSM_OK;
     if (block == NULL) {
@@ -114,7 +114,7 @@ int lsm_sst_block_get(const struct lsm_sst *sst, size_t i, bool fill, struct lsm
             status = lsm_sst_block_make(sst, i, &handle, sst->map + handle.offset, &block, err);
         else
             status = handle.raw == handle.stored ? read_plain(sst, i, &handle, &block, err) : read_packed(sst, i, &handle, &block, err);
-        if (status == LSM_OK && fill && sst->cache != NULL) block = lsm_sst_block_publish(sst, i, block); /* LCOV_EXCL_BR_LINE: both callers fill */
+        if (status == LSM_OK && sst->cache != NULL) block = lsm_sst_block_publish(sst, i, block);
     }
     if (status == LSM_OK) *block_out = block;
     return status;
@@ -353,7 +353,7 @@ int lsm_sst_get(struct lsm_sst *sst, struct lsm_slice key, enum lsm_kind *kind, 
     struct lsm_sst_block *block = NULL;
     bool exact;
     if (lsm_sst_block_count(sst) == 0) return LSM_NOTFOUND;
-    int status = lsm_sst_block_get(sst, lsm_sst_block_for(sst, key), true, &block, err);
+    int status = lsm_sst_block_get(sst, lsm_sst_block_for(sst, key), &block, err);
     if (status != LSM_OK) return status;
     size_t i = lsm_block_seek(&block->block, key, &exact);
     if (exact) {

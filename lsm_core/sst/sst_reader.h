@@ -68,8 +68,8 @@ int lsm_sst_block_make(const struct lsm_sst *sst, size_t i, const struct lsm_sst
 /* Look at a payload as data block i: lengths, and the number of entries the index has for it. */
 int lsm_sst_block_view(const struct lsm_sst *sst, size_t i, const struct lsm_sst_handle *handle, struct lsm_slice payload, struct lsm_block *view,
                        struct lsm_error *err) LSM_MUST_CHECK;
-/* Data block i from the cache or the file, pinned; it goes into the cache if `fill` and there is one. */
-int lsm_sst_block_get(const struct lsm_sst *sst, size_t i, bool fill, struct lsm_sst_block **block, struct lsm_error *err) LSM_MUST_CHECK;
+/* Data block i from the cache or the file, pinned; it goes into the cache if there is one. */
+int lsm_sst_block_get(const struct lsm_sst *sst, size_t i, struct lsm_sst_block **block, struct lsm_error *err) LSM_MUST_CHECK;
 /* Block i if it is cached, pinned, or NULL. */
 struct lsm_sst_block *lsm_sst_block_cached(const struct lsm_sst *sst, size_t i);
 /* Hand a block made here to the cache; returns it, or the one that was there first, pinned. */

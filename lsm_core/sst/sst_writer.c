@@ -367,14 +367,10 @@ static void writer_free(struct lsm_sst_writer *writer) {
 
 void lsm_sst_writer_abandon(struct lsm_sst_writer *writer) {
     if (writer == NULL) return;
-    struct lsm_env *env = writer->env;
-    bool created = writer->file != NULL;
     lsm_file_close(writer->file);
     writer->file = NULL;
-    if (created) { /* LCOV_EXCL_BR_LINE: a writer has its file before anybody has the writer */
-        int status = lsm_env_unlink(env, writer->path, NULL);
-        (void)status; /* nothing better to do: cleanup finds a file that nobody names */
-    }
+    int status = lsm_env_unlink(writer->env, writer->path, NULL);
+    (void)status; /* nothing better to do: cleanup finds a file that nobody names */
     writer_free(writer);
 }
 

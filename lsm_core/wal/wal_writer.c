@@ -245,7 +245,7 @@ int lsm_wal_writer_reserve(struct lsm_wal_writer *writer, uint64_t bytes, struct
     if (lsm_wal_writer_poisoned(writer)) return refuse(writer, err);
     uint64_t used = offset_of(writer, atomic_load_explicit(&writer->end, memory_order_relaxed)), wanted = used + bytes;
     if (wanted <= writer->allocated) return LSM_OK;
-    if (wanted < used || wanted > (uint64_t)INT64_MAX - STEP_BYTES_MAX) { /* LCOV_EXCL_BR_LINE: nobody reserves more than a record */
+    if (wanted > (uint64_t)INT64_MAX - STEP_BYTES_MAX) { /* LCOV_EXCL_BR_LINE: nobody reserves more than a record */
         return lsm_fail(err, LSM_TOOBIG, "%s: %" PRIu64 " more bytes do not fit into one file", writer->file->path, bytes);
     }
     uint64_t ahead = writer->allocated + writer->step_bytes;
