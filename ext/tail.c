@@ -14,7 +14,8 @@ static int pages_written(sqlite3 *db) {
     return sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_WRITE, &count, &high, 0) == SQLITE_OK ? count : 0; /* LCOV_EXCL_BR_LINE: of a known kind */
 }
 
-/* Pages that somebody is reading stay back, and SQLITE_BUSY says nothing of which. */
+/* Pages that somebody is reading stay back, and SQLITE_BUSY says nothing of which. SQLite has this call for all databases of the connection only: uncommitted pages of an attached one are
+ * written early, too, as when its cache is full. */
 static int flush_pages(sqlite3 *db) {
     int rc = sqlite3_db_cacheflush(db);
     return rc == SQLITE_BUSY ? SQLITE_OK : rc;
