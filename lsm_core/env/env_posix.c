@@ -189,9 +189,12 @@ static int posix_sync(struct lsm_file *base, struct lsm_error *err) {
     return lsm_os_fail(err, error, true, "sync file", base->path);
 }
 
-/* A request, which nobody answers: what is mapped elsewhere, or being written, stays. */
+/* A request, which nobody answers: what is mapped elsewhere stays. What waits to be written would stay, too, as what was put over a failed write does; whether
+ * that writing succeeds does not matter to who writes all of it again. */
 static void posix_forget(struct lsm_file *base, uint64_t offset, uint64_t size) {
-    int ignored = posix_fadvise(posix_of(base)->fd, (off_t)offset, (off_t)size, POSIX_FADV_DONTNEED);
+    int fd = posix_of(base)->fd;
+    int ignored = sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    ignored = posix_fadvise(fd, (off_t)offset, (off_t)size, POSIX_FADV_DONTNEED);
     (void)ignored;
 }
 
