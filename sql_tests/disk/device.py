@@ -34,6 +34,10 @@ def must(*command):
     harness.expect(not error, error)
 
 
+class Unmountable(AssertionError):
+    """The file system did not survive it."""
+
+
 class Mount:
     """with Mount(file or image, folder): the file system in it, through a loop device that goes with the mount."""
 
@@ -42,7 +46,8 @@ class Mount:
         os.makedirs(folder, exist_ok=True)
 
     def __enter__(self):
-        must("mount", "-o", "loop,noatime", self.image, self.folder)
+        error = run("mount", "-o", "loop,noatime", self.image, self.folder)
+        if error: raise Unmountable(error)
         return self.folder
 
     def __exit__(self, *unused):
