@@ -25,10 +25,12 @@ typedef _Atomic uint32_t page_u32;
 _Static_assert(sizeof(page_u64) == 8 && ATOMIC_LLONG_LOCK_FREE == 2, "processes share numbers that the processor changes whole");
 _Static_assert(sizeof(page_u32) == 4 && ATOMIC_INT_LOCK_FREE == 2, "the same");
 
-/* A version, and how many pins this process has of it: it is pinned while count is not 0. */
+/* A version, and how many pins this process has of it: it is pinned while count is not 0. With PIN_MOVES in count the place is given to another
+ * version just now. */
 struct page_pin {
     page_u64 version, count;
 };
+#define PIN_MOVES ((uint64_t)1 << 63)
 
 /* A process. The byte lock of the slot says whether it lives; only its owner, or who holds that lock because the owner is dead, changes it. */
 struct page_slot {

@@ -5,8 +5,8 @@
  * loaded it; then he loads the places. If the pinner found an older version, his load comes before the store of `removed`, hence his count comes
  * before the remover's loads: it is seen. The same with `building` in place of pins and next_file in place of the version.
  *
- * A place changes its version only from count 0, which it leaves by a compare-and-swap, and for the present version only, which was loaded before. So who counts
- * himself on a place that is given away meanwhile finds that the present version is not his any more.
+ * A place changes its version only from count 0, which it leaves by a compare-and-swap to PIN_MOVES: so whoever counts himself on, sees no
+ * PIN_MOVES and then finds his version there, has it there until he counts himself off.
  */
 #include "page.h"
 
@@ -32,13 +32,15 @@ static inline bool is_stamped(struct lsm_share *share) {
     return ticks != 0 && ticks - atomic_load_explicit(&share->stamped_ticks, RELAXED) < STAMP_TICKS;
 }
 
-/* Count a pin onto a place, if it stands for the version. before: how many there were. It holds under mu, or if the version is then found to be the present one. */
+/* Count a pin onto a place, if it stands for the version. before: how many there were. */
 static inline bool count_on(struct lsm_share *share, struct page_pin *at, uint64_t version, uint64_t *before) {
     (void)share;
-    if (atomic_load_explicit(&at->version, ACQUIRE) != version) return false;
+    if (atomic_load_explicit(&at->version, RELAXED) != version) return false;
     SHARE_POINT(share, "pin");
     *before = atomic_fetch_add_explicit(&at->count, 1, SEQ_CST);
-    return true;
+    if ((*before & PIN_MOVES) == 0 && atomic_load_explicit(&at->version, ACQUIRE) == version) return true;
+    (void)atomic_fetch_sub_explicit(&at->count, 1, RELAXED); /* nothing was read under it */
+    return false;
 }
 
 static bool pin_place(struct lsm_share *share, uint8_t place, uint64_t version) {
@@ -47,15 +49,17 @@ static bool pin_place(struct lsm_share *share, uint8_t place, uint64_t version) 
     return count_on(share, &share->own->pins[place], version, &before) && (before != 0 || stamp(share, place));
 }
 
-/* Give a place that nobody counts on to the version, which is or was the present one, and count a pin onto it. Locks: needs mu. */
+/* Give a place that nobody counts on to the version, and count a pin onto it. Locks: needs mu. */
 static bool pin_move(struct lsm_share *share, uint8_t place, uint64_t version) {
     struct page_slot *slot = share->own;
     struct page_pin *at = &slot->pins[place];
     uint64_t nobody = 0;
-    if (!atomic_compare_exchange_strong_explicit(&at->count, &nobody, 1, SEQ_CST, RELAXED)) return false;
+    if (!atomic_compare_exchange_strong_explicit(&at->count, &nobody, PIN_MOVES, ACQUIRE, RELAXED)) return false;
     (void)stamp(share, place);
     SHARE_POINT(share, "pin new version");
     atomic_store_explicit(&at->version, version, SEQ_CST);
+    /* From moving to one pin; who came by meanwhile counts himself off again. Release: acquired by who counts himself on. */
+    (void)atomic_fetch_sub_explicit(&at->count, PIN_MOVES - 1, SEQ_CST);
     return true;
 }
 
@@ -121,7 +125,7 @@ void lsm_share_pin_copy(struct lsm_share *share, const struct lsm_share_pin *fro
     if (from->version == 0) return;
     if (from->place != PLACE_FLOOR) {
         uint64_t before = atomic_fetch_add_explicit(&share->own->pins[from->place].count, 1, RELAXED); /* it is not 0, and stays so */
-        assert(before != 0);
+        assert(before != 0 && (before & PIN_MOVES) == 0);
         (void)before;
         return;
     }
@@ -151,7 +155,7 @@ void lsm_share_unpin(struct lsm_share *share, struct lsm_share_pin *pin) {
         return;
     }
     uint64_t before = atomic_fetch_sub_explicit(&share->own->pins[pin->place].count, 1, RELEASE);
-    assert(before != 0);
+    assert((before & ~PIN_MOVES) != 0);
     (void)before;
 }
 

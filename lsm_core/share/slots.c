@@ -137,7 +137,8 @@ static void list_slot(struct lsm_share *share, size_t i, struct lsm_share_proces
     process->opened_at_us = atomic_load_explicit(&slot->opened_at_us, RELAXED);
     slot_name(slot, process->name);
     for (size_t k = 0; k < LSM_SHARE_PINS; k++) {
-        uint64_t count = atomic_load_explicit(&slot->pins[k].count, ACQUIRE), version = atomic_load_explicit(&slot->pins[k].version, ACQUIRE);
+        uint64_t count = atomic_load_explicit(&slot->pins[k].count, ACQUIRE) & ~PIN_MOVES,
+                 version = atomic_load_explicit(&slot->pins[k].version, ACQUIRE);
         list_version(process, version, count, atomic_load_explicit(&slot->since_us[k], RELAXED), false);
     }
     uint64_t floor = atomic_load_explicit(&slot->floor, ACQUIRE), floor_count = atomic_load_explicit(&slot->floor_count, RELAXED);
