@@ -6,7 +6,8 @@
  * before the remover's loads: it is seen. The same with `building` in place of pins and next_file in place of the version.
  *
  * A place changes its version only from count 0, which it leaves by a compare-and-swap to PIN_MOVES: so whoever counts himself on, sees no
- * PIN_MOVES and then finds his version there, has it there until he counts himself off.
+ * PIN_MOVES and then finds his version there, has it there until he counts himself off. It may be the present version that is taken from the place:
+ * by who wants the version before, was late, and will find that out in a moment.
  */
 #include "page.h"
 
@@ -80,6 +81,7 @@ static void pin_floor(struct lsm_share *share, uint64_t version) {
 /* Where the version is pinned, once more, now. */
 static uint8_t pin_somewhere(struct lsm_share *share, uint64_t version) {
     uint8_t place = 0;
+    SHARE_POINT(share, "pin elsewhere");
     lsm_mutex_lock(&share->mu);
     while (place < LSM_SHARE_PINS && !pin_place(share, place, version)) place++;
     if (place == LSM_SHARE_PINS)

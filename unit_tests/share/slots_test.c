@@ -1,6 +1,7 @@
 /* Slots, pins, builds and the deletion rule. */
 #include "fixture.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -103,6 +104,56 @@ static void a_place_that_is_being_moved_takes_no_pin_of_its_old_version(void **s
     assert_false(lsm_share_may_remove(remover, 20, 30)); /* what was counted off was not the first one's */
     lsm_share_unpin(reader, &pin);
     assert_true(lsm_share_may_remove(remover, 0, 30));
+}
+
+/* Three threads: the first one knows version 10 only and is held up on its way to a place for it; the second one pins 20 there and lets go of it; the third one
+ * pins 20 while the first one moves the place. */
+struct late {
+    struct lsm_share *reader, *remover;
+    struct lsm_thread third;
+    struct lsm_share_pin pin;
+    _Atomic int elsewhere; /* how often somebody looked for another place */
+    _Atomic bool pinned;
+    bool moves;
+};
+
+static void pin_as_third(void *arg) {
+    struct late *late = arg;
+    bool pinned = lsm_share_pin(late->reader, 20, &late->pin);
+    atomic_store(&late->pinned, pinned);
+}
+
+static void overtake(void *arg, struct lsm_share *share, const char *what) {
+    struct late *late = arg;
+    struct lsm_share_pin pin;
+    if (share != late->reader) return;
+    if (strcmp(what, "pin elsewhere") == 0 && atomic_fetch_add(&late->elsewhere, 1) == 0) {
+        fixture_set_version(late->remover, 20);
+        assert_true(lsm_share_pin(share, 20, &pin));
+        lsm_share_unpin(share, &pin);
+        late->moves = true;
+    } else if (strcmp(what, "pin new version") == 0 && late->moves) {
+        late->moves = false;
+        int before = atomic_load(&late->elsewhere);
+        assert_int_equal(lsm_thread_start(&late->third, "third", pin_as_third, late), LSM_OK);
+        while (atomic_load(&late->elsewhere) == before && !atomic_load(&late->pinned)) sched_yield();
+    }
+}
+
+/* The place stands for the present version when the late one gives it to the version before. */
+static void a_place_that_goes_back_to_an_old_version_takes_no_pin_of_the_present_one(void **state) {
+    struct fixture *fixture = *state;
+    struct late late = {.reader = fixture_open(fixture, 0), .remover = fixture_open(fixture, 1)};
+    struct lsm_share_pin pin;
+    lsm_share_on_point(overtake, &late);
+    bool pinned = lsm_share_pin(late.reader, 10, &pin);
+    lsm_thread_join(&late.third);
+    lsm_share_on_point(NULL, NULL);
+    assert_true(!pinned && atomic_load(&late.pinned));
+    fixture_set_version(late.remover, 30);
+    assert_false(lsm_share_may_remove(late.remover, 20, 30));
+    lsm_share_unpin(late.reader, &late.pin);
+    assert_true(lsm_share_may_remove(late.remover, 0, 30));
 }
 
 /* Another thread has given the new version a place while the first one was looking for one; its own pin is there still, or is not. */
@@ -447,6 +498,7 @@ int main(void) {
         TEST(only_the_present_version_can_be_pinned),
         TEST(a_pin_that_came_too_late_is_taken_back),
         TEST(a_place_that_is_being_moved_takes_no_pin_of_its_old_version),
+        TEST(a_place_that_goes_back_to_an_old_version_takes_no_pin_of_the_present_one),
         TEST(two_threads_that_pin_a_new_version_at_once_share_its_place),
         TEST(pins_of_one_version_are_counted),
         TEST(more_pins_than_places_pin_everything_from_the_oldest_of_them_on),
