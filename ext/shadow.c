@@ -34,7 +34,7 @@ int vt_shadow_rename(sqlite3 *db, const char *schema, const char *table, const c
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
-enum { SEEN_FORMAT = 1, SEEN_STORE = 2, SEEN_TREE = 4, SEEN_NONCE = 8, SEEN_ALL = 15 };
+enum { SEEN_FORMAT = 1, SEEN_STORE = 2, SEEN_TREE = 4, SEEN_NONCE = 8, SEEN_TOKEN = 16, SEEN_ALL = 31 };
 
 /* One row into *shadow; the bit of what it held, 0 if it is of no interest or not what it should be. */
 static int take_row(sqlite3_stmt *statement, struct vt_shadow *shadow, int64_t *format) {
@@ -56,7 +56,7 @@ static int take_row(sqlite3_stmt *statement, struct vt_shadow *shadow, int64_t *
     size_t size = (size_t)sqlite3_column_bytes(statement, 1);
     if (text == NULL) return 0;
     if (strcmp(key, "store") == 0) return vt_hex_read(text, size, shadow->store_id, LSM_STORE_ID_BYTES) ? SEEN_STORE : 0;
-    if (strcmp(key, "token") == 0 && !vt_hex_read(text, size, shadow->token, LSM_TOKEN_BYTES)) memset(shadow->token, 0, LSM_TOKEN_BYTES);
+    if (strcmp(key, "token") == 0) return vt_hex_read(text, size, shadow->token, LSM_TOKEN_BYTES) ? SEEN_TOKEN : 0;
     if (strcmp(key, "nonce") == 0) return vt_nonce_read(text, size, &shadow->tree.nonce) ? SEEN_NONCE : 0;
     return 0;
 }
@@ -69,8 +69,8 @@ static int judge(const char *schema, const char *shadow_table, int seen, int64_t
     }
     if (seen == 0) return vt_fail(message, SQLITE_NOTFOUND, "the shadow table %s.%s is empty", schema, shadow_table);
     if (seen == SEEN_ALL && format == VT_SHADOW_FORMAT) return SQLITE_OK;
-    return vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s.%s is damaged: it does not say which store and tree hold the rows", schema,
-                   shadow_table);
+    return vt_fail(message, SQLITE_CORRUPT_VTAB, "the shadow table %s.%s is damaged: it does not say which %s", schema, shadow_table,
+                   (seen | SEEN_TOKEN) == SEEN_ALL && format == VT_SHADOW_FORMAT ? "transaction was the last one" : "store and tree hold the rows");
 }
 
 /* Reads the table called `shadow_table`. SQLITE_NOTFOUND: it has none of our rows. catalogue may be NULL. */

@@ -251,6 +251,7 @@ int lsm_recover_check_manifest(struct lsm_store *store, struct lsm_error *err) {
 int lsm_recover_clean(struct lsm_store *store, struct lsm_error *err) {
     struct lsm_names names = {0};
     bool shortened = false; /* the log has lost a file of its end */
+    int status = LSM_OK;
     if (lsm_env_list(store->env, store->dir, &names, NULL) != LSM_OK) return LSM_OK;
     for (size_t i = 0; i < names.count; i++) {
         uint64_t number;
@@ -259,12 +260,14 @@ int lsm_recover_clean(struct lsm_store *store, struct lsm_error *err) {
         char *path = lsm_file_path(store->dir, type, number);
         /* Another store's table was put here by hand: not ours to remove. One without a whole header was being written when the power went. */
         bool foreign = path != NULL && type == LSM_FILE_TABLE && lsm_sst_identify(store->env, path, store->store_id, number, NULL) == LSM_MISMATCH;
-        if (path != NULL && !foreign && lsm_env_unlink(store->env, path, NULL) != LSM_OK) { /* It does no harm: the next open tries again. */
-        }
-        shortened |= type == LSM_FILE_WAL && number >= store->next_log;
+        bool behind = type == LSM_FILE_WAL && number >= store->next_log;
+        int removed = path == NULL ? lsm_fail_nomem(err, strlen(store->dir)) : foreign ? LSM_OK : lsm_env_unlink(store->env, path, err);
+        if (behind && removed != LSM_OK && removed != LSM_NOTFOUND) status = removed; /* of others: the next open tries again */
+        shortened |= behind;
         lsm_free(path);
     }
     lsm_names_free(&names);
+    if (status != LSM_OK) return status;
     /* All others are leftovers again if the power goes and they come back. But that file goes on behind the transactions before it, if these are committed once more at
      * the same times: see cut_behind(). */
     return shortened ? lsm_env_sync_dir(store->env, store->dir, err) : LSM_OK;

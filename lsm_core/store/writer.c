@@ -2,11 +2,16 @@
  *
  * A generation is sealed by a ROLL record, or by the commit of a transaction larger than memory, whose RUNS record (and COMMIT) ends its log file the same way.
  */
+#include <errno.h>
+
 #include "../env/filename.h"
 #include "budget.h"
 #include "store.h"
 
-enum { END_PAYLOAD_BYTES = 8 /* of COMMIT and ABORT */ };
+enum {
+    END_PAYLOAD_BYTES = 8, /* of COMMIT and ABORT */
+    LOGS_TAKEN_MAX = 1000  /* each dead process leaves one at most */
+};
 
 static void release_writer(struct lsm_store *store) {
     lsm_mutex_lock(&store->mu);
@@ -43,6 +48,21 @@ void lsm_store_unlock_writer(struct lsm_store *store) {
 
 /* ---- the log ---------------------------------------------------------------------------------------------------------------- */
 
+/* A new file behind all others. Where one is already, somebody died before he wrote a record into it: a reader finds ours behind it, at the same position. */
+static int create_log(struct lsm_store *store, uint64_t *number, struct lsm_wal_writer **log, struct lsm_error *err) {
+    struct lsm_error why = {0};
+    int status, taken = 0;
+    do {
+        /* Also if it fails: its file may be there, and cannot be made twice. */
+        *number = store->next_log++;
+        status =
+            lsm_wal_writer_create(store->env, store->dir, &store->perm, store->store_id, *number, store->log_end, store->log_check, false, log, &why);
+    } while (status != LSM_OK && why.os_errno == EEXIST && ++taken < LOGS_TAKEN_MAX);
+    status = lsm_job_outcome(status, &why);
+    if (status != LSM_OK && err != NULL) *err = why;
+    return status;
+}
+
 int lsm_store_open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_error *err) {
     struct lsm_wal_writer *log = NULL;
     if (store->log != NULL) return LSM_OK;
@@ -52,11 +72,7 @@ int lsm_store_open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_
         status = lsm_wal_writer_attach(store->env, store->dir, store->store_id, number, store->resume.start, store->log_end, store->log_check,
                                        store->log_synced, &log, err);
     } else {
-        /* Also if it fails: its file may be there, and cannot be made twice. What others left without a header was stepped over when the log was read. */
-        number = store->next_log++;
-        status =
-            lsm_wal_writer_create(store->env, store->dir, &store->perm, store->store_id, number, store->log_end, store->log_check, false, &log, err);
-        status = lsm_job_outcome(status, err);
+        status = create_log(store, &number, &log, err);
     }
     if (status == LSM_OK && !store->alone) status = lsm_spans_note(store, number, lsm_wal_writer_start(log), err);
     if (status != LSM_OK) {

@@ -148,8 +148,11 @@ static void stand_at(struct lsm_wal_writer *writer, uint64_t size, uint64_t end,
     writer->check = check;
     writer->allocated = size;
     atomic_store(&writer->end, end);
-    /* Who created the file may never have synced its directory: named stays false and the first sync does it. */
+    /* Who created the file may never have synced its directory: named stays false and the first sync does it. Nor its header: as long as nothing behind that is
+     * known to be durable no record may tell that what is before it is, because that proves a durable header (format.md). Before the start is enough: no record
+     * ends between the two. */
     if (synced > end) synced = end;
+    if (synced == writer->start && synced > 0) synced -= LSM_WAL_ALIGN;
     if (synced > lsm_wal_writer_synced(writer)) atomic_store(&writer->synced, synced);
 }
 

@@ -21,6 +21,7 @@ static int set_up(void **unused) {
 /* ---- what is written there ----------------------------------------------------------------------------------------------------------- */
 
 #define NO_SENSE "the shadow table main.t_store is damaged: it does not say which store and tree hold the rows"
+#define NO_TOKEN "the shadow table main.t_store is damaged: it does not say which transaction was the last one"
 #define NO_INDEX "the shadow table main.t_store is damaged: what it says of an index cannot be understood"
 #define LISTED   "schema: a shadow table (its name ends in _store) is damaged or of a newer release"
 
@@ -42,6 +43,10 @@ static const struct bad {
     {"UPDATE t_store SET value = substr(value, 2) || 'g' WHERE key = 'nonce'", "SELECT * FROM t", NO_SENSE, LISTED},
     {"UPDATE t_store SET value = 'abc' WHERE key = 'nonce'", "SELECT * FROM t", NO_SENSE, LISTED},
     {"UPDATE t_store SET key = NULL WHERE key = 'nonce'", "SELECT * FROM t", NO_SENSE, LISTED},
+    {"UPDATE t_store SET value = 'x' || substr(value, 2) WHERE key = 'token'", "SELECT * FROM t", NO_TOKEN, LISTED},
+    {"UPDATE t_store SET value = substr(value, 2) WHERE key = 'token'", "INSERT INTO t(v) VALUES (1)", NO_TOKEN, LISTED},
+    {"UPDATE t_store SET value = NULL WHERE key = 'token'", "SELECT * FROM t", NO_TOKEN, LISTED},
+    {"UPDATE t_store SET key = 'tokens' WHERE key = 'token'", "SELECT * FROM t", NO_TOKEN, LISTED},
     {"DELETE FROM t_store", "SELECT * FROM t", "the shadow table main.t_store is empty", NULL},
     {"DROP TABLE t_store", "SELECT * FROM t", "cannot read the shadow table main.t_store: ", NULL},
     {"UPDATE t_store SET value = '' WHERE key = 'index by_v'", "SELECT * FROM t", NO_INDEX, LISTED},

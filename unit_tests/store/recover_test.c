@@ -1,6 +1,7 @@
 /* What recovery makes of the last file of the log, which is written on: what is behind the end of it is gone for good, and files with it. */
 #include "api_kit.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "../../lsm_core/codec/coding.h"
@@ -12,8 +13,8 @@
 
 enum { VALUE_BYTES = 10000 }; /* such a record is written by a call, not through a map, which would leave zeros behind it */
 
-/* Open the disk that a power cut, or the end of the process, has left; the store that was open goes on elsewhere and is closed. */
-static void go_on_after_a_crash(uint64_t lost_from, uint64_t lost_to) {
+/* The disk that a power cut, or the end of the process, has left; the store that was open goes on elsewhere and is closed. */
+static void crash(uint64_t lost_from, uint64_t lost_to) {
     uint8_t *bytes = NULL;
     size_t size = 0;
     struct lsm_env *left = lsm_env_mem_clone_crashed(world.env, LSM_CRASH_KEEP, 1), *gone = world.env;
@@ -29,6 +30,10 @@ static void go_on_after_a_crash(uint64_t lost_from, uint64_t lost_to) {
     memset(bytes + before + lost_from, 0, (size_t)(lost_to - lost_from));
     assert_int_equal(lsm_env_mem_write_file(left, LOG, bytes, size), LSM_OK);
     lsm_free(bytes);
+}
+
+static void go_on_after_a_crash(uint64_t lost_from, uint64_t lost_to) {
+    crash(lost_from, lost_to);
     MUST(lsm_store_open(&world.options, &world.store, &world.err));
 }
 
@@ -77,13 +82,12 @@ static void what_was_lost_does_not_come_back_behind_others(void **state) {
     lose_and_repeat('y');
 }
 
-/* A later file goes with what was lost before it. If it came back with the next power cut, it would go on behind transactions that are like those. */
-static void a_file_behind_what_was_lost_is_gone_for_good(void **state) {
-    (void)state;
+/* A transaction in the first file and one in the second. */
+static void commit_in_two_files(uint64_t *low, uint64_t *high) {
     bool there = false;
-    uint64_t low = lsm_store_writers_end(world.store);
+    *low = lsm_store_writers_end(world.store);
     commit("one", 'x');
-    uint64_t high = lsm_store_writers_end(world.store);
+    *high = lsm_store_writers_end(world.store);
     world.store->wait_until_us[LSM_WORK_FLUSH] = UINT64_MAX;
     MUST(lsm_store_lock_writer(world.store, 0, &world.err));
     MUST(lsm_store_roll(world.store, &world.err));
@@ -92,6 +96,14 @@ static void a_file_behind_what_was_lost_is_gone_for_good(void **state) {
     MUST(lsm_env_sync_dir(world.env, "db-lsm/store", &world.err));
     MUST(lsm_env_exists(world.env, NEXT_LOG, &there, &world.err));
     assert_true(there);
+}
+
+/* A later file goes with what was lost before it. If it came back with the next power cut, it would go on behind transactions that are like those. */
+static void a_file_behind_what_was_lost_is_gone_for_good(void **state) {
+    (void)state;
+    bool there = true;
+    uint64_t low, high;
+    commit_in_two_files(&low, &high);
     go_on_after_a_crash(low, high);
     assert_true(!has("one") && !has("two"));
     struct lsm_env *after = lsm_env_mem_clone_crashed(world.env, LSM_CRASH_LOSE, 1);
@@ -101,11 +113,26 @@ static void a_file_behind_what_was_lost_is_gone_for_good(void **state) {
     assert_false(there);
 }
 
+/* Who cannot remove it does not write in front of it. */
+static void a_file_behind_what_was_lost_that_cannot_be_removed_is_told(void **state) {
+    (void)state;
+    uint64_t low, high;
+    commit_in_two_files(&low, &high);
+    crash(low, high);
+    lsm_env_mem_fail_at(world.env, &(struct lsm_env_fault){.at = 1, .ops = LSM_ENV_UNLINK, .among = NEXT_LOG, .os_errno = EACCES, .sticky = true});
+    assert_int_equal(lsm_store_open(&world.options, &world.store, &world.err), LSM_READONLY);
+    assert_non_null(strstr(world.err.text, NEXT_LOG));
+    lsm_env_mem_fail_at(world.env, NULL);
+    MUST(lsm_store_open(&world.options, &world.store, &world.err));
+    assert_true(!has("one") && !has("two"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(what_was_lost_does_not_come_back_behind_the_same_transactions),
         TEST(what_was_lost_does_not_come_back_behind_others),
         TEST(a_file_behind_what_was_lost_is_gone_for_good),
+        TEST(a_file_behind_what_was_lost_that_cannot_be_removed_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
