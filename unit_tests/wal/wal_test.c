@@ -70,7 +70,8 @@ static void random_logs_equal_their_oracle(void **state) {
                 kit_ok(lsm_wal_writer_close(writer, true, &err), &err);
                 kit_ok(lsm_wal_writer_attach(env, KIT_DIR, kit_id, generation, start, end, check, synced, &writer, &err), &err);
                 assert_int_equal(lsm_wal_writer_end(writer), end);
-                assert_int_equal(lsm_wal_writer_synced(writer), synced);
+                /* Whether the header is durable, too, is not known. */
+                assert_int_equal(lsm_wal_writer_synced(writer), synced == start && start != 0 ? start - LSM_WAL_ALIGN : synced);
             } else {
                 size_t bytes = (size_t)(kit_below(&random, 10) == 0 ? kit_below(&random, 100000) : kit_below(&random, 200));
                 kit_ok(kit_append(writer, &model, &random, LSM_WAL_TXN, bytes, &err), &err);
