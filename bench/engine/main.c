@@ -100,7 +100,8 @@ static void run_named(const char *name) {
 
 static _Noreturn void usage_text(void) {
     (void)fprintf(stderr,
-                  "usage: engine_%s [--rows N] [--batch N] [--value-bytes N] [--sync] [--compress] [--buffer-mib N] [--cache-mib N] [--map-mib N]\n"
+                  "usage: engine_%s [--rows N] [--operations N] [--batch N] [--value-bytes N] [--sync] [--compress] [--buffer-mib N] [--cache-mib N] "
+                  "[--map-mib N]\n"
                   "       [--filter-bits N] [--threads N] [--dir D] [--keep] [--csv] [--describe] WORKLOAD...\nworkloads:",
                   engine_name());
     for (size_t i = 0; i < workloads_count; i++) (void)fprintf(stderr, " %s", workloads[i].name);
@@ -138,6 +139,8 @@ static int parse(int argc, char **argv) {
             describe();
         else if (strcmp(a, "--rows") == 0)
             scale.rows = number_of(argc, argv, &i);
+        else if (strcmp(a, "--operations") == 0)
+            scale.operations = number_of(argc, argv, &i);
         else if (strcmp(a, "--batch") == 0)
             scale.batch = number_of(argc, argv, &i);
         else if (strcmp(a, "--value-bytes") == 0)
@@ -157,6 +160,7 @@ static int parse(int argc, char **argv) {
         else
             usage_text();
     }
+    if (scale.operations == 0) scale.operations = scale.rows;
     if (i == argc || scale.batch < 1 || scale.rows < 1 || scale.value_bytes > 65536) usage_text();
     return i;
 }

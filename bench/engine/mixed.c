@@ -36,7 +36,7 @@ void workload_get_beside_writer(const struct workload *self, const struct scale 
     char room[KEY_BYTES];
     if (pthread_create(&thread, NULL, write_on, &writer) != 0) engine_die(self->name, "no thread");
     uint64_t last = now_ns();
-    for (uint64_t i = 0; i < scale->rows; i++) {
+    for (uint64_t i = 0; i < scale->operations; i++) {
         size_t value_bytes = 0;
         reader_renew(reader);
         if (!reader_get(reader, workload_key(room, mix64(i ^ 0x3) % scale->rows, true), &value_bytes)) engine_die(self->name, "a row is missing");
@@ -45,7 +45,7 @@ void workload_get_beside_writer(const struct workload *self, const struct scale 
     atomic_store_explicit(&writer.stop, true, memory_order_relaxed);
     (void)pthread_join(thread, NULL);
     reader_close(reader);
-    result->operations = scale->rows;
+    result->operations = scale->operations;
     result->side_operations = writer.commits;
 }
 
@@ -114,7 +114,7 @@ void workload_mix(const struct workload *self, const struct scale *scale, struct
     struct mix mix = {.self = self, .scale = scale, .reader = reader_open(), .rows = rows};
     zipf_init(&zipf, scale->rows);
     uint64_t last = now_ns();
-    for (uint64_t i = 0; i < scale->rows; i++) {
+    for (uint64_t i = 0; i < scale->operations; i++) {
         uint64_t random = mix64(i ^ 0x5eed), die = mix64(random) % 100, rank = zipf_next(&zipf, random);
         uint64_t row = self->latest ? mix.rows - 1 - rank % mix.rows : mix64(rank) % scale->rows;
         if (die < self->updates)
@@ -131,5 +131,5 @@ void workload_mix(const struct workload *self, const struct scale *scale, struct
     }
     reader_close(mix.reader);
     rows = mix.rows;
-    result->operations = scale->rows;
+    result->operations = scale->operations;
 }

@@ -74,15 +74,15 @@ void workload_get(const struct workload *self, const struct scale *scale, struct
     struct reader *reader = reader_open();
     char room[KEY_BYTES];
     uint64_t found = 0, last = now_ns();
-    for (uint64_t i = 0; i < scale->rows; i++) {
+    for (uint64_t i = 0; i < scale->operations; i++) {
         size_t value_bytes = 0;
         uint64_t row = mix64(i) % scale->rows + (self->absent ? scale->rows * 3 : 0);
         if (reader_get(reader, workload_key(room, row, true), &value_bytes)) found += value_bytes == scale->value_bytes;
         result_lap(result, &last);
     }
     reader_close(reader);
-    result->operations = scale->rows;
-    expect(self, "rows found", found, self->absent ? 0 : scale->rows);
+    result->operations = scale->operations;
+    expect(self, "rows found", found, self->absent ? 0 : scale->operations);
 }
 
 #define SEEK_SHARE 5
@@ -92,7 +92,7 @@ void workload_seek(const struct workload *self, const struct scale *scale, struc
     struct reader *reader = reader_open();
     struct walker *walker = walker_open(reader);
     char room[KEY_BYTES];
-    uint64_t seeks = scale->rows / SEEK_SHARE + 1, exact = 0, bytes = 0, last = now_ns();
+    uint64_t seeks = scale->operations / SEEK_SHARE + 1, exact = 0, bytes = 0, last = now_ns();
     for (uint64_t i = 0; i < seeks; i++) {
         struct bytes key = workload_key(room, mix64(i ^ 0x77) % scale->rows, true);
         walker_seek(walker, key);

@@ -11,7 +11,8 @@
 
 struct scale {
     uint64_t rows;
-    uint64_t batch; /* rows of a commit where a workload does not say */
+    uint64_t operations; /* of a workload that reads or mixes; a fifth as many seeks */
+    uint64_t batch;      /* rows of a commit where a workload does not say */
     size_t value_bytes;
     bool sync;
 };
