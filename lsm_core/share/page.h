@@ -128,13 +128,6 @@ void lsm_writer_give(struct lsm_share *share);
 void lsm_writer_clear(struct lsm_share *share, size_t slot); /* its owner is dead, or does not write: it is not his any more. Needs the slot's byte */
 uint64_t lsm_writer_owner(struct lsm_share *share);          /* slot + 1; 0: nobody */
 
-#ifndef NDEBUG
-void lsm_share_point(struct lsm_share *share, const char *what);
-#define SHARE_POINT(share, what) lsm_share_point(share, what)
-#else
-#define SHARE_POINT(share, what) ((void)0)
-#endif
-
 /* ---- numbers that every transaction needs ---- */
 
 /* Store it if it is greater. */

@@ -197,10 +197,14 @@ int lsm_share_list(struct lsm_share *share, struct lsm_share_process **processes
 /* ---- tests ---------------------------------------------------------------------------------------------------------- */
 
 #ifndef NDEBUG
-/* Called before each access to the page that others may see, with what it is ("pin", "version?", ...; a question mark: a read). NULL: off. Not for
- * use while threads run that do not expect it. */
+/* Called before each access to the page that others may see, with what it is ("pin", "version?", ...; a question mark: a read), and where the store is
+ * between two steps that a thread of the same process may come between. NULL: off. Not for use while threads run that do not expect it. */
 typedef void (*lsm_share_point_fn)(void *arg, struct lsm_share *share, const char *what);
 void lsm_share_on_point(lsm_share_point_fn fn, void *arg);
+void lsm_share_point(struct lsm_share *share, const char *what);
+#define SHARE_POINT(share, what) lsm_share_point(share, what)
+#else
+#define SHARE_POINT(share, what) ((void)0)
 #endif
 
 #endif

@@ -332,14 +332,15 @@ static int follow_beside_writer(struct lsm_store *store, struct lsm_error *err) 
     return install_version(store, err);
 }
 
-/* Who follows says so and then looks for a writer; who begins to write says so and then looks for somebody who follows (lsm_follow_begin_write()). One of them sees
- * the other, because all four accesses are sequentially consistent. */
+/* Who follows says so and then looks for a writer; who begins to write and has nothing to read says so and then looks for somebody who follows
+ * (lsm_follow_begin_write()). One of them sees the other, because all four accesses are sequentially consistent. Who has something to read says so when he has, under
+ * follow_mu: beside him nobody reads the log, and a view would not have what he has not read yet. */
 static int follow(struct lsm_store *store, enum extent extent, struct lsm_error *err) {
     lsm_mutex_lock(&store->follow_mu);
     atomic_store_explicit(&store->following, true, memory_order_seq_cst);
     bool writing = atomic_load_explicit(&store->writing, memory_order_seq_cst);
     int status = writing ? follow_beside_writer(store, err) : follow_locked(store, extent, err);
-    atomic_store_explicit(&store->following, false, memory_order_release); /* acquired by is_at_end() */
+    atomic_store_explicit(&store->following, false, memory_order_release); /* acquired by is_quiet() */
     lsm_mutex_unlock(&store->follow_mu);
     return status;
 }
@@ -436,8 +437,9 @@ static int stand_at_end(struct lsm_store *store, struct lsm_error *err) {
     return LSM_OK;
 }
 
-/* Everything that others have written is to be read, and the log to be stood at its end. Needs: WRITER, `writing`. Locks: takes follow_mu. */
+/* Everything that others have written is to be read, and the log to be stood at its end; then `writing` is set. Needs: WRITER. Locks: takes follow_mu. */
 static LSM_RARE int catch_up(struct lsm_store *store, struct lsm_share_end told, uint64_t published, struct lsm_error *err) {
+    SHARE_POINT(store->share, "catch up");
     lsm_mutex_lock(&store->follow_mu);
     uint64_t end = told.position;
     advance_replay(store);
@@ -447,14 +449,20 @@ static LSM_RARE int catch_up(struct lsm_store *store, struct lsm_share_end told,
     if (status == LSM_OK && told.died) status = take_over(store, err);
     /* A view may have read on since the last time, so that the log is known and its writer is not where it ends. */
     if (status == LSM_OK && (news || store->log == NULL || lsm_wal_writer_end(store->log) != end)) status = stand_at_end(store, err);
+    atomic_store_explicit(&store->writing, status == LSM_OK, memory_order_release);
     lsm_mutex_unlock(&store->follow_mu);
     return status;
 }
 
-/* Has nobody written since this process did, and is nobody reading the log here? Then all is known. Needs: WRITER, `writing`. */
+/* Has nobody written since this process did? Then there is nothing to read. Needs: WRITER. */
 static bool is_at_end(struct lsm_store *store, struct lsm_share_end told, uint64_t published) {
-    return !atomic_load_explicit(&store->following, memory_order_seq_cst) && store->log != NULL && !store->replay.broken && !told.died &&
-           told.position == lsm_wal_writer_end(store->log) && published <= atomic_load_explicit(&store->published, memory_order_relaxed) &&
+    return store->log != NULL && !told.died && told.position == lsm_wal_writer_end(store->log) &&
+           published <= atomic_load_explicit(&store->published, memory_order_relaxed);
+}
+
+/* Is nobody reading the log here, and nothing left to do about what was read? Needs: `writing`. */
+static bool is_quiet(struct lsm_store *store) {
+    return !atomic_load_explicit(&store->following, memory_order_seq_cst) && !store->replay.broken &&
            atomic_load_explicit(&store->pending_state, memory_order_acquire) == (int)LSM_PENDING_NONE;
 }
 
@@ -466,9 +474,9 @@ int lsm_follow_begin_write(struct lsm_store *store, uint64_t timeout_us, struct 
     /* What a writer whose log failed has left at its end is for the next first opener to judge. */
     status = lsm_store_check_failed(store, err);
     if (status == LSM_OK) {
-        atomic_store_explicit(&store->writing, true, memory_order_seq_cst);
-        if (!is_at_end(store, told, published)) status = catch_up(store, told, published, err);
-        if (status != LSM_OK) atomic_store_explicit(&store->writing, false, memory_order_release);
+        bool at_end = is_at_end(store, told, published);
+        if (at_end) atomic_store_explicit(&store->writing, true, memory_order_seq_cst);
+        if (!at_end || !is_quiet(store)) status = catch_up(store, told, published, err);
     }
     if (status == LSM_OK)
         lsm_share_append_begin(store->share);

@@ -131,7 +131,7 @@ struct lsm_store {
     struct lsm_replay replay;          /* how far the log was read, or was written here */
     bool replay_lags;                  /* what was written here since is not counted yet; the writer's, while `writing` */
     struct lsm_wal_reader *log_reader; /* of the file that replay stands in; NULL: to be opened */
-    _Atomic bool writing;              /* the writer of this process is the only one that writes to the log */
+    _Atomic bool writing;              /* the writer of this process is the only one that writes to the log, and knows all that is in it */
     _Atomic bool following;            /* whoever has follow_mu may be reading on, having found nobody writing (follow.c) */
 
     /* Guarded by mu. */

@@ -369,6 +369,31 @@ static void more_than_two_memtables_that_wait_are_flushed_and_not_settled(void *
     }
 }
 
+/* ---- threads of one process -------------------------------------------------------------------------------------------- */
+
+static struct lsm_view *meanwhile;
+
+/* As another thread would, between the moment when one has WRITER and that when it has read what others wrote. */
+static void look_meanwhile(void *arg, struct lsm_share *share, const char *what) {
+    (void)arg;
+    if (share == world.stores[1]->share && strcmp(what, "catch up") == 0 && meanwhile == NULL) meanwhile = look(1);
+}
+
+static void a_view_that_is_opened_while_another_thread_begins_to_write_sees_what_others_committed_before(void **state) {
+    (void)state;
+    write_row(1, "key", "old");
+    write_row(0, "key", "new");
+    lsm_share_on_point(look_meanwhile, NULL);
+    struct lsm_txn *txn = begin(1);
+    lsm_share_on_point(NULL, NULL);
+    assert_non_null(meanwhile);
+    assert_true(view_says(meanwhile, "key", "new"));
+    lsm_view_close(meanwhile);
+    put(txn, "key", "newest");
+    commit(txn, LSM_SYNC_OFF);
+    for (int i = 0; i < PROCESSES; i++) assert_true(says(i, "key", "newest"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_commit_is_seen_by_the_next_view_of_everybody),
@@ -385,6 +410,7 @@ int main(void) {
         TEST(a_process_flushes_what_it_follows),
         TEST(one_who_settles_gives_way_to_others_who_fill_their_memory),
         TEST(more_than_two_memtables_that_wait_are_flushed_and_not_settled),
+        TEST(a_view_that_is_opened_while_another_thread_begins_to_write_sees_what_others_committed_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
