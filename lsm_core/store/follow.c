@@ -134,7 +134,7 @@ static int read_to(struct lsm_store *store, uint64_t limit, struct lsm_error *er
 
 /* ---- the version ------------------------------------------------------------------------------------------------------ */
 
-/* Start anew behind the current version: what it covers need not be in memory. Needs: no transaction of this process. */
+/* Start anew behind the current version: what it covers need not be in memory, and what is behind it is read again. Needs: no transaction of this process. */
 static int jump(struct lsm_store *store, struct lsm_error *err) {
     struct lsm_replay *replay = &store->replay;
     struct lsm_version_content content;
@@ -168,8 +168,8 @@ static int jump(struct lsm_store *store, struct lsm_error *err) {
     memcpy(store->token, content.token, sizeof store->token);
     old = lsm_store_replace(store, state);
     store->applied = position;
-    if (position > atomic_load_explicit(&store->published, memory_order_relaxed))
-        atomic_store_explicit(&store->published, position, memory_order_release);
+    /* Also if it was more: what is built anew is not in memory again before the log was read, and if that fails the next view has to try it. */
+    atomic_store_explicit(&store->published, position, memory_order_release);
     lsm_mutex_unlock(&store->mu);
     lsm_state_unref(old);
     lsm_free(old_trees);

@@ -311,6 +311,25 @@ static void a_log_that_another_process_could_not_write_is_the_reason_though_noth
     for (int i = 0; i < PROCESSES; i++) bury(i);
 }
 
+/* Memory ran out while a transaction was taken back, so that all is read anew; and then again, at each place. */
+static void what_is_in_memory_is_not_lost_when_reading_it_anew_fails(void **state) {
+    (void)state;
+    struct lsm_txn *txn = NULL;
+    int status = LSM_NOMEM;
+    write_row(1, "b", "2");
+    write_row(0, "a", "1");
+    for (int64_t n = 1; status != LSM_OK; n++) {
+        world.stores[0]->replay.broken = true;
+        lsm_mem_fail_after(n, false);
+        status = lsm_txn_begin(world.stores[0], UINT64_MAX, 0, &txn, &err);
+        lsm_mem_fail_after(0, false);
+        assert_true(status == LSM_OK || status == LSM_NOMEM);
+        assert_true(says(0, "a", "1"));
+        assert_true(says(0, "b", "2"));
+    }
+    MUST(lsm_txn_rollback(txn, &err));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_manifest_that_is_missing_is_waited_for_and_then_said),
@@ -327,6 +346,7 @@ int main(void) {
         TEST(a_page_that_names_no_version_is_damage),
         TEST(opened_for_reading_it_is_the_store_of_that_moment),
         TEST(whoever_could_not_make_a_log_file_finds_the_one_that_another_makes),
+        TEST(what_is_in_memory_is_not_lost_when_reading_it_anew_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
