@@ -25,6 +25,7 @@ static const char *advice_for(int os_errno) {
     case EDQUOT: return "; the user's disk quota is used up";
     case EFBIG: return "; see the process's file size limit (ulimit -f) and the file system's";
     case EMFILE: return "; raise the process's limit of open files (ulimit -n)";
+    case ENFILE: return "; the system's limit of open files is reached (sysctl fs.file-max)";
     case EACCES:
     case EPERM: return "; check owner and permissions of the file and its directory";
     case ELOOP: return "; symbolic links are not followed here";
@@ -44,6 +45,8 @@ int lsm_os_fail(struct lsm_error *err, int os_errno, bool writing, const char *a
     errno = saved;
     return status;
 }
+
+bool lsm_os_lacks_descriptor(const struct lsm_error *err) { return err->os_errno == EMFILE || err->os_errno == ENFILE; }
 
 int lsm_os_poisoned(struct lsm_error *err, const char *path) {
     return lsm_fail(err, LSM_IO, "%s: an earlier sync of this file failed and what the disk holds is unknown; write its content to a new file", path);

@@ -8,6 +8,9 @@
  * change something, so that EACCES, EPERM and EROFS mean LSM_READONLY. Leaves errno alone. */
 int lsm_os_fail(struct lsm_error *err, int os_errno, bool writing, const char *action, const char *path) LSM_MUST_CHECK;
 
+/* Did that call fail because no file could be opened any more? Then nothing was asked of the disk, and it may be made again. */
+bool lsm_os_lacks_descriptor(const struct lsm_error *err);
+
 /* What every sync after a failed one says: LSM_IO. */
 int lsm_os_poisoned(struct lsm_error *err, const char *path) LSM_MUST_CHECK;
 

@@ -3,6 +3,8 @@
  * A worker sleeps on `work`. Each kind of work is done by one at a time (a worker, or a caller of lsm_store_flush() and the like): flushing,
  * merging and syncing are claims under mu. Whoever ends something signals `done`.
  */
+#include "../env/os_error.h"
+#include "follow.h"
 #include "store.h"
 
 #include <stdio.h>
@@ -151,7 +153,10 @@ int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) {
         lsm_count(store, LSM_COUNT_WAL_SYNCS, 1);
         status = lsm_wal_writer_sync(log, err);
     }
-    if (status == LSM_OK) lsm_share_set_synced(store->share, to);
+    if (status == LSM_OK) {
+        lsm_share_set_synced(store->share, to);
+        atomic_store_explicit(&store->sync_overdue, false, memory_order_relaxed);
+    }
     lsm_mutex_lock(&store->mu);
     store->syncing = false;
     if (status != LSM_OK && normal_commits) store->normal_commits = true; /* so that closing says what may be lost */
@@ -161,14 +166,28 @@ int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) {
     return status;
 }
 
-/* If the disk was asked in spite the writer is poisoned, which shows then. */
-bool lsm_store_can_sync_again(int status, const struct lsm_error *err) { return status == LSM_NOMEM && err->os_errno == 0; }
+/* For want of memory of our own, or of a descriptor, the disk was not asked. If it was in spite the writer is poisoned, which shows then. */
+static bool can_sync_again(int status, const struct lsm_error *err) {
+    return (status == LSM_NOMEM && err->os_errno == 0) || lsm_os_lacks_descriptor(err);
+}
 
-/* The once-a-second sync. Its failure poisons the log: commits must not go on as if the past were safe. But what can be done again is left to the next second. */
+int lsm_store_sync_others(struct lsm_store *store, struct lsm_error *err) {
+    struct lsm_error local = {0};
+    if (store->alone || !lsm_spans_wait(store)) return LSM_OK;
+    int status = lsm_store_sync_logs(store, &local);
+    if (status != LSM_OK && !can_sync_again(status, &local)) lsm_store_fail_log(store, &local);
+    if (status != LSM_OK && err != NULL) *err = local;
+    return status;
+}
+
+/* The once-a-second sync. Its failure poisons the log: commits must not go on as if the past were safe. But what can be done again is left to the next commit,
+ * which has to wait for it, or to the next second. */
 static void sync_in_background(struct lsm_store *store) {
     struct lsm_error err = {0}, why;
     int status = lsm_store_sync_logs(store, &err);
-    if (status == LSM_OK || lsm_store_can_sync_again(status, &err)) return;
+    bool again = can_sync_again(status, &err);
+    if (again) atomic_store_explicit(&store->sync_overdue, true, memory_order_relaxed);
+    if (status == LSM_OK || again) return;
     status = lsm_fail(&why, LSM_READONLY, "the log could not be synced (%s); the store is read-only until it is closed and opened again", err.text);
     (void)status;
     lsm_store_set_failed(store, &why);

@@ -560,18 +560,31 @@ int lsm_spans_note(struct lsm_store *store, uint64_t number, uint64_t start, str
     return status;
 }
 
-int lsm_spans_sync(struct lsm_store *store, const struct lsm_wal_writer *own, uint64_t to, struct lsm_error *err) {
-    struct lsm_log_span spans[LSM_SPANS_MAX];
-    lsm_mutex_lock(&store->mu);
+/* Those before `to` that wait for a sync and are not our own writers', who sync theirs. Locks: needs mu. */
+static size_t waiting_spans(const struct lsm_store *store, const struct lsm_wal_writer *own, uint64_t to, struct lsm_log_span *spans) {
     size_t count = 0;
     uint64_t synced = lsm_share_synced(store->share), own_number = own == NULL ? 0 : lsm_wal_writer_generation(own);
     for (size_t i = 0; i < store->spans_count; i++) {
         uint64_t number = store->spans[i].number, end = i + 1 < store->spans_count ? store->spans[i + 1].start : UINT64_MAX;
-        /* Our own writers' files are synced by them. */
         bool ours = number == own_number;
         for (const struct lsm_old_log *old = store->old_logs; old != NULL; old = old->next) ours |= lsm_wal_writer_generation(old->writer) == number;
         if (!ours && end > synced && store->spans[i].start < to) spans[count++] = store->spans[i];
     }
+    return count;
+}
+
+bool lsm_spans_wait(struct lsm_store *store) {
+    struct lsm_log_span spans[LSM_SPANS_MAX];
+    lsm_mutex_lock(&store->mu);
+    size_t count = waiting_spans(store, store->log, UINT64_MAX, spans);
+    lsm_mutex_unlock(&store->mu);
+    return count != 0;
+}
+
+int lsm_spans_sync(struct lsm_store *store, const struct lsm_wal_writer *own, uint64_t to, struct lsm_error *err) {
+    struct lsm_log_span spans[LSM_SPANS_MAX];
+    lsm_mutex_lock(&store->mu);
+    size_t count = waiting_spans(store, own, to, spans);
     lsm_mutex_unlock(&store->mu);
     for (size_t i = 0; i < count; i++) {
         int status = lsm_wal_sync_generation(store->env, store->dir, spans[i].number, err);

@@ -42,6 +42,8 @@ void lsm_store_unuse_state(struct lsm_store *store, struct lsm_state *state, str
 /* ---- log files that may not be durable ---- */
 /* The log goes on in this file. Locks: takes mu. */
 int lsm_spans_note(struct lsm_store *store, uint64_t number, uint64_t start, struct lsm_error *err) LSM_MUST_CHECK;
+/* Is there any that we do not write? Locks: takes mu. */
+bool lsm_spans_wait(struct lsm_store *store);
 /* Make durable what other processes wrote below `to`, in all files but that of `own`. Locks: takes mu. */
 int lsm_spans_sync(struct lsm_store *store, const struct lsm_wal_writer *own, uint64_t to, struct lsm_error *err) LSM_MUST_CHECK;
 

@@ -144,16 +144,10 @@ static int settle_commit(struct lsm_store *store, struct lsm_error *err) {
 /* What an ABORT needs, before there is one: nothing may fail for want of memory between it and what is taken back. Needs: the writer. */
 static int prepare_abort(struct lsm_store *store, struct lsm_buf *scratch, struct lsm_error *err) {
     struct lsm_pending_txn *pending = &store->pending;
-    struct lsm_error local = {0};
     int status = lsm_store_open_log(store, pending->gen, err);
     size_t key_bytes = pending->batch.size < LSM_KEY_BYTES_MAX ? pending->batch.size : LSM_KEY_BYTES_MAX;
     if (status == LSM_OK && lsm_buf_reserve(scratch, LSM_TREE_BYTES + key_bytes) != LSM_OK) status = lsm_fail_nomem(err, key_bytes);
-    if (status != LSM_OK || store->alone) return status;
-    /* Log files of other processes are opened for that. */
-    status = lsm_store_sync_logs(store, &local);
-    if (status != LSM_OK && !lsm_store_can_sync_again(status, &local)) lsm_store_fail_log(store, &local);
-    if (status != LSM_OK && err != NULL) *err = local;
-    return status;
+    return status == LSM_OK ? lsm_store_sync_others(store, err) : status;
 }
 
 /* Needs: the writer. */

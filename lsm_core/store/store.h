@@ -148,6 +148,7 @@ struct lsm_store {
     bool has_token;                           /* a transaction was decided by the database */
     uint8_t token[LSM_TOKEN_BYTES];           /* the last committed one's */
     bool normal_commits;                      /* something was committed at LSM_SYNC_NORMAL since the last sync */
+    _Atomic bool sync_overdue;                /* the once-a-second sync could not be made: commits at NORMAL make it themselves */
     uint64_t inline_sync_us;                  /* without threads: when the next sync at NORMAL is due */
     uint64_t applied;                         /* as lsm_store_applied() has it; versions that cover more of the log do not fit the generations */
     struct lsm_log_span spans[LSM_SPANS_MAX]; /* log files that may not be durable, ascending */
@@ -396,8 +397,9 @@ void lsm_work_done(struct lsm_store *store, enum lsm_work work, int status, cons
 bool lsm_work_try_both(struct lsm_store *store);
 /* Sync everything committed so far. Locks: none held. */
 int lsm_store_sync_logs(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
-/* Did that fail for want of memory of our own, so that the disk was not asked? */
-bool lsm_store_can_sync_again(int status, const struct lsm_error *err);
+/* Sync what is in log files of others, if anything is. They have to be opened for that, which may fail: so before a record is appended that is to be durable,
+ * and would have to be taken back. A sync that has failed turns the store read-only; want of memory or descriptors does not. Needs: the writer. */
+int lsm_store_sync_others(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 /* Turn the store read-only for good. Locks: takes mu. */
 void lsm_store_set_failed(struct lsm_store *store, const struct lsm_error *why);
 /* LSM_OK, or why nothing is written any more. Locks: takes mu if there is something to say. */

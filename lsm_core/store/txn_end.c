@@ -140,10 +140,12 @@ static void set_pending(struct lsm_txn *txn) {
 static int write_record(struct lsm_txn *txn, struct lsm_error *err) {
     struct lsm_store *store = txn->store;
     struct lsm_error local;
+    bool overdue = atomic_load_explicit(&store->sync_overdue, memory_order_relaxed);
+    bool durable = txn->sync == LSM_SYNC_FULL || (txn->sync == LSM_SYNC_NORMAL && (txn->decider != LSM_DECIDES_ITSELF || overdue));
     txn->seals = txn->pieces_count != 0;
-    int status = txn->seals ? append_runs(txn, err) : append_batch(txn, err);
+    int status = durable ? lsm_store_sync_others(store, err) : LSM_OK;
+    if (status == LSM_OK) status = txn->seals ? append_runs(txn, err) : append_batch(txn, err);
     if (status != LSM_OK) return status;
-    bool durable = txn->sync == LSM_SYNC_FULL || (txn->sync == LSM_SYNC_NORMAL && txn->decider != LSM_DECIDES_ITSELF);
     if (durable) status = lsm_store_sync_logs(store, &local);
     if (status == LSM_OK && txn->decider != LSM_DECIDES_ITSELF) set_pending(txn);
     if (status == LSM_OK) return LSM_OK;

@@ -6,6 +6,7 @@
 #include "../codec/coding.h"
 #include "../codec/hash.h"
 #include "../env/filename.h"
+#include "../env/os_error.h"
 #include "../env/sync.h"
 #include "chain.h"
 
@@ -230,11 +231,11 @@ static int sync_file(struct lsm_wal_writer *writer, bool always, struct lsm_erro
         if (status == LSM_OK) {
             writer->named = true;
             atomic_store_explicit(&writer->synced, end, memory_order_release);
-        } else {
+        } else if (!lsm_os_lacks_descriptor(&why)) { /* else it was the directory that could not be opened: the next sync does all of it again */
             writer->why = why;
             atomic_store_explicit(&writer->poisoned, true, memory_order_release);
-            if (err != NULL) *err = why;
         }
+        if (status != LSM_OK && err != NULL) *err = why;
     }
     lsm_mutex_unlock(&writer->mutex);
     return status;

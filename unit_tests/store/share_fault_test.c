@@ -193,6 +193,62 @@ static void a_failed_sync_stops_all_writers_until_all_have_closed(void **state) 
     assert_true(says(0, "a", "1") && says(0, "c", "3"));
 }
 
+/* Of a file that could not be opened nothing is lost: the commit fails and no more, and the next one is durable, with all that others wrote before. */
+static void a_log_file_of_others_that_cannot_be_opened_to_be_synced_ends_nothing(void **state) {
+    (void)state;
+    const struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_OPEN | LSM_ENV_CREATE, .os_errno = EMFILE, .sticky = true};
+    write_row(0, "a", "1");
+    roll_without_flush(0);
+    write_row(0, "b", "2");
+    write_row(1, "c", "3");
+    for (int i = 0; i < 3; i++) {
+        struct lsm_txn *txn = begin(1);
+        put(txn, "d", "4");
+        lsm_env_mem_fail_at(world.envs[1], &fault);
+        int status = lsm_txn_prepare(txn, LSM_SYNC_FULL, LSM_DECIDES_ITSELF, NULL, &err);
+        assert_true(lsm_env_mem_faults(world.envs[1]) > 0);
+        assert_int_equal(status, LSM_IO);
+        assert_non_null(strstr(err.text, "ulimit -n"));
+        lsm_env_mem_fail_at(world.envs[1], NULL);
+        MUST(lsm_txn_rollback(txn, &err));
+        assert_true(says(1, "d", NULL));
+    }
+    struct lsm_txn *txn = begin(1);
+    put(txn, "d", "5");
+    commit(txn, LSM_SYNC_FULL);
+    expect_durable((const char *const[]){"a", "1", "b", "2", "c", "3", "d", "5", NULL});
+}
+
+/* At NORMAL, too: nobody waits for the sync that cannot be made, but the next commits do until it is. */
+static void commits_wait_for_a_sync_of_others_that_was_due_and_could_not_be_made(void **state) {
+    (void)state;
+    const uint64_t now_us = UINT64_C(4000000000000000);
+    const struct lsm_env_fault fault = {.at = 1, .ops = LSM_ENV_OPEN | LSM_ENV_CREATE, .os_errno = EMFILE, .sticky = true};
+    lsm_env_mem_set_clock(world.disk, now_us);
+    struct lsm_txn *txn = begin(1);
+    commit(txn, LSM_SYNC_NORMAL);
+    write_row(0, "a", "1");
+    roll_without_flush(0);
+    write_row(1, "b", "2");
+    lsm_env_mem_set_clock(world.disk, now_us + 2000000);
+    txn = begin(1);
+    put(txn, "c", "3");
+    lsm_env_mem_fail_at(world.envs[1], &fault);
+    commit(txn, LSM_SYNC_NORMAL); /* the sync comes behind it */
+    assert_true(lsm_env_mem_faults(world.envs[1]) > 0);
+    txn = begin(1);
+    put(txn, "d", "4");
+    assert_int_equal(lsm_txn_prepare(txn, LSM_SYNC_NORMAL, LSM_DECIDES_ITSELF, NULL, &err), LSM_IO);
+    assert_non_null(strstr(err.text, "ulimit -n"));
+    lsm_env_mem_fail_at(world.envs[1], NULL);
+    MUST(lsm_txn_rollback(txn, &err));
+    txn = begin(1);
+    put(txn, "d", "5");
+    commit(txn, LSM_SYNC_NORMAL);
+    expect_durable((const char *const[]){"a", "1", "b", "2", "c", "3", "d", "5", NULL});
+    lsm_env_mem_set_clock(world.disk, 0);
+}
+
 static void where_the_file_system_cannot_share_one_process_has_the_store_and_says_why(void **state) {
     (void)state;
     const char *why = NULL;
@@ -341,6 +397,8 @@ int main(void) {
         TEST(a_check_that_others_hold_up_finds_nothing_but_is_busy),
         TEST(who_may_not_write_is_told_which_permission_is_missing),
         TEST(a_failed_sync_stops_all_writers_until_all_have_closed),
+        TEST(a_log_file_of_others_that_cannot_be_opened_to_be_synced_ends_nothing),
+        TEST(commits_wait_for_a_sync_of_others_that_was_due_and_could_not_be_made),
         TEST(where_the_file_system_cannot_share_one_process_has_the_store_and_says_why),
         TEST(without_the_page_those_who_are_in_go_on_and_nobody_joins),
         TEST(a_page_that_names_no_version_is_damage),

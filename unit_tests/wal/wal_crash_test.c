@@ -508,6 +508,12 @@ static void a_resumed_log_makes_its_name_durable_at_the_first_sync(void **state)
     kit_ok(lsm_wal_writer_close(mini.writer, true, &err), &err);
     kit_ok(lsm_wal_writer_attach(mini.env, KIT_DIR, kit_id, 1, 0, end, check, 0, &mini.writer, &err), &err);
     check_crashes(mini.env, 20);
+    /* A directory that cannot even be opened has lost nothing: the next sync does it. */
+    lsm_env_mem_fail_at(mini.env, &(struct lsm_env_fault){.at = 1, .ops = LSM_ENV_SYNC_DIR, .os_errno = EMFILE});
+    assert_int_equal(sync_all(), LSM_IO);
+    lsm_env_mem_fail_at(mini.env, NULL);
+    assert_false(lsm_wal_writer_poisoned(mini.writer));
+    check_crashes(mini.env, 20);
     kit_ok(sync_all(), &err);
     check_crashes(mini.env, 20);
     uint64_t ops = lsm_env_mem_ops(mini.env);
