@@ -6,7 +6,9 @@ state back, never a mixture.
 import os
 import random
 import re
+import resource
 import shutil
+import signal
 import subprocess
 
 from harness import ROOT, SLOW, Skip, URI_BUFFER, Peer, expect, expect_equal, expect_in, need_sharing, shell
@@ -87,7 +89,10 @@ def salvaged(work, what, states):
         path = os.path.join(work, name)
         (shutil.rmtree if os.path.isdir(path) else os.unlink)(path) if os.path.exists(path) else None
     code, out, _ = tool(work, "salvage", "test.db", "saved.db", codes=(0, 1, 3))
+    for line in out.splitlines():
+        expect(not line.startswith("lost: ") or re.search(r"test\.db-lsm/|\d{8}\.sst|rows of table", line), f"{what}: which file? {line}")
     if code == 3:
+        expect(not any(os.path.exists(os.path.join(work, name)) for name in ("saved.db", "saved.db-lsm")), f"{what}: half of it was left")
         return None
     expect((code == 1) == ("lost: " in out), f"{what}: ended with {code}, and says:\n{out}")
     checked = tool(work, "verify", "saved.db", codes=(0, 1))
@@ -273,6 +278,33 @@ def test_files_of_a_kind_exchanged_are_not_believed(folder):
         copy(folder, work)
         shutil.copy(os.path.join(folder, b), os.path.join(work, a))
         salvaged(work, f"{b} in place of {a}", states[-1:])
+
+
+def test_a_salvage_that_gives_up_leaves_nothing(folder):
+    """A file that may not become larger, of the database and of the store; a store that does not say enough without its database."""
+    make(folder)
+    sql(folder, "PRAGMA journal_mode = DELETE;")  # SQLite wants no file of its own
+    before = sorted(os.listdir(folder))
+
+    def limit(size):
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    database = os.path.getsize(os.path.join(folder, "test.db"))
+    said = ""
+    for size in (database - 4096, database, database + 16384):
+        done = subprocess.run([TOOL, "salvage", "test.db", "saved.db"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=lambda: limit(size))
+        if done.returncode != 3:
+            break
+        said += done.stderr.decode()
+        expect_equal(sorted(os.listdir(folder)), before, f"files of {size} bytes")
+    expect("could not be copied" in said and ".sst: " in said, f"only one kind of file was too large: {said}")
+    store = os.path.join("test.db-lsm", os.listdir(os.path.join(folder, "test.db-lsm"))[0])
+    for path in files(folder):
+        if os.path.basename(path) == "CURRENT" or "MANIFEST" in path:
+            os.unlink(path)
+    expect_in("give the database file", tool(folder, "salvage", store, "saved", codes=(3,))[2])
+    expect(not os.path.exists(os.path.join(folder, "saved")), "a directory was left")
 
 
 def test_without_a_manifest_what_the_table_files_say_is_enough(folder):

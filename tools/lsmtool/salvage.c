@@ -365,20 +365,43 @@ static int make_dir(const char *dir) {
     return tool_fail(TOOL_CANNOT, "%s", err.text);
 }
 
+/* What was made in a directory of ours, and the directory. */
+static void remove_dir(const char *dir) {
+    struct lsm_env *env = lsm_env_posix();
+    struct lsm_names names = {0};
+    int status = lsm_env_list(env, dir, &names, NULL);
+    for (size_t i = 0; i < names.count; i++) {
+        char *path = tool_got(sqlite3_mprintf("%s/%s", dir, names.names[i]));
+        status = lsm_env_unlink(env, path, NULL);
+        sqlite3_free(path);
+    }
+    lsm_names_free(&names);
+    status = lsm_env_rmdir(env, dir, NULL);
+    (void)status; /* what stays is seen */
+}
+
 int tool_salvage(const struct tool_target *target, const char *destination) {
     char id[2 * LSM_STORE_ID_BYTES + 1];
     if (!is_free(destination)) return tool_fail(TOOL_CANNOT, "%s: it is there already; salvage writes to a new place only", destination);
     if (target->database == NULL) {
         int code = make_dir(destination);
-        return code == TOOL_OK ? salvage_store(target, destination) : code;
+        if (code == TOOL_OK) code = salvage_store(target, destination);
+        if (code == TOOL_CANNOT) remove_dir(destination); /* half a store is none */
+        return code;
     }
     vt_hex_write(target->store_id, LSM_STORE_ID_BYTES, id);
     char *stores = tool_got(sqlite3_mprintf("%s-lsm", destination)), *dir = tool_got(sqlite3_mprintf("%s/%s", stores, id));
-    int code = is_free(stores) ? TOOL_OK : tool_fail(TOOL_CANNOT, "%s: it is there already; salvage writes to a new place only", stores);
+    bool may = is_free(stores);
+    int code = may ? TOOL_OK : tool_fail(TOOL_CANNOT, "%s: it is there already; salvage writes to a new place only", stores);
     if (code == TOOL_OK) code = copy_database(target, destination);
     if (code == TOOL_OK) code = make_dir(stores);
     if (code == TOOL_OK) code = make_dir(dir);
     if (code == TOOL_OK) code = salvage_store(target, dir);
+    if (code == TOOL_CANNOT && may) {
+        remove_dir(dir);
+        remove_dir(stores);
+        (void)unlink(destination);
+    }
     sqlite3_free(dir);
     sqlite3_free(stores);
     return code;

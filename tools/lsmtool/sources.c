@@ -227,8 +227,8 @@ static void settle_last(struct log *log) {
     if (known)
         stand(log);
     else if (target->database == NULL)
-        sources_lose(log->sources, "the transaction at log position %" PRIu64 ", of which only the database file says whether it was committed",
-                     log->txn_position);
+        sources_lose(log->sources, "%s: the transaction at log position %" PRIu64 ", of which only the database file says whether it was committed",
+                     target->dir, log->txn_position);
     forget(log);
 }
 
@@ -310,8 +310,10 @@ static void gather_log(struct sources *sources) {
     uint64_t durable = known_durable(&logs, sources->state.log_durable);
     sources->log_gap = durable > sources->position;
     if (sources->log_gap)
-        sources_lose(sources, "the log from position %" PRIu64 " on, which was durable up to %" PRIu64 " at least: the state before is saved",
-                     sources->position, durable);
+        sources_lose(sources,
+                     "%s: the log from position %" PRIu64 " on, which was durable up to %" PRIu64
+                     " at least: a log file is damaged or missing, or MANIFEST-%08" PRIu64 " has lost its end; the state before is saved",
+                     sources->target->dir, sources->position, durable, sources->state.number);
     for (size_t i = 0; i < logs.count; i++) lsm_wal_reader_close(logs.readers[i]);
     lsm_free(logs.readers);
     lsm_free(logs.numbers);
