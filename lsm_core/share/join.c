@@ -99,8 +99,9 @@ static int take_open(struct lsm_share *share, struct wait *wait, struct lsm_erro
         if (status == LSM_BUSY) {
             note_read(share, note);
             return lsm_fail(err, LSM_BUSY,
-                            "%s: a process opens or closes the store and does not get done; the last one that came was %s; try again later",
-                            share->dir, note);
+                            "%s: a process opens or closes the store and does not get done: is it stopped? (fuser -v %s/LOCK lists who is there; the "
+                            "last one that got in was %s); try again later",
+                            share->dir, share->dir, note);
         }
         if (status == LSM_OK) status = lsm_file_same(share->lock_file, &same, err);
         if (status != LSM_OK || same) return status;
