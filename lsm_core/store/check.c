@@ -215,7 +215,8 @@ static void check_leftovers(struct check *check) {
         uint64_t number;
         enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
         if (type == LSM_FILE_OTHER) report(check, "%s/%s: not a file of the store; move it elsewhere", store->dir, names.names[i]);
-        if (type != LSM_FILE_TABLE) continue;
+        /* Where nothing is written it may be in the making by somebody else, or wait for one who may remove it. */
+        if (type != LSM_FILE_TABLE || store->options.read_only) continue;
         if (!lsm_state_names(check->state, number) && !lsm_pending_names(store, number) && is_still_left(check, number))
             report(check, "%s/%s: a table file that nothing names; it goes when the store is opened again", store->dir, names.names[i]);
     }

@@ -77,16 +77,35 @@ static const char *has_more(struct lsm_store *store, uint32_t tree, struct lsm_e
     return right ? NULL : "the row committed after the recovery is gone";
 }
 
+/* Where nothing can be written the same state is read, and nothing touched. *found stays SIZE_MAX if there is no store yet. */
+static const char *look_only(struct lsm_env *env, size_t *found, struct lsm_error *err) {
+    struct lsm_options options = harness.world->options;
+    struct lsm_store *store = NULL;
+    uint64_t ops = lsm_env_mem_ops(env);
+    options.env = env;
+    options.read_only = true;
+    int status = lsm_store_open(&options, &store, err);
+    if (status != LSM_OK) return status == LSM_NOTFOUND ? NULL : err->text;
+    const char *wrong = world_find(harness.world, store, harness.world->durable, found);
+    if (wrong == NULL) wrong = world_check(store);
+    if (lsm_store_close(store, err) != LSM_OK && wrong == NULL) wrong = err->text;
+    return wrong == NULL && lsm_env_mem_ops(env) != ops ? "opened for reading only it has changed something" : wrong;
+}
+
 /* Everything that must hold of a crashed disk. NULL if it does. */
 static const char *look(struct lsm_env *env, bool cleanly, struct lsm_error *err) {
     struct lsm_options options = harness.world->options;
     struct lsm_store *store = NULL;
     const char *wrong;
-    size_t found = 0;
+    size_t found = 0, only_found = SIZE_MAX;
     uint32_t tree = 0;
     options.env = env;
+    bool only = harness.states % 4 == 1;
+    wrong = only ? look_only(env, &only_found, err) : NULL;
+    if (wrong != NULL) return wrong;
     if (lsm_store_open(&options, &store, err) != LSM_OK) return err->text;
     wrong = world_find(harness.world, store, harness.world->durable, &found);
+    if (wrong == NULL && only && found != (only_found == SIZE_MAX ? 0 : only_found)) wrong = "opened for reading only it was in another state";
     if (wrong == NULL) wrong = world_check(store);
     if (wrong == NULL) wrong = commit_more(store, &tree, err);
     if (wrong == NULL && !cleanly && lsm_env_mem_crash(env, LSM_CRASH_LOSE, 1) != LSM_OK) wrong = "no memory";
