@@ -173,19 +173,3 @@ except sqlite3.Error as error: print(error)
             shutil.copy(os.path.join(folder, "whole"), path)
     expect(killed > 0, "no map was ever read: this tests nothing")
     expect_equal(shell(SUM + "SELECT lsm_check();", cwd=folder).lines, [wanted, "ok"])
-
-
-def test_a_read_only_directory_of_a_store_is_explained(folder):
-    filled(folder, "lsm_flush")
-    code = """
-import sqlite3
-db = connect('file:test.db?mode=ro', uri=True)
-print(db.execute('SELECT count(*) FROM t').fetchone()[0])
-try:
-    db.execute("INSERT INTO t VALUES ('x', 1)")
-    print('written')
-except sqlite3.OperationalError as error:
-    print(error)
-"""
-    result = python(code, folder)
-    expect_equal(result.lines, ["4000", "attempt to write a readonly database"])

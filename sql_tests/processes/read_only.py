@@ -3,7 +3,7 @@ import os
 import shutil
 import subprocess
 
-from harness import EXTENSION, Peer, Skip, expect, expect_equal, expect_in, host_env, need_sharing, shell
+from harness import EXTENSION, URI_BUFFER, Peer, Skip, expect, expect_equal, expect_in, host_env, need_sharing, shell
 
 READONLY, CANTOPEN = 8, 14
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -84,14 +84,56 @@ def test_an_immutable_connection_reads_too(folder):
         expect_writes_refused(reader)
 
 
+def every_byte(folder):
+    """Of the database and its store: names, bytes, owners, times of change."""
+    found = {}
+    for path in [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith("test.db")] + [os.path.join(at, name) for at, folders, names in
+                                                                                                              os.walk(os.path.join(folder, "test.db-lsm")) for name in folders + names]:
+        info = os.lstat(path)
+        bytes_ = b""
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                bytes_ = file.read()
+        found[path] = (bytes_, info.st_mode, info.st_uid, info.st_mtime_ns, info.st_ctime_ns)
+    return found
+
+
 def test_files_of_another_user_are_read_without_a_trace(folder):
     fill(folder)
-    before = sorted((at, tuple(names)) for at, _, names in os.walk(os.path.join(folder, "test.db-lsm")))
+    before = every_byte(folder)
     with as_nobody(folder) as reader:
         expect_rows(reader)
         expect_writes_refused(reader)
         expect_equal(reader.one("SELECT lsm_check()"), "ok")
-    expect_equal(sorted((at, tuple(names)) for at, _, names in os.walk(os.path.join(folder, "test.db-lsm"))), before)
+    expect(every_byte(folder) == before, "something was written")
+
+
+def test_files_that_nobody_may_change_are_read_without_a_trace(folder):
+    """chattr +i, which stops root as well; and what a killed process has left, which nobody may recover there."""
+    fill(folder)
+    with Peer(folder, URI_BUFFER) as writer:
+        writer.run(f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900) UPDATE t SET v = v WHERE k IN (SELECT i FROM n)")
+        writer.run("BEGIN")
+        writer.run("DELETE FROM t")
+        writer.kill()
+    for name in ("test.db-journal", "test.db-wal", "test.db-shm"):
+        expect(not os.path.exists(os.path.join(folder, name)), f"{name} would have to be recovered by SQLite")
+    paths = [os.path.join(folder, "test.db"), *(os.path.join(at, name) for at, folders, names in os.walk(os.path.join(folder, "test.db-lsm")) for name in ["."] + names)]
+    if os.geteuid() != 0 or shutil.which("chattr") is None or subprocess.run(["chattr", "+i", *paths], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        subprocess.run(["chattr", "-i", *paths], stderr=subprocess.DEVNULL, check=False) if shutil.which("chattr") else None
+        raise Skip("no file can be made immutable here")
+    try:
+        before = every_byte(folder)
+        for name in ("test.db", "file:test.db?mode=ro"):
+            with Peer(folder, name) as reader:
+                expect_rows(reader)
+                expect_writes_refused(reader)
+                expect_equal(reader.one("SELECT lsm_check()"), "ok")
+                expect_equal(reader.one("SELECT value FROM lsm_stats WHERE name = 'mode'"), "read only")
+            expect(every_byte(folder) == before, "something was written")
+    finally:
+        subprocess.run(["chattr", "-i", *paths], check=True)
+    expect_equal(shell("INSERT INTO t VALUES (2000, 'new'); SELECT count(*), lsm_check() FROM t;", cwd=folder).lines, ["901|ok"])
 
 
 def test_a_reader_without_rights_has_the_state_it_opened_whatever_the_owner_does(folder):
