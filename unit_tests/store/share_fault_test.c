@@ -193,6 +193,47 @@ static void a_failed_sync_stops_all_writers_until_all_have_closed(void **state) 
     assert_true(says(0, "a", "1") && says(0, "c", "3"));
 }
 
+static uint64_t store_bytes(void) {
+    struct lsm_names names = {0};
+    uint64_t sum = 0;
+    MUST(lsm_env_list(world.disk, world.options.dir, &names, &err));
+    for (size_t i = 0; i < names.count; i++) {
+        char path[80];
+        struct lsm_file *file = NULL;
+        uint64_t bytes = 0;
+        (void)snprintf(path, sizeof path, "%s/%s", world.options.dir, names.names[i]);
+        MUST(lsm_env_open(world.disk, path, LSM_OPEN_READ, NULL, &file, &err));
+        MUST(lsm_file_size(file, &bytes, &err));
+        lsm_file_close(file);
+        sum += bytes;
+    }
+    lsm_names_free(&names);
+    return sum;
+}
+
+/* As docs/operations.md says: as much as what is merged has, and no more; without it everything stays as it was. */
+static void merging_everything_takes_the_space_of_the_store_once_more(void **state) {
+    (void)state;
+    for (int i = 0; i < PROCESSES; i++) close_store(i);
+    world.options.compression = LSM_COMPRESS_NONE;
+    MUST(open_store(0));
+    for (int turn = 0; turn < 3; turn++) {
+        write_much(0, (unsigned)turn * 100, 400);
+        MUST(lsm_store_flush(world.stores[0], NULL, NULL, &err));
+    }
+    write_much(0, 0, 30);
+    uint64_t before = store_bytes();
+    lsm_env_mem_set_space(world.disk, before + 20000);
+    assert_int_equal(lsm_store_compact(world.stores[0], NULL, NULL, &err), LSM_FULL);
+    assert_true(store_bytes() <= before + 20000);
+    assert_int_equal(named_files(0), table_files()); /* no output stays */
+    lsm_env_mem_set_space(world.disk, 2 * before);
+    MUST(lsm_store_compact(world.stores[0], NULL, NULL, &err));
+    lsm_env_mem_set_space(world.disk, UINT64_MAX);
+    assert_int_equal(named_files(0), table_files());
+    assert_true(store_bytes() < before);
+}
+
 /* Of a file that could not be opened nothing is lost: the commit fails and no more, and the next one is durable, with all that others wrote before. */
 static void a_log_file_of_others_that_cannot_be_opened_to_be_synced_ends_nothing(void **state) {
     (void)state;
@@ -397,6 +438,7 @@ int main(void) {
         TEST(a_check_that_others_hold_up_finds_nothing_but_is_busy),
         TEST(who_may_not_write_is_told_which_permission_is_missing),
         TEST(a_failed_sync_stops_all_writers_until_all_have_closed),
+        TEST(merging_everything_takes_the_space_of_the_store_once_more),
         TEST(a_log_file_of_others_that_cannot_be_opened_to_be_synced_ends_nothing),
         TEST(commits_wait_for_a_sync_of_others_that_was_due_and_could_not_be_made),
         TEST(where_the_file_system_cannot_share_one_process_has_the_store_and_says_why),
