@@ -186,6 +186,40 @@ print(db.execute('SELECT count(*), count(DISTINCT who) FROM t').fetchone(), db.e
     expect_equal(result.lines, ["[]", "(600, 6) ok"])
 
 
+def test_one_database_under_several_names_is_one_store(folder):
+    """By a symbolic link to the file or its folder, and by a mount that no name betrays: nobody writes beside another, and each sees what the others commit."""
+    need_sharing(folder)
+    os.mkdir(os.path.join(folder, "data"))
+    os.mkdir(os.path.join(folder, "mounted"))
+    os.symlink("data", os.path.join(folder, "link"))
+    os.symlink("data/test.db", os.path.join(folder, "link.db"))
+    inside = ["unshare", "--mount", "sh", "-c", 'mount --bind data mounted && exec "$@"', "sh"]
+    if subprocess.run([*inside, "true"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        inside = []
+    result = python("""
+names = ['data/test.db', 'link/test.db', 'link.db'] + ['mounted/test.db'] * (len(sys.argv) > 1)
+dbs = [connect(name, isolation_level=None, timeout=0.1) for name in names]
+dbs[0].execute('PRAGMA journal_mode = WAL')
+dbs[0].execute('CREATE VIRTUAL TABLE t USING lsm(k INTEGER PRIMARY KEY, v)')
+for turn in range(12):
+    writer = dbs[turn % len(dbs)]
+    writer.execute('BEGIN IMMEDIATE')
+    writer.execute('INSERT INTO t VALUES (?, ?)', (turn, names[turn % len(dbs)]))
+    for db in dbs:
+        if db is writer: continue
+        try: db.execute('INSERT INTO t VALUES (1000, 0)')
+        except sqlite3.OperationalError as error: assert 'locked' in str(error), error
+        else: raise AssertionError('two write')
+    writer.execute('COMMIT')
+    if turn % 5 == 4: writer.execute('SELECT lsm_flush()').fetchall()
+    assert {db.execute('SELECT count(*) FROM t').fetchone()[0] for db in dbs} == {turn + 1}
+dbs.pop(0).close()
+assert {db.execute('SELECT lsm_check()').fetchone()[0] for db in dbs} == {'ok'}
+print([name for name in os.listdir('.') if name.startswith('link') and name.endswith('-lsm')], os.listdir('data/test.db-lsm') == os.listdir('link/test.db-lsm'), len(os.listdir('data/test.db-lsm')))
+""", folder, *inside[:1], command=inside)
+    expect_equal(result.lines, ["[] True 1"])
+
+
 def test_a_stale_view_cannot_write(folder):
     """A statement that is still reading pins its view; what is written on the strength of it must not overwrite what came after."""
     result = python("""
