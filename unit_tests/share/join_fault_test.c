@@ -241,7 +241,7 @@ static void who_came_last_is_unknown_if_LOCK_cannot_be_read(void **state) {
     lsm_env_mem_fail_at(fixture->disk, &unreadable);
     assert_int_equal(fixture_join(fixture, 1), LSM_BUSY);
     lsm_env_mem_fail_at(fixture->disk, NULL);
-    assert_non_null(strstr(fixture->process[1].err.text, "that came was another process;"));
+    assert_non_null(strstr(fixture->process[1].err.text, "that got in was another process);"));
 }
 
 int main(void) {
