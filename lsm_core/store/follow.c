@@ -514,6 +514,8 @@ static int wait_for_version(struct lsm_store *store, uint64_t known, unsigned tr
 }
 
 int lsm_store_use_state(struct lsm_store *store, struct lsm_state **state, struct lsm_share_pin *pin, uint64_t *position, struct lsm_error *err) {
+    /* Also of a state that is just being built anew (jump()). Not waited for: a transaction of this process that others know to be committed before it does. */
+    uint64_t wanted = position == NULL || store->alone ? 0 : lsm_share_published(store->share);
     *pin = (struct lsm_share_pin){0};
     for (unsigned tries = 0;; tries++) {
         lsm_mutex_lock(&store->mu);
@@ -522,7 +524,8 @@ int lsm_store_use_state(struct lsm_store *store, struct lsm_state **state, struc
         /* Under the lock that a roll takes, so that no later commit can be in a generation that this state does not have. */
         if (position != NULL) *position = atomic_load_explicit(&store->published, memory_order_acquire);
         lsm_mutex_unlock(&store->mu);
-        if (store->alone || lsm_share_pin(store->share, (*state)->version->id, pin)) return LSM_OK;
+        bool whole = position == NULL || *position >= wanted || tries > 0;
+        if (whole && (store->alone || lsm_share_pin(store->share, (*state)->version->id, pin))) return LSM_OK;
         uint64_t known = (*state)->version->id;
         lsm_state_unref(*state);
         *state = NULL;

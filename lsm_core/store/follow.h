@@ -33,7 +33,8 @@ int lsm_follow_begin_write(struct lsm_store *store, uint64_t timeout_us, struct 
 /* Tell the others what was written, and let them write. */
 void lsm_follow_end_write(struct lsm_store *store);
 
-/* The present state, referenced, and pinned for as long as its table files may be read. position, if not NULL: what is published, which this very state holds. */
+/* The present state, referenced, and pinned for as long as its table files may be read. position, if not NULL: up to where this very state holds the log; what other
+ * processes had published when this was called is in it. */
 int lsm_store_use_state(struct lsm_store *store, struct lsm_state **state, struct lsm_share_pin *pin, uint64_t *position,
                         struct lsm_error *err) LSM_MUST_CHECK;
 /* Gives both back; what nobody needs any more may leave the disk. NULL and a zero pin are allowed. */

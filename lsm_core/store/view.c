@@ -16,8 +16,7 @@ int lsm_view_open(struct lsm_store *store, struct lsm_txn *txn, struct lsm_view 
         lsm_share_pin_copy(store->share, lsm_txn_pin(txn), &view->pin);
         view->position = lsm_txn_position(txn);
     } else {
-        status = lsm_follow_if_behind(store, err);
-        if (status == LSM_OK) status = lsm_store_use_state(store, &view->state, &view->pin, &view->position, err);
+        status = lsm_store_use_state(store, &view->state, &view->pin, &view->position, err);
     }
     if (status != LSM_OK) {
         lsm_free(view);
