@@ -205,7 +205,7 @@ static bool is_still_left(const struct check *check, uint64_t number) {
 }
 
 /* No file that the state names is missing (opening them has shown that), and none is there that was left over by a finished merge. */
-static void check_leftovers(struct check *check) {
+static void check_leftovers(struct check *check, bool swept) {
     struct lsm_store *store = check->store;
     struct lsm_names names = {0};
     struct lsm_error err = {0};
@@ -215,8 +215,8 @@ static void check_leftovers(struct check *check) {
         uint64_t number;
         enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
         if (type == LSM_FILE_OTHER) report(check, "%s/%s: not a file of the store; move it elsewhere", store->dir, names.names[i]);
-        /* Where nothing is written it may be in the making by somebody else, or wait for one who may remove it. */
-        if (type != LSM_FILE_TABLE || store->options.read_only) continue;
+        /* Where nothing is written, or another thread is sweeping just now, it may be in the making by somebody else, or wait for one who removes it. */
+        if (type != LSM_FILE_TABLE || store->options.read_only || !(swept || store->alone)) continue;
         if (!lsm_state_names(check->state, number) && !lsm_pending_names(store, number) && is_still_left(check, number))
             report(check, "%s/%s: a table file that nothing names; it goes when the store is opened again", store->dir, names.names[i]);
     }
@@ -245,7 +245,7 @@ static void check_at_rest(struct check *check) {
         bool is_writer = lsm_store_lock_writer(store, 0, NULL) == LSM_OK;
         check->state = lsm_store_ref_state(store);
         alone = is_alone(check) && nothing_waits(store);
-        if (alone) check_leftovers(check);
+        if (alone) check_leftovers(check, swept);
         if (check->status == LSM_OK) check_logs(check, is_writer);
         lsm_state_unref(check->state);
         if (is_writer) lsm_store_unlock_writer(store);
