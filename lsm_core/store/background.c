@@ -4,7 +4,6 @@
  * merging and syncing are claims under mu. Whoever ends something signals `done`.
  */
 #include "../env/os_error.h"
-#include "follow.h"
 #include "store.h"
 
 #include <stdio.h>

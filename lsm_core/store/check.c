@@ -174,7 +174,8 @@ static void check_logs(struct check *check, bool is_writer) {
         int status = lsm_wal_reader_open(store->env, store->dir, store->store_id, number, &reader, &err);
         if (status == LSM_NOTFOUND) continue; /* a number whose file could not be made; a file that is missing shows in the positions */
         if (!outcome(check, status, &err) || status != LSM_OK) return;
-        /* Whoever made it died before it had a header: it was passed by. If there was one, the positions show that, too. */
+        /* Whoever made it died before it had a header: it was passed by. If there was one, the positions show that, too; but not of the last file while a
+         * transaction is open. */
         if (reader == NULL) continue;
         if (lsm_wal_reader_start(reader) != position) {
             report(check, "%s: log file %08llu.wal does not follow its predecessor", store->dir, (unsigned long long)number);
@@ -215,7 +216,8 @@ static void check_leftovers(struct check *check, bool swept) {
         uint64_t number;
         enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
         if (type == LSM_FILE_OTHER) report(check, "%s/%s: not a file of the store; move it elsewhere", store->dir, names.names[i]);
-        /* Where nothing is written, or another thread is sweeping just now, it may be in the making by somebody else, or wait for one who removes it. */
+        /* Where nothing is written, or no sweep could be made (another thread is at it, a transaction is open), it may be in the making by somebody else, or wait for
+         * one who removes it. */
         if (type != LSM_FILE_TABLE || store->options.read_only || !(swept || store->alone)) continue;
         if (!lsm_state_names(check->state, number) && !lsm_pending_names(store, number) && is_still_left(check, number))
             report(check, "%s/%s: a table file that nothing names; it goes when the store is opened again", store->dir, names.names[i]);

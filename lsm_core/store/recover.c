@@ -248,23 +248,29 @@ int lsm_recover_check_manifest(struct lsm_store *store, struct lsm_error *err) {
     return status;
 }
 
+static int remove_leftover(struct lsm_store *store, enum lsm_file_type type, uint64_t number, struct lsm_error *err) {
+    char *path = lsm_file_path(store->dir, type, number);
+    if (path == NULL) return lsm_fail_nomem(err, strlen(store->dir));
+    /* Another store's table was put here by hand: not ours to remove. One without a whole header was being written when the power went. */
+    bool foreign = type == LSM_FILE_TABLE && lsm_sst_identify(store->env, path, store->store_id, number, NULL) == LSM_MISMATCH;
+    int status = foreign ? LSM_OK : lsm_env_unlink(store->env, path, err);
+    lsm_free(path);
+    return status == LSM_NOTFOUND ? LSM_OK : status;
+}
+
 int lsm_recover_clean(struct lsm_store *store, struct lsm_error *err) {
     struct lsm_names names = {0};
     bool shortened = false; /* the log has lost a file of its end */
     int status = LSM_OK;
     if (lsm_env_list(store->env, store->dir, &names, NULL) != LSM_OK) return LSM_OK;
-    for (size_t i = 0; i < names.count; i++) {
+    for (size_t i = 0; i < names.count && status == LSM_OK; i++) {
         uint64_t number;
         enum lsm_file_type type = lsm_file_parse(names.names[i], &number);
         if (!is_leftover(store, type, number)) continue;
-        char *path = lsm_file_path(store->dir, type, number);
-        /* Another store's table was put here by hand: not ours to remove. One without a whole header was being written when the power went. */
-        bool foreign = path != NULL && type == LSM_FILE_TABLE && lsm_sst_identify(store->env, path, store->store_id, number, NULL) == LSM_MISMATCH;
         bool behind = type == LSM_FILE_WAL && number >= store->next_log;
-        int removed = path == NULL ? lsm_fail_nomem(err, strlen(store->dir)) : foreign ? LSM_OK : lsm_env_unlink(store->env, path, err);
-        if (behind && removed != LSM_OK && removed != LSM_NOTFOUND) status = removed; /* of others: the next open tries again */
+        int removed = remove_leftover(store, type, number, behind ? err : NULL);
+        if (behind) status = removed; /* the others do no harm: the next open tries again */
         shortened |= behind;
-        lsm_free(path);
     }
     lsm_names_free(&names);
     if (status != LSM_OK) return status;

@@ -427,6 +427,39 @@ static void what_is_in_memory_is_not_lost_when_reading_it_anew_fails(void **stat
     MUST(lsm_txn_rollback(txn, &err));
 }
 
+/* Memory runs out for another thread that reads all anew, just when a view is about to take the state. */
+static void fail_to_read_anew(void *arg, struct lsm_share *share, const char *what) {
+    int64_t *nth = arg;
+    struct lsm_txn *txn = NULL;
+    struct lsm_error ignored;
+    if (share != world.stores[0]->share || strcmp(what, "published?") != 0 || *nth == 0) return;
+    int64_t n = *nth;
+    *nth = 0;
+    world.stores[0]->replay.broken = true;
+    lsm_mem_fail_after(n, false);
+    int status = lsm_txn_begin(world.stores[0], UINT64_MAX, 0, &txn, &ignored);
+    lsm_mem_fail_after(0, false);
+    if (status == LSM_OK) MUST(lsm_txn_rollback(txn, &err));
+    *nth = status == LSM_OK ? -1 : 0;
+}
+
+static void a_view_takes_no_state_that_is_being_built_anew(void **state) {
+    (void)state;
+    bool done = false;
+    write_row(1, "b", "2");
+    write_row(0, "a", "1");
+    for (int64_t n = 1; !done; n++) {
+        int64_t nth = n;
+        assert_true(n < 1000);
+        lsm_share_on_point(fail_to_read_anew, &nth);
+        struct lsm_view *view = look(0);
+        lsm_share_on_point(NULL, NULL);
+        done = nth == -1;
+        assert_true(view_says(view, "a", "1") && view_says(view, "b", "2"));
+        lsm_view_close(view);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_manifest_that_is_missing_is_waited_for_and_then_said),
@@ -447,6 +480,7 @@ int main(void) {
         TEST(opened_for_reading_it_is_the_store_of_that_moment),
         TEST(whoever_could_not_make_a_log_file_finds_the_one_that_another_makes),
         TEST(what_is_in_memory_is_not_lost_when_reading_it_anew_fails),
+        TEST(a_view_takes_no_state_that_is_being_built_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
