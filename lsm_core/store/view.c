@@ -95,6 +95,8 @@ struct question {
     struct lsm_value in_memory; /* ... or in a memtable */
 };
 
+enum { MANY_GENS = 5 }; /* fewer are asked one after the other */
+
 static int ask_run(struct question *q, const struct lsm_run *run, enum answer *answer, struct lsm_error *err) {
     struct lsm_store *store = q->view->store;
     struct lsm_file_meta *meta = lsm_run_file(run, q->key);
@@ -127,37 +129,26 @@ static int ask_version(struct question *q, const struct lsm_version *version, en
     return status;
 }
 
-static void prefetch_run(const struct question *q, const struct lsm_run *run) {
-    const struct lsm_file_meta *meta = lsm_run_file(run, q->key);
-    const struct lsm_sst *sst = meta == NULL ? NULL : atomic_load_explicit(&meta->sst, memory_order_acquire);
-    if (sst != NULL) lsm_sst_prefetch(sst, q->hash);
-}
-
-static void prefetch_version(const struct question *q, const struct lsm_version *version) {
-    for (size_t r = 0; r < version->level0_count; r++) prefetch_run(q, &version->level0[r]);
-    for (int level = 1; level < LSM_LEVELS; level++)
-        if (version->levels[level].count != 0) prefetch_run(q, &version->levels[level]);
-}
-
-enum { MANY_GENS = 5 };
-
-/* A new key is in none of the tables and all are asked, the pieces of a large transaction too: their filters are waited for together, behind the walk
- * through memory. A merged store has few runs, of which finding the file twice costs more than that saves. */
+/* The pieces of a large transaction are many, and mostly all are asked: their filters are waited for together, behind the walk through memory. */
 static void look_ahead(struct question *q) {
     const struct lsm_state *state = q->view->state;
-    if (state->gens_count < MANY_GENS && state->version->level0_count == 0) return;
     q->hash = lsm_sst_key_hash(q->key);
     q->hashed = true;
-    for (size_t i = 0; i < state->gens_count; i++)
-        if (state->gens[i]->files != NULL) prefetch_version(q, state->gens[i]->files);
-    prefetch_version(q, state->version);
+    for (size_t i = 0; i < state->gens_count; i++) {
+        const struct lsm_version *files = state->gens[i]->files;
+        for (size_t r = 0; files != NULL && r < files->level0_count; r++) {
+            const struct lsm_file_meta *meta = lsm_run_file(&files->level0[r], q->key);
+            const struct lsm_sst *sst = meta == NULL ? NULL : atomic_load_explicit(&meta->sst, memory_order_acquire);
+            if (sst != NULL) lsm_sst_prefetch(sst, q->hash);
+        }
+    }
 }
 
 /* From the newest to the oldest. */
 static int ask_all(struct question *q, enum answer *answer, struct lsm_error *err) {
     const struct lsm_state *state = q->view->state;
     int status = LSM_OK;
-    look_ahead(q);
+    if (state->gens_count >= MANY_GENS) look_ahead(q);
     for (size_t i = 0; i < state->gens_count && *answer == ANSWER_NONE && status == LSM_OK; i++) {
         struct lsm_gen *gen = state->gens[i];
         struct lsm_memtable *mt = gen->files != NULL ? NULL : lsm_gen_find(gen, q->tree);
