@@ -201,6 +201,7 @@ static int open_at(struct vt_space *space, struct vt_place *place, const char *d
         if (space->memory == NULL) return SQLITE_NOMEM;
     }
     if (place->memory) options.env = space->memory;
+    if (place->memory) options.reserve_bytes = 0;
     options.store_id = store_id;
     options.create = mode == VT_OPEN_CREATE;
     struct lsm_error err;

@@ -64,6 +64,7 @@ static void add_state(struct vt_report *report, const struct lsm_stats *s) {
     add_stat(report, "cache_bytes", s->cache_bytes, "bytes", "in the block cache");
     add_stat(report, "mapped_bytes", s->mapped_bytes, "bytes", "of table files that are mapped (PRAGMA mmap_size)");
     add_stat(report, "table_bytes", s->table_bytes, "bytes", "table files on disk");
+    add_stat(report, "reserve_bytes", s->reserve_bytes, "bytes", "disk space held back for deleting when the disk is full");
     add_stat(report, "wal_bytes_on_disk", s->wal_bytes_on_disk, "bytes", "log files on disk");
     add_stat(report, "level0_runs", (uint64_t)s->level0_runs, "count", "youngest runs, each a place to look");
     add_stat(report, "pinned_views", (uint64_t)s->pinned_views, "count", "views in use, by statements that run");

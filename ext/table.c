@@ -388,6 +388,7 @@ static int drop_all(struct vt_table *table, char **message) {
     bool in_txn = space->txn.state != VT_TXN_IDLE;
     struct vt_mark mark = {0};
     if (in_txn) mark = vt_txn_mark(space);
+    lsm_store_make_way(space->store); /* SQLite writes to the same disk first */
     rc = leave_history(table, message);
     if (rc == SQLITE_OK) rc = drop_data(table, in_txn, message);
     if (rc == SQLITE_OK) rc = drop_shadows(table, message);

@@ -106,6 +106,8 @@ struct lsm_options {
     uint64_t map_bytes;     /* table files are read through maps of them, up to so many bytes in all; default 0: none (lsm_store_allow_map()) */
     size_t block_bytes;     /* payload of a data block; default 4096, 512 .. 65536 */
     size_t file_bytes;      /* size at which a merge starts a new table file; default 16 MiB */
+    uint64_t reserve_bytes; /* the most disk space that is held back, in the file RESERVE, for deleting rows and for flushing when the disk is full
+                                             (about half of the log that is not flushed, and 3 % of the table files); default 32 MiB; 0: none */
     enum lsm_compression compression; /* of the older levels; default LSM_COMPRESS_LZ4, as level 0 has it unless this is none */
     int threads;                      /* background threads; default 2; 0: flush and merge inside the writer's calls */
     bool exclusive;                   /* let no other process in; default false: any number may have the store open */
@@ -162,6 +164,10 @@ typedef bool (*lsm_interrupt_fn)(void *arg);
 
 /* Wait for a flush if memory is full of what waits for one, as lsm_txn_begin() does, but end with LSM_INTERRUPTED when it is asked for. */
 int lsm_store_await_room(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) LSM_MUST_CHECK;
+
+/* Somebody else is about to write to the same disk so that much can be deleted here, a database that drops a table: if the disk is full, let him have a quarter of
+ * a MiB of the reserve. */
+void lsm_store_make_way(struct lsm_store *store);
 
 /* Become the one writer. Waits for a flush, however long it takes, while memory is full of what waits for one. Waits at most busy_timeout_ms for a predecessor, then LSM_BUSY.
  * snapshot_position, if not UINT64_MAX, is lsm_view_position() of the view the transaction's reads are based on:
@@ -347,6 +353,7 @@ struct lsm_stats {
     uint64_t mapped_bytes;   /* of table files */
     uint64_t memtable_bytes; /* all generations still in memory */
     uint64_t table_bytes, wal_bytes_on_disk;
+    uint64_t reserve_bytes; /* held back for deleting on a full disk */
     uint64_t position, synced_position;
     uint64_t generation; /* number of the newest log file */
     uint64_t version;    /* edits applied to the manifest */

@@ -16,6 +16,7 @@ static void name_print(char name[NAME_BYTES_MAX], enum lsm_file_type type, uint6
     case LSM_FILE_CURRENT: (void)snprintf(name, NAME_BYTES_MAX, "CURRENT"); break;
     case LSM_FILE_LOCK: (void)snprintf(name, NAME_BYTES_MAX, "LOCK"); break;
     case LSM_FILE_SHM: (void)snprintf(name, NAME_BYTES_MAX, "SHM"); break;
+    case LSM_FILE_RESERVE: (void)snprintf(name, NAME_BYTES_MAX, "RESERVE"); break;
     case LSM_FILE_MANIFEST: (void)snprintf(name, NAME_BYTES_MAX, "%s%0*" PRIu64, manifest_prefix, DIGITS_MIN, number); break;
     case LSM_FILE_WAL: (void)snprintf(name, NAME_BYTES_MAX, "%0*" PRIu64 ".wal", DIGITS_MIN, number); break;
     case LSM_FILE_TABLE: (void)snprintf(name, NAME_BYTES_MAX, "%0*" PRIu64 ".sst", DIGITS_MIN, number); break;
@@ -61,6 +62,7 @@ enum lsm_file_type lsm_file_parse(const char *name, uint64_t *number) {
     if (strcmp(name, "CURRENT") == 0) return LSM_FILE_CURRENT;
     if (strcmp(name, "LOCK") == 0) return LSM_FILE_LOCK;
     if (strcmp(name, "SHM") == 0) return LSM_FILE_SHM;
+    if (strcmp(name, "RESERVE") == 0) return LSM_FILE_RESERVE;
     if (strncmp(name, manifest_prefix, sizeof manifest_prefix - 1) == 0) {
         const char *rest = parse_number(name + sizeof manifest_prefix - 1, &value);
         if (rest == NULL || *rest != '\0') return LSM_FILE_OTHER;

@@ -48,6 +48,8 @@ int lsm_os_fail(struct lsm_error *err, int os_errno, bool writing, const char *a
 
 bool lsm_os_lacks_descriptor(const struct lsm_error *err) { return err->os_errno == EMFILE || err->os_errno == ENFILE; }
 
+bool lsm_os_lacks_space(const struct lsm_error *err) { return err->os_errno == ENOSPC || err->os_errno == EDQUOT; }
+
 int lsm_os_poisoned(struct lsm_error *err, const char *path) {
     return lsm_fail(err, LSM_IO, "%s: an earlier sync of this file failed and what the disk holds is unknown; write its content to a new file", path);
 }

@@ -24,6 +24,7 @@ struct flush {
     struct lsm_state *state;
     struct lsm_gen **gens; /* to be flushed, newest first: the last `count` of the state's */
     size_t count;
+    bool spends;               /* the reserve, if the disk is full */
     struct stretch *stretches; /* oldest first */
     size_t stretches_count;
     const struct lsm_run **below; /* what is older than the stretch at hand */
@@ -62,6 +63,8 @@ static int run_stretch(struct flush *flush, struct stretch *stretch, struct lsm_
     job->file_bytes = options->file_bytes > options->write_buffer_bytes ? options->file_bytes : options->write_buffer_bytes;
     job->log_low = flush->gens[stretch->first + stretch->count - 1]->start;
     job->log_high = flush->gens[stretch->first]->end;
+    if (flush->spends) job->sst.find_space = lsm_reserve_find;
+    job->sst.find_space_arg = store;
     job->cancelled = lsm_flush_cancelled;
     job->cancelled_arg = store;
     int status = lsm_job_run(job, err);
@@ -247,11 +250,20 @@ size_t lsm_flush_count_due(const struct lsm_store *store) {
 
 bool lsm_store_flush_is_due(const struct lsm_store *store) { return lsm_flush_count_due(store) != 0; }
 
-static int run_flush(struct lsm_store *store, struct lsm_error *err) {
-    struct flush flush = {.store = store};
+/* The oldest generation, and those that end where it ends: they are one transaction's, and go with the same edit. */
+static size_t count_oldest(const struct lsm_state *state, size_t due) {
+    size_t count = 1, oldest = state->gens_count - 1;
+    while (count < due && state->gens[oldest - count]->end == state->gens[oldest]->end) count++;
+    return count;
+}
+
+/* All that are due, or the oldest only. spends: the reserve, if the disk is full. */
+static int run_flush(struct lsm_store *store, bool all, bool spends, struct lsm_error *err) {
+    struct flush flush = {.store = store, .spends = spends};
     lsm_mutex_lock(&store->mu);
     flush.state = store->state;
     flush.count = lsm_flush_count_due(store);
+    if (!all && flush.count != 0) flush.count = count_oldest(flush.state, flush.count);
     lsm_state_ref(flush.state);
     lsm_mutex_unlock(&store->mu);
     flush.gens = &flush.state->gens[flush.state->gens_count - flush.count];
@@ -282,13 +294,40 @@ out:
     return status;
 }
 
+/* Where the newest that is due ends; 0: none is. Locks: takes mu */
+static uint64_t end_of_due(struct lsm_store *store) {
+    lsm_mutex_lock(&store->mu);
+    size_t due = lsm_flush_count_due(store);
+    uint64_t end = due == 0 ? 0 : store->state->gens[store->state->gens_count - due]->end;
+    lsm_mutex_unlock(&store->mu);
+    return end;
+}
+
+/* On a full disk all of them together, because what the younger ones delete in the older ones takes no space; if that is too much the oldest alone: what that
+ * gives back, its log, is there for the next. If that is too much as well, the reserve is not tried again before there is another one: meanwhile it is for those who
+ * delete. */
+static int flush_with_reserve(struct lsm_store *store, struct lsm_error *err) {
+    struct lsm_error why = {0};
+    uint64_t end = end_of_due(store);
+    bool spends = end > atomic_load_explicit(&store->too_full, memory_order_relaxed);
+    int status = run_flush(store, true, spends, &why);
+    if (status == LSM_FULL && spends) {
+        lsm_reserve_refill(store);
+        status = run_flush(store, false, true, &why);
+        if (status == LSM_FULL) atomic_store_explicit(&store->too_full, end, memory_order_relaxed);
+    }
+    lsm_reserve_refill(store);
+    if (status != LSM_OK && err != NULL) *err = why;
+    return status;
+}
+
 int lsm_store_flush_job(struct lsm_store *store, struct lsm_error *err) {
     struct lsm_shared_work shared;
     int status = lsm_shared_begin_work(store, LSM_WORK_FLUSH, &shared, err);
     if (status != LSM_OK) return status;
     /* Another process may have done it. */
     status = lsm_follow_version(store, err);
-    if (status == LSM_OK) status = run_flush(store, err);
+    if (status == LSM_OK) status = flush_with_reserve(store, err);
     if (status == LSM_OVERTAKEN) {
         status = lsm_follow(store, err);
         if (status == LSM_OK) status = LSM_NOTFOUND;
@@ -352,8 +391,10 @@ int lsm_flush_lock_writer(struct lsm_store *store, lsm_interrupt_fn interrupted,
 int lsm_store_flush(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) {
     int status = lsm_flush_lock_writer(store, interrupted, arg, err);
     if (status != LSM_OK) return status;
+    atomic_store_explicit(&store->too_full, 0, memory_order_relaxed);
     status = lsm_store_roll(store, err);
     lsm_store_unlock_writer(store);
     while (status == LSM_OK && is_due(store)) status = lsm_store_flush_turn(store, interrupted, arg, err);
+    if (status == LSM_OK) lsm_reserve_fit(store);
     return status;
 }

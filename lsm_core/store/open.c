@@ -15,6 +15,7 @@ void lsm_options_init(struct lsm_options *options) {
                                     .cache_bytes = 64u << 20,
                                     .block_bytes = 4096,
                                     .file_bytes = 16u << 20,
+                                    .reserve_bytes = 32u << 20,
                                     .compression = LSM_COMPRESS_LZ4,
                                     .threads = 2};
 }
@@ -333,6 +334,7 @@ static bool tidy_up(struct lsm_store *store) {
     lsm_store_unlock_writer(store);
     atomic_store_explicit(&store->stop, false, memory_order_relaxed);
     remove_dropped(store);
+    lsm_reserve_fit(store);
     return true;
 }
 

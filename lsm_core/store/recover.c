@@ -220,7 +220,8 @@ static bool is_leftover(struct lsm_store *store, enum lsm_file_type type, uint64
     case LSM_FILE_OTHER:
     case LSM_FILE_CURRENT:
     case LSM_FILE_LOCK:
-    case LSM_FILE_SHM: return false;
+    case LSM_FILE_SHM:
+    case LSM_FILE_RESERVE: return false;
     }
     return false;
 }

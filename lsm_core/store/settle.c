@@ -44,6 +44,7 @@ static int compact_once(struct lsm_store *store, struct lsm_version *version, vo
     status = lsm_merge_init(&merge, store, version) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, 0);
     if (status != LSM_OK) goto out;
     add_all(&merge);
+    merge.spends = true;
     status = lsm_job_outcome(lsm_merge_run(&merge, must_stop, arg, err), err);
 out:
     lsm_merge_release(&merge);
@@ -147,6 +148,7 @@ static int settle_state(struct stop_asker *asker, struct lsm_state *state, struc
     if (status == LSM_OK) {
         merge.gens = &state->gens[1];
         merge.gens_count = due;
+        merge.spends = true;
         add_all(&merge);
         status = has_files_to_move(&merge, &moves);
     }
@@ -208,5 +210,6 @@ int lsm_store_compact(struct lsm_store *store, lsm_interrupt_fn interrupted, voi
     }
     /* Who asked for it looks at the disk next. */
     lsm_store_sweep(store);
+    lsm_reserve_fit(store);
     return status;
 }

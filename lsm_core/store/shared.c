@@ -194,6 +194,7 @@ static bool is_garbage(struct look *look, enum lsm_file_type type, uint64_t numb
     case LSM_FILE_CURRENT:
     case LSM_FILE_LOCK:
     case LSM_FILE_SHM:
+    case LSM_FILE_RESERVE:
     case LSM_FILE_TEMP: return false;
     }
     return false;

@@ -44,11 +44,14 @@ static int write_files(const struct lsm_gen *gen, uint64_t from, uint64_t to, st
     return status;
 }
 
-int lsm_spill(struct lsm_store *store, const struct lsm_gen *gen, uint64_t from, uint64_t to, struct lsm_gen **out, struct lsm_error *err) {
+int lsm_spill(struct lsm_store *store, const struct lsm_gen *gen, uint64_t from, uint64_t to, bool spends, struct lsm_gen **out,
+              struct lsm_error *err) {
     struct lsm_job job;
     struct lsm_edit edit = {0};
     *out = NULL;
     init_job(store, 0, gen->start, &job);
+    if (spends) job.sst.find_space = lsm_reserve_find;
+    job.sst.find_space_arg = store;
     int status = write_files(gen, from, to, &job, err);
     for (size_t i = 0; i < job.files_count && status == LSM_OK; i++)
         if (lsm_edit_add_file(&edit, 0, 1, job.files[i]) != LSM_OK) status = lsm_fail_nomem(err, 0);

@@ -34,6 +34,7 @@ void lsm_store_stats(struct lsm_store *store, struct lsm_stats *stats) {
     memset(stats, 0, sizeof *stats);
     if (lsm_store_guard(store, NULL) != LSM_OK) return;
     fill_counters(store, stats);
+    stats->reserve_bytes = lsm_reserve_bytes(store);
     lsm_cache_stats(store->cache, &cache);
     stats->cache_hits = cache.hits;
     stats->cache_misses = cache.misses;

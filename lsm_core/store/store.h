@@ -12,6 +12,7 @@
  *   recover.c     the log at opening                    replay.c      what its records do
  *   follow.c      catching up with other processes      shared.c      joining them, sharing the work, removing files
  *   spill.c       a transaction's rows -> table files, runs of them -> one
+ *   reserve.c     disk space held back for deleting
  *
  * Lock order: writer (a flag under mu) -> WRITER (among processes) -> claims on work (flags under mu) -> FLUSH, MERGE -> follow_mu -> the version set's
  * append_mu -> MANIFEST -> manifest_mu -> mu -> the version set's mu. Nothing blocks while mu is held.
@@ -124,6 +125,7 @@ struct lsm_store {
         uint64_t number, start;
     } resume;
     uint32_t next_tree;
+    bool log_is_lent;          /* it has taken of the reserve: it is sealed soon, so that a flush gives that back */
     struct lsm_txn *spent_txn; /* one that has ended, for the next: with its buffers, if they are not large; NULL: none */
 
     /* Guarded by follow_mu, but for the flags; nobody reads on in the log while `writing`. */
@@ -174,6 +176,8 @@ struct lsm_store {
     _Atomic bool spilling;      /* the present transaction writes table files that nobody names */
     _Atomic size_t own_bytes;   /* what it holds in memory besides the active generation, about */
     _Atomic bool stop;          /* jobs give up */
+    _Atomic bool reserve_used;  /* it is to be made whole again, behind the next job */
+    _Atomic uint64_t too_full;  /* the memtables up to this position could not be flushed even with all of the reserve; 0: nothing of the kind */
     _Atomic bool sweep_told;    /* a helper thread knows that there are files to remove, and looks again and again */
     _Atomic uint64_t next_sweep_us; /* not before: other processes need what could go */
     _Atomic int pinned_views;
@@ -288,8 +292,8 @@ struct lsm_asker {
 
 /* ---- spill.c ---- */
 /* Write the rows that a generation in memory has from sequences [from, to) to table files of their own, with every tombstone: *out is a file generation
- * of one run, NULL if there are none. They are durable, and nobody names them: lsm_gen_abandon() if that is to stay so. On error nothing is left. */
-int lsm_spill(struct lsm_store *store, const struct lsm_gen *gen, uint64_t from, uint64_t to, struct lsm_gen **out,
+ * of one run, NULL if there are none. spends: the reserve, if the disk is full. They are durable, and nobody names them: lsm_gen_abandon() if that is to stay so. On error nothing is left. */
+int lsm_spill(struct lsm_store *store, const struct lsm_gen *gen, uint64_t from, uint64_t to, bool spends, struct lsm_gen **out,
               struct lsm_error *err) LSM_MUST_CHECK;
 /* One file generation of one run in place of several, newest first, with every tombstone. A file that shares no key with a file of another run is
  * passed on as it is: the two generations have it both. On error nothing is left. */
@@ -380,6 +384,19 @@ int lsm_flush_lock_writer(struct lsm_store *store, lsm_interrupt_fn interrupted,
 int lsm_store_merge_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
 /* Take out the files that hold nothing but dropped trees. */
 int lsm_store_drop_job(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;
+
+/* ---- reserve.c. Locks: takes mu ---- */
+/* For who adds rows, before the log takes `more` bytes of the disk: LSM_FULL if that and the reserve are not to be had together. */
+int lsm_reserve_keep(struct lsm_store *store, uint64_t more, struct lsm_error *err) LSM_MUST_CHECK;
+/* As large as it should be now, or as near to it as the disk allows. */
+void lsm_reserve_fit(struct lsm_store *store);
+/* The same if a job has taken of it; but no smaller, because it soon should be as large again. */
+void lsm_reserve_refill(struct lsm_store *store);
+/* The log lacks space, for `why`: let it have some of the reserve. True: so many bytes may be had now. For who adds no rows. Needs: the writer */
+bool lsm_reserve_lend(struct lsm_store *store, uint64_t bytes, const struct lsm_error *why);
+/* For a job's files (lsm_sst_options.find_space): all of it, if need be. lsm_reserve_refill() follows when the job is done. */
+bool lsm_reserve_find(void *store, uint64_t bytes, const struct lsm_error *why);
+uint64_t lsm_reserve_bytes(struct lsm_store *store); /* as it is */
 
 /* ---- background.c ---- */
 int lsm_background_start(struct lsm_store *store, struct lsm_error *err) LSM_MUST_CHECK;

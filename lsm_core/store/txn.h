@@ -94,6 +94,9 @@ void lsm_txn_recycle(struct lsm_txn *txn);
 /* L. */
 static inline uint64_t txn_position(const struct lsm_txn *txn) { return txn->own == NULL ? txn->batch.size : txn->own_low + txn->undo.size; }
 
+/* Has it done more than delete? Rows that were added and rolled back count, too. */
+static inline bool lsm_txn_adds_rows(const struct lsm_txn *txn) { return txn->puts != 0; }
+
 /* ---- txn_end.c ---- */
 /* Before anything but commit follows a prepare: an ABORT. */
 int lsm_txn_unprepare(struct lsm_txn *txn, struct lsm_error *err) LSM_MUST_CHECK;

@@ -57,10 +57,33 @@ static int make_token(struct lsm_txn *txn, struct lsm_error *err) {
     return status;
 }
 
+/* Rows are added only with the reserve whole, for as much of the log as is asked for. */
+static int make_room_to_add(struct lsm_txn *txn, uint64_t bytes, struct lsm_error *err) {
+    struct lsm_store *store = txn->store;
+    uint64_t ahead = lsm_wal_writer_ahead(store->log, bytes);
+    if (ahead == 0 || lsm_reserve_keep(store, ahead, NULL) == LSM_OK) return lsm_wal_writer_reserve(store->log, bytes, err);
+    int status = lsm_reserve_keep(store, bytes, err);
+    return status == LSM_OK ? lsm_wal_writer_reserve_exactly(store->log, bytes, err) : status;
+}
+
+/* When the disk is full rows are deleted at the expense of the reserve. */
+static int make_room_to_delete(struct lsm_txn *txn, uint64_t bytes, struct lsm_error *err) {
+    struct lsm_store *store = txn->store;
+    struct lsm_error why = {0};
+    int status = lsm_wal_writer_reserve(store->log, bytes, &why);
+    if (status == LSM_FULL && lsm_reserve_lend(store, bytes, &why)) {
+        store->log_is_lent = true;
+        status = lsm_wal_writer_reserve_exactly(store->log, bytes, &why);
+    }
+    if (status != LSM_OK && err != NULL) *err = why;
+    return status;
+}
+
 /* With the room for its end, so that taking the transaction back cannot fail for lack of space. */
 static int append_record(struct lsm_txn *txn, enum lsm_wal_kind kind, struct lsm_slice first, struct lsm_slice second, struct lsm_error *err) {
     struct lsm_store *store = txn->store;
-    int status = lsm_wal_writer_reserve(store->log, lsm_wal_record_bytes((uint64_t)first.size + second.size) + lsm_store_end_room(), err);
+    uint64_t bytes = lsm_wal_record_bytes((uint64_t)first.size + second.size) + lsm_store_end_room();
+    int status = lsm_txn_adds_rows(txn) ? make_room_to_add(txn, bytes, err) : make_room_to_delete(txn, bytes, err);
     if (status != LSM_OK) return status;
     status = lsm_wal_writer_append(store->log, kind, lsm_env_now_us(store->env), first, second, &txn->record, err);
     if (status != LSM_OK) txn->record = (struct lsm_wal_record){0};
@@ -179,13 +202,14 @@ int lsm_txn_prepare(struct lsm_txn *txn, enum lsm_sync sync, enum lsm_decider de
 
 /* ---- the end ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Seal a generation that is full. A failure (no space, no memory) leaves it open: the next commit tries again. */
+/* Seal a generation that is full, or whose log has taken of the reserve. A failure (no space, no memory) leaves it open: the next commit tries again. */
 static void roll_if_full(struct lsm_store *store, struct lsm_gen *gen, uint64_t bytes) {
     /* Adding up the memtables costs more than a small commit: not every time. */
     gen->unmeasured += bytes;
-    if (gen->unmeasured < MEASURE_EVERY_BYTES) return;
+    if (gen->unmeasured < MEASURE_EVERY_BYTES && !store->log_is_lent) return;
     gen->unmeasured = 0;
-    if (lsm_gen_bytes(gen) >= store->options.write_buffer_bytes && lsm_store_roll(store, NULL) != LSM_OK) return;
+    bool due = store->log_is_lent || lsm_gen_bytes(gen) >= store->options.write_buffer_bytes;
+    if (due && lsm_store_roll(store, NULL) != LSM_OK) return;
 }
 
 /* The log may go on behind a transaction that the database has decided. A failure leaves that to the next writer. */

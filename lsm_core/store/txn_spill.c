@@ -99,7 +99,7 @@ static void drop_pieces(struct lsm_txn *txn, size_t from, bool abandon) {
 /* The operations [low, high) of own become one more piece, if they have left anything. */
 static int write_piece(struct lsm_txn *txn, uint64_t low, uint64_t high, struct lsm_error *err) {
     struct lsm_gen *files = NULL;
-    int status = lsm_spill(txn->store, txn->own, txn->base + low, txn->base + high, &files, err);
+    int status = lsm_spill(txn->store, txn->own, txn->base + low, txn->base + high, !lsm_txn_adds_rows(txn), &files, err);
     if (status != LSM_OK || files == NULL) return status;
     if (add_piece(txn, files, low, high) == LSM_OK) return LSM_OK;
     lsm_gen_abandon(files, NULL, 0);
@@ -120,8 +120,7 @@ static int write_pieces(struct lsm_txn *txn, struct lsm_error *err) {
     return status == LSM_OK ? write_piece(txn, low, end, err) : status;
 }
 
-int lsm_txn_spill(struct lsm_txn *txn, struct lsm_error *err) {
-    if (txn->undo.size == 0) return LSM_OK;
+static int spill(struct lsm_txn *txn, struct lsm_error *err) {
     size_t before = txn->pieces_count;
     struct lsm_gen *fresh = lsm_gen_new(txn->base);
     struct txn_source source = {0};
@@ -142,6 +141,16 @@ int lsm_txn_spill(struct lsm_txn *txn, struct lsm_error *err) {
     txn->unmeasured = 0;
     tell_bytes(txn);
     return LSM_OK;
+}
+
+int lsm_txn_spill(struct lsm_txn *txn, struct lsm_error *err) {
+    struct lsm_error why = {0};
+    if (txn->undo.size == 0) return LSM_OK;
+    int status = lsm_txn_adds_rows(txn) ? lsm_reserve_keep(txn->store, 0, &why) : LSM_OK;
+    if (status == LSM_OK) status = spill(txn, &why);
+    if (status != LSM_OK && err != NULL) *err = why;
+    if (!lsm_txn_adds_rows(txn)) lsm_reserve_refill(txn->store);
+    return status;
 }
 
 /* A mark that has just been taken, for a row and its index entries, is released in a moment. A spill right now would be cut there. */

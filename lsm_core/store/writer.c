@@ -63,6 +63,15 @@ static int create_log(struct lsm_store *store, uint64_t *number, struct lsm_wal_
     return status;
 }
 
+/* The same on a full disk, which leaves room for a file without a record in any case. */
+static int make_log(struct lsm_store *store, uint64_t *number, struct lsm_wal_writer **log, struct lsm_error *err) {
+    struct lsm_error why = {0};
+    int status = create_log(store, number, log, &why);
+    if (status == LSM_FULL && lsm_reserve_lend(store, 1, &why)) status = create_log(store, number, log, &why);
+    if (status != LSM_OK && err != NULL) *err = why;
+    return status;
+}
+
 int lsm_store_open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_error *err) {
     struct lsm_wal_writer *log = NULL;
     if (store->log != NULL) return LSM_OK;
@@ -72,7 +81,7 @@ int lsm_store_open_log(struct lsm_store *store, struct lsm_gen *gen, struct lsm_
         status = lsm_wal_writer_attach(store->env, store->dir, store->store_id, number, store->resume.start, store->log_end, store->log_check,
                                        store->log_synced, &log, err);
     } else {
-        status = create_log(store, &number, &log, err);
+        status = make_log(store, &number, &log, err);
     }
     if (status == LSM_OK && !store->alone) status = lsm_spans_note(store, number, lsm_wal_writer_start(log), err);
     if (status != LSM_OK) {
@@ -97,11 +106,21 @@ void lsm_store_fail_log(struct lsm_store *store, const struct lsm_error *why) {
     lsm_store_set_failed(store, &err);
 }
 
+/* A record that adds no rows: on a full disk there is room for it. */
+static int append_mark(struct lsm_store *store, enum lsm_wal_kind kind, struct lsm_slice payload, struct lsm_error *err) {
+    struct lsm_error why = {0};
+    uint64_t bytes = lsm_wal_record_bytes(payload.size);
+    int status = lsm_wal_writer_reserve(store->log, bytes, &why);
+    if (status == LSM_FULL && lsm_reserve_lend(store, bytes, &why)) status = lsm_wal_writer_reserve(store->log, bytes, &why);
+    if (status == LSM_OK) return lsm_wal_writer_append(store->log, kind, lsm_env_now_us(store->env), payload, (struct lsm_slice){0}, NULL, err);
+    if (err != NULL) *err = why;
+    return status;
+}
+
 int lsm_store_append_end(struct lsm_store *store, enum lsm_wal_kind kind, uint64_t position, struct lsm_error *err) {
     uint8_t payload[END_PAYLOAD_BYTES];
     lsm_store_u64(payload, position);
-    return lsm_wal_writer_append(store->log, kind, lsm_env_now_us(store->env), lsm_slice_of(payload, sizeof payload), (struct lsm_slice){0}, NULL,
-                                 err);
+    return append_mark(store, kind, lsm_slice_of(payload, sizeof payload), err);
 }
 
 uint64_t lsm_store_end_room(void) { return lsm_wal_record_bytes(END_PAYLOAD_BYTES); }
@@ -150,6 +169,7 @@ void lsm_seal_log(struct lsm_store *store, struct lsm_seal *seal) {
     seal->gen->charged = charged;
     lsm_seal_set_end(seal, end);
     store->resume.number = 0;
+    store->log_is_lent = false;
     if (store->log != NULL) {
         store->log_end = end;
         store->log_check = lsm_wal_writer_check(store->log);
@@ -181,8 +201,7 @@ int lsm_store_roll(struct lsm_store *store, struct lsm_error *err) {
     if (status == LSM_OK) status = lsm_seal_init(store, active, NULL, &seal, err);
     if (status != LSM_OK) return status;
     /* Nothing may fail after this: what is appended behind a ROLL is no record. */
-    if (store->log != NULL)
-        status = lsm_wal_writer_append(store->log, LSM_WAL_ROLL, lsm_env_now_us(store->env), (struct lsm_slice){0}, (struct lsm_slice){0}, NULL, err);
+    if (store->log != NULL) status = append_mark(store, LSM_WAL_ROLL, (struct lsm_slice){0}, err);
     if (status == LSM_OK) {
         /* Before the generation can be flushed: the flush closes the logs it makes superfluous. */
         lsm_seal_log(store, &seal);

@@ -284,6 +284,66 @@ print(len(done), "commits,", full, "on a full disk; files:", len(names))
     print("      " + python(code, folder, command=["unshare", "-m"], timeout=600).out.strip())
 
 
+def test_a_full_tmpfs_is_emptied_by_deleting(folder):
+    """Full of our own rows, and somebody else takes what is left: rows go by DELETE, by lsm_truncate() and by DROP TABLE, their space comes back, and rows can be added again."""
+    if subprocess.run(["unshare", "-m", "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+        raise Skip("mount namespaces cannot be had here")
+    code = r'''
+import subprocess, time
+os.mkdir("disk")
+def free(): return os.statvfs("disk").f_bavail * os.statvfs("disk").f_frsize
+ADD = "WITH RECURSIVE c(x) AS (SELECT ?1 UNION ALL SELECT x + 1 FROM c WHERE x < ?2) INSERT INTO t SELECT x, randomblob(200) FROM c"
+def full(sql, *given):
+    try: db.execute(sql, given)
+    except sqlite3.Error as error:
+        assert getattr(error, "sqlite_errorcode", 13) & 255 == 13, str(error)
+        return str(error)
+told = []
+for megabytes, buffer, how in (16, 33554432, "all"), (16, 33554432, "half"), (48, 8388608, "portions"), (48, 8388608, "truncate"), (48, 8388608, "drop"):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", "disk"], check=True)
+    db = connect(f"file:disk/test.db?lsm_write_buffer={buffer}", uri=True, isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("CREATE VIRTUAL TABLE t USING lsm(k INTEGER PRIMARY KEY, v)")
+    rows = 0
+    while full(ADD, rows, rows + 999) is None: rows += 1000
+    still = 0  # flushes and merges that run give some back yet
+    while still < 10:
+        with open("disk/others", "ab") as others:
+            try:
+                while True:
+                    os.write(others.fileno(), bytes(4096))
+                    still = 0
+            except OSError: pass
+        time.sleep(0.1)
+        still += 1
+    assert rows > 10000 and free() < 1000000, (rows, free())
+    assert full("INSERT INTO t VALUES (-1, zeroblob(8000000))"), "there is room"
+    if how == "all": db.execute("DELETE FROM t")
+    elif how == "half": db.execute("DELETE FROM t WHERE k % 2 = 0")
+    elif how == "truncate": db.execute("SELECT lsm_truncate('t')").fetchall()
+    elif how == "drop":
+        db.execute("DROP TABLE t")
+        db.execute("CREATE VIRTUAL TABLE t USING lsm(k INTEGER PRIMARY KEY, v)")
+    else:
+        low, size = 0, rows // 4
+        while low < rows:
+            if full("DELETE FROM t WHERE k >= ? AND k < ?", low, low + size) is None: low += size
+            else: size //= 2
+            assert size > 100, (low, rows)
+    left = rows // 2 if how == "half" else 0
+    assert db.execute("SELECT count(*) FROM t").fetchone() == (left,), how
+    assert db.execute("SELECT lsm_compact()").fetchone() == ("ok",)
+    assert free() > megabytes * 2 ** 20 // 3, (how, free())
+    assert full(ADD, rows, rows + 9999) is None, how
+    assert db.execute("SELECT count(*), lsm_check() FROM t").fetchone() == (left + 10000, "ok")
+    told.append(f"{how} of {rows}")
+    db.close()
+    subprocess.run(["umount", "disk"], check=True)
+print(", ".join(told))
+'''
+    print("      " + python(code, folder, command=["unshare", "-m"], timeout=600).out.strip())
+
+
 def test_a_file_that_cannot_be_read_is_named_and_nothing_else_suffers(folder):
     """EIO from one table file: SQLITE_IOERR with file, offset and advice; other tables are read and written, and when the disk is well again so is that one."""
     need_strace()

@@ -44,6 +44,7 @@ static void every_name_is_parsed_back(void **state) {
     assert_true(number == 0);
     assert_int_equal(lsm_file_parse("LOCK", &number), LSM_FILE_LOCK);
     assert_int_equal(lsm_file_parse("SHM", &number), LSM_FILE_SHM);
+    assert_int_equal(lsm_file_parse("RESERVE", &number), LSM_FILE_RESERVE);
 }
 
 static void anything_else_is_other(void **state) {

@@ -107,7 +107,7 @@ static void install(struct lsm_gen *files) {
 
 static struct lsm_gen *spill(struct private *own, uint64_t from, uint64_t to) {
     struct lsm_gen *files = NULL;
-    MUST(lsm_spill(world.store, own->gen, from, to, &files, &world.err));
+    MUST(lsm_spill(world.store, own->gen, from, to, false, &files, &world.err));
     return files;
 }
 

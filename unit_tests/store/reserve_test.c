@@ -1,0 +1,321 @@
+/* Space that is held back: on a full disk rows can be deleted, that gives space back, and then rows can be added again. */
+#include "world_kit.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "../../lsm_core/codec/coding.h"
+#include "../../lsm_core/store/store.h"
+
+#define RESERVE "db-lsm/store/RESERVE"
+
+enum { VALUE_BYTES = 400, ROWS_AT_ONCE = 50, ROWS_MAX = 100000, STEP = 65536 };
+
+static uint32_t tree;
+static uint64_t noise;
+
+static int set_up(void **state) {
+    (void)state;
+    world_init(&world, lsm_env_mem_new_strict(), 17);
+    noise = 17;
+    open_with_trees(1);
+    tree = world.history[world.commits - 1].trees[0].tree;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    finish();
+    return 0;
+}
+
+/* What no compression makes shorter. */
+static int put(struct lsm_txn *txn, uint32_t number) {
+    uint8_t key[4], value[VALUE_BYTES];
+    lsm_store_be32(key, number);
+    for (size_t i = 0; i < sizeof value; i++) {
+        noise = noise * 6364136223846793005u + 1442695040888963407u;
+        value[i] = (uint8_t)(noise >> 56);
+    }
+    return lsm_txn_put(txn, tree, lsm_slice_of(key, sizeof key), lsm_slice_of(value, sizeof value), &world.err);
+}
+
+/* Rows [low, high), every `step`-th, in one transaction: added, or deleted. */
+static int change(uint32_t low, uint32_t high, uint32_t step, bool adds) {
+    struct lsm_txn *txn = NULL;
+    uint8_t key[4];
+    int status = lsm_txn_begin(world.store, UINT64_MAX, 0, &txn, &world.err);
+    if (status != LSM_OK) return status;
+    for (uint32_t number = low; number < high && status == LSM_OK; number += step) {
+        lsm_store_be32(key, number);
+        status = adds ? put(txn, number) : lsm_txn_delete(txn, tree, lsm_slice_of(key, sizeof key), &world.err);
+    }
+    if (status == LSM_OK) status = lsm_txn_prepare(txn, LSM_SYNC_NORMAL, LSM_DECIDES_ITSELF, NULL, &world.err);
+    if (status == LSM_OK)
+        lsm_txn_commit(txn, true);
+    else
+        MUST(lsm_txn_rollback(txn, NULL));
+    return status;
+}
+
+/* How many rows there are. */
+static uint32_t count_rows(void) {
+    struct lsm_view *view = NULL;
+    struct lsm_cursor *cursor = NULL;
+    uint32_t count = 0;
+    MUST(lsm_view_open(world.store, NULL, &view, &world.err));
+    MUST(lsm_cursor_open(view, tree, NULL, NULL, &cursor, &world.err));
+    MUST(lsm_cursor_first(cursor, &world.err));
+    while (lsm_cursor_valid(cursor)) {
+        count++;
+        MUST(lsm_cursor_next(cursor, &world.err));
+    }
+    lsm_cursor_close(cursor);
+    lsm_view_close(view);
+    return count;
+}
+
+static uint64_t used(void) {
+    struct lsm_names names = {0};
+    uint64_t bytes = 0;
+    MUST(lsm_env_list(world.env, "db-lsm/store", &names, &world.err));
+    for (size_t i = 0; i < names.count; i++) {
+        char path[80];
+        uint64_t size = 0;
+        struct lsm_file *file = NULL;
+        (void)snprintf(path, sizeof path, "db-lsm/store/%s", names.names[i]);
+        MUST(lsm_env_open(world.env, path, LSM_OPEN_READ, NULL, &file, &world.err));
+        MUST(lsm_file_size(file, &size, &world.err));
+        lsm_file_close(file);
+        bytes += size;
+    }
+    lsm_names_free(&names);
+    return bytes;
+}
+
+/* The disk has `bytes`, and rows are added until it is full; then somebody else takes what is free. How many rows went in. */
+static uint32_t fill(uint64_t bytes) {
+    uint32_t rows = 0;
+    int status = LSM_OK;
+    lsm_env_mem_set_space(world.env, bytes);
+    for (; rows < ROWS_MAX && status == LSM_OK; rows += status == LSM_OK ? ROWS_AT_ONCE : 0) status = change(rows, rows + ROWS_AT_ONCE, 1, true);
+    assert_int_equal(status, LSM_FULL);
+    lsm_env_mem_set_space(world.env, used());
+    return rows;
+}
+
+static void must_be_well(void) {
+    const char *wrong = world_check(world.store);
+    if (wrong != NULL) fail_msg("%s", wrong);
+}
+
+/* ---- a full disk ----------------------------------------------------------------------------------------------------------- */
+
+/* In portions, as large as they may be. */
+static void delete_all(uint32_t rows) {
+    uint32_t portion = rows;
+    for (uint32_t low = 0; low < rows;) {
+        uint32_t high = rows - low < portion ? rows : low + portion;
+        int status = change(low, high, 1, false);
+        if (status == LSM_OK) {
+            low = high;
+            continue;
+        }
+        if (status != LSM_FULL || portion <= 1) fail_msg("%u of %u rows deleted: %s", low, rows, world.err.text);
+        portion /= 2;
+    }
+}
+
+static void deleting_gives_space_back(size_t buffer, uint64_t space) {
+    lsm_env_mem_set_space(world.env, UINT64_MAX);
+    MUST(world_close(&world));
+    world.options.write_buffer_bytes = buffer;
+    MUST(world_open(&world));
+    uint32_t rows = fill(space);
+    assert_true(rows > 100);
+    assert_int_equal(change(rows, rows + 2000, 1, true), LSM_FULL);
+    assert_int_equal(count_rows(), rows);
+    assert_true(lsm_reserve_bytes(world.store) >= STEP);
+    delete_all(rows);
+    assert_int_equal(count_rows(), 0);
+    MUST(world_compact(&world));
+    must_be_well();
+    MUST(change(0, rows / 2, 1, true));
+    assert_int_equal(count_rows(), rows / 2);
+    MUST(world_close(&world));
+    MUST(world_open(&world));
+    assert_int_equal(count_rows(), rows / 2);
+    must_be_well();
+}
+
+static void rows_in_memory_are_deleted_on_a_full_disk(void **state) {
+    (void)state;
+    deleting_gives_space_back(32 << 20, 6 << 20);
+}
+
+static void rows_in_files_are_deleted_on_a_full_disk(void **state) {
+    (void)state;
+    deleting_gives_space_back(4 << 20, 24 << 20);
+}
+
+/* Half of them: what is left goes into the reserve, though nothing packs it. */
+static void half_of_the_rows_are_deleted_on_a_full_disk(void **state) {
+    (void)state;
+    world.options.write_buffer_bytes = 32 << 20;
+    MUST(world_close(&world));
+    MUST(world_open(&world));
+    uint32_t rows = fill(6 << 20);
+    MUST(change(0, rows, 2, false));
+    MUST(world_compact(&world));
+    assert_int_equal(count_rows(), rows / 2);
+    MUST(change(0, rows / 4, 2, true));
+    must_be_well();
+}
+
+static void a_transaction_that_adds_a_row_is_no_deletion(void **state) {
+    (void)state;
+    world.options.write_buffer_bytes = 32 << 20;
+    MUST(world_close(&world));
+    MUST(world_open(&world));
+    uint32_t rows = fill(6 << 20);
+    uint64_t before = lsm_reserve_bytes(world.store);
+    struct lsm_txn *txn = NULL;
+    uint8_t key[4] = {0};
+    assert_true(before >= STEP);
+    /* More tombstones than fit in without the reserve, and a row. */
+    MUST(lsm_txn_begin(world.store, UINT64_MAX, 0, &txn, &world.err));
+    for (uint32_t number = 0; number < rows; number++) {
+        lsm_store_be32(key, number);
+        MUST(lsm_txn_delete(txn, tree, lsm_slice_of(key, sizeof key), &world.err));
+    }
+    MUST(put(txn, rows));
+    assert_int_equal(lsm_txn_prepare(txn, LSM_SYNC_NORMAL, LSM_DECIDES_ITSELF, NULL, &world.err), LSM_FULL);
+    MUST(lsm_txn_rollback(txn, NULL));
+    assert_true(lsm_reserve_bytes(world.store) == before);
+    assert_int_equal(count_rows(), rows);
+    MUST(change(0, rows, 1, false));
+    assert_true(lsm_reserve_bytes(world.store) < before);
+}
+
+/* ---- its size ------------------------------------------------------------------------------------------------------------------ */
+
+static void it_grows_with_the_log_and_goes_with_it(void **state) {
+    (void)state;
+    world.options.write_buffer_bytes = 32 << 20;
+    MUST(world_close(&world));
+    MUST(world_open(&world));
+    assert_int_equal(lsm_reserve_bytes(world.store), 0);
+    for (uint32_t i = 0; i < 100; i++) MUST(change(i * ROWS_AT_ONCE, (i + 1) * ROWS_AT_ONCE, 1, true));
+    uint64_t log = lsm_store_writers_end(world.store), bytes = lsm_reserve_bytes(world.store);
+    assert_true(bytes % STEP == 0 && bytes >= log / 8 * 5 - STEP && bytes <= 2 * log); /* for what was asked for ahead, too */
+    struct lsm_stats stats;
+    lsm_store_stats(world.store, &stats);
+    assert_true(stats.reserve_bytes == bytes);
+    MUST(world_flush(&world));
+    lsm_store_stats(world.store, &stats);
+    assert_true(lsm_reserve_bytes(world.store) == stats.table_bytes / 32 / STEP * STEP);
+    MUST(lsm_txn_begin(world.store, UINT64_MAX, 0, &world.txn, &world.err));
+    MUST(lsm_txn_delete_range(world.txn, tree, lsm_slice_of(NULL, 0), lsm_slice_of((const uint8_t *)"\xff", 1), &world.err));
+    MUST(world_commit(&world, LSM_SYNC_FULL));
+    MUST(world_compact(&world));
+    bool there = true;
+    MUST(lsm_env_exists(world.env, RESERVE, &there, &world.err));
+    assert_false(there);
+}
+
+static void there_is_a_limit_and_none_is_one(void **state) {
+    (void)state;
+    const uint64_t limits[] = {0, STEP - 1, STEP, 5 * STEP + 1};
+    for (size_t i = 0; i < 4; i++) {
+        MUST(world_close(&world));
+        world.options.write_buffer_bytes = 32 << 20;
+        world.options.reserve_bytes = limits[i];
+        MUST(world_open(&world));
+        for (uint32_t at = 0; at < 40; at++) MUST(change(at * ROWS_AT_ONCE, (at + 1) * ROWS_AT_ONCE, 1, true));
+        assert_true(lsm_reserve_bytes(world.store) == limits[i] / STEP * STEP);
+    }
+}
+
+/* Its content is nobody's, and any size will do. */
+static void what_somebody_makes_of_it_does_no_harm(void **state) {
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        MUST(world_close(&world));
+        world.options.write_buffer_bytes = 32 << 20;
+        if (i == 0) MUST(lsm_env_mem_write_file(world.env, RESERVE, "not of any use", 14));
+        if (i == 1) MUST(lsm_env_unlink(world.env, RESERVE, &world.err));
+        if (i == 2) {
+            MUST(lsm_env_unlink(world.env, RESERVE, &world.err));
+            MUST(lsm_env_mkdir(world.env, RESERVE, &(struct lsm_env_perm){.mode = 0644, .uid = -1, .gid = -1}, &world.err));
+        }
+        if (i == 3) MUST(lsm_env_rmdir(world.env, RESERVE, &world.err));
+        MUST(world_open(&world));
+        for (uint32_t at = 0; at < 40; at++) MUST(change(at * ROWS_AT_ONCE, (at + 1) * ROWS_AT_ONCE, 1, true));
+        uint64_t bytes = lsm_reserve_bytes(world.store);
+        if (i == 2)
+            assert_true(bytes == 0);
+        else
+            assert_true(bytes >= STEP && bytes % STEP == 0);
+        assert_int_equal(count_rows(), 40 * ROWS_AT_ONCE);
+        must_be_well();
+    }
+}
+
+/* A quarter of a MiB for a database that drops a table, if the disk is full; else nothing. */
+static void it_makes_way_on_a_full_disk_only(void **state) {
+    (void)state;
+    world.options.write_buffer_bytes = 32 << 20;
+    MUST(world_close(&world));
+    MUST(world_open(&world));
+    for (uint32_t at = 0; at < 60; at++) MUST(change(at * ROWS_AT_ONCE, (at + 1) * ROWS_AT_ONCE, 1, true));
+    uint64_t bytes = lsm_reserve_bytes(world.store);
+    assert_true(bytes > 4 * STEP);
+    lsm_store_make_way(world.store);
+    assert_true(lsm_reserve_bytes(world.store) == bytes);
+    lsm_env_mem_set_space(world.env, used());
+    lsm_store_make_way(world.store);
+    assert_true(lsm_reserve_bytes(world.store) == bytes - 4 * STEP);
+    /* Who adds rows makes it whole first, or not at all. */
+    lsm_env_mem_set_space(world.env, UINT64_MAX);
+    for (uint32_t at = 60; at < 120; at++) MUST(change(at * ROWS_AT_ONCE, (at + 1) * ROWS_AT_ONCE, 1, true));
+    assert_true(lsm_reserve_bytes(world.store) > bytes);
+}
+
+/* While it is less than it should be, and cannot be had, rows are kept out, of another process, too; a quota is a full disk, a limit of the size of one file is not. */
+static void rows_are_kept_out_while_it_cannot_be_had(void **state) {
+    (void)state;
+    world.options.write_buffer_bytes = 32 << 20;
+    MUST(world_close(&world));
+    MUST(world_open(&world));
+    for (uint32_t at = 0; at < 60; at++) MUST(change(at * ROWS_AT_ONCE, (at + 1) * ROWS_AT_ONCE, 1, true));
+    MUST(lsm_env_unlink(world.env, RESERVE, &world.err));
+    const int reasons[] = {ENOSPC, EDQUOT, EFBIG, EIO};
+    for (size_t i = 0; i < 4; i++) {
+        int status = LSM_OK;
+        lsm_env_mem_fail_at(world.env,
+                            &(struct lsm_env_fault){.at = 1, .ops = LSM_ENV_ALLOCATE, .among = RESERVE, .os_errno = reasons[i], .sticky = true});
+        for (uint32_t at = 0; at < 60 && status == LSM_OK; at++) status = change(at * ROWS_AT_ONCE, (at + 1) * ROWS_AT_ONCE, 1, true);
+        lsm_env_mem_fail_at(world.env, NULL);
+        assert_int_equal(status, i < 2 ? LSM_FULL : LSM_OK);
+        if (i < 2) assert_non_null(strstr(world.err.text, "RESERVE: no space left"));
+        if (i < 2) assert_non_null(strstr(world.err.text, "lsm_compact()"));
+        assert_true(lsm_reserve_bytes(world.store) == 0);
+    }
+    for (uint32_t at = 0; at < 400; at++) MUST(change(at * ROWS_AT_ONCE, (at + 1) * ROWS_AT_ONCE, 1, true));
+    assert_true(lsm_reserve_bytes(world.store) != 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(rows_in_memory_are_deleted_on_a_full_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows_in_files_are_deleted_on_a_full_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(half_of_the_rows_are_deleted_on_a_full_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_transaction_that_adds_a_row_is_no_deletion, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_grows_with_the_log_and_goes_with_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(there_is_a_limit_and_none_is_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_somebody_makes_of_it_does_no_harm, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_makes_way_on_a_full_disk_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows_are_kept_out_while_it_cannot_be_had, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
