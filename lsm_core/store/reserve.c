@@ -35,13 +35,13 @@ static uint64_t wanted(struct lsm_store *store, uint64_t more) {
     return bytes / STEP_BYTES * STEP_BYTES;
 }
 
-/* The file and its size; LSM_NOTFOUND: there is none. */
+/* The file and its size; LSM_NOTFOUND: there is none. Not where writing has failed: the directory may not be the store's any more. */
 static int open_reserve(struct lsm_store *store, unsigned flags, struct lsm_file **file, uint64_t *size) {
     char *path = lsm_file_path(store->dir, LSM_FILE_RESERVE, 0);
     *file = NULL;
     *size = 0;
-    if (path == NULL) return LSM_NOMEM;
-    int status = lsm_env_open(store->env, path, flags, &store->perm, file, NULL);
+    int status = path == NULL ? LSM_NOMEM : lsm_store_check_failed(store, NULL);
+    if (status == LSM_OK) status = lsm_env_open(store->env, path, flags, &store->perm, file, NULL);
     if (status == LSM_OK) status = lsm_file_size(*file, size, NULL);
     lsm_free(path);
     return status;
