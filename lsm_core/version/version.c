@@ -21,13 +21,25 @@ static bool is_removed(const struct lsm_edit *edit, uint64_t number) {
     return false;
 }
 
-static void collect_run(const struct lsm_run *run, int level, const struct lsm_edit *edit, struct placed_list *list, size_t *removed) {
+static bool is_added(const struct lsm_edit *edit, uint64_t number) {
+    for (size_t i = 0; i < edit->added_count; i++)
+        if (edit->added[i].meta->number == number) return true;
+    return false;
+}
+
+static int collect_run(const struct lsm_run *run, int level, const struct lsm_edit *edit, struct placed_list *list, size_t *removed,
+                       struct lsm_error *err) {
     for (size_t i = 0; i < run->count; i++) {
-        if (is_removed(edit, run->files[i]->number))
+        uint64_t number = run->files[i]->number;
+        if (is_removed(edit, number)) {
             (*removed)++;
-        else
-            list->items[list->count++] = (struct placed){.level = level, .run = run->number, .meta = run->files[i]};
+            continue;
+        }
+        if (is_added(edit, number))
+            return lsm_fail(err, LSM_CORRUPT, "manifest: an edit adds table file %llu, which is in the store", (unsigned long long)number);
+        list->items[list->count++] = (struct placed){.level = level, .run = run->number, .meta = run->files[i]};
     }
+    return LSM_OK;
 }
 
 /* Everything that stays, then everything that comes. */
@@ -36,10 +48,13 @@ static int collect(const struct lsm_version *base, const struct lsm_edit *edit, 
     size_t removed = 0;
     list->items = lsm_calloc(most, sizeof *list->items);
     if (list->items == NULL) return lsm_fail_nomem(err, most * sizeof *list->items);
+    int status = LSM_OK;
     if (base != NULL && !edit->full) {
-        for (size_t r = 0; r < base->level0_count; r++) collect_run(&base->level0[r], 0, edit, list, &removed);
-        for (int level = 1; level < LSM_LEVELS; level++) collect_run(&base->levels[level], level, edit, list, &removed);
+        for (size_t r = 0; r < base->level0_count && status == LSM_OK; r++) status = collect_run(&base->level0[r], 0, edit, list, &removed, err);
+        for (int level = 1; level < LSM_LEVELS && status == LSM_OK; level++)
+            status = collect_run(&base->levels[level], level, edit, list, &removed, err);
     }
+    if (status != LSM_OK) return status;
     if (removed != edit->removed_count) return lsm_fail(err, LSM_CORRUPT, "manifest: an edit removes a table file that is not in the store");
     for (size_t i = 0; i < edit->added_count; i++) {
         const struct lsm_edit_file *added = &edit->added[i];

@@ -134,6 +134,29 @@ static void a_file_both_removed_and_added_moves(void **state) {
     destroy(next);
 }
 
+/* A file in two places would be removed twice, by an edit that nobody can read. */
+static void adding_what_is_there_is_refused(void **state) {
+    (void)state;
+    int64_t live = lsm_mem_live();
+    struct lsm_version *base = some_version(), *next;
+    struct lsm_file_meta *files[] = {base->level0[1].files[1], base->levels[2].files[0], base->levels[6].files[0]};
+    for (size_t i = 0; i < 3; i++) {
+        struct lsm_edit edit = {0};
+        char words[80];
+        assert_int_equal(lsm_edit_add_file(&edit, 4, 0, files[i]), LSM_OK);
+        (void)snprintf(words, sizeof words, "adds table file %llu, which is in the store", (unsigned long long)files[i]->number);
+        edit.full = true; /* in place of all that is there, it may */
+        assert_int_equal(lsm_version_apply(base, &edit, &next, NULL), LSM_OK);
+        destroy(next);
+        edit.full = false;
+        assert_int_equal(lsm_version_apply(base, &edit, &next, &err), LSM_CORRUPT);
+        assert_non_null(strstr(err.text, words));
+        lsm_edit_release(&edit);
+    }
+    destroy(base);
+    assert_int_equal(lsm_mem_live(), live);
+}
+
 static void removing_what_is_not_there_is_refused(void **state) {
     (void)state;
     int64_t live = lsm_mem_live();
@@ -279,6 +302,7 @@ int main(void) {
         cmocka_unit_test(files_are_ordered_by_age_then_by_key),
         cmocka_unit_test(an_edit_changes_what_it_names_and_nothing_else),
         cmocka_unit_test(a_file_both_removed_and_added_moves),
+        cmocka_unit_test(adding_what_is_there_is_refused),
         cmocka_unit_test(removing_what_is_not_there_is_refused),
         cmocka_unit_test(overlap_within_a_run_is_refused),
         cmocka_unit_test(out_of_memory_changes_nothing),
