@@ -311,6 +311,8 @@ static int flush_with_reserve(struct lsm_store *store, struct lsm_error *err) {
     uint64_t end = end_of_due(store);
     bool spends = end > atomic_load_explicit(&store->too_full, memory_order_relaxed);
     int status = run_flush(store, true, spends, &why);
+    /* With some of the reserve left it was not a table file that has failed, but the manifest. */
+    if (status == LSM_FULL && spends && lsm_reserve_find(store, 1, &why)) status = run_flush(store, true, true, &why);
     if (status == LSM_FULL && spends) {
         lsm_reserve_refill(store);
         status = run_flush(store, false, true, &why);

@@ -138,8 +138,11 @@ static void deleting_gives_space_back(size_t buffer, uint64_t space) {
     assert_true(lsm_reserve_bytes(world.store) >= STEP);
     delete_all(rows);
     assert_int_equal(count_rows(), 0);
+    lsm_env_mem_set_space(world.env,
+                          used()); /* what the log has been given and not used is gone, too: there is no space for an edit of the manifest */
     MUST(world_compact(&world));
     must_be_well();
+    lsm_env_mem_set_space(world.env, space);
     MUST(change(0, rows / 2, 1, true));
     assert_int_equal(count_rows(), rows / 2);
     MUST(world_close(&world));
@@ -166,9 +169,40 @@ static void half_of_the_rows_are_deleted_on_a_full_disk(void **state) {
     MUST(world_open(&world));
     uint32_t rows = fill(6 << 20);
     MUST(change(0, rows, 2, false));
+    lsm_env_mem_set_space(world.env, used());
+    MUST(world_flush(&world));
     MUST(world_compact(&world));
     assert_int_equal(count_rows(), rows / 2);
+    lsm_env_mem_set_space(world.env, 6 << 20);
     MUST(change(0, rows / 4, 2, true));
+    must_be_well();
+}
+
+/* The disk is full but for what somebody gives up of the reserve. */
+static void give_space(void *arg, const struct lsm_env_op *op) {
+    unsigned *times = arg;
+    if (op->kind != LSM_ENV_TRUNCATE || strstr(op->path, "RESERVE") == NULL) return;
+    lsm_env_mem_set_space(world.env, UINT64_MAX);
+    ++*times;
+}
+
+/* All that was in memory is deleted: nothing goes to a table file, but the manifest must know. */
+static void the_manifest_finds_space(void **state) {
+    (void)state;
+    unsigned times = 0;
+    world.options.write_buffer_bytes = 32 << 20;
+    MUST(world_close(&world));
+    MUST(world_open(&world));
+    for (uint32_t at = 0; at < 60; at++) MUST(change(at * ROWS_AT_ONCE, (at + 1) * ROWS_AT_ONCE, 1, true));
+    MUST(change(0, 60 * ROWS_AT_ONCE, 1, false));
+    MUST(lsm_store_lock_writer(world.store, 0, &world.err));
+    MUST(lsm_store_roll(world.store, &world.err));
+    lsm_store_unlock_writer(world.store);
+    lsm_env_mem_set_space(world.env, 1);
+    lsm_env_mem_on_op(world.env, give_space, &times);
+    MUST(world_flush(&world));
+    lsm_env_mem_on_op(world.env, NULL, NULL);
+    assert_true(times >= 1);
     must_be_well();
 }
 
@@ -310,6 +344,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(rows_in_memory_are_deleted_on_a_full_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rows_in_files_are_deleted_on_a_full_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(half_of_the_rows_are_deleted_on_a_full_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_manifest_finds_space, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_transaction_that_adds_a_row_is_no_deletion, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_grows_with_the_log_and_goes_with_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(there_is_a_limit_and_none_is_one, set_up, tear_down),
