@@ -42,7 +42,7 @@ db.close()
 (store,) = os.listdir('soak.db-lsm')
 there = set(os.listdir('soak.db-lsm/' + store))
 tables = {name for name in there if name.endswith('.sst')}
-rest = [name for name in there - tables - {'CURRENT', 'LOCK', 'SHM'} if not name.endswith('.wal') and not name.startswith('MANIFEST-')]
+rest = [name for name in there - tables - {'CURRENT', 'LOCK', 'SHM', 'RESERVE'} if not name.endswith('.wal') and not name.startswith('MANIFEST-')]
 assert tables == named and not rest, (tables ^ named, rest)
 print('rows', *rows, 'table files', len(named))
 """

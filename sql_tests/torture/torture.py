@@ -66,7 +66,7 @@ tables = {name for name in there if name.endswith('.sst')}
 invariants.expect(tables == set(names), f'table files that nobody names: {sorted(tables - set(names))}; missing: {sorted(set(names) - tables)}')
 logs = [name for name in there if name.endswith('.wal')]
 manifests = [name for name in there if name.startswith('MANIFEST-')]
-rest = there - tables - set(logs) - set(manifests) - {'CURRENT', 'LOCK', 'SHM'}
+rest = there - tables - set(logs) - set(manifests) - {'CURRENT', 'LOCK', 'SHM', 'RESERVE'}
 invariants.expect(len(logs) <= 1 and len(manifests) == 1 and not rest, f'left behind: {sorted(logs)}, {sorted(manifests)}, {sorted(rest)}')
 print('rows', last[0], 'acknowledged', acked, 'undone', gone, 'stamps', stamps[0], 'files', len(names))
 """
