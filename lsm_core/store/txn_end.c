@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-enum { MEASURE_EVERY_BYTES = 16384 };
+enum { MEASURE_EVERY_BYTES = 16384, WHY_BYTES_MAX = 440 /* of an error that something is added to */ };
 
 /* The writer is another one from now on. */
 static void end_txn(struct lsm_txn *txn) {
@@ -76,6 +76,7 @@ static int make_room_to_delete(struct lsm_txn *txn, uint64_t bytes, struct lsm_e
         status = lsm_wal_writer_reserve_exactly(store->log, bytes, &why);
     }
     if (status != LSM_OK && err != NULL) *err = why;
+    if (status == LSM_FULL && err != NULL) status = lsm_fail(err, LSM_FULL, "%.*s, or delete fewer rows at a time", WHY_BYTES_MAX, why.text);
     return status;
 }
 

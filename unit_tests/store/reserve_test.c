@@ -178,6 +178,19 @@ static void half_of_the_rows_are_deleted_on_a_full_disk(void **state) {
     must_be_well();
 }
 
+static void deleting_too_much_at_once_says_what_to_do(void **state) {
+    (void)state;
+    world.options.reserve_bytes = 2 * STEP;
+    world.options.write_buffer_bytes = 32 << 20;
+    MUST(world_close(&world));
+    MUST(world_open(&world));
+    uint32_t rows = fill(6 << 20);
+    assert_int_equal(change(0, rows, 1, false), LSM_FULL);
+    assert_non_null(strstr(world.err.text, "No space left on device; free some space and try again, or delete fewer rows at a time"));
+    MUST(change(0, rows / 10, 1, false));
+    assert_int_equal(count_rows(), rows - rows / 10);
+}
+
 /* The disk is full but for what somebody gives up of the reserve. */
 static void give_space(void *arg, const struct lsm_env_op *op) {
     unsigned *times = arg;
@@ -344,6 +357,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(rows_in_memory_are_deleted_on_a_full_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rows_in_files_are_deleted_on_a_full_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(half_of_the_rows_are_deleted_on_a_full_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(deleting_too_much_at_once_says_what_to_do, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_manifest_finds_space, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_transaction_that_adds_a_row_is_no_deletion, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_grows_with_the_log_and_goes_with_it, set_up, tear_down),
