@@ -80,7 +80,9 @@ void lsm_reserve_refill(struct lsm_store *store) {
 
 void lsm_reserve_fit(struct lsm_store *store) {
     struct lsm_file *file;
-    uint64_t size, bytes = wanted(store, 0);
+    uint64_t size;
+    if (lsm_store_guard(store, NULL) != LSM_OK) return;
+    uint64_t bytes = wanted(store, 0);
     int status = open_reserve(store, bytes == 0 ? LSM_OPEN_WRITE : LSM_OPEN_WRITE | LSM_OPEN_CREATE, &file, &size);
     if (status == LSM_OK && size < bytes) status = grow(file, size, bytes, NULL);
     if (status == LSM_OK && bytes != 0) (void)cut(file, size, bytes);

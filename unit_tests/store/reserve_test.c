@@ -41,7 +41,7 @@ static int put(struct lsm_txn *txn, uint32_t number) {
 }
 
 /* Rows [low, high), every `step`-th, in one transaction: added, or deleted. */
-static int change(uint32_t low, uint32_t high, uint32_t step, bool adds) {
+static int change_in(enum lsm_sync sync, uint32_t low, uint32_t high, uint32_t step, bool adds) {
     struct lsm_txn *txn = NULL;
     uint8_t key[4];
     int status = lsm_txn_begin(world.store, UINT64_MAX, 0, &txn, &world.err);
@@ -50,13 +50,17 @@ static int change(uint32_t low, uint32_t high, uint32_t step, bool adds) {
         lsm_store_be32(key, number);
         status = adds ? put(txn, number) : lsm_txn_delete(txn, tree, lsm_slice_of(key, sizeof key), &world.err);
     }
-    if (status == LSM_OK) status = lsm_txn_prepare(txn, LSM_SYNC_NORMAL, LSM_DECIDES_ITSELF, NULL, &world.err);
+    if (status == LSM_OK) status = lsm_txn_prepare(txn, sync, LSM_DECIDES_ITSELF, NULL, &world.err);
     if (status == LSM_OK)
         lsm_txn_commit(txn, true);
     else
         MUST(lsm_txn_rollback(txn, NULL));
     return status;
 }
+
+static int change(uint32_t low, uint32_t high, uint32_t step, bool adds) { return change_in(LSM_SYNC_NORMAL, low, high, step, adds); }
+
+static int change_durably(uint32_t low, uint32_t high, bool adds) { return change_in(LSM_SYNC_FULL, low, high, 1, adds); }
 
 /* How many rows there are. */
 static uint32_t count_rows(void) {
@@ -244,6 +248,66 @@ static void a_transaction_that_adds_a_row_is_no_deletion(void **state) {
     assert_true(lsm_reserve_bytes(world.store) < before);
 }
 
+/* ---- power cuts ---------------------------------------------------------------------------------------------------------------- */
+
+static struct {
+    uint32_t low, high; /* rows [low, high) are there, or about to be */
+    unsigned states;
+} cut;
+
+/* The power goes right behind what was done to RESERVE. */
+static void cut_behind_reserve(void *arg, const struct lsm_env_op *op) {
+    static const enum lsm_crash_mode modes[] = {LSM_CRASH_LOSE, LSM_CRASH_KEEP, LSM_CRASH_TORN, LSM_CRASH_RANDOM};
+    (void)arg;
+    if (strstr(op->path, "RESERVE") == NULL) return;
+    struct lsm_store *whole = world.store;
+    struct lsm_env *disk = world.env;
+    for (unsigned i = 0; i < 4; i++) {
+        world.env = world.options.env = lsm_env_mem_clone_crashed(disk, modes[i], cut.states++);
+        assert_non_null(world.env);
+        lsm_env_mem_set_space(world.env, UINT64_MAX);
+        MUST(lsm_store_open(&world.options, &world.store, &world.err));
+        uint32_t rows = count_rows();
+        if (rows < cut.low || rows > cut.high) fail_msg("state %u: %u rows of %u to %u", cut.states, rows, cut.low, cut.high);
+        must_be_well();
+        MUST(change(0, 300, 1, true));
+        MUST(lsm_store_close(world.store, &world.err));
+        lsm_env_mem_free(world.env);
+    }
+    world.env = world.options.env = disk;
+    world.store = whole;
+}
+
+static void a_power_cut_behind_a_change_of_it_does_no_harm(void **state) {
+    (void)state;
+    uint32_t rows = 60 * ROWS_AT_ONCE;
+    world.options.write_buffer_bytes = 32 << 20;
+    MUST(world_close(&world));
+    MUST(world_open(&world));
+    memset(&cut, 0, sizeof cut);
+    lsm_env_mem_on_op(world.env, cut_behind_reserve, NULL);
+    for (cut.high = ROWS_AT_ONCE; cut.high <= rows; cut.high += ROWS_AT_ONCE) {
+        MUST(change_durably(cut.low, cut.high, true));
+        cut.low = cut.high;
+    }
+    unsigned made = cut.states;
+    MUST(lsm_store_lock_writer(world.store, 0, &world.err));
+    MUST(lsm_store_roll(world.store, &world.err)); /* or there would be room in the log */
+    lsm_store_unlock_writer(world.store);
+    cut.low = 0;
+    cut.high = rows;
+    lsm_env_mem_set_space(world.env, used());
+    MUST(change_durably(0, rows, false));
+    unsigned lent = cut.states;
+    cut.high = 0;
+    MUST(world_compact(&world));
+    unsigned gone = cut.states;
+    lsm_env_mem_on_op(world.env, NULL, NULL);
+    lsm_env_mem_set_space(world.env, UINT64_MAX);
+    print_message("  %u, %u and %u states\n", made, lent - made, gone - lent);
+    assert_true(made >= 16 && lent > made && gone > lent);
+}
+
 /* ---- its size ------------------------------------------------------------------------------------------------------------------ */
 
 static void it_grows_with_the_log_and_goes_with_it(void **state) {
@@ -360,6 +424,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(deleting_too_much_at_once_says_what_to_do, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_manifest_finds_space, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_transaction_that_adds_a_row_is_no_deletion, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_power_cut_behind_a_change_of_it_does_no_harm, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_grows_with_the_log_and_goes_with_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(there_is_a_limit_and_none_is_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_somebody_makes_of_it_does_no_harm, set_up, tear_down),
