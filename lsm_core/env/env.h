@@ -148,6 +148,21 @@ static inline LSM_MUST_CHECK int lsm_file_read_at(struct lsm_file *file, uint64_
 static inline LSM_MUST_CHECK int lsm_file_write_at(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size, struct lsm_error *err) {
     return file->ops->write_at(file, offset, bytes, size, err);
 }
+/* Who makes room when the disk is full: find() is told how much a write wanted and why it has failed, and says whether it may be made again. NULL: nobody does. */
+struct lsm_spare {
+    bool (*find)(void *arg, uint64_t bytes, const struct lsm_error *why);
+    void *arg;
+};
+/* lsm_file_write_at(), once more if somebody has made room. spare NULL: nobody does. */
+static inline LSM_MUST_CHECK int lsm_file_write_sparing(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size,
+                                                        const struct lsm_spare *spare, struct lsm_error *err) {
+    struct lsm_error why = {0};
+    int status = lsm_file_write_at(file, offset, bytes, size, &why);
+    if (status == LSM_FULL && spare != NULL && spare->find != NULL && spare->find(spare->arg, size, &why))
+        status = lsm_file_write_at(file, offset, bytes, size, &why);
+    if (status != LSM_OK && err != NULL) *err = why;
+    return status;
+}
 static inline LSM_MUST_CHECK int lsm_file_write_reserved(struct lsm_file *file, uint64_t offset, const void *bytes, size_t size,
                                                          struct lsm_error *err) {
     return file->ops->write_reserved(file, offset, bytes, size, err);

@@ -16,9 +16,7 @@ struct lsm_sst_options {
     size_t block_bytes; /* a data block is closed when its entries reach this */
     enum lsm_compression compression;
     unsigned filter_bits_per_key; /* 0: no filter */
-    bool (*find_space)(void *arg, uint64_t bytes,
-                       const struct lsm_error *why); /* a write has failed: true if it may be made again. NULL: it may not */
-    void *find_space_arg;
+    struct lsm_spare spare;       /* of the disk, for this file */
 };
 
 struct lsm_sst_writer;

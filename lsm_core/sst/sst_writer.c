@@ -55,13 +55,8 @@ struct lsm_sst_writer {
 static int write_out(struct lsm_sst_writer *writer, struct lsm_slice bytes, struct lsm_error *err) {
     if (bytes.size == 0) return LSM_OK;
     lsm_hasher_add(writer->hasher, bytes.data, bytes.size);
-    const struct lsm_sst_options *options = &writer->options;
-    struct lsm_error why = {0};
-    int status = lsm_file_write_at(writer->file, writer->written, bytes.data, bytes.size, &why);
-    if (status == LSM_FULL && options->find_space != NULL && options->find_space(options->find_space_arg, bytes.size, &why))
-        status = lsm_file_write_at(writer->file, writer->written, bytes.data, bytes.size, &why);
+    int status = lsm_file_write_sparing(writer->file, writer->written, bytes.data, bytes.size, &writer->options.spare, err);
     if (status == LSM_OK) writer->written += bytes.size;
-    if (status != LSM_OK && err != NULL) *err = why;
     return status;
 }
 

@@ -63,8 +63,7 @@ static int run_stretch(struct flush *flush, struct stretch *stretch, struct lsm_
     job->file_bytes = options->file_bytes > options->write_buffer_bytes ? options->file_bytes : options->write_buffer_bytes;
     job->log_low = flush->gens[stretch->first + stretch->count - 1]->start;
     job->log_high = flush->gens[stretch->first]->end;
-    if (flush->spends) job->sst.find_space = lsm_reserve_find;
-    job->sst.find_space_arg = store;
+    if (flush->spends) job->sst.spare = store->set.spare;
     job->cancelled = lsm_flush_cancelled;
     job->cancelled_arg = store;
     int status = lsm_job_run(job, err);
@@ -311,8 +310,6 @@ static int flush_with_reserve(struct lsm_store *store, struct lsm_error *err) {
     uint64_t end = end_of_due(store);
     bool spends = end > atomic_load_explicit(&store->too_full, memory_order_relaxed);
     int status = run_flush(store, true, spends, &why);
-    /* With some of the reserve left it was not a table file that has failed, but the manifest. */
-    if (status == LSM_FULL && spends && lsm_reserve_find(store, 1, &why)) status = run_flush(store, true, true, &why);
     if (status == LSM_FULL && spends) {
         lsm_reserve_refill(store);
         status = run_flush(store, false, true, &why);

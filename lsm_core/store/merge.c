@@ -274,8 +274,7 @@ int lsm_merge_run(struct lsm_merge *merge, bool (*cancelled)(void *), void *canc
                                         .compression = lsm_store_compression(store, merge->to),
                                         .filter_bits_per_key = FILTER_BITS_PER_KEY};
     job->file_bytes = file_bytes_of(store, merge->version);
-    if (merge->spends) job->sst.find_space = lsm_reserve_find;
-    job->sst.find_space_arg = store;
+    if (merge->spends) job->sst.spare = store->set.spare;
     job->cancelled = cancelled;
     job->cancelled_arg = cancelled_arg;
     status = lsm_job_run(job, err);
@@ -291,18 +290,14 @@ int lsm_merge_with_version(struct lsm_store *store, int (*fn)(struct lsm_store *
     struct lsm_shared_work shared;
     struct lsm_state *state = NULL;
     struct lsm_share_pin pin = {0};
-    struct lsm_error why = {0};
     int status = lsm_shared_begin_work(store, LSM_WORK_MERGE, &shared, err);
     if (status != LSM_OK) return status;
-    status = lsm_follow_version(store, &why);
-    if (status == LSM_OK) status = lsm_store_use_state(store, &state, &pin, NULL, &why);
-    if (status == LSM_OK) status = fn(store, state->version, arg, &why);
-    /* With some of the reserve left it was not a table file that has failed, but the manifest. */
-    if (status == LSM_FULL && lsm_reserve_find(store, 1, &why)) status = fn(store, state->version, arg, &why);
+    status = lsm_follow_version(store, err);
+    if (status == LSM_OK) status = lsm_store_use_state(store, &state, &pin, NULL, err);
+    if (status == LSM_OK) status = fn(store, state->version, arg, err);
     lsm_reserve_refill(store);
     lsm_shared_end_work(store, &shared);
     lsm_store_unuse_state(store, state, &pin);
-    if (status != LSM_OK && err != NULL) *err = why;
     if (status != LSM_OVERTAKEN) return status;
     /* A process that was taken for stopped has gone on, or we have: what it did counts, and there may be something else to do. */
     status = lsm_follow(store, err);
@@ -373,8 +368,7 @@ static bool drop_one(void *arg, int level, size_t run, struct lsm_file_meta *met
 
 static int drop_once(struct lsm_store *store, struct lsm_version *version, void *arg, struct lsm_error *err) {
     struct drop_search *search = arg;
-    lsm_edit_release(&search->edit); /* this may be the second time */
-    search->edit = (struct lsm_edit){.base = version};
+    search->edit.base = version;
     lsm_mutex_lock(&store->mu);
     store->drop_wanted = false;
     lsm_version_each(version, drop_one, search);

@@ -41,8 +41,7 @@ void lsm_merge_add(struct lsm_merge *merge, struct lsm_file_meta *const *files, 
 int lsm_merge_is_move(const struct lsm_merge *merge, bool *moves) LSM_MUST_CHECK;
 /* Write or move, and make the edit. Locks: takes what an edit takes; needs the claim of the work */
 int lsm_merge_run(struct lsm_merge *merge, bool (*cancelled)(void *), void *cancelled_arg, struct lsm_error *err) LSM_MUST_CHECK;
-/* Work on the table files that are in use now: fn(store, version, arg), one process at a time; a second time if the disk was full and
- * some of the reserve is left. Needs: the claim */
+/* Work on the table files that are in use now: fn(store, version, arg), one process at a time. Needs: the claim */
 int lsm_merge_with_version(struct lsm_store *store, int (*fn)(struct lsm_store *, struct lsm_version *, void *, struct lsm_error *), void *arg,
                            struct lsm_error *err) LSM_MUST_CHECK;
 

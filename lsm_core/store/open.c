@@ -197,6 +197,7 @@ static int open_steps(struct lsm_store *store, const struct lsm_options *options
     *set_up = true;
     lsm_store_allow_map(store, options->map_bytes);
     store->set.share = &store->version_share;
+    store->set.spare = (struct lsm_spare){.find = lsm_reserve_find, .arg = store};
     status = lsm_share_is_first(store->share) ? open_first(store, create, err) : open_joined(store, err);
     if (status == LSM_OK) status = lsm_share_ready(store->share, err);
     if (status != LSM_OK || store->options.read_only) return status;

@@ -50,8 +50,7 @@ int lsm_spill(struct lsm_store *store, const struct lsm_gen *gen, uint64_t from,
     struct lsm_edit edit = {0};
     *out = NULL;
     init_job(store, 0, gen->start, &job);
-    if (spends) job.sst.find_space = lsm_reserve_find;
-    job.sst.find_space_arg = store;
+    if (spends) job.sst.spare = store->set.spare;
     int status = write_files(gen, from, to, &job, err);
     for (size_t i = 0; i < job.files_count && status == LSM_OK; i++)
         if (lsm_edit_add_file(&edit, 0, 1, job.files[i]) != LSM_OK) status = lsm_fail_nomem(err, 0);

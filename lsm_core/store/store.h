@@ -394,7 +394,7 @@ void lsm_reserve_fit(struct lsm_store *store);
 void lsm_reserve_refill(struct lsm_store *store);
 /* The log lacks space, for `why`: let it have some of the reserve. True: so many bytes may be had now. For who adds no rows. Needs: the writer */
 bool lsm_reserve_lend(struct lsm_store *store, uint64_t bytes, const struct lsm_error *why);
-/* For a job's files (lsm_sst_options.find_space): all of it, if need be. lsm_reserve_refill() follows when the job is done. */
+/* For the manifest and a job's files (struct lsm_spare): all of it, if need be. lsm_reserve_refill() follows when the job is done. */
 bool lsm_reserve_find(void *store, uint64_t bytes, const struct lsm_error *why);
 uint64_t lsm_reserve_bytes(struct lsm_store *store); /* as it is */
 

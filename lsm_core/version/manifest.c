@@ -87,11 +87,11 @@ static void unlink_quietly(struct lsm_env *env, const char *path) {
 }
 
 static int write_synced(struct lsm_env *env, const char *path, const struct lsm_env_perm *perm, const char *bytes, size_t size,
-                        struct lsm_error *err) {
+                        const struct lsm_spare *spare, struct lsm_error *err) {
     struct lsm_file *file = NULL;
     int status = lsm_env_open(env, path, LSM_OPEN_WRITE | LSM_OPEN_CREATE, perm, &file, err);
     if (status == LSM_OK) status = lsm_file_truncate(file, 0, err); /* a crash may have left one */
-    if (status == LSM_OK) status = lsm_file_write_at(file, 0, bytes, size, err);
+    if (status == LSM_OK) status = lsm_file_write_sparing(file, 0, bytes, size, spare, err);
     if (status == LSM_OK) status = lsm_file_sync(file, err);
     lsm_file_close(file);
     return status;
@@ -99,7 +99,7 @@ static int write_synced(struct lsm_env *env, const char *path, const struct lsm_
 
 /* Make CURRENT name the manifest at `path`. *renamed: it does, though perhaps not durably. */
 static int current_replace(struct lsm_env *env, const char *dir, const struct lsm_env_perm *perm, const uint8_t *store_id, uint64_t number,
-                           const char *path, bool *renamed, struct lsm_error *err) {
+                           const char *path, const struct lsm_spare *spare, bool *renamed, struct lsm_error *err) {
     char line[CURRENT_BYTES_MAX + 1];
     uint8_t named_id[LSM_STORE_ID_BYTES];
     uint64_t named = 0;
@@ -109,7 +109,7 @@ static int current_replace(struct lsm_env *env, const char *dir, const struct ls
     int status = temp == NULL || current == NULL ? lsm_fail_nomem(err, strlen(dir)) : LSM_OK;
     *renamed = false;
     if (status != LSM_OK) goto out;
-    status = write_synced(env, temp, perm, line, length, err);
+    status = write_synced(env, temp, perm, line, length, spare, err);
     if (status == LSM_OK) {
         status = lsm_env_rename(env, temp, current, err);
         /* A rename that failed may have happened all the same; if nobody can tell, it counts as done, so that nothing it names is removed. */
@@ -177,20 +177,21 @@ static int open_new(struct lsm_env *env, const char *dir, const char *path, cons
     return status == LSM_OK ? lsm_env_open(env, path, flags, perm, file, err) : status;
 }
 
-static int write_first(struct lsm_manifest *manifest, const uint8_t *store_id, const struct lsm_edit *full, struct lsm_error *err) {
+static int write_first(struct lsm_manifest *manifest, const uint8_t *store_id, const struct lsm_edit *full, const struct lsm_spare *spare,
+                       struct lsm_error *err) {
     struct lsm_chain_header header = {.number = manifest->number};
     uint8_t bytes[LSM_CHAIN_HEADER_BYTES];
     memcpy(header.store_id, store_id, LSM_STORE_ID_BYTES);
     lsm_chain_header_encode(&lsm_chain_manifest, &header, bytes);
     int status = lsm_buf_append(&manifest->buffer, bytes, sizeof bytes) == LSM_OK ? LSM_OK : lsm_fail_nomem(err, sizeof bytes);
     if (status == LSM_OK) status = put_record(manifest, full, err);
-    if (status == LSM_OK) status = lsm_file_write_at(manifest->file, 0, manifest->buffer.data, manifest->buffer.size, err);
+    if (status == LSM_OK) status = lsm_file_write_sparing(manifest->file, 0, manifest->buffer.data, manifest->buffer.size, spare, err);
     if (status == LSM_OK) status = lsm_file_sync(manifest->file, err);
     return status;
 }
 
 int lsm_manifest_create(struct lsm_env *env, const char *dir, const struct lsm_env_perm *perm, const uint8_t *store_id, uint64_t number,
-                        const struct lsm_edit *full, struct lsm_manifest **manifest, struct lsm_error *err) {
+                        const struct lsm_edit *full, const struct lsm_spare *spare, struct lsm_manifest **manifest, struct lsm_error *err) {
     *manifest = NULL;
     if (!full->full) return lsm_fail(err, LSM_MISUSE, "a manifest begins with a full edit");
     struct lsm_manifest *made = lsm_calloc(1, sizeof *made);
@@ -201,9 +202,9 @@ int lsm_manifest_create(struct lsm_env *env, const char *dir, const struct lsm_e
     if (status != LSM_OK) goto out;
     made->number = number;
     made->seed = lsm_chain_seed(&lsm_chain_manifest, store_id, number, 0);
-    status = write_first(made, store_id, full, err);
+    status = write_first(made, store_id, full, spare, err);
     if (status == LSM_OK) status = lsm_env_sync_dir(env, dir, err);
-    if (status == LSM_OK) status = current_replace(env, dir, perm, store_id, number, path, &renamed, err);
+    if (status == LSM_OK) status = current_replace(env, dir, perm, store_id, number, path, spare, &renamed, err);
     if (status == LSM_OK) {
         *manifest = made;
         made = NULL;
@@ -216,7 +217,7 @@ out:
     return status;
 }
 
-int lsm_manifest_append(struct lsm_manifest *manifest, const struct lsm_edit *edit, struct lsm_error *err) {
+int lsm_manifest_append(struct lsm_manifest *manifest, const struct lsm_edit *edit, const struct lsm_spare *spare, struct lsm_error *err) {
     if (manifest->unusable) {
         return lsm_fail(err, LSM_IO, "%s: not used any more since an earlier failure: %.300s", manifest->file->path, manifest->why.text);
     }
@@ -224,7 +225,8 @@ int lsm_manifest_append(struct lsm_manifest *manifest, const struct lsm_edit *ed
     struct lsm_error why = {0};
     lsm_buf_reset(&manifest->buffer);
     int status = put_record(manifest, edit, &why);
-    if (status == LSM_OK) status = lsm_file_write_at(manifest->file, offset_of(begin), manifest->buffer.data, manifest->buffer.size, &why);
+    if (status == LSM_OK)
+        status = lsm_file_write_sparing(manifest->file, offset_of(begin), manifest->buffer.data, manifest->buffer.size, spare, &why);
     if (status == LSM_OK) status = lsm_file_sync(manifest->file, &why);
     if (status == LSM_OK) return LSM_OK;
     manifest->end = begin;

@@ -11,9 +11,11 @@ struct lsm_manifest;
  * sync, directory sync, CURRENT written beside, synced, renamed, directory sync. On error the old CURRENT stands (or, when only the last
  * directory sync failed, either; the error says so) and the new file is removed if it cannot be named. */
 int lsm_manifest_create(struct lsm_env *env, const char *dir, const struct lsm_env_perm *perm, const uint8_t *store_id, uint64_t number,
-                        const struct lsm_edit *full, struct lsm_manifest **manifest, struct lsm_error *err) LSM_MUST_CHECK;
+                        const struct lsm_edit *full, const struct lsm_spare *spare, struct lsm_manifest **manifest,
+                        struct lsm_error *err) LSM_MUST_CHECK;
 /* Append an edit and make it durable. After any error the manifest is unusable (every later append fails): create another. */
-int lsm_manifest_append(struct lsm_manifest *manifest, const struct lsm_edit *edit, struct lsm_error *err) LSM_MUST_CHECK;
+int lsm_manifest_append(struct lsm_manifest *manifest, const struct lsm_edit *edit, const struct lsm_spare *spare,
+                        struct lsm_error *err) LSM_MUST_CHECK;
 /* For closing: an edit that changes nothing, not synced. Where it is found, the record before it was whole once, and is damaged if it is not
  * now; without it, a last record that does not verify is one that was being written. No append may follow. A failure does no harm. */
 void lsm_manifest_seal(struct lsm_manifest *manifest, const struct lsm_edit *edit);

@@ -223,7 +223,7 @@ void lsm_version_set_remove_doubtful(struct lsm_version_set *set) {
 static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, const struct lsm_version *version, const struct lsm_tree_info *trees,
                       size_t trees_count, struct lsm_error *err) {
     if (set->manifest != NULL && lsm_manifest_bytes(set->manifest) < set->manifest_bytes_max) {
-        int status = lsm_manifest_append(set->manifest, edit, err);
+        int status = lsm_manifest_append(set->manifest, edit, &set->spare, err);
         if (status == LSM_OK) {
             set->appended = true;
             if (set->tail != NULL) lsm_manifest_tail_skip(set->tail, set->manifest);
@@ -251,7 +251,7 @@ static int write_edit(struct lsm_version_set *set, const struct lsm_edit *edit, 
         full.has_token = true;
         memcpy(full.token, set->token, sizeof full.token);
     }
-    status = lsm_manifest_create(set->env, set->dir, &set->perm, set->store_id, number, &full, &fresh, err);
+    status = lsm_manifest_create(set->env, set->dir, &set->perm, set->store_id, number, &full, &set->spare, &fresh, err);
     lsm_edit_release(&full);
     if (status != LSM_OK) {
         judge_failed_create(set, number);

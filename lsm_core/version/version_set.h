@@ -42,6 +42,7 @@ struct lsm_version_set {
     uint8_t store_id[LSM_STORE_ID_BYTES];
     struct lsm_cache *cache;
     struct lsm_sst_maps maps;              /* its limit may be raised at any time */
+    struct lsm_spare spare;                /* of the disk, for the manifest. Set once, likewise */
     const struct lsm_version_share *share; /* NULL: nobody else is there. Set once, before a second thread looks */
 
     struct lsm_mutex append_mu; /* Held around the lock that keeps other processes from appending. */

@@ -293,7 +293,7 @@ static int write_manifest(struct salvage *salvage) {
     edit->next_file = salvage->next_file;
     if (status == LSM_OK) status = lsm_env_sync_dir(lsm_env_posix(), salvage->dir, &salvage->err);
     if (status == LSM_OK)
-        status = lsm_manifest_create(lsm_env_posix(), salvage->dir, permissions(), salvage->sources.target->store_id, number, edit, &manifest,
+        status = lsm_manifest_create(lsm_env_posix(), salvage->dir, permissions(), salvage->sources.target->store_id, number, edit, NULL, &manifest,
                                      &salvage->err);
     lsm_manifest_close(manifest);
     return status;

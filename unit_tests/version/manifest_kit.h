@@ -51,7 +51,7 @@ static inline int replay(struct lsm_env *env, struct seen *seen, struct lsm_mani
 static inline int create(struct lsm_env *env, uint64_t number, uint64_t first, struct lsm_manifest **manifest) {
     struct lsm_edit edit;
     numbered_edit(first, true, &edit);
-    int status = lsm_manifest_create(env, KIT_DIR, &kit_perm, kit_id, number, &edit, manifest, &err);
+    int status = lsm_manifest_create(env, KIT_DIR, &kit_perm, kit_id, number, &edit, NULL, manifest, &err);
     lsm_edit_release(&edit);
     return status;
 }
@@ -59,7 +59,7 @@ static inline int create(struct lsm_env *env, uint64_t number, uint64_t first, s
 static inline int append(struct lsm_manifest *manifest, uint64_t number) {
     struct lsm_edit edit;
     numbered_edit(number, false, &edit);
-    int status = lsm_manifest_append(manifest, &edit, &err);
+    int status = lsm_manifest_append(manifest, &edit, NULL, &err);
     lsm_edit_release(&edit);
     return status;
 }

@@ -51,7 +51,7 @@ static void a_newer_manifest_takes_over(void **state) {
     lsm_manifest_close(manifest);
     struct lsm_edit edit;
     numbered_edit(1, false, &edit);
-    assert_int_equal(lsm_manifest_create(env, KIT_DIR, &kit_perm, kit_id, 4, &edit, &manifest, &err), LSM_MISUSE);
+    assert_int_equal(lsm_manifest_create(env, KIT_DIR, &kit_perm, kit_id, 4, &edit, NULL, &manifest, &err), LSM_MISUSE);
     lsm_edit_release(&edit);
     /* What a crash left of an earlier try is in nobody's way. */
     kit_write_file(env, LSM_FILE_MANIFEST, 100000000, (const uint8_t *)"rest", 4);
@@ -101,7 +101,7 @@ static void the_annotated_bytes_of_the_format_are_what_is_written(void **state) 
     assert_int_equal(lsm_edit_add_file(&edit, 1, 0, meta), LSM_OK);
     lsm_file_meta_unref(meta);
     assert_int_equal(lsm_edit_add_tree(&edit, (struct lsm_tree_info){.tree = 1, .nonce = 0x1111111111111111}), LSM_OK);
-    kit_ok(lsm_manifest_create(env, KIT_DIR, &kit_perm, kit_id, 3, &edit, &manifest, &err), &err);
+    kit_ok(lsm_manifest_create(env, KIT_DIR, &kit_perm, kit_id, 3, &edit, NULL, &manifest, &err), &err);
     lsm_manifest_close(manifest);
     lsm_edit_release(&edit);
     uint8_t *bytes = NULL;
@@ -278,8 +278,8 @@ static void running_out_of_memory_anywhere_leaves_nothing_behind(void **state) {
         struct lsm_manifest_found found;
         struct seen seen = {0};
         lsm_mem_fail_after(n, false);
-        status = lsm_manifest_create(env, KIT_DIR, &kit_perm, kit_id, 3, &full, &manifest, &err);
-        if (status == LSM_OK) status = lsm_manifest_append(manifest, &edit, &err);
+        status = lsm_manifest_create(env, KIT_DIR, &kit_perm, kit_id, 3, &full, NULL, &manifest, &err);
+        if (status == LSM_OK) status = lsm_manifest_append(manifest, &edit, NULL, &err);
         lsm_manifest_close(manifest);
         manifest = NULL;
         if (status == LSM_OK) status = lsm_manifest_replay(env, KIT_DIR, kit_id, see, &seen, &found, &err);
