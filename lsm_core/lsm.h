@@ -166,7 +166,7 @@ typedef bool (*lsm_interrupt_fn)(void *arg);
 int lsm_store_await_room(struct lsm_store *store, lsm_interrupt_fn interrupted, void *arg, struct lsm_error *err) LSM_MUST_CHECK;
 
 /* Somebody else is about to write to the same disk so that much can be deleted here, a database that drops a table: if the disk is full, let him have a quarter of
- * a MiB of the reserve. */
+ * a MiB of the reserve, and begin no flush or merge for a second. Waits for those at work, half a second at most. */
 void lsm_store_make_way(struct lsm_store *store);
 
 /* Become the one writer. Waits for a flush, however long it takes, while memory is full of what waits for one. Waits at most busy_timeout_ms for a predecessor, then LSM_BUSY.

@@ -3,7 +3,7 @@
  *   RESERVE   blocks and nothing in them: allocated, never written, read or synced. What a crash makes of it does not matter, nor whether it is there
  *
  *   who adds rows                    makes it whole before the log takes more of the disk, or is refused: what a flush or merge took comes back first
- *   who only deletes                 when the disk is full the log takes of it, down to a third
+ *   who only deletes                 when the disk is full the log takes of it, down to the half
  *   a flush, a spill, a compaction   when the disk is full they take of it what they need, all of it if need be; behind them it is made whole as far as that goes
  *   a merge nobody has asked for     the same, if it is sure to fit
  *
@@ -19,9 +19,11 @@ enum {
     LOG_EIGHTHS = 5,        /* of what is in the log and not flushed: what is packed takes about half of that, and rows that cannot be packed are */
                             /* flushed when half of them are deleted */
     TABLES_SHARE = 32,      /* one part in so many of the table files: for tombstones */
-    KEPT_SHARE = 3,         /* one part in so many the log leaves to the flush: tombstones take half the space there */
+    KEPT_SHARE = 2,         /* one part in so many the log leaves to the flush, where tombstones take up to four fifths as much */
     CHUNK_BYTES = 16 * STEP_BYTES, /* what a job takes at once: the rest nobody else can take meanwhile */
-    DROP_BYTES = 4 * STEP_BYTES
+    DROP_BYTES = 4 * STEP_BYTES,
+    WAY_PATIENCE_MS = 500, /* for jobs of this process at work */
+    WAY_OPEN_US = 1000000  /* in which none begins: SQLite writes to the disk */
 };
 
 /* How large it should be when the log has `more` bytes more. Locks: takes mu. */
@@ -55,7 +57,6 @@ static int grow(struct lsm_file *file, uint64_t before, uint64_t size, struct ls
     struct lsm_error why = {0};
     int status = lsm_file_allocate(file, before, size - before, &why);
     if (status == LSM_OK || !lsm_os_lacks_space(&why)) return LSM_OK;
-    (void)cut(file, UINT64_MAX, before); /* some of it may have been had */
     return lsm_fail(
         err, LSM_FULL,
         "%s: no space left for %llu bytes that are held back for deleting rows on a full disk; free some space and try again: by other means, or "
@@ -123,15 +124,32 @@ uint64_t lsm_reserve_bytes(struct lsm_store *store) {
     return size;
 }
 
-void lsm_store_make_way(struct lsm_store *store) {
+/* Is there no space for one step more? */
+static bool is_full(struct lsm_store *store) {
     struct lsm_file *file;
     uint64_t size;
     struct lsm_error why = {0};
-    if (lsm_store_guard(store, NULL) != LSM_OK || store->options.read_only) return;
-    atomic_store_explicit(&store->reserve_used, false, memory_order_relaxed); /* or the next flush would take it back at once */
-    if (open_reserve(store, LSM_OPEN_WRITE, &file, &size) == LSM_OK && size != 0) {
-        bool full = lsm_file_allocate(file, size, STEP_BYTES, &why) != LSM_OK && lsm_os_lacks_space(&why);
-        (void)cut(file, UINT64_MAX, !full ? size : size > DROP_BYTES ? size - DROP_BYTES : 0);
-    }
+    bool full = open_reserve(store, LSM_OPEN_WRITE, &file, &size) == LSM_OK && lsm_file_allocate(file, size, STEP_BYTES, &why) != LSM_OK &&
+                lsm_os_lacks_space(&why);
+    if (file != NULL) (void)cut(file, UINT64_MAX, size);
     lsm_file_close(file);
+    return full;
+}
+
+void lsm_store_make_way(struct lsm_store *store) {
+    if (lsm_store_guard(store, NULL) != LSM_OK || store->options.read_only || !is_full(store)) return;
+    /* A flush or merge that is at work may have the reserve in hand, and would take what is given up: on a full disk it soon ends. */
+    bool claimed = lsm_work_try_both(store);
+    for (int i = 0; i < WAY_PATIENCE_MS && !claimed; i++) {
+        lsm_env_sleep_us(store->env, 1000);
+        claimed = lsm_work_try_both(store);
+    }
+    lsm_reserve_refill(store);
+    bool given = give(store, DROP_BYTES, 0) || give(store, STEP_BYTES, 0);
+    uint64_t until = lsm_env_monotonic_us(store->env) + WAY_OPEN_US;
+    lsm_mutex_lock(&store->mu);
+    for (int work = 0; work < LSM_WORK_KINDS && given; work++)
+        if (store->wait_until_us[work] < until) store->wait_until_us[work] = until;
+    lsm_mutex_unlock(&store->mu);
+    for (int work = 0; work < LSM_WORK_KINDS && claimed; work++) lsm_work_done(store, (enum lsm_work)work, LSM_WORK_SAYS_NOTHING, NULL);
 }

@@ -28,6 +28,7 @@ static bool is_compact(const struct lsm_store *store, const struct lsm_version *
 
 struct stop_asker {
     struct lsm_store *store;
+    bool full; /* the disk: all memtables are taken along, however many, and the reserve is spent */
     lsm_interrupt_fn interrupted;
     void *arg;
 };
@@ -139,7 +140,7 @@ static int settle_state(struct stop_asker *asker, struct lsm_state *state, struc
     lsm_mutex_lock(&store->mu);
     size_t due = store->state == state ? lsm_flush_count_due(store) : 0;
     lsm_mutex_unlock(&store->mu);
-    if (due == 0 || due != state->gens_count - 1 || due > SEALED_MAX) return LSM_NOTFOUND;
+    if (due == 0 || due != state->gens_count - 1 || (due > SEALED_MAX && !asker->full)) return LSM_NOTFOUND;
     for (size_t i = 1; i <= due; i++)
         if (state->gens[i]->files != NULL) return LSM_NOTFOUND;
     struct lsm_merge merge;
@@ -148,7 +149,7 @@ static int settle_state(struct stop_asker *asker, struct lsm_state *state, struc
     if (status == LSM_OK) {
         merge.gens = &state->gens[1];
         merge.gens_count = due;
-        merge.spends = true;
+        merge.spends = asker->full;
         add_all(&merge);
         status = has_files_to_move(&merge, &moves);
     }
@@ -203,6 +204,9 @@ int lsm_store_compact(struct lsm_store *store, lsm_interrupt_fn interrupted, voi
     bool settled = false;
     int status = try_settle(&asker, &settled, err);
     if (status == LSM_OK && !settled) status = lsm_store_flush(store, interrupted, arg, err);
+    /* What is deleted in memory need not be written, nor what it deletes, if all goes at once. */
+    asker.full = status == LSM_FULL;
+    if (asker.full && try_settle(&asker, &settled, NULL) == LSM_OK && settled) status = LSM_OK;
     while (status == LSM_OK && !settled) {
         status = compact_turn(&asker, err);
         settled = status == LSM_OK;

@@ -61,9 +61,9 @@ static int make_token(struct lsm_txn *txn, struct lsm_error *err) {
 static int make_room_to_add(struct lsm_txn *txn, uint64_t bytes, struct lsm_error *err) {
     struct lsm_store *store = txn->store;
     uint64_t ahead = lsm_wal_writer_ahead(store->log, bytes);
-    if (ahead == 0 || lsm_reserve_keep(store, ahead, NULL) == LSM_OK) return lsm_wal_writer_reserve(store->log, bytes, err);
-    int status = lsm_reserve_keep(store, bytes, err);
-    return status == LSM_OK ? lsm_wal_writer_reserve_exactly(store->log, bytes, err) : status;
+    int status = ahead == 0 ? LSM_OK : lsm_reserve_keep(store, ahead, NULL);
+    if (status != LSM_OK) status = lsm_reserve_keep(store, bytes, err); /* without the next MiB or so the log does, too */
+    return status == LSM_OK ? lsm_wal_writer_reserve(store->log, bytes, err) : status;
 }
 
 /* When the disk is full rows are deleted at the expense of the reserve. */
@@ -73,7 +73,7 @@ static int make_room_to_delete(struct lsm_txn *txn, uint64_t bytes, struct lsm_e
     int status = lsm_wal_writer_reserve(store->log, bytes, &why);
     if (status == LSM_FULL && lsm_reserve_lend(store, bytes, &why)) {
         store->log_is_lent = true;
-        status = lsm_wal_writer_reserve_exactly(store->log, bytes, &why);
+        status = lsm_wal_writer_reserve(store->log, bytes, &why);
     }
     if (status != LSM_OK && err != NULL) *err = why;
     if (status == LSM_FULL && err != NULL) status = lsm_fail(err, LSM_FULL, "%.*s, or delete fewer rows at a time", WHY_BYTES_MAX, why.text);

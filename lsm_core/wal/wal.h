@@ -57,8 +57,6 @@ int lsm_wal_writer_attach(struct lsm_env *env, const char *dir, const uint8_t *s
 int lsm_wal_writer_advance(struct lsm_wal_writer *writer, uint64_t end, uint64_t check, uint64_t synced, struct lsm_error *err) LSM_MUST_CHECK;
 /* Make sure that `bytes` more can be appended without asking for space (so that an ABORT behind a PREPARE cannot fail for lack of it). */
 int lsm_wal_writer_reserve(struct lsm_wal_writer *writer, uint64_t bytes, struct lsm_error *err) LSM_MUST_CHECK;
-/* The same without asking for more than is needed, which is done otherwise so that it need not be done often. */
-int lsm_wal_writer_reserve_exactly(struct lsm_wal_writer *writer, uint64_t bytes, struct lsm_error *err) LSM_MUST_CHECK;
 /* For how many bytes behind the end lsm_wal_writer_reserve() would ask for space now; 0: for none, there is room. */
 uint64_t lsm_wal_writer_ahead(const struct lsm_wal_writer *writer, uint64_t bytes);
 /* Append one record with one write. payload comes in up to two pieces (second may be empty). On success the writer's end has

@@ -245,18 +245,18 @@ int lsm_wal_writer_sync(struct lsm_wal_writer *writer, struct lsm_error *err) { 
 
 /* ---- appending ------------------------------------------------------------------------------------------------- */
 
-static int reserve(struct lsm_wal_writer *writer, uint64_t bytes, bool exactly, struct lsm_error *err) {
+int lsm_wal_writer_reserve(struct lsm_wal_writer *writer, uint64_t bytes, struct lsm_error *err) {
     if (lsm_wal_writer_poisoned(writer)) return refuse(writer, err);
     uint64_t used = offset_of(writer, atomic_load_explicit(&writer->end, memory_order_relaxed)), wanted = used + bytes;
     if (wanted <= writer->allocated) return LSM_OK;
     if (wanted > (uint64_t)INT64_MAX - STEP_BYTES_MAX) { /* LCOV_EXCL_BR_LINE: nobody reserves more than a record */
         return lsm_fail(err, LSM_TOOBIG, "%s: %" PRIu64 " more bytes do not fit into one file", writer->file->path, bytes);
     }
-    uint64_t ahead = writer->allocated + (exactly ? 0 : writer->step_bytes);
+    uint64_t ahead = writer->allocated + writer->step_bytes;
     if (ahead < wanted) ahead = wanted;
     int status = lsm_file_allocate(writer->file, writer->allocated, ahead - writer->allocated, err);
     if (status == LSM_OK) {
-        if (writer->step_bytes < STEP_BYTES_MAX && !exactly) writer->step_bytes *= 2;
+        if (writer->step_bytes < STEP_BYTES_MAX) writer->step_bytes *= 2;
         writer->allocated = ahead;
         return LSM_OK;
     }
@@ -266,10 +266,6 @@ static int reserve(struct lsm_wal_writer *writer, uint64_t bytes, bool exactly, 
     if (status == LSM_OK) writer->allocated = wanted;
     return status;
 }
-
-int lsm_wal_writer_reserve(struct lsm_wal_writer *writer, uint64_t bytes, struct lsm_error *err) { return reserve(writer, bytes, false, err); }
-
-int lsm_wal_writer_reserve_exactly(struct lsm_wal_writer *writer, uint64_t bytes, struct lsm_error *err) { return reserve(writer, bytes, true, err); }
 
 uint64_t lsm_wal_writer_ahead(const struct lsm_wal_writer *writer, uint64_t bytes) {
     uint64_t used = offset_of(writer, atomic_load_explicit(&writer->end, memory_order_relaxed));

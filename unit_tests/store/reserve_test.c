@@ -1,128 +1,5 @@
-/* Space that is held back: on a full disk rows can be deleted, that gives space back, and then rows can be added again. */
-#include "world_kit.h"
-
-#include <errno.h>
-#include <stdio.h>
-
-#include "../../lsm_core/codec/coding.h"
-#include "../../lsm_core/store/store.h"
-
-#define RESERVE "db-lsm/store/RESERVE"
-
-enum { VALUE_BYTES = 400, ROWS_AT_ONCE = 50, ROWS_MAX = 100000, STEP = 65536 };
-
-static uint32_t tree;
-static uint64_t noise;
-
-static int set_up(void **state) {
-    (void)state;
-    world_init(&world, lsm_env_mem_new_strict(), 17);
-    noise = 17;
-    open_with_trees(1);
-    tree = world.history[world.commits - 1].trees[0].tree;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    finish();
-    return 0;
-}
-
-static void reopen(size_t write_buffer) {
-    MUST(world_close(&world));
-    world.options.write_buffer_bytes = write_buffer;
-    MUST(world_open(&world));
-}
-
-/* What no compression makes shorter. */
-static int put(struct lsm_txn *txn, uint32_t number) {
-    uint8_t key[4], value[VALUE_BYTES];
-    lsm_store_be32(key, number);
-    for (size_t i = 0; i < sizeof value; i++) {
-        noise = noise * 6364136223846793005u + 1442695040888963407u;
-        value[i] = (uint8_t)(noise >> 56);
-    }
-    return lsm_txn_put(txn, tree, lsm_slice_of(key, sizeof key), lsm_slice_of(value, sizeof value), &world.err);
-}
-
-/* Rows [low, high), every `step`-th, in one transaction: added, or deleted. */
-static int change_in(enum lsm_sync sync, uint32_t low, uint32_t high, uint32_t step, bool adds) {
-    struct lsm_txn *txn = NULL;
-    uint8_t key[4];
-    int status = lsm_txn_begin(world.store, UINT64_MAX, 0, &txn, &world.err);
-    if (status != LSM_OK) return status;
-    for (uint32_t number = low; number < high && status == LSM_OK; number += step) {
-        lsm_store_be32(key, number);
-        status = adds ? put(txn, number) : lsm_txn_delete(txn, tree, lsm_slice_of(key, sizeof key), &world.err);
-    }
-    if (status == LSM_OK) status = lsm_txn_prepare(txn, sync, LSM_DECIDES_ITSELF, NULL, &world.err);
-    if (status == LSM_OK)
-        lsm_txn_commit(txn, true);
-    else
-        MUST(lsm_txn_rollback(txn, NULL));
-    return status;
-}
-
-static int change(uint32_t low, uint32_t high, uint32_t step, bool adds) { return change_in(LSM_SYNC_NORMAL, low, high, step, adds); }
-
-static int change_durably(uint32_t low, uint32_t high, bool adds) { return change_in(LSM_SYNC_FULL, low, high, 1, adds); }
-
-/* Transactions [low, high), of so many rows each. */
-static void add(uint32_t low, uint32_t high) {
-    for (uint32_t i = low; i < high; i++) MUST(change(i * ROWS_AT_ONCE, (i + 1) * ROWS_AT_ONCE, 1, true));
-}
-
-/* How many rows there are. */
-static uint32_t count_rows(void) {
-    struct lsm_view *view = NULL;
-    struct lsm_cursor *cursor = NULL;
-    uint32_t count = 0;
-    MUST(lsm_view_open(world.store, NULL, &view, &world.err));
-    MUST(lsm_cursor_open(view, tree, NULL, NULL, &cursor, &world.err));
-    MUST(lsm_cursor_first(cursor, &world.err));
-    while (lsm_cursor_valid(cursor)) {
-        count++;
-        MUST(lsm_cursor_next(cursor, &world.err));
-    }
-    lsm_cursor_close(cursor);
-    lsm_view_close(view);
-    return count;
-}
-
-static uint64_t used(void) {
-    struct lsm_names names = {0};
-    uint64_t bytes = 0;
-    MUST(lsm_env_list(world.env, "db-lsm/store", &names, &world.err));
-    for (size_t i = 0; i < names.count; i++) {
-        char path[80];
-        uint64_t size = 0;
-        struct lsm_file *file = NULL;
-        (void)snprintf(path, sizeof path, "db-lsm/store/%s", names.names[i]);
-        MUST(lsm_env_open(world.env, path, LSM_OPEN_READ, NULL, &file, &world.err));
-        MUST(lsm_file_size(file, &size, &world.err));
-        lsm_file_close(file);
-        bytes += size;
-    }
-    lsm_names_free(&names);
-    return bytes;
-}
-
-/* The disk has `bytes`, and rows are added until it is full; then somebody else takes what is free. How many rows went in. */
-static uint32_t fill(uint64_t bytes) {
-    uint32_t rows = 0;
-    int status = LSM_OK;
-    lsm_env_mem_set_space(world.env, bytes);
-    for (; rows < ROWS_MAX && status == LSM_OK; rows += status == LSM_OK ? ROWS_AT_ONCE : 0) status = change(rows, rows + ROWS_AT_ONCE, 1, true);
-    assert_int_equal(status, LSM_FULL);
-    lsm_env_mem_set_space(world.env, used());
-    return rows;
-}
-
-static void must_be_well(void) {
-    const char *wrong = world_check(world.store);
-    if (wrong != NULL) fail_msg("%s", wrong);
-}
+/* Space that is held back: on a full disk rows can be deleted, that gives space back, and then rows can be added again; how much it is, and what it survives. */
+#include "reserve_kit.h"
 
 /* ---- a full disk ----------------------------------------------------------------------------------------------------------- */
 
@@ -179,7 +56,7 @@ static void half_of_the_rows_are_deleted_on_a_full_disk(void **state) {
     reopen(32 << 20);
     uint32_t rows = fill(6 << 20);
     MUST(change(0, rows, 2, false));
-    lsm_env_mem_set_space(world.env, used());
+    fill_disk();
     MUST(world_flush(&world));
     MUST(world_compact(&world));
     assert_int_equal(count_rows(), rows / 2);
@@ -213,9 +90,7 @@ static void manifest_finds_space(bool fresh) {
     reopen(32 << 20);
     add(0, 60);
     MUST(change(0, 60 * ROWS_AT_ONCE, 1, false));
-    MUST(lsm_store_lock_writer(world.store, 0, &world.err));
-    MUST(lsm_store_roll(world.store, &world.err));
-    lsm_store_unlock_writer(world.store);
+    roll();
     lsm_env_mem_set_space(world.env, 1);
     if (fresh) world.store->set.manifest_bytes_max = 0;
     lsm_env_mem_on_op(world.env, give_space, &times);
@@ -299,12 +174,10 @@ static void a_power_cut_behind_a_change_of_it_does_no_harm(void **state) {
         cut.low = cut.high;
     }
     unsigned made = cut.states;
-    MUST(lsm_store_lock_writer(world.store, 0, &world.err));
-    MUST(lsm_store_roll(world.store, &world.err)); /* or there would be room in the log */
-    lsm_store_unlock_writer(world.store);
+    roll(); /* or there would be room in the log */
     cut.low = 0;
     cut.high = rows;
-    lsm_env_mem_set_space(world.env, used());
+    fill_disk();
     MUST(change_durably(0, rows, false));
     unsigned lent = cut.states;
     cut.high = 0;
@@ -387,7 +260,7 @@ static void it_makes_way_on_a_full_disk_only(void **state) {
     assert_true(bytes > 4 * STEP);
     lsm_store_make_way(world.store);
     assert_true(lsm_reserve_bytes(world.store) == bytes);
-    lsm_env_mem_set_space(world.env, used());
+    fill_disk();
     lsm_store_make_way(world.store);
     assert_true(lsm_reserve_bytes(world.store) == bytes - 4 * STEP);
     /* Who adds rows makes it whole first, or not at all. */
