@@ -24,6 +24,11 @@ ATTACH ':memory:' AS m;
 CREATE VIRTUAL TABLE m.t USING lsm(k INTEGER PRIMARY KEY, v);
 SELECT name, value FROM lsm_stats('m') WHERE name IN ('mode', 'processes') ORDER BY 1;
 SELECT own, oldest_seconds FROM lsm_readers('m');
+-- Space is held back on a disk, not in memory.
+INSERT INTO m.t SELECT value, zeroblob(1000) FROM generate_series(1, 1000);
+INSERT INTO other.t SELECT value, zeroblob(1000) FROM generate_series(1, 1000);
+SELECT name, value FROM lsm_stats('m') WHERE name = 'reserve_bytes';
+SELECT name, value > 500000 FROM lsm_stats('other') WHERE name = 'reserve_bytes';
 -- Nobody calls what runs the library's own work.
 SELECT lsm_errand_();
 DELETE FROM t WHERE lsm_errand_();
