@@ -263,6 +263,9 @@ static void it_makes_way_on_a_full_disk_only(void **state) {
     fill_disk();
     lsm_store_make_way(world.store);
     assert_true(lsm_reserve_bytes(world.store) == bytes - 4 * STEP);
+    uint64_t now = lsm_env_monotonic_us(world.env);
+    assert_true(world.store->wait_until_us[LSM_WORK_FLUSH] > now && world.store->wait_until_us[LSM_WORK_MERGE] > now);
+    assert_true(!world.store->flushing && !world.store->merging);
     /* Who adds rows makes it whole first, or not at all. */
     lsm_env_mem_set_space(world.env, UINT64_MAX);
     add(60, 120);
